@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a mapping is made of.
+//!
+//! Each function of [`VmaDesc`] in this file consumes the descriptor and is the only kind of thing
+//! that makes a [`Mapping`]. So there is exactly one action for each mapping, and nothing can be
+//! adjusted after it was chosen.
+//!
+//! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
+
+use super::{
+    desc::{
+        Brand,
+        Cache,
+        DescRange,
+        VmaDesc, //
+    },
+    flags::{
+        SetFlags,
+        VmaFlag,
+        VmaFlags, //
+    },
+    kernel_pages::{
+        KernelPages,
+        KernelPagesSlice, //
+    },
+    pfn::{
+        DeviceMemory,
+        PfnRange,
+        PfnSlice, //
+    }, //
+};
+use crate::{
+    bindings,
+    page::PAGE_SHIFT,
+    prelude::*,
+    types::NotThreadSafe, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+/// What the kernel does when the VMA exists.
+///
+/// # Invariants
+///
+/// - Each range lies inside the mapping that `'f` is about, and what is to be mapped there has at
+///   least as many pages.
+/// - What is to be mapped is borrowed during `'f`.
+#[derive(Clone, Copy)]
+enum Action<'f> {
+    Nothing,
+    KernelPages(DescRange<'f>, KernelPagesSlice<'f>),
+    RemapPfn(DescRange<'f>, PfnSlice<'f>),
+    IoRemapPfn(DescRange<'f>, PfnSlice<'f>),
+    SimpleIoRemap(&'f PfnRange),
+}
+
+impl Action<'_> {
+    /// The flags that come with the action.
+    ///
+    /// The kernel sets the same again, except for `DONTEXPAND` with kernel pages: a mapping that
+    /// was filled once has nothing to offer beyond its end, so `mremap` must not move the end.
+    const fn flags(&self) -> VmaFlags {
+        match self {
+            Action::Nothing => VmaFlags::EMPTY,
+            Action::KernelPages(..) => VmaFlags::new([VmaFlag::MIXEDMAP, VmaFlag::DONTEXPAND]),
+            Action::RemapPfn(..) | Action::IoRemapPfn(..) | Action::SimpleIoRemap(..) => {
+                VmaFlags::new([
+                    VmaFlag::IO,
+                    VmaFlag::PFNMAP,
+                    VmaFlag::DONTEXPAND,
+                    VmaFlag::DONTDUMP,
+                ])
+            }
+        }
+    }
+}
+
+/// The answer of an `mmap_prepare` hook: a mapping that is ready to be made.
+///
+/// Made by a final call of a [`VmaDesc`], and by nothing else.
+///
+/// # Invariants
+///
+/// - `raw` is the descriptor of the hook call that `'f` is about.
+/// - Neither `PFNMAP` nor `MIXEDMAP` is set in it yet.
+#[must_use = "the answer of the hook"]
+pub struct Mapping<'f, D> {
+    raw: NonNull<bindings::vm_area_desc>,
+    cache: Cache,
+    action: Action<'f>,
+    error_override: Option<Error>,
+    _brand: Brand<'f>,
+    _file: PhantomData<fn() -> D>,
+    _not_send: NotThreadSafe,
+}
+
+impl<'f, D> Mapping<'f, D> {
+    fn new(desc: VmaDesc<'f, D>, action: Action<'f>) -> Self {
+        // INVARIANT: The descriptor is consumed; the flags that a driver may set have neither
+        // `PFNMAP` nor `MIXEDMAP`.
+        Self {
+            raw: desc.as_raw(),
+            cache: desc.cache(),
+            action,
+            error_override: None,
+            _brand: PhantomData,
+            _file: PhantomData,
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    /// Makes `mmap` fail with `error` if the action fails, whatever its own error.
+    ///
+    /// For drivers whose users expect one particular error. Does not apply to what is checked
+    /// before the VMA exists, nor where a stacked file system maps our file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{desc::{Mapping, VmaDesc}, KernelPages};
+    ///
+    /// fn map<'f, D>(pages: &'f KernelPages, desc: VmaDesc<'f, D>) -> Result<Mapping<'f, D>> {
+    ///     Ok(desc.map_kernel_pages(pages)?.error_override(EAGAIN))
+    /// }
+    /// ```
+    #[inline]
+    pub fn error_override(mut self, error: Error) -> Self {
+        self.error_override = Some(error);
+        self
+    }
+
+    /// Writes the mapping into its descriptor.
+    ///
+    /// To be called after the hook has returned, once.
+    pub(super) fn lower(self) {
+        // SAFETY: By the type invariants, `raw` is the descriptor of a hook call; the value that
+        // gave access to it has been consumed, so nobody else accesses it.
+        let desc = unsafe { &mut *self.raw.as_ptr() };
+        lower(desc, self.cache, &self.action, self.error_override);
+    }
+}
+
+/// Writes an action into a descriptor: first the flags, then the page protection that goes with
+/// them, and last the action, which takes a copy of the protection.
+#[inline(never)]
+fn lower(
+    desc: &mut bindings::vm_area_desc,
+    cache: Cache,
+    action: &Action<'_>,
+    error_override: Option<Error>,
+) {
+    let flags = VmaFlags::from_raw(desc.vma_flags).union(action.flags());
+    desc.vma_flags = flags.into_raw();
+
+    // The kernel has computed the protection from the access flags, which a driver cannot change.
+    desc.page_prot = match cache {
+        Cache::Cached => desc.page_prot,
+        // SAFETY: Pure computations.
+        Cache::WriteCombined => unsafe { bindings::pgprot_writecombine(desc.page_prot) },
+        // SAFETY: As above.
+        Cache::NonCached => unsafe { bindings::pgprot_noncached(desc.page_prot) },
+    };
+
+    let remap = |range: &DescRange<'_>, pfns: &PfnSlice<'_>| bindings::mmap_action__bindgen_ty_1 {
+        remap: bindings::mmap_action__bindgen_ty_1__bindgen_ty_1 {
+            start: range.start(),
+            start_pfn: pfns.start(),
+            size: range.len(),
+            pgprot: desc.page_prot,
+        },
+    };
+    let (type_, what) = match action {
+        Action::Nothing => (bindings::mmap_action_type_MMAP_NOTHING, None),
+        Action::KernelPages(range, pages) => (
+            bindings::mmap_action_type_MMAP_MAP_KERNEL_PAGES,
+            Some(bindings::mmap_action__bindgen_ty_1 {
+                map_kernel: bindings::mmap_action__bindgen_ty_1__bindgen_ty_3 {
+                    start: range.start(),
+                    pages: pages.as_page_array(),
+                    nr_pages: range.nr_pages(),
+                    pgoff: desc.pgoff,
+                },
+            }),
+        ),
+        Action::RemapPfn(range, pfns) => (
+            bindings::mmap_action_type_MMAP_REMAP_PFN,
+            Some(remap(range, pfns)),
+        ),
+        Action::IoRemapPfn(range, pfns) => (
+            bindings::mmap_action_type_MMAP_IO_REMAP_PFN,
+            Some(remap(range, pfns)),
+        ),
+        Action::SimpleIoRemap(pfns) => (
+            bindings::mmap_action_type_MMAP_SIMPLE_IO_REMAP,
+            Some(bindings::mmap_action__bindgen_ty_1 {
+                simple_ioremap: bindings::mmap_action__bindgen_ty_1__bindgen_ty_2 {
+                    start_phys_addr: (pfns.start() as bindings::phys_addr_t) << PAGE_SHIFT,
+                    size: pfns.nr_pages() << PAGE_SHIFT,
+                },
+            }),
+        ),
+    };
+    if let Some(what) = what {
+        desc.action.__bindgen_anon_1 = what;
+    }
+    desc.action.type_ = type_;
+    desc.action.error_override = error_override.map_or(0, |error| error.to_errno());
+}
+
+/// The final calls.
+impl<'f, D> VmaDesc<'f, D> {
+    /// Maps nothing: every access ends with SIGBUS.
+    ///
+    /// Reserves addresses. The only kind of mapping that may be merged with its neighbours.
+    pub fn map_nothing(self) -> Mapping<'f, D> {
+        // INVARIANT: No range.
+        Mapping::new(self, Action::Nothing)
+    }
+
+    /// Maps pages, the one with index [`pgoff`](Self::pgoff) first, over all of the mapping.
+    ///
+    /// User space keeps the pages alive for as long as it maps them. A page that user space drops
+    /// from its mapping with `madvise(MADV_DONTNEED)` does not come back: access to it ends with
+    /// SIGBUS.
+    ///
+    /// # Errors
+    ///
+    /// [`ENXIO`] if the mapping starts or ends beyond the pages, as `vm_map_pages` answers in C.
+    pub fn map_kernel_pages(self, pages: &'f KernelPages) -> Result<Mapping<'f, D>> {
+        let pages = pages.slice(self.pgoff(), self.nr_pages())?;
+        let range = self.range();
+        self.map_kernel_pages_range(range, pages)
+    }
+
+    /// Maps pages over a part of the mapping. Access to the rest ends with SIGBUS.
+    ///
+    /// # Errors
+    ///
+    /// [`ENXIO`] if there are less pages than the range needs.
+    ///
+    /// # Examples
+    ///
+    /// A page that must not be touched in front of those that hold data:
+    ///
+    /// ```
+    /// use kernel::mm::{desc::{Mapping, VmaDesc}, KernelPages};
+    /// use kernel::page::PAGE_SIZE;
+    ///
+    /// fn map<'f, D>(pages: &'f KernelPages, desc: VmaDesc<'f, D>) -> Result<Mapping<'f, D>> {
+    ///     let data = desc.range().sub(PAGE_SIZE, pages.len())?;
+    ///     desc.map_kernel_pages_range(data, pages.slice(0, pages.nr_pages())?)
+    /// }
+    /// ```
+    pub fn map_kernel_pages_range(
+        self,
+        range: DescRange<'f>,
+        pages: KernelPagesSlice<'f>,
+    ) -> Result<Mapping<'f, D>> {
+        if pages.nr_pages() < range.nr_pages() {
+            return Err(ENXIO);
+        }
+        // INVARIANT: The number was just checked, the lifetimes are in the types.
+        Ok(Mapping::new(self, Action::KernelPages(range, pages)))
+    }
+
+    /// Maps page frames, the one with index [`pgoff`](Self::pgoff) first, over all of the mapping.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the mapping starts or ends beyond the frames, as `vm_iomap_memory` answers
+    /// in C.
+    pub fn remap_pfn(self, pfns: &'f PfnRange) -> Result<Mapping<'f, D>> {
+        let pfns = pfns.slice(self.pgoff(), self.nr_pages())?;
+        let range = self.range();
+        self.remap_pfn_range(range, pfns)
+    }
+
+    /// Maps page frames over a part of the mapping. Access to the rest ends with SIGBUS.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if there are less frames than the range needs, or if the mapping is
+    /// [copy-on-write](Self::is_cow) and the range is not all of it.
+    pub fn remap_pfn_range(
+        self,
+        range: DescRange<'f>,
+        pfns: PfnSlice<'f>,
+    ) -> Result<Mapping<'f, D>> {
+        self.check_remap(&range, &pfns)?;
+        // INVARIANT: The number was just checked, the lifetimes are in the types.
+        Ok(Mapping::new(self, Action::RemapPfn(range, pfns)))
+    }
+
+    /// Maps device memory, the page with index [`pgoff`](Self::pgoff) first, over all of the
+    /// mapping.
+    ///
+    /// Unlike [`remap_pfn`](Self::remap_pfn) this uses what the architecture has for device memory;
+    /// with memory encryption, for one, the mapping is made unencrypted.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the mapping starts or ends beyond the memory.
+    pub fn io_remap(self, memory: &'f DeviceMemory) -> Result<Mapping<'f, D>> {
+        let pfns = memory.pfns().slice(self.pgoff(), self.nr_pages())?;
+        let range = self.range();
+        self.io_remap_range(range, memory, pfns.start() - memory.pfns().start())
+    }
+
+    /// Maps device memory, from its page with index `first` on, over a part of the mapping. Access
+    /// to the rest ends with SIGBUS.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the range ends beyond the memory, or if the mapping is
+    /// [copy-on-write](Self::is_cow) and the range is not all of it.
+    pub fn io_remap_range(
+        self,
+        range: DescRange<'f>,
+        memory: &'f DeviceMemory,
+        first: usize,
+    ) -> Result<Mapping<'f, D>> {
+        let pfns = memory.pfns().slice(first, range.nr_pages())?;
+        self.check_remap(&range, &pfns)?;
+        // INVARIANT: The slice has as many pages as the range, the lifetimes are in the types.
+        Ok(Mapping::new(self, Action::IoRemapPfn(range, pfns)))
+    }
+
+    /// Maps device memory as [`io_remap`](Self::io_remap) does, with the kernel's own checks.
+    ///
+    /// The one call that a driver needs which exposes one range of registers, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the mapping starts or ends beyond the memory. The kernel finds that after the
+    /// hook.
+    pub fn simple_io_remap(self, memory: &'f DeviceMemory) -> Mapping<'f, D> {
+        // INVARIANT: The kernel checks the one range, all of the mapping, against the size.
+        Mapping::new(self, Action::SimpleIoRemap(memory.pfns()))
+    }
+
+    fn check_remap(&self, range: &DescRange<'_>, pfns: &PfnSlice<'_>) -> Result {
+        if pfns.nr_pages() < range.nr_pages() {
+            return Err(EINVAL);
+        }
+        // The kernel tells private copies from the frames by the page offset of the whole VMA.
+        if self.is_cow() && range.len() != self.len() {
+            return Err(EINVAL);
+        }
+        Ok(())
+    }
+}
+
+// The flags of the actions and those that a driver may set are kept apart, or `PFNMAP` and
+// `MIXEDMAP` could meet.
+const _: () = {
+    let settable = SetFlags::IO
+        .union(SetFlags::DONTCOPY)
+        .union(SetFlags::DONTEXPAND)
+        .union(SetFlags::DONTDUMP)
+        .union(SetFlags::HUGEPAGE)
+        .union(SetFlags::NOHUGEPAGE)
+        .union(SetFlags::SEQ_READ)
+        .union(SetFlags::RAND_READ)
+        .flags();
+    assert!(!settable.contains(VmaFlag::PFNMAP) && !settable.contains(VmaFlag::MIXEDMAP));
+};

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The description of a mapping that is about to be made.
+//!
+//! `mmap_prepare` is called before there is a VMA. It gets a [`VmaDesc`], may adjust what a driver
+//! may adjust, and ends with one call that says what the mapping is made of: its [`Mapping`]. The
+//! kernel makes the VMA from that, and tells nobody whether it did: the mapping may be merged into
+//! a neighbour or fail later. So the hook has no effect but its result, and types see to that.
+//!
+//! Reference: `Documentation/filesystems/mmap_prepare.rst`
+//!
+//! C header: [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h)
+
+use super::flags::{
+    ClearFlags,
+    SetFlags,
+    VmaFlag,
+    VmaFlags, //
+};
+use crate::{
+    bindings,
+    fs::File,
+    page::{
+        PAGE_MASK,
+        PAGE_SHIFT, //
+    },
+    prelude::*,
+    types::NotThreadSafe, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+pub use super::action::Mapping;
+
+/// Makes a type invariant in a lifetime, so that values of different hook calls never mix.
+pub(super) type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
+
+/// How the processor caches accesses through a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// As usual. On some architectures the kernel overrides this for memory that is not RAM.
+    Cached,
+    /// Writes may be gathered, reads are not cached. For frame buffers and alike.
+    WriteCombined,
+    /// Each access goes to the device, in order. For registers.
+    NonCached,
+}
+
+/// The description of a mapping that user space has asked for.
+///
+/// `'f` is the time during which the file is open for sure. The hook cannot know how long it is:
+/// what a mapping is made of must be borrowed from the device, and not be made in the hook.
+///
+/// `D` is the type of the file that is mapped.
+///
+/// # Invariants
+///
+/// - `raw` is valid, and nobody else accesses it, until the hook that got this value has returned.
+/// - The `file` in it is open during `'f`, and has no active `fdget_pos` region on this thread.
+/// - `'f` belongs to one hook call alone.
+///
+/// # Examples
+///
+/// A misc device that lets user space read its pages, and never write them.
+///
+/// ```
+/// use kernel::{
+///     fs::File,
+///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+///     mm::{
+///         desc::{Mapping, VmaDesc},
+///         flags::{ClearFlags, SetFlags},
+///         testing::{UserMm, READ, SHARED, WRITE},
+///         KernelPages, //
+///     }, //
+///     page::PAGE_SIZE,
+/// };
+///
+/// struct Log {
+///     pages: KernelPages,
+/// }
+///
+/// #[vtable]
+/// impl MiscDevice for Log {
+///     type Ptr = KBox<Self>;
+///
+///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+///         Ok(KBox::new(Log { pages: KernelPages::new(4, GFP_KERNEL)? }, GFP_KERNEL)?)
+///     }
+///
+///     fn mmap_prepare<'f>(log: &'f Log, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+///         desc.try_clear(ClearFlags::MAYWRITE | ClearFlags::MAYEXEC)?;
+///         desc.set(SetFlags::DONTDUMP);
+///         desc.map_kernel_pages(&log.pages)
+///     }
+/// }
+///
+/// // A user address space, as a test has it.
+/// let mm = UserMm::attach()?;
+/// let log = KBox::new(Log { pages: KernelPages::new(4, GFP_KERNEL)? }, GFP_KERNEL)?;
+/// log.pages.write_at(0, b"first page")?;
+/// let file = mm.open::<Log>(log)?;
+///
+/// let addr = file.mmap(4 * PAGE_SIZE, READ, SHARED, 0)?;
+/// assert_eq!(mm.read::<10>(addr)?, *b"first page");
+/// assert_eq!(file.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0), Err(EACCES));
+/// // One page more than there is.
+/// assert_eq!(file.mmap(4 * PAGE_SIZE, READ, SHARED, 1), Err(ENXIO));
+/// # Ok::<(), Error>(())
+/// ```
+pub struct VmaDesc<'f, D> {
+    raw: NonNull<bindings::vm_area_desc>,
+    cache: Cache,
+    _brand: Brand<'f>,
+    _file: PhantomData<fn() -> D>,
+    _not_send: NotThreadSafe,
+}
+
+impl<'f, D> VmaDesc<'f, D> {
+    /// # Safety
+    ///
+    /// - `raw` must be the descriptor that an `mmap_prepare` hook was called with, and nobody may
+    ///   access it before that hook has returned but through the returned value.
+    /// - The file in it must stay open during `'f`, and be of the type `D`.
+    /// - `'f` must not be used for another hook call.
+    pub(super) unsafe fn from_raw(raw: NonNull<bindings::vm_area_desc>) -> Self {
+        // INVARIANT: As the caller promises. `mmap` takes the file without its position lock.
+        Self {
+            raw,
+            cache: Cache::Cached,
+            _brand: PhantomData,
+            _file: PhantomData,
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    pub(super) fn as_raw(&self) -> NonNull<bindings::vm_area_desc> {
+        self.raw
+    }
+
+    #[inline]
+    fn raw(&self) -> &bindings::vm_area_desc {
+        // SAFETY: By the type invariants, `raw` is valid and only accessed through `self`.
+        unsafe { self.raw.as_ref() }
+    }
+
+    #[inline]
+    fn raw_mut(&mut self) -> &mut bindings::vm_area_desc {
+        // SAFETY: By the type invariants, `raw` is valid and only accessed through `self`.
+        unsafe { self.raw.as_mut() }
+    }
+
+    /// Returns the (inclusive) start address of the mapping.
+    #[inline]
+    pub fn start(&self) -> usize {
+        self.raw().start
+    }
+
+    /// Returns the (exclusive) end address of the mapping.
+    #[inline]
+    pub fn end(&self) -> usize {
+        self.raw().end
+    }
+
+    /// Returns the length of the mapping in bytes: whole pages, never zero.
+    #[expect(clippy::len_without_is_empty)]
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.end() - self.start()
+    }
+
+    /// Returns the length of the mapping in pages.
+    #[inline]
+    pub fn nr_pages(&self) -> usize {
+        self.len() >> PAGE_SHIFT
+    }
+
+    /// Returns the offset in the file at which the mapping starts, in pages.
+    ///
+    /// `pgoff() + nr_pages()` does not overflow. Other than that, it is what user space has given.
+    #[inline]
+    pub fn pgoff(&self) -> usize {
+        self.raw().pgoff
+    }
+
+    /// Returns the offset in the file at which the mapping starts, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`EOVERFLOW`] if that is not a file offset, which is possible since user space gives pages.
+    pub fn offset(&self) -> Result<usize> {
+        if self.pgoff() > (isize::MAX as usize) >> PAGE_SHIFT {
+            return Err(EOVERFLOW);
+        }
+        Ok(self.pgoff() << PAGE_SHIFT)
+    }
+
+    /// Returns the file that is mapped.
+    ///
+    /// Where a stacked file system maps a file of ours, this is our file, not the one that user
+    /// space sees.
+    #[inline]
+    pub fn file(&self) -> &File {
+        // SAFETY: By the type invariants, the file is open for longer than `self` lives, and has no
+        // active `fdget_pos` region on this thread.
+        unsafe { File::from_raw_file(self.raw().file) }
+    }
+
+    /// Returns the flags that the mapping will have, as far as they are known.
+    #[inline]
+    pub fn flags(&self) -> VmaFlags {
+        VmaFlags::from_raw(self.raw().vma_flags)
+    }
+
+    /// May user space read?
+    #[inline]
+    pub fn readable(&self) -> bool {
+        self.flags().contains(VmaFlag::READ)
+    }
+
+    /// May user space write, be it to the object or to private copies?
+    #[inline]
+    pub fn writable(&self) -> bool {
+        self.flags().contains(VmaFlag::WRITE)
+    }
+
+    /// May user space execute?
+    #[inline]
+    pub fn executable(&self) -> bool {
+        self.flags().contains(VmaFlag::EXEC)
+    }
+
+    /// Was the mapping asked for with `MAP_SHARED`?
+    #[inline]
+    pub fn is_shared(&self) -> bool {
+        self.flags().contains(VmaFlag::MAYSHARE)
+    }
+
+    /// Does a write make a private copy, now or after an `mprotect`?
+    ///
+    /// True for a `MAP_PRIVATE` mapping that is read-only, too, unless
+    /// [`ClearFlags::MAYWRITE`] has been cleared.
+    #[inline]
+    pub fn is_cow(&self) -> bool {
+        let flags = self.flags();
+        flags.contains(VmaFlag::MAYWRITE) && !flags.contains(VmaFlag::SHARED)
+    }
+
+    /// Sets flags. Where two advices contradict each other, see [`SetFlags`] for what holds.
+    #[inline]
+    pub fn set(&mut self, flags: SetFlags) {
+        let flags = flags.apply_to(self.flags());
+        self.raw_mut().vma_flags = flags.into_raw();
+    }
+
+    /// Takes permissions away, for good.
+    ///
+    /// # Errors
+    ///
+    /// [`EACCES`] if the access that one of them permits has been asked for. Nothing has changed
+    /// then.
+    pub fn try_clear(&mut self, flags: ClearFlags) -> Result {
+        if self.flags().intersects(flags.access()) {
+            return Err(EACCES);
+        }
+        let flags = self.flags().difference(flags.flags());
+        self.raw_mut().vma_flags = flags.into_raw();
+        Ok(())
+    }
+
+    /// Makes sure that user space never gets private copies of what is mapped.
+    ///
+    /// For an object whose point is that everybody sees the same. A private mapping that can only
+    /// be read stays possible, and can never become writable.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] for a private mapping that is writable.
+    pub fn deny_cow(&mut self) -> Result {
+        if !self.is_cow() {
+            return Ok(());
+        }
+        self.try_clear(ClearFlags::MAYWRITE).map_err(|_| EINVAL)
+    }
+
+    /// Chooses how accesses are cached. The default is [`Cache::Cached`].
+    #[inline]
+    pub fn set_cache(&mut self, cache: Cache) {
+        self.cache = cache;
+    }
+
+    #[inline]
+    pub(super) fn cache(&self) -> Cache {
+        self.cache
+    }
+
+    /// Replaces the page offset.
+    ///
+    /// For drivers whose offsets are cookies. The page offset is also what
+    /// `unmap_mapping_range` goes by, and where the whole-mapping actions start in their object.
+    ///
+    /// # Errors
+    ///
+    /// [`EOVERFLOW`] if the end of the mapping would not have a page offset. Nothing has changed
+    /// then.
+    pub fn set_pgoff(&mut self, pgoff: usize) -> Result {
+        let end = pgoff.checked_add(self.nr_pages()).ok_or(EOVERFLOW)?;
+        // The kernel keeps file offsets in bytes in a signed 64-bit number.
+        if end > (i64::MAX as u64 >> PAGE_SHIFT) as usize {
+            return Err(EOVERFLOW);
+        }
+        self.raw_mut().pgoff = pgoff;
+        Ok(())
+    }
+
+    /// Returns all of the mapping's addresses, for the actions that fill a part of it.
+    #[inline]
+    pub fn range(&self) -> DescRange<'f> {
+        // INVARIANT: `start` and `end` are at page borders, `start < end`, and they never change.
+        DescRange {
+            start: self.start(),
+            len: self.len(),
+            _brand: PhantomData,
+        }
+    }
+}
+
+/// Some of the addresses of a mapping that is about to be made.
+///
+/// # Invariants
+///
+/// `start` and `len` are multiples of the page size, `len` is not zero, and all the addresses are
+/// in the mapping that the hook call with the lifetime `'f` is about.
+#[derive(Clone, Copy, Debug)]
+pub struct DescRange<'f> {
+    start: usize,
+    len: usize,
+    _brand: Brand<'f>,
+}
+
+impl DescRange<'_> {
+    /// Returns the start address.
+    #[inline]
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Returns the length in bytes, which is never zero.
+    #[expect(clippy::len_without_is_empty)]
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns the length in pages, which is never zero.
+    #[inline]
+    pub fn nr_pages(&self) -> usize {
+        self.len >> PAGE_SHIFT
+    }
+
+    /// Returns the `len` bytes that start `offset` bytes into this range.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if they are not whole pages, or none, or not all inside.
+    pub fn sub(self, offset: usize, len: usize) -> Result<Self> {
+        let end = offset.checked_add(len).ok_or(EINVAL)?;
+        if len == 0 || end > self.len || (offset | len) & !PAGE_MASK != 0 {
+            return Err(EINVAL);
+        }
+        // INVARIANT: Just checked; `start + offset` cannot overflow, being inside.
+        Ok(Self {
+            start: self.start + offset,
+            len,
+            _brand: PhantomData,
+        })
+    }
+}

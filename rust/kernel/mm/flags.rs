@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! VMA flags.
+//!
+//! The kernel keeps the flags of a VMA in a bitmap, `vma_flags_t`, and names each flag by its bit
+//! number. [`VmaFlag`] is one bit, [`VmaFlags`] is a bitmap.
+//!
+//! After an `mmap_prepare` hook has run, nobody validates the flags again: write-execute policy,
+//! memory accounting and the count of writable mappings of the file were all settled before it. So
+//! what a driver may change is a type of its own: [`SetFlags`] for what it may set, [`ClearFlags`]
+//! for what it may take away.
+//!
+//! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
+
+use crate::{
+    bindings,
+    ffi::c_ulong,
+    fmt, //
+};
+use core::{
+    mem::size_of,
+    ops::BitOr, //
+};
+
+/// The number of words in a `vma_flags_t`.
+const WORDS: usize = size_of::<bindings::vma_flags_t>() / size_of::<c_ulong>();
+
+/// One flag of a VMA: the number of its bit in a [`VmaFlags`] bitmap.
+///
+/// Only flags that mean the same on every architecture have a name here.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::flags::{VmaFlag, VmaFlags};
+///
+/// let flags = VmaFlags::new([VmaFlag::READ, VmaFlag::MAYREAD]);
+/// assert!(flags.contains(VmaFlag::READ));
+/// assert!(!flags.contains(VmaFlag::WRITE));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct VmaFlag(u8);
+
+macro_rules! vma_flags {
+    ($($(#[$attr:meta])* $name:ident = $bit:ident, $text:literal;)*) => {
+        impl VmaFlag {
+            $($(#[$attr])* pub const $name: Self = Self(bindings::$bit as u8);)*
+
+            /// Every flag that has a name, with that name, for printing.
+            const NAMES: &'static [(Self, &'static str)] = &[
+                $((Self(bindings::$bit as u8), $text),)*
+            ];
+        }
+    };
+}
+
+vma_flags! {
+    /// User space may read.
+    READ = VMA_READ_BIT, "read";
+    /// User space may write.
+    WRITE = VMA_WRITE_BIT, "write";
+    /// User space may execute.
+    EXEC = VMA_EXEC_BIT, "exec";
+    /// Writes go to the object that is mapped. Not set for a `MAP_SHARED` mapping of a file that is
+    /// open for reading only: that one has just [`MAYSHARE`](Self::MAYSHARE).
+    SHARED = VMA_SHARED_BIT, "shared";
+    /// `mprotect` may grant [`READ`](Self::READ).
+    MAYREAD = VMA_MAYREAD_BIT, "mayread";
+    /// `mprotect` may grant [`WRITE`](Self::WRITE).
+    MAYWRITE = VMA_MAYWRITE_BIT, "maywrite";
+    /// `mprotect` may grant [`EXEC`](Self::EXEC).
+    MAYEXEC = VMA_MAYEXEC_BIT, "mayexec";
+    /// The mapping was made with `MAP_SHARED`.
+    MAYSHARE = VMA_MAYSHARE_BIT, "mayshare";
+    /// A stack that grows towards lower addresses.
+    GROWSDOWN = VMA_GROWSDOWN_BIT, "growsdown";
+    /// userfaultfd serves missing pages.
+    UFFD_MISSING = VMA_UFFD_MISSING_BIT, "uffd_missing";
+    /// The entries are page frame numbers without reference counts.
+    PFNMAP = VMA_PFNMAP_BIT, "pfnmap";
+    /// userfaultfd tracks writes.
+    UFFD_WP = VMA_UFFD_WP_BIT, "uffd_wp";
+    /// There may be guard regions in the mapping. The only flag that can be set while others read.
+    MAYBE_GUARD = VMA_MAYBE_GUARD_BIT, "maybe_guard";
+    /// Locked into memory.
+    LOCKED = VMA_LOCKED_BIT, "locked";
+    /// Device memory: no `ptrace` access other than through the driver, no core dump.
+    IO = VMA_IO_BIT, "io";
+    /// The application reads sequentially.
+    SEQ_READ = VMA_SEQ_READ_BIT, "seq_read";
+    /// The application reads in no order.
+    RAND_READ = VMA_RAND_READ_BIT, "rand_read";
+    /// Not inherited by `fork`.
+    DONTCOPY = VMA_DONTCOPY_BIT, "dontcopy";
+    /// Neither extended by `mremap` nor merged with neighbours.
+    DONTEXPAND = VMA_DONTEXPAND_BIT, "dontexpand";
+    /// Pages become locked as they are faulted in.
+    LOCKONFAULT = VMA_LOCKONFAULT_BIT, "lockonfault";
+    /// Charged against the limit on committed memory.
+    ACCOUNT = VMA_ACCOUNT_BIT, "account";
+    /// Not charged, on request of user space.
+    NORESERVE = VMA_NORESERVE_BIT, "noreserve";
+    /// hugetlbfs memory.
+    HUGETLB = VMA_HUGETLB_BIT, "hugetlb";
+    /// Page faults are synchronous (DAX).
+    SYNC = VMA_SYNC_BIT, "sync";
+    /// A forked child sees zeroes.
+    WIPEONFORK = VMA_WIPEONFORK_BIT, "wipeonfork";
+    /// Left out of core dumps.
+    DONTDUMP = VMA_DONTDUMP_BIT, "dontdump";
+    /// Holds both reference-counted pages and page frame numbers.
+    MIXEDMAP = VMA_MIXEDMAP_BIT, "mixedmap";
+    /// Transparent huge pages wanted.
+    HUGEPAGE = VMA_HUGEPAGE_BIT, "hugepage";
+    /// Transparent huge pages not wanted.
+    NOHUGEPAGE = VMA_NOHUGEPAGE_BIT, "nohugepage";
+    /// KSM may merge identical pages.
+    MERGEABLE = VMA_MERGEABLE_BIT, "mergeable";
+}
+
+impl VmaFlag {
+    /// Returns the number of the flag's bit.
+    #[inline]
+    pub const fn bit(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The flags of a VMA.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::flags::{VmaFlag, VmaFlags};
+///
+/// const ACCESS: VmaFlags = VmaFlags::new([VmaFlag::READ, VmaFlag::WRITE, VmaFlag::EXEC]);
+///
+/// let flags = VmaFlags::EMPTY.with(VmaFlag::READ).with(VmaFlag::SHARED);
+/// assert!(flags.intersects(ACCESS));
+/// assert!(!flags.contains_all(ACCESS));
+/// assert_eq!(flags.without(VmaFlag::SHARED), VmaFlags::new([VmaFlag::READ]));
+/// assert!(VmaFlags::EMPTY.is_empty());
+/// ```
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct VmaFlags(bindings::vma_flags_t);
+
+impl VmaFlags {
+    /// No flag.
+    pub const EMPTY: Self = Self(bindings::vma_flags_t {
+        __vma_flags: [0; WORDS],
+    });
+
+    /// The flags that are listed.
+    #[inline]
+    pub const fn new<const N: usize>(flags: [VmaFlag; N]) -> Self {
+        let mut all = Self::EMPTY;
+        let mut i = 0;
+        while i < N {
+            all = all.with(flags[i]);
+            i += 1;
+        }
+        all
+    }
+
+    /// Wraps the kernel's representation.
+    #[inline]
+    pub const fn from_raw(raw: bindings::vma_flags_t) -> Self {
+        Self(raw)
+    }
+
+    /// Returns the kernel's representation.
+    #[inline]
+    pub const fn into_raw(self) -> bindings::vma_flags_t {
+        self.0
+    }
+
+    /// Splits a flag into the index of its word and its mask there.
+    #[inline]
+    const fn position(flag: VmaFlag) -> (usize, c_ulong) {
+        let bits = c_ulong::BITS as usize;
+        (flag.bit() / bits, 1 << (flag.bit() % bits))
+    }
+
+    /// Is `flag` set?
+    #[inline]
+    pub const fn contains(self, flag: VmaFlag) -> bool {
+        let (word, mask) = Self::position(flag);
+        self.0.__vma_flags[word] & mask != 0
+    }
+
+    /// Is every flag of `other` set?
+    #[inline]
+    pub const fn contains_all(self, other: Self) -> bool {
+        let mut i = 0;
+        while i < WORDS {
+            if other.0.__vma_flags[i] & !self.0.__vma_flags[i] != 0 {
+                return false;
+            }
+            i += 1;
+        }
+        true
+    }
+
+    /// Is any flag of `other` set?
+    #[inline]
+    pub const fn intersects(self, other: Self) -> bool {
+        let mut i = 0;
+        while i < WORDS {
+            if other.0.__vma_flags[i] & self.0.__vma_flags[i] != 0 {
+                return true;
+            }
+            i += 1;
+        }
+        false
+    }
+
+    /// Is no flag set?
+    #[inline]
+    pub const fn is_empty(self) -> bool {
+        !self.intersects(self)
+    }
+
+    /// The same flags, and `flag`.
+    #[inline]
+    pub const fn with(mut self, flag: VmaFlag) -> Self {
+        let (word, mask) = Self::position(flag);
+        self.0.__vma_flags[word] |= mask;
+        self
+    }
+
+    /// The same flags, less `flag`.
+    #[inline]
+    pub const fn without(mut self, flag: VmaFlag) -> Self {
+        let (word, mask) = Self::position(flag);
+        self.0.__vma_flags[word] &= !mask;
+        self
+    }
+
+    /// The flags of both.
+    #[inline]
+    pub const fn union(mut self, other: Self) -> Self {
+        let mut i = 0;
+        while i < WORDS {
+            self.0.__vma_flags[i] |= other.0.__vma_flags[i];
+            i += 1;
+        }
+        self
+    }
+
+    /// The flags of `self` that `other` does not have.
+    #[inline]
+    pub const fn difference(mut self, other: Self) -> Self {
+        let mut i = 0;
+        while i < WORDS {
+            self.0.__vma_flags[i] &= !other.0.__vma_flags[i];
+            i += 1;
+        }
+        self
+    }
+}
+
+impl BitOr for VmaFlags {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        self.union(other)
+    }
+}
+
+impl PartialEq for VmaFlags {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.0.__vma_flags == other.0.__vma_flags
+    }
+}
+
+impl Eq for VmaFlags {}
+
+impl fmt::Debug for VmaFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Self::NAMES.iter().find(|(flag, _)| flag == self) {
+            Some((_, name)) => f.write_str(name),
+            None => write!(f, "bit{}", self.0),
+        }
+    }
+}
+
+/// Prints the names, with `|` in between; a bit that has no name here as `bit` and its number.
+impl fmt::Debug for VmaFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for bit in 0..(WORDS * c_ulong::BITS as usize) {
+            let flag = VmaFlag(bit as u8);
+            if self.contains(flag) {
+                write!(f, "{separator}{flag:?}")?;
+                separator = "|";
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Flags that a driver may set while a mapping is made.
+///
+/// All of them restrict what the kernel does with the mapping, or are advice. What is missing is
+/// missing on purpose:
+///
+/// - access bits, `MAY*` bits and `SHARED` were validated before the hook and are not looked at
+///   again;
+/// - [`ACCOUNT`](VmaFlag::ACCOUNT) would be uncharged on unmap without ever having been charged;
+/// - [`PFNMAP`](VmaFlag::PFNMAP) and [`MIXEDMAP`](VmaFlag::MIXEDMAP) exclude each other, so they
+///   come from the action that the mapping asks for;
+/// - the others belong to user space or to one particular file system.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::flags::{SetFlags, VmaFlag};
+///
+/// let private = SetFlags::DONTCOPY | SetFlags::DONTDUMP;
+/// assert!(private.flags().contains(VmaFlag::DONTDUMP));
+/// assert!(!private.flags().contains(VmaFlag::DONTEXPAND));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SetFlags(VmaFlags);
+
+impl SetFlags {
+    /// Device memory: accesses may have side effects, so nobody but the mapping's user touches it.
+    /// Excludes the mapping from core dumps and from `get_user_pages`.
+    pub const IO: Self = Self::one(VmaFlag::IO);
+    /// A forked child does not get the mapping.
+    pub const DONTCOPY: Self = Self::one(VmaFlag::DONTCOPY);
+    /// `mremap` cannot grow the mapping, and neighbours are not merged into it.
+    pub const DONTEXPAND: Self = Self::one(VmaFlag::DONTEXPAND);
+    /// Core dumps leave the mapping out.
+    pub const DONTDUMP: Self = Self::one(VmaFlag::DONTDUMP);
+    /// Huge pages are wanted. Without effect where user space has asked for the contrary.
+    pub const HUGEPAGE: Self = Self::one(VmaFlag::HUGEPAGE);
+    /// Huge pages are not wanted. Stronger than [`HUGEPAGE`](Self::HUGEPAGE).
+    pub const NOHUGEPAGE: Self = Self::one(VmaFlag::NOHUGEPAGE);
+    /// Read ahead a lot. Replaces [`RAND_READ`](Self::RAND_READ).
+    pub const SEQ_READ: Self = Self::one(VmaFlag::SEQ_READ);
+    /// Do not read ahead. Stronger than [`SEQ_READ`](Self::SEQ_READ).
+    pub const RAND_READ: Self = Self::one(VmaFlag::RAND_READ);
+
+    const fn one(flag: VmaFlag) -> Self {
+        Self(VmaFlags::EMPTY.with(flag))
+    }
+
+    /// Returns them as plain flags.
+    #[inline]
+    pub const fn flags(self) -> VmaFlags {
+        self.0
+    }
+
+    /// The flags of both.
+    #[inline]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0.union(other.0))
+    }
+
+    /// Adds them to the flags of a mapping, without leaving two that contradict each other.
+    pub(super) const fn apply_to(self, flags: VmaFlags) -> VmaFlags {
+        let mut all = flags;
+        if self.0.contains(VmaFlag::SEQ_READ) {
+            all = all.without(VmaFlag::RAND_READ);
+        }
+        all = all.union(self.0);
+        if all.contains(VmaFlag::NOHUGEPAGE) {
+            all = all.without(VmaFlag::HUGEPAGE);
+        }
+        if all.contains(VmaFlag::RAND_READ) {
+            all = all.without(VmaFlag::SEQ_READ);
+        }
+        all
+    }
+}
+
+impl BitOr for SetFlags {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        self.union(other)
+    }
+}
+
+/// Permissions that a driver may take away while a mapping is made, for good: `mprotect` cannot
+/// bring them back.
+///
+/// Each can be cleared only while the access that it permits is not granted already.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::flags::{ClearFlags, VmaFlag, VmaFlags};
+///
+/// let read_only = ClearFlags::MAYWRITE | ClearFlags::MAYEXEC;
+/// assert_eq!(read_only.access(), VmaFlags::new([VmaFlag::WRITE, VmaFlag::EXEC]));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ClearFlags(VmaFlags);
+
+impl ClearFlags {
+    /// The mapping can never become readable.
+    pub const MAYREAD: Self = Self::one(VmaFlag::MAYREAD);
+    /// The mapping can never become writable.
+    pub const MAYWRITE: Self = Self::one(VmaFlag::MAYWRITE);
+    /// The mapping can never become executable.
+    pub const MAYEXEC: Self = Self::one(VmaFlag::MAYEXEC);
+
+    const fn one(flag: VmaFlag) -> Self {
+        Self(VmaFlags::EMPTY.with(flag))
+    }
+
+    /// Returns them as plain flags.
+    #[inline]
+    pub const fn flags(self) -> VmaFlags {
+        self.0
+    }
+
+    /// The kinds of access that these flags permit.
+    pub const fn access(self) -> VmaFlags {
+        let mut access = VmaFlags::EMPTY;
+        if self.0.contains(VmaFlag::MAYREAD) {
+            access = access.with(VmaFlag::READ);
+        }
+        if self.0.contains(VmaFlag::MAYWRITE) {
+            access = access.with(VmaFlag::WRITE);
+        }
+        if self.0.contains(VmaFlag::MAYEXEC) {
+            access = access.with(VmaFlag::EXEC);
+        }
+        access
+    }
+}
+
+impl BitOr for ClearFlags {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0.union(other.0))
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `mmap_prepare` and `llseek` for misc devices.
+//!
+//! C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
+
+use crate::{
+    bindings,
+    fs::seek::Seek,
+    miscdevice::MiscDevice,
+    mm::desc::VmaDesc,
+    prelude::*,
+    types::ForeignOwnable, //
+};
+use core::ptr::NonNull;
+
+/// The `mmap_prepare` hook of a misc device.
+///
+/// # Safety
+///
+/// `desc` must be the descriptor that the kernel calls an `mmap_prepare` hook with, and its `file`
+/// a file that is associated with a `MiscDeviceRegistration<T>`.
+pub(crate) unsafe extern "C" fn mmap_prepare<T: MiscDevice>(
+    desc: *mut bindings::vm_area_desc,
+) -> c_int {
+    // SAFETY: The caller promises a valid descriptor. Its `file` is the one whose hook this is, also
+    // where a stacked file system calls it, and is open.
+    let private = unsafe { (*(*desc).file).private_data };
+    // SAFETY: The file is a misc device's, so its private data comes from `into_foreign` in `open`.
+    // It goes back to `from_foreign` in `release`, which is after the mapping has been made: whoever
+    // maps the file, or stacks on it, holds it open until then.
+    let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
+    // SAFETY:
+    // - The kernel's descriptors are not null, and it does not touch this one before we return.
+    // - The lifetime is that of `device`, which was just made for this call alone, and ends no later
+    //   than the file is closed.
+    let desc = unsafe { VmaDesc::from_raw(NonNull::new_unchecked(desc)) };
+
+    match T::mmap_prepare(device, desc) {
+        Ok(mapping) => {
+            mapping.lower();
+            0
+        }
+        Err(err) => err.to_errno(),
+    }
+}
+
+/// The `llseek` operation of a misc device.
+///
+/// # Safety
+///
+/// `file` must be an open file that is associated with a `MiscDeviceRegistration<T>`, of which
+/// the kernel wants to set the position.
+pub(crate) unsafe extern "C" fn llseek<T: MiscDevice>(
+    file: *mut bindings::file,
+    offset: bindings::loff_t,
+    whence: c_int,
+) -> bindings::loff_t {
+    // SAFETY: The file is open, the caller promises.
+    let private = unsafe { (*file).private_data };
+    // SAFETY: The private data comes from `into_foreign` in `open`, and `release` comes after all
+    // other operations.
+    let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
+    // SAFETY: As the caller promises; the pointer of an open file is not null.
+    let seek = unsafe { Seek::from_raw(NonNull::new_unchecked(file), offset, whence) };
+
+    match T::llseek(device, seek) {
+        Ok(position) => position,
+        Err(err) => bindings::loff_t::from(err.to_errno()),
+    }
+}

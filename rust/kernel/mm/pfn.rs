@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Physical memory that is mapped by page frame number.
+//!
+//! An entry that is made from a page frame number holds no reference to anything, so the memory
+//! behind it has to stay what it is for as long as any user mapping exists. That is what the types
+//! of this module stand for: [`PfnRange`] on the word of whoever makes it, [`DeviceMemory`] because
+//! it is known not to be RAM.
+//!
+//! C header: [`include/linux/ioport.h`](srctree/include/linux/ioport.h)
+
+use crate::{
+    bindings,
+    io::{
+        resource::{
+            Flags,
+            Region, //
+        },
+        PhysAddr, //
+    },
+    page::{
+        PAGE_MASK,
+        PAGE_SHIFT, //
+    },
+    prelude::*, //
+};
+
+/// A range of page frames that may be mapped into user space without reference counts.
+///
+/// # Invariants
+///
+/// - `start + nr_pages` is not larger than `usize::MAX >> PAGE_SHIFT`, and `nr_pages` is not zero.
+/// - User space may be given access to these frames at any time, for any length of time.
+#[derive(Debug)]
+pub struct PfnRange {
+    start: usize,
+    nr_pages: usize,
+}
+
+impl PfnRange {
+    /// Declares that `nr_pages` page frames from frame number `start` on may be mapped.
+    ///
+    /// # Safety
+    ///
+    /// From now on, and for as long as user space may have a mapping of these frames (which can be
+    /// longer than the value lives, for a mapping keeps only the *file* alive), the frames must not
+    /// be memory that the kernel uses for anything that user space must not read or write. In
+    /// particular RAM that the page allocator owns, or may get back, is out of the question.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if `nr_pages` is zero, or if the range ends beyond the physical addresses.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::PfnRange;
+    ///
+    /// // SAFETY: The page at physical address 0xf0000 holds a PC's firmware, which is read-only.
+    /// let rom = unsafe { PfnRange::new(0xf0, 1) }?;
+    /// assert_eq!((rom.start(), rom.nr_pages()), (0xf0, 1));
+    /// // SAFETY: An empty range has no frames.
+    /// assert!(unsafe { PfnRange::new(0xf0, 0) }.is_err_and(|e| e == EINVAL));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub unsafe fn new(start: usize, nr_pages: usize) -> Result<Self> {
+        match start.checked_add(nr_pages) {
+            // INVARIANT: The range was just checked, the rest is the caller's promise.
+            Some(end) if nr_pages != 0 && end <= usize::MAX >> PAGE_SHIFT => {
+                Ok(Self { start, nr_pages })
+            }
+            _ => Err(EINVAL),
+        }
+    }
+
+    /// Returns the number of the first frame.
+    #[inline]
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Returns the number of frames, which is not zero.
+    #[inline]
+    pub fn nr_pages(&self) -> usize {
+        self.nr_pages
+    }
+
+    /// Returns `nr_pages` frames of the range, from index `first` on.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the range does not have all of them, as `vm_iomap_memory` answers in C.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::PfnRange;
+    ///
+    /// // SAFETY: The 64 KiB at physical address 0xf0000 hold a PC's firmware, which is read-only.
+    /// let rom = unsafe { PfnRange::new(0xf0, 16) }?;
+    /// assert_eq!(rom.slice(12, 4)?.nr_pages(), 4);
+    /// assert!(rom.slice(12, 5).is_err_and(|e| e == EINVAL));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn slice(&self, first: usize, nr_pages: usize) -> Result<PfnSlice<'_>> {
+        match first.checked_add(nr_pages) {
+            // INVARIANT: Inside the range, so there is no overflow, and `whole` is borrowed.
+            Some(end) if end <= self.nr_pages => Ok(PfnSlice {
+                start: self.start + first,
+                nr_pages,
+                _whole: self,
+            }),
+            _ => Err(EINVAL),
+        }
+    }
+}
+
+/// Some consecutive frames of a [`PfnRange`].
+///
+/// # Invariants
+///
+/// `nr_pages` frames from `start` on are frames of `_whole`.
+#[derive(Clone, Copy)]
+pub struct PfnSlice<'a> {
+    start: usize,
+    nr_pages: usize,
+    _whole: &'a PfnRange,
+}
+
+impl PfnSlice<'_> {
+    /// Returns the number of the first frame.
+    #[inline]
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Returns the number of frames.
+    #[inline]
+    pub fn nr_pages(&self) -> usize {
+        self.nr_pages
+    }
+}
+
+/// Memory of a device, page-aligned.
+///
+/// # Invariants
+///
+/// `pfns` is not RAM. If there is a `_region`, then it covers `pfns`.
+pub struct DeviceMemory {
+    pfns: PfnRange,
+    /// Keeps other drivers away. [`None`] if the creator vouches for that.
+    _region: Option<Region>,
+}
+
+impl DeviceMemory {
+    /// Makes the memory of a region that was requested available for mapping.
+    ///
+    /// The region stays claimed for as long as the value lives, which a file that is open for
+    /// mapping, and hence every mapping, ought to ensure by owning it.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the region is not memory (but I/O ports), does not start and end at page
+    /// borders, or has RAM in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     io::resource::{Flags, Resource},
+    ///     mm::DeviceMemory,
+    ///     str::CString, //
+    /// };
+    ///
+    /// /// Claims all of a device's resource and makes it mappable.
+    /// fn claim(res: &Resource, name: CString) -> Result<DeviceMemory> {
+    ///     let region = res
+    ///         .request_region(res.start(), res.size(), name, Flags::IORESOURCE_MEM)
+    ///         .ok_or(EBUSY)?;
+    ///     DeviceMemory::from_region(region)
+    /// }
+    /// ```
+    pub fn from_region(region: Region) -> Result<Self> {
+        if !region.flags().contains(Flags::IORESOURCE_MEM) {
+            return Err(EINVAL);
+        }
+        let pfns = Self::frames(region.start(), region.size())?;
+        // INVARIANT: `frames` has seen that it is not RAM, and it is what the region covers.
+        Ok(Self {
+            pfns,
+            _region: Some(region),
+        })
+    }
+
+    /// Declares that `size` bytes at the physical address `start` belong to a device.
+    ///
+    /// # Safety
+    ///
+    /// No other driver may rely on being the only user of that memory, and no access to it, by user
+    /// space and at any time, may break a promise of the kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the range is empty, does not start and end at page borders, or has RAM in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::DeviceMemory;
+    ///
+    /// // SAFETY: 0xf0000 is the firmware of a PC, which is read-only.
+    /// let rom = unsafe { DeviceMemory::from_phys(0xf0000, 0x10000) }?;
+    /// assert_eq!(rom.pfns().nr_pages(), 16);
+    ///
+    /// // SAFETY: Refused, so nothing is mapped.
+    /// let unaligned = unsafe { DeviceMemory::from_phys(0xf0010, 0x1000) };
+    /// assert!(unaligned.is_err_and(|e| e == EINVAL));
+    /// // SAFETY: Refused, so nothing is mapped. The first MiB after the first is RAM.
+    /// let ram = unsafe { DeviceMemory::from_phys(0x100000, 0x1000) };
+    /// assert!(ram.is_err_and(|e| e == EINVAL));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub unsafe fn from_phys(start: PhysAddr, size: usize) -> Result<Self> {
+        let pfns = Self::frames(start, size as bindings::resource_size_t)?;
+        // INVARIANT: `frames` has seen that it is not RAM.
+        Ok(Self {
+            pfns,
+            _region: None,
+        })
+    }
+
+    /// Returns the frames of a range of device memory, having looked that it is not RAM.
+    fn frames(start: PhysAddr, size: bindings::resource_size_t) -> Result<PfnRange> {
+        let start = usize::try_from(start).map_err(|_| EINVAL)?;
+        let size = usize::try_from(size).map_err(|_| EINVAL)?;
+        if (start | size) & !PAGE_MASK != 0 {
+            return Err(EINVAL);
+        }
+        start.checked_add(size).ok_or(EINVAL)?;
+
+        // SAFETY: Walks the resource tree under its own lock; any range may be asked for.
+        let ram = unsafe {
+            bindings::region_intersects(
+                start as bindings::resource_size_t,
+                size,
+                bindings::IORESOURCE_SYSTEM_RAM as c_ulong,
+                bindings::IORES_DESC_NONE as c_ulong,
+            )
+        };
+        if ram != bindings::REGION_DISJOINT as c_int {
+            return Err(EINVAL);
+        }
+
+        // SAFETY: It is not RAM, so none of it belongs to the kernel's own memory. That user space
+        // may access the device is what the callers vouch for.
+        unsafe { PfnRange::new(start >> PAGE_SHIFT, size >> PAGE_SHIFT) }
+    }
+
+    /// Returns the page frames.
+    #[inline]
+    pub fn pfns(&self) -> &PfnRange {
+        &self.pfns
+    }
+}

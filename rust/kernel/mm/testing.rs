@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A user address space for KUnit tests and for the examples of this documentation.
+//!
+//! A KUnit case runs on a kernel thread of its own. [`UserMm::attach`] gives that thread an address
+//! space, in which files can be mapped for real, and read and written as user space would.
+//!
+//! C source: [`lib/kunit/user_alloc.c`](srctree/lib/kunit/user_alloc.c)
+
+use crate::{
+    bindings,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions, //
+    },
+    page::PAGE_SHIFT,
+    prelude::*,
+    types::{
+        ForeignOwnable,
+        NotThreadSafe, //
+    },
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+/// `PROT_READ`.
+pub const READ: usize = bindings::PROT_READ as usize;
+/// `PROT_WRITE`.
+pub const WRITE: usize = bindings::PROT_WRITE as usize;
+/// `PROT_EXEC`.
+pub const EXEC: usize = bindings::PROT_EXEC as usize;
+/// `MAP_SHARED`.
+pub const SHARED: usize = bindings::MAP_SHARED as usize;
+/// `MAP_PRIVATE`.
+pub const PRIVATE: usize = bindings::MAP_PRIVATE as usize;
+
+/// The user address space of the current test.
+///
+/// # Invariants
+///
+/// The current thread has an address space, until it ends.
+pub struct UserMm(NotThreadSafe);
+
+impl UserMm {
+    /// Gives the current test an address space, or returns the one that it has.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`] if there is not enough memory.
+    pub fn attach() -> Result<Self> {
+        // SAFETY: Without an address space, the thread is a kernel thread of KUnit's (everything
+        // else has one, and then nothing happens). Such a thread may use an address space.
+        to_result(unsafe { bindings::kunit_attach_mm() })?;
+        // INVARIANT: It has one now, and nothing takes it away before the thread ends.
+        Ok(Self(NotThreadSafe))
+    }
+
+    /// Returns a file with the operations of a misc device and the given private data, as if it had
+    /// been opened for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`] or [`ENFILE`] if there cannot be another file.
+    pub fn open<T: MiscDevice>(&self, device: T::Ptr) -> Result<UserFile<'_>> {
+        self.open_with::<T>(device, bindings::O_RDWR)
+    }
+
+    /// As [`open`](Self::open), but for reading only.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_read_only<T: MiscDevice>(&self, device: T::Ptr) -> Result<UserFile<'_>> {
+        self.open_with::<T>(device, bindings::O_RDONLY)
+    }
+
+    fn open_with<T: MiscDevice>(&self, device: T::Ptr, flags: u32) -> Result<UserFile<'_>> {
+        let misc = MiscDeviceOptions {
+            name: c"rust_mm_test",
+        }
+        .into_raw::<T>();
+        let private = device.into_foreign();
+
+        // SAFETY: The operations are a constant, the name is only read during the call, and the
+        // private data is what the operations of `T` expect.
+        let file = from_err_ptr(unsafe {
+            bindings::anon_inode_getfile(
+                c"[rust_mm_test]".as_char_ptr(),
+                misc.fops,
+                private,
+                flags as c_int,
+            )
+        });
+        match file {
+            // INVARIANT: We own the reference that was just made.
+            Ok(file) => Ok(UserFile {
+                // SAFETY: A pointer that is no error is a file.
+                file: unsafe { NonNull::new_unchecked(file) },
+                _mm: PhantomData,
+            }),
+            Err(err) => {
+                // SAFETY: It comes from `into_foreign` above, and no file has got it.
+                drop(unsafe { T::Ptr::from_foreign(private) });
+                Err(err)
+            }
+        }
+    }
+
+    /// Reads memory as user space.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] where user space would get a signal.
+    pub fn read<const N: usize>(&self, addr: usize) -> Result<[u8; N]> {
+        let mut out = [0; N];
+        UserSlice::new(UserPtr::from_addr(addr), N)
+            .reader()
+            .read_slice(&mut out)?;
+        Ok(out)
+    }
+
+    /// Writes memory as user space.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] where user space would get a signal.
+    pub fn write(&self, addr: usize, data: &[u8]) -> Result {
+        UserSlice::new(UserPtr::from_addr(addr), data.len())
+            .writer()
+            .write_slice(data)
+    }
+
+    /// `munmap(2)`.
+    ///
+    /// # Errors
+    ///
+    /// As the system call.
+    pub fn munmap(&self, addr: usize, len: usize) -> Result {
+        // SAFETY: By the type invariants, the thread has an address space, which is a test's own.
+        to_result(unsafe { bindings::vm_munmap(addr, len) })
+    }
+}
+
+/// An open file in a test.
+///
+/// # Invariants
+///
+/// `file` is a file, of which this value owns a reference.
+pub struct UserFile<'mm> {
+    file: NonNull<bindings::file>,
+    _mm: PhantomData<&'mm UserMm>,
+}
+
+impl UserFile<'_> {
+    /// `mmap(2)`, except that the offset is in pages.
+    ///
+    /// # Errors
+    ///
+    /// As the system call.
+    pub fn mmap(&self, len: usize, prot: usize, flags: usize, pgoff: usize) -> Result<usize> {
+        self.mmap_at(0, len, prot, flags, pgoff)
+    }
+
+    /// As [`mmap`](Self::mmap), at a given address, which must be free.
+    ///
+    /// # Errors
+    ///
+    /// As the system call; [`EEXIST`] if something is mapped there.
+    pub fn mmap_at(
+        &self,
+        addr: usize,
+        len: usize,
+        prot: usize,
+        flags: usize,
+        pgoff: usize,
+    ) -> Result<usize> {
+        let flags = match addr {
+            0 => flags,
+            _ => flags | bindings::MAP_FIXED_NOREPLACE as usize,
+        };
+        let offset = pgoff.checked_mul(1 << PAGE_SHIFT).ok_or(EOVERFLOW)?;
+        // SAFETY: By the type invariants, the file is open, and the thread has an address space,
+        // which is a test's own.
+        let addr = unsafe {
+            bindings::vm_mmap(self.file.as_ptr(), addr, len, prot, flags, offset)
+        };
+        if addr > usize::MAX - bindings::MAX_ERRNO as usize {
+            return Err(Error::from_errno(addr as isize as c_int));
+        }
+        Ok(addr)
+    }
+}
+
+impl Drop for UserFile<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, we own a reference, which is not used after this.
+        unsafe { bindings::fput(self.file.as_ptr()) };
+    }
+}
