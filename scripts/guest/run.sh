@@ -1,0 +1,9 @@
+#!/bin/bash
+# run.sh TREE
+# In the VM: inserts the sample driver, runs its demo, takes the driver out.
+cd "$1/samples/rust/mm" || exit
+insmod rust_mmap.ko || exit
+./rust_mmap_demo
+status=$?
+rmmod rust_mmap || exit
+exit "$status"

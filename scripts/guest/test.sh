@@ -1,0 +1,16 @@
+#!/bin/bash
+# test.sh TREE KSELFTEST PATTERN
+# In the VM: the installed selftests whose names match the pattern.
+cd "$2" || exit
+# Tests of modules insert them from here.
+export RUST_MM_MODULES=$1/samples/rust/mm
+tests=()
+while IFS= read -r test; do
+    # shellcheck disable=SC2053 # a pattern is what it is
+    [[ ${test#rust_mm:} == ${3:-*} ]] && tests+=(-t "$test")
+done <kselftest-list.txt
+if ((${#tests[@]} == 0)); then
+    echo "no selftest matches $3"
+    exit 1
+fi
+exec ./run_kselftest.sh "${tests[@]}"

@@ -1,0 +1,441 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Lay this repository over a Linux source tree, or take it out again.
+
+    integrate.py TREE            lay it over (again: only what changed is written)
+    integrate.py --remove TREE   restore the tree
+
+Folders of ours are copied; lines that upstream's own files need are inserted
+as integration.toml says. What was done is recorded in TREE/.rust-mm.json, so
+that a newer state of the repository replaces the older one, and removal gives
+upstream's files back byte for byte.
+
+Everything is computed before anything is written: an error leaves the tree as
+it was.
+"""
+
+import argparse
+import fnmatch
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+import tomllib
+from pathlib import Path, PurePosixPath
+
+MANIFEST = ".rust-mm.json"
+
+# Our folder -> where it lies in the tree.
+FOLDERS = {
+    "rust": "rust",
+    "samples": "samples",
+    "selftests": "tools/testing/selftests",
+    "Documentation": "Documentation",
+}
+
+# What editors and merges leave behind.
+JUNK = ("*~", "*.orig", "*.rej", ".*.sw?", "__pycache__", "*.pyc")
+
+# What kbuild leaves in a folder; the rest is named by the .gitignore we copied there.
+PRODUCTS = (".*.cmd", ".*.d", "*.o", "*.ko", "*.mod", "*.mod.c", "*.a", "modules.order")
+
+INSERT_KEYS = {"file", "after", "before", "within", "text", "text_file", "kernel"}
+
+
+class Error(Exception):
+    """Something the user has to look at; nothing was written."""
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def kernel_version(tree):
+    """Returns the (series, full) version of the tree, e.g. ("7.3", "7.3.4")."""
+    try:
+        head = (tree / "Makefile").read_text()[:4096]
+        fields = {
+            key: re.search(rf"^{key} *= *(\S*)", head, re.M)[1]
+            for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL", "EXTRAVERSION")
+        }
+    except (OSError, TypeError, UnicodeDecodeError):
+        raise Error(f"{tree}: not a Linux source tree") from None
+    series = f"{fields['VERSION']}.{fields['PATCHLEVEL']}"
+    return series, f"{series}.{fields['SUBLEVEL']}{fields['EXTRAVERSION']}"
+
+
+# --- insertions ---------------------------------------------------------------
+
+
+def load_inserts(repo, series):
+    """Returns the insertions for this series as plain dictionaries."""
+    path = repo / "integration.toml"
+    try:
+        entries = tomllib.loads(path.read_text()).get("insert", [])
+    except FileNotFoundError:
+        entries = []
+    except tomllib.TOMLDecodeError as err:
+        raise Error(f"integration.toml: {err}") from None
+
+    inserts = []
+    for number, entry in enumerate(entries, 1):
+        where = f"integration.toml: insert {number}"
+        if unknown := set(entry) - INSERT_KEYS:
+            raise Error(f"{where}: unknown key {', '.join(sorted(unknown))}")
+        if "file" not in entry:
+            raise Error(f"{where}: no file")
+        if ("after" in entry) == ("before" in entry):
+            raise Error(f"{where}: needs either after or before")
+        if ("text" in entry) == ("text_file" in entry):
+            raise Error(f"{where}: needs either text or text_file")
+        if series not in entry.get("kernel", [series]):
+            continue
+        if "text_file" in entry:
+            try:
+                text = (repo / entry["text_file"]).read_text()
+            except OSError as err:
+                raise Error(f"{where}: {err.filename}: {err.strerror}") from None
+        else:
+            text = entry["text"]
+        if not text.endswith("\n"):
+            text += "\n"
+        side = "after" if "after" in entry else "before"
+        inserts.append(
+            {
+                "file": entry["file"],
+                "side": side,
+                "anchor": entry[side],
+                "within": entry.get("within"),
+                "text": text,
+            }
+        )
+    return inserts
+
+
+def split(text):
+    """Lines with their ends; unlike str.splitlines, "\\n" alone ends a line."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def positions(lines, block):
+    """Where the block of lines occurs."""
+    size = len(block)
+    return [i for i in range(len(lines) - size + 1) if lines[i : i + size] == block]
+
+
+def start_of_search(lines, insert, error):
+    if insert["within"] is None:
+        return 0
+    found = positions(lines, [insert["within"] + "\n"])
+    if len(found) != 1:
+        raise error(f"the `within` line {insert['within']!r}", len(found))
+    return found[0]
+
+
+def apply(text, insert, version):
+    """Returns the text with the insertion made."""
+
+    def error(what, count):
+        state = "is not there" if count == 0 else f"is there {count} times"
+        return Error(f"{insert['file']}: {what} {state} in Linux {version}")
+
+    lines = split(text)
+    start = start_of_search(lines, insert, error)
+    found = [i for i in positions(lines, [insert["anchor"] + "\n"]) if i >= start]
+    if not found or (insert["within"] is None and len(found) != 1):
+        raise error(f"the anchor {insert['anchor']!r}", len(found))
+    at = found[0] + (insert["side"] == "after")
+    return "".join(lines[:at] + [insert["text"]] + lines[at:])
+
+
+def revert(text, insert):
+    """Returns the text with the insertion taken out.
+
+    A text without it stays as it is: someone restored the file already.
+    """
+
+    def error(what, count):
+        return Error(
+            f"{insert['file']}: {what} is there {count} times;"
+            f" cannot tell which lines are ours"
+        )
+
+    lines, ours = split(text), split(insert["text"])
+    if not positions(lines, ours):
+        if partly := [line for line in ours if line.strip() and line in lines]:
+            # A line such as "}" is no evidence; one that says something is.
+            telling = [line for line in partly if len(re.findall(r"\w", line)) > 8]
+            if telling:
+                raise Error(
+                    f"{insert['file']}: the lines inserted there were edited"
+                    f" (near {telling[0].strip()!r}); restore them first"
+                )
+        return text
+    anchor = [insert["anchor"] + "\n"]
+    after = insert["side"] == "after"
+    start = start_of_search(lines, insert, error)
+    found = [
+        i for i in positions(lines, anchor + ours if after else ours + anchor)
+        if i >= start
+    ]
+    if not found:
+        raise Error(
+            f"{insert['file']}: the inserted lines are no longer"
+            f" {insert['side']} {insert['anchor']!r}; restore that first"
+        )
+    if len(found) > 1 and insert["within"] is None:
+        raise error("the insertion", len(found))
+    at = found[0] + (1 if after else 0)
+    return "".join(lines[:at] + lines[at + len(ours) :])
+
+
+# --- copies -------------------------------------------------------------------
+
+
+def is_junk(name):
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in JUNK)
+
+
+def load_copies(repo):
+    """Returns {path in the tree: (content, executable)} of our files."""
+    copies = {}
+    for folder, target in FOLDERS.items():
+        for where, dirs, files in os.walk(repo / folder):
+            dirs[:] = sorted(d for d in dirs if not is_junk(d))
+            for name in sorted(files):
+                if is_junk(name):
+                    continue
+                source = Path(where, name)
+                path = PurePosixPath(target, source.relative_to(repo / folder).as_posix())
+                copies[str(path)] = (source.read_bytes(), os.access(source, os.X_OK))
+    return copies
+
+
+def products(tree, folders, copies):
+    """Build products in folders that we made: git would call them untracked."""
+    found = []
+    for folder in folders:
+        ignore = copies.get(f"{folder}/.gitignore")
+        named = () if ignore is None else ignore.decode().split()
+        base = tree / folder
+        for path in sorted(base.iterdir()) if base.is_dir() else ():
+            if path.is_dir() or str(path.relative_to(tree)) in copies:
+                continue
+            name = path.name
+            patterns = PRODUCTS + tuple(p.lstrip("/") for p in named)
+            if (
+                any(fnmatch.fnmatchcase(name, p) for p in patterns)
+                or (base / f".{name}.cmd").exists()
+            ):
+                found.append(path)
+    return found
+
+
+# --- the tree -----------------------------------------------------------------
+
+
+def read_manifest(tree):
+    try:
+        return json.loads((tree / MANIFEST).read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise Error(f"{tree / MANIFEST}: damaged; restore the tree by hand") from None
+
+
+def write(path, data, mode):
+    """Replaces the file: trees may share inodes with others (cp -l)."""
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=".rust-mm.")
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def dump(manifest):
+    return (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
+
+
+class Plan:
+    """What the tree is to become, computed in memory."""
+
+    def __init__(self, tree):
+        self.tree = tree
+        self.series, self.version = kernel_version(tree)
+        self.manifest = read_manifest(tree)
+        # A run that was cut off left what it was about to do in "next": either
+        # of the two states may be met, file by file.
+        states = [self.manifest, self.manifest.get("next", {})]
+        self.states = [state.get("inserts", []) for state in states]
+        self.known = {}
+        self.made = []
+        for state in states:
+            for path, digest in state.get("copies", {}).items():
+                self.known.setdefault(path, set()).add(digest)
+            self.made += [d for d in state.get("folders", []) if d not in self.made]
+        self.writes = {}  # path -> (bytes, mode)
+        self.deletes = []
+        self.texts = {}  # upstream files, with nothing of ours in them
+
+    def text(self, file):
+        if file not in self.texts:
+            try:
+                self.texts[file] = (self.tree / file).read_bytes().decode()
+            except (OSError, UnicodeDecodeError):
+                raise Error(f"{file}: not there in Linux {self.version}") from None
+        return self.texts[file]
+
+    def take_out(self):
+        """Upstream's files without our lines."""
+        for file in {i["file"] for state in self.states for i in state}:
+            if not (self.tree / file).exists():
+                continue
+            errors = []
+            for state in self.states:
+                ours = [i for i in state if i["file"] == file]
+                try:
+                    text = self.text(file)
+                    for insert in reversed(ours):
+                        text = revert(text, insert)
+                except Error as err:
+                    errors.append(err)
+                    continue
+                if text != self.text(file):
+                    break
+            else:
+                # In no state are there lines of ours: restored by someone, if
+                # nothing speaks against it.
+                if errors:
+                    raise errors[0]
+            self.texts[file] = text
+
+    def put_in(self, inserts):
+        for insert in inserts:
+            self.texts[insert["file"]] = apply(
+                self.text(insert["file"]), insert, self.version
+            )
+
+    def check_copy(self, path):
+        """Our copy in the tree must be what we left there; returns its bytes."""
+        target = self.tree / path
+        if not os.path.lexists(target):
+            return None
+        if path not in self.known:
+            raise Error(f"{path}: Linux {self.version} has a file of this name already")
+        data = target.read_bytes()
+        if sha256(data) not in self.known[path]:
+            raise Error(
+                f"{path}: edited in the tree; take the change over into the repository"
+                f" (or delete the file) first"
+            )
+        return data
+
+    def copy(self, copies):
+        for path, (data, executable) in copies.items():
+            mode = 0o755 if executable else 0o644
+            if path in self.known:
+                # The same edit on both sides is no conflict.
+                self.known[path].add(sha256(data))
+            present = self.check_copy(path)
+            if present != data or (self.tree / path).stat().st_mode & 0o777 != mode:
+                self.writes[path] = (data, mode)
+        for path in self.known:
+            if path not in copies and self.check_copy(path) is not None:
+                self.deletes.append(path)
+
+    def new_folders(self, paths):
+        """Folders of the given files that upstream does not have."""
+        folders = set()
+        for path in paths:
+            for parent in PurePosixPath(path).parents:
+                name = str(parent)
+                if name in self.made or not (self.tree / name).exists():
+                    folders.add(name)
+        return sorted(folders)
+
+    def commit(self, manifest):
+        """Writes; returns whether anything changed."""
+        for file, text in self.texts.items():
+            path = self.tree / file
+            if path.exists() and path.read_bytes() != text.encode():
+                self.writes[file] = (text.encode(), path.stat().st_mode & 0o777)
+        record = self.tree / MANIFEST
+        if not self.writes and not self.deletes and self.manifest == manifest:
+            return False
+        if manifest or self.manifest:
+            write(record, dump(self.manifest | {"next": manifest}), 0o644)
+        for path, (data, mode) in self.writes.items():
+            (self.tree / path).parent.mkdir(parents=True, exist_ok=True)
+            write(self.tree / path, data, mode)
+        for path in self.deletes:
+            (self.tree / path).unlink()
+        for folder in sorted(set(self.made) - set(manifest.get("folders", [])), reverse=True):
+            try:
+                (self.tree / folder).rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError:
+                print(f"{folder}: left in the tree, it holds files that are not ours")
+        if manifest:
+            write(record, dump(manifest), 0o644)
+        else:
+            record.unlink(missing_ok=True)
+        return True
+
+
+def integrate(repo, tree):
+    plan = Plan(tree)
+    inserts = load_inserts(repo, plan.series)
+    copies = load_copies(repo)
+    plan.take_out()
+    plan.put_in(inserts)
+    plan.copy(copies)
+    changed = plan.commit(
+        {
+            "kernel": plan.version,
+            "copies": {path: sha256(data) for path, (data, _) in copies.items()},
+            "inserts": inserts,
+            "folders": plan.new_folders(copies),
+        }
+    )
+    state = "changed" if changed else "unchanged"
+    print(f"{len(copies)} files, {len(inserts)} insertions ({state})")
+
+
+def remove(tree):
+    plan = Plan(tree)
+    if not plan.manifest:
+        print("nothing of ours in this tree")
+        return
+    plan.take_out()
+    ours = {path: plan.check_copy(path) for path in plan.known}
+    ours = {path: data for path, data in ours.items() if data is not None}
+    left = products(tree, plan.made, ours)
+    plan.copy({})
+    plan.deletes += [str(path.relative_to(tree)) for path in left]
+    plan.commit({})
+    print(f"{len(ours)} files, {len(plan.states[0])} insertions taken out")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--remove", action="store_true", help="restore the tree")
+    parser.add_argument("tree", type=Path)
+    args = parser.parse_args()
+    try:
+        if args.remove:
+            remove(args.tree)
+        else:
+            integrate(Path(__file__).resolve().parent.parent, args.tree)
+    except (Error, OSError) as err:
+        sys.exit(f"integrate: {err}")
+
+
+if __name__ == "__main__":
+    main()

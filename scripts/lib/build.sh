@@ -1,0 +1,104 @@
+# shellcheck shell=bash
+# Configuration, kernel, modules, selftests.
+
+fragments() {
+    echo "$REPO/config/base.config"
+    [[ ! -d $REPO/samples ]] || echo "$REPO/config/samples.config"
+}
+
+# --- configuration
+
+# Made again only when what it is made of has changed.
+configure() {
+    local stamp fragment missing
+    stage_begin configure
+    if [[ -n $KDIR && -e $TREE/.config && ! -e $WORK/configured ]]; then
+        missing=$(missing_options "$TREE/.config")
+        if [[ -n $missing ]]; then
+            note "your .config lacks options that we ask for:"
+            echo "$missing" | sed 's/^/             /'
+        fi
+        stage_end "the tree's own .config"
+        return
+    fi
+    mapfile -t fragments < <(fragments)
+    stamp=$({
+        tree_version
+        echo "$TOOLCHAIN" "${ROOTFS##*/}"
+        find "$REPO" -name 'Kconfig*' -not -path '*/.git/*' -print0 | sort -z | xargs -0 -r cat
+        cat "${fragments[@]}" "$REPO/integration.toml"
+    } | sha256sum)
+    if [[ -e $TREE/.config && $(cat "$WORK/configured" 2>/dev/null) == "$stamp" ]]; then
+        stage_end "unchanged"
+        return
+    fi
+    logged in_env bash "$E_REPO/scripts/lib/make-config.sh" \
+        "${fragments[@]/#"$REPO"/"$E_REPO"}" || stage_fail
+    missing=$(missing_options "$TREE/.config.rust-mm")
+    [[ -z $missing ]] || {
+        echo "$missing" >>"$LOG"
+        stage_fail "options that did not take (their dependencies?)"
+    }
+    # Keeps the time of one that did not change.
+    cmp -s "$TREE/.config.rust-mm" "$TREE/.config" || mv "$TREE/.config.rust-mm" "$TREE/.config"
+    rm -f "$TREE"/.config.rust-mm*
+    echo "$stamp" >"$WORK/configured"
+    stage_end "$(grep -c '=[ym]$' "$TREE/.config") options"
+}
+
+# Lines of the fragments that set something and are not in the file.
+missing_options() { # FILE
+    local fragments
+    mapfile -t fragments < <(fragments)
+    grep -h '^CONFIG_' "${fragments[@]}" | grep -vxFf "$1" || :
+}
+
+# --- kernel and modules
+
+# How many objects a build from nothing makes: what the last one here made, at
+# first a number that was measured.
+expected_objects() {
+    local series
+    series=$(tree_series)
+    cat "$CACHE/objects/$series" 2>/dev/null ||
+        sed -n "s/^$series //p" "$REPO/config/objects"
+}
+
+built_objects() {
+    grep -cE '^  (CC|AS|RUSTC)' "$LOG" || :
+}
+
+build_progress() {
+    echo "$(built_objects)${EXPECTED:+ of $EXPECTED} objects"
+}
+
+build_kernel() {
+    local built log
+    EXPECTED=
+    [[ -e $TREE/vmlinux ]] || EXPECTED=$(expected_objects)
+    # The log of a first build goes on where it was cut off, and the count with it.
+    [[ -n $EXPECTED ]] || rm -f "$BUILD_LOG"
+    log=$(cat "$BUILD_LOG" 2>/dev/null) || :
+    stage_begin "kernel build"
+    [[ -z $log ]] || printf '%s\n' "$log" >"$LOG"
+    PROGRESS=build_progress logged in_env make LLVM=1 -j"$JOBS" ${V:+V=$V} bzImage modules || stage_fail
+    built=$(built_objects)
+    if [[ -n $EXPECTED ]]; then
+        mkdir -p "$CACHE/objects"
+        echo "$built" >"$CACHE/objects/$(tree_series)"
+    fi
+    stage_end "$built objects"
+}
+
+# --- selftests
+
+SELFTESTS=tools/testing/selftests/rust_mm
+
+build_selftests() {
+    [[ -d $TREE/$SELFTESTS ]] || return 0
+    stage_begin selftests
+    logged in_env make -s LLVM=1 -j"$JOBS" headers || stage_fail
+    logged in_env make LLVM=1 -C tools/testing/selftests TARGETS=rust_mm FORCE_TARGETS=1 \
+        install INSTALL_PATH="$E_WORK/kselftest" || stage_fail
+    stage_end "$(wc -l <"$WORK/kselftest/kselftest-list.txt") programs"
+}

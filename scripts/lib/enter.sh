@@ -1,0 +1,19 @@
+#!/bin/bash
+# enter.sh ROOT TREE WORK REPO COMMAND...
+# In a fresh mount namespace: goes into the root file system with our folders at
+# fixed places, and runs the command in the tree.
+set -euo pipefail
+root=$1 tree=$2 work=$3 repo=$4
+shift 4
+
+for dir in dev proc sys; do
+    mount --rbind "/$dir" "$root/$dir"
+done
+mount -t tmpfs tmpfs "$root/tmp"
+[[ ! -d $tree ]] || mount --bind "$tree" "$root/build/linux"
+mount --bind "$work" "$root/build/work"
+mount --bind "$repo" "$root/build/repo"
+
+cd /
+exec chroot "$root" /usr/bin/env -i -C /build/linux HOME=/root USER=root \
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"

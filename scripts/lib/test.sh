@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# make test.
+
+run_tests() {
+    use_tree
+    prepare_toolchain
+    AT_FAILURE=build_failed
+    unit_tests
+    prepare_source
+    integrate
+    configure
+    build_kernel
+    build_selftests
+    probe_kvm
+    vm_tests
+    report
+}
+
+# A run that does not get to the VM ends in a line of counts, too.
+build_failed() {
+    echo "0 passed, 1 failed"
+}
+
+unit_tests() {
+    use_python
+    stage_begin "unit tests"
+    UNIT=$LOG
+    if logged "${PYTHON[@]}" -m unittest discover -v -s "$P_REPO/scripts" -p 'test_*.py'; then
+        stage_end "$(grep '^Ran ' "$LOG")"
+    else
+        stage_line "FAILED"
+        cat "$LOG"
+    fi
+}
+
+# KUnit runs at boot, kselftest then.
+vm_tests() {
+    VM_STATUS=0
+    stage_begin "tests in the VM"
+    KSELFTEST=$LOG
+    if [[ -d $TREE/$SELFTESTS ]]; then
+        boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" "$TEST" || VM_STATUS=$?
+    else
+        boot cat true.sh || VM_STATUS=$?
+    fi
+    if ((VM_STATUS == 124)); then
+        VM_STATUS=hung
+        stage_line "FAILED: the VM hung for $TIMEOUT s"
+    elif ! guest_ended; then
+        VM_STATUS=died
+        stage_line "FAILED: the VM died"
+    else
+        stage_end "exit status $VM_STATUS"
+    fi
+}
+
+# Of TAP the results.
+kselftest_short() {
+    grep --line-buffered -E '^(# )*(not )?ok |^TAP|^# selftests:|no selftest' || :
+}
+
+report() {
+    stage_begin kunit
+    in_env python3 tools/testing/kunit/kunit.py parse "$E_WORK/logs/console.log" >>"$LOG" 2>&1 || :
+    stage_end "$(grep -o 'Testing complete.*' "$LOG" || echo "no results")"
+    "${PYTHON[@]}" "$P_REPO/scripts/report.py" --unittest "$P_WORK/logs/${UNIT##*/}" \
+        --kunit "$P_WORK/logs/${LOG##*/}" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
+        --console "$P_WORK/logs/console.log" --vm "$VM_STATUS"
+}

@@ -1,0 +1,85 @@
+# shellcheck shell=bash
+# The virtual machine: virtme-ng over the environment's own root, read only.
+
+# --- KVM or not
+
+# Found out by booting our kernel, because a device that is there may still not
+# work; remembered until the machine boots again.
+probe_kvm() {
+    local known
+    stage_begin accelerator
+    known=$CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
+    if [[ ! -e $known ]]; then
+        rm -f "$CACHE"/kvm-*
+        if logged in_env bash "$E_REPO/scripts/lib/probe-kvm.sh"; then
+            echo kvm >"$known"
+        else
+            echo tcg >"$known"
+        fi
+    fi
+    ACCELERATOR=$(<"$known")
+    case $ACCELERATOR in
+        kvm) stage_end "KVM" ;;
+        tcg) stage_end "TCG (no usable KVM here: everything in the VM is slower)" ;;
+    esac
+}
+
+# --- boot
+
+CONSOLE=
+
+# Boots, runs a script of scripts/guest/ and passes its output and exit status
+# on. The kernel's console goes to a log of its own.
+boot() { # FILTER SCRIPT ARGUMENT...
+    local filter=$1 script=$2 command options=()
+    shift 2
+    CONSOLE=$LOGS/console.log
+    : >"$CONSOLE"
+    [[ $ACCELERATOR == kvm ]] || options+=(--disable-kvm)
+    printf -v command '%q ' bash "$E_REPO/scripts/guest/$script" "$@"
+    printf -v command '%q ' bash "$E_REPO/scripts/lib/boot.sh" "$E_WORK/logs/console.log" \
+        --cpus "$CPUS" --memory "$MEM" "${options[@]}" --exec "$command"
+    # vng wants a terminal; timeout ends script, whose terminal goes and QEMU with it.
+    live "$filter" in_env env SHELL=/bin/bash timeout -k 10 "$TIMEOUT" \
+        script -q -e -c "$command" /dev/null
+}
+
+# What of a dead VM is worth a look.
+console_tail() {
+    if [[ -s $CONSOLE ]]; then
+        echo "--- last lines of $CONSOLE"
+        tail -n 30 -- "$CONSOLE"
+    fi
+}
+
+boot_demo() {
+    local rc=0
+    stage_begin demo
+    boot cat run.sh "$E_TREE" || rc=$?
+    if ((rc == 124)); then
+        console_tail
+        stage_end "FAILED: the VM hung for $TIMEOUT s"
+    elif ! guest_ended; then
+        console_tail
+        stage_end "FAILED: the VM died"
+        rc=1
+    elif ((rc)); then
+        stage_end "FAILED: exit status $rc (kernel console: $CONSOLE)"
+    else
+        stage_end "exit status 0 (kernel console: $CONSOLE)"
+    fi
+    exit "$rc"
+}
+
+# virtme's init says so when the script is through.
+guest_ended() {
+    grep -q 'virtme-init: script returned' "$CONSOLE"
+}
+
+boot_shell() {
+    local options=()
+    [[ $ACCELERATOR == kvm ]] || options+=(--disable-kvm)
+    echo "The modules are in samples/rust/mm; exit or Ctrl-D ends the VM."
+    in_env vng "${options[@]}" -r arch/x86/boot/bzImage --cpus "$CPUS" --memory "$MEM" \
+        --user root --append root=/dev/root
+}
