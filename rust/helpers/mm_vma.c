@@ -25,3 +25,8 @@ __rust_helper void rust_helper_memcpy_to_page(struct page *page, size_t offset,
 {
 	memcpy_to_page(page, offset, from, len);
 }
+
+__rust_helper unsigned long rust_helper_totalram_pages(void)
+{
+	return totalram_pages();
+}

@@ -132,6 +132,25 @@ impl<'f, D> Mapping<'f, D> {
         self
     }
 
+    /// Changes the type of the file.
+    ///
+    /// # Safety
+    ///
+    /// The mapping must be right for a file of type `E`.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) unsafe fn retag<E>(self) -> Mapping<'f, E> {
+        // INVARIANT: The same mapping, with a type that the caller vouches for.
+        Mapping {
+            raw: self.raw,
+            cache: self.cache,
+            action: self.action,
+            error_override: self.error_override,
+            _brand: PhantomData,
+            _file: PhantomData,
+            _not_send: NotThreadSafe,
+        }
+    }
+
     /// Writes the mapping into its descriptor.
     ///
     /// To be called after the hook has returned, once.
@@ -215,6 +234,18 @@ impl<'f, D> VmaDesc<'f, D> {
     /// Maps nothing: every access ends with SIGBUS.
     ///
     /// Reserves addresses. The only kind of mapping that may be merged with its neighbours.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|_, desc| Ok(desc.map_nothing()))?;
+    /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+    /// assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn map_nothing(self) -> Mapping<'f, D> {
         // INVARIANT: No range.
         Mapping::new(self, Action::Nothing)
@@ -229,6 +260,20 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # Errors
     ///
     /// [`ENXIO`] if the mapping starts or ends beyond the pages, as `vm_map_pages` answers in C.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+    /// let addr = file.mmap(2 * PAGE_SIZE, READ, SHARED, 1)?;
+    /// assert_eq!((mm.read(addr)?, mm.read(addr + PAGE_SIZE)?), ([1], [2]));
+    /// assert_eq!(file.mmap(2 * PAGE_SIZE, READ, SHARED, 3), Err(ENXIO));
+    /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 4), Err(ENXIO));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn map_kernel_pages(self, pages: &'f KernelPages) -> Result<Mapping<'f, D>> {
         let pages = pages.slice(self.pgoff(), self.nr_pages())?;
         let range = self.range();
@@ -272,6 +317,26 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// [`EINVAL`] if the mapping starts or ends beyond the frames, as `vm_iomap_memory` answers
     /// in C.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(CONFIG_X86)] {
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns()))?;
+    /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 15)?;
+    /// assert_eq!(mm.read::<8>(addr + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
+    /// assert_eq!(file.mmap(2 * PAGE_SIZE, READ, SHARED, 15), Err(EINVAL));
+    ///
+    /// // A write makes a private copy of the page.
+    /// let addr = file.mmap(PAGE_SIZE, READ | WRITE, PRIVATE, 15)?;
+    /// mm.write(addr, b"mine")?;
+    /// assert_eq!(mm.read(addr)?, *b"mine");
+    /// # }
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn remap_pfn(self, pfns: &'f PfnRange) -> Result<Mapping<'f, D>> {
         let pfns = pfns.slice(self.pgoff(), self.nr_pages())?;
         let range = self.range();
@@ -284,6 +349,33 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// [`EINVAL`] if there are less frames than the range needs, or if the mapping is
     /// [copy-on-write](Self::is_cow) and the range is not all of it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(CONFIG_X86)] {
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, desc| {
+    ///     let second = desc.range().sub(PAGE_SIZE, PAGE_SIZE)?;
+    ///     desc.remap_pfn_range(second, dev.firmware.pfns().slice(15, 1)?)
+    /// })?;
+    /// let addr = file.mmap(3 * PAGE_SIZE, READ, SHARED, 0)?;
+    /// assert_eq!(mm.read::<8>(addr + PAGE_SIZE + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
+    /// assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+    /// // A part of a mapping that may have private copies.
+    /// assert_eq!(file.mmap(3 * PAGE_SIZE, READ, PRIVATE, 0), Err(EINVAL));
+    ///
+    /// // More than there is.
+    /// let file = mm.device(|dev, desc| {
+    ///     let all = desc.range();
+    ///     desc.remap_pfn_range(all, dev.firmware.pfns().slice(0, 1)?)
+    /// })?;
+    /// assert_eq!(file.mmap(2 * PAGE_SIZE, READ, SHARED, 0), Err(EINVAL));
+    /// # }
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn remap_pfn_range(
         self,
         range: DescRange<'f>,
@@ -303,6 +395,21 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # Errors
     ///
     /// [`EINVAL`] if the mapping starts or ends beyond the memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(CONFIG_X86)] {
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, desc| desc.io_remap(&dev.firmware))?;
+    /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 15)?;
+    /// assert_eq!(mm.read::<8>(addr + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
+    /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 16), Err(EINVAL));
+    /// # }
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn io_remap(self, memory: &'f DeviceMemory) -> Result<Mapping<'f, D>> {
         let pfns = memory.pfns().slice(self.pgoff(), self.nr_pages())?;
         let range = self.range();
@@ -316,6 +423,30 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// [`EINVAL`] if the range ends beyond the memory, or if the mapping is
     /// [copy-on-write](Self::is_cow) and the range is not all of it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(CONFIG_X86)] {
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, desc| {
+    ///     let last = desc.range().sub(desc.len() - PAGE_SIZE, PAGE_SIZE)?;
+    ///     desc.io_remap_range(last, &dev.firmware, 15)
+    /// })?;
+    /// let addr = file.mmap(2 * PAGE_SIZE, READ, SHARED, 0)?;
+    /// assert_eq!(mm.read::<8>(addr + PAGE_SIZE + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
+    /// assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+    ///
+    /// let file = mm.device(|dev, desc| {
+    ///     let all = desc.range();
+    ///     desc.io_remap_range(all, &dev.firmware, 16)
+    /// })?;
+    /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 0), Err(EINVAL));
+    /// # }
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn io_remap_range(
         self,
         range: DescRange<'f>,
@@ -336,6 +467,21 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// [`EINVAL`] if the mapping starts or ends beyond the memory. The kernel finds that after the
     /// hook.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(CONFIG_X86)] {
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, desc| Ok(desc.simple_io_remap(&dev.firmware)))?;
+    /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 15)?;
+    /// assert_eq!(mm.read::<8>(addr + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
+    /// assert_eq!(file.mmap(2 * PAGE_SIZE, READ, SHARED, 15), Err(EINVAL));
+    /// # }
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn simple_io_remap(self, memory: &'f DeviceMemory) -> Mapping<'f, D> {
         // INVARIANT: The kernel checks the one range, all of the mapping, against the size.
         Mapping::new(self, Action::SimpleIoRemap(memory.pfns()))

@@ -136,6 +136,23 @@ impl<'f, D> VmaDesc<'f, D> {
         }
     }
 
+    /// Changes the type of the file.
+    ///
+    /// # Safety
+    ///
+    /// What the hook of a file of type `E` may do with the descriptor must be right for this file.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) unsafe fn retag<E>(self) -> VmaDesc<'f, E> {
+        // INVARIANT: The same descriptor, with a type that the caller vouches for.
+        VmaDesc {
+            raw: self.raw,
+            cache: self.cache,
+            _brand: PhantomData,
+            _file: PhantomData,
+            _not_send: NotThreadSafe,
+        }
+    }
+
     pub(super) fn as_raw(&self) -> NonNull<bindings::vm_area_desc> {
         self.raw
     }
@@ -190,6 +207,26 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # Errors
     ///
     /// [`EOVERFLOW`] if that is not a file offset, which is possible since user space gives pages.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, desc| {
+    ///     assert_eq!((desc.pgoff(), desc.offset()?), (1, PAGE_SIZE));
+    ///     assert_eq!((desc.len(), desc.nr_pages()), (2 * PAGE_SIZE, 2));
+    ///     assert_eq!(desc.start() + desc.len(), desc.end());
+    ///     desc.map_kernel_pages(&dev.pages)
+    /// })?;
+    /// file.mmap(2 * PAGE_SIZE, READ, SHARED, 1)?;
+    ///
+    /// // A page offset that has no offset in bytes.
+    /// let file = mm.device(|_, desc| desc.offset().map(|_| desc.map_nothing()))?;
+    /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 1 << 51), Err(EOVERFLOW));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn offset(&self) -> Result<usize> {
         if self.pgoff() > (isize::MAX as usize) >> PAGE_SHIFT {
             return Err(EOVERFLOW);
@@ -201,6 +238,21 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// Where a stacked file system maps a file of ours, this is our file, not the one that user
     /// space sees.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|_, desc| {
+    ///     // Both read and write.
+    ///     assert_eq!(desc.file().flags() & 3, 2);
+    ///     Ok(desc.map_nothing())
+    /// })?;
+    /// file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn file(&self) -> &File {
         // SAFETY: By the type invariants, the file is open for longer than `self` lives, and has no
@@ -233,6 +285,28 @@ impl<'f, D> VmaDesc<'f, D> {
     }
 
     /// Was the mapping asked for with `MAP_SHARED`?
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let shared = mm.device(|_, desc| {
+    ///     assert!(desc.is_shared() && !desc.is_cow());
+    ///     assert!(desc.readable() && !desc.writable() && !desc.executable());
+    ///     Ok(desc.map_nothing())
+    /// })?;
+    /// shared.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+    ///
+    /// let private = mm.device(|_, desc| {
+    ///     assert!(desc.is_cow() && !desc.is_shared());
+    ///     assert!(desc.writable());
+    ///     Ok(desc.map_nothing())
+    /// })?;
+    /// private.mmap(PAGE_SIZE, READ | WRITE, PRIVATE, 0)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn is_shared(&self) -> bool {
         self.flags().contains(VmaFlag::MAYSHARE)
@@ -249,6 +323,30 @@ impl<'f, D> VmaDesc<'f, D> {
     }
 
     /// Sets flags. Where two advices contradict each other, see [`SetFlags`] for what holds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::flags::{SetFlags, VmaFlag};
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, mut desc| {
+    ///     desc.set(SetFlags::DONTCOPY | SetFlags::HUGEPAGE);
+    ///     assert!(desc.flags().contains(VmaFlag::HUGEPAGE));
+    ///     // The stronger of two that contradict each other.
+    ///     desc.set(SetFlags::NOHUGEPAGE);
+    ///     desc.set(SetFlags::HUGEPAGE);
+    ///     assert!(!desc.flags().contains(VmaFlag::HUGEPAGE));
+    ///     desc.set(SetFlags::SEQ_READ | SetFlags::RAND_READ);
+    ///     assert!(!desc.flags().contains(VmaFlag::SEQ_READ));
+    ///     desc.set(SetFlags::SEQ_READ);
+    ///     assert!(!desc.flags().contains(VmaFlag::RAND_READ));
+    ///     desc.map_kernel_pages(&dev.pages)
+    /// })?;
+    /// file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn set(&mut self, flags: SetFlags) {
         let flags = flags.apply_to(self.flags());
@@ -261,6 +359,23 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// [`EACCES`] if the access that one of them permits has been asked for. Nothing has changed
     /// then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::flags::{ClearFlags, VmaFlag};
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, mut desc| {
+    ///     desc.try_clear(ClearFlags::MAYWRITE)?;
+    ///     assert!(!desc.flags().contains(VmaFlag::MAYWRITE));
+    ///     desc.map_kernel_pages(&dev.pages)
+    /// })?;
+    /// file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+    /// assert_eq!(file.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0), Err(EACCES));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn try_clear(&mut self, flags: ClearFlags) -> Result {
         if self.flags().intersects(flags.access()) {
             return Err(EACCES);
@@ -278,6 +393,23 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # Errors
     ///
     /// [`EINVAL`] for a private mapping that is writable.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, mut desc| {
+    ///     desc.deny_cow()?;
+    ///     assert!(!desc.is_cow());
+    ///     desc.map_kernel_pages(&dev.pages)
+    /// })?;
+    /// file.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+    /// file.mmap(PAGE_SIZE, READ, PRIVATE, 0)?;
+    /// assert_eq!(file.mmap(PAGE_SIZE, READ | WRITE, PRIVATE, 0), Err(EINVAL));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn deny_cow(&mut self) -> Result {
         if !self.is_cow() {
             return Ok(());
@@ -286,6 +418,24 @@ impl<'f, D> VmaDesc<'f, D> {
     }
 
     /// Chooses how accesses are cached. The default is [`Cache::Cached`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(CONFIG_X86)] {
+    /// use kernel::mm::desc::Cache;
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, mut desc| {
+    ///     desc.set_cache(Cache::NonCached);
+    ///     desc.io_remap(&dev.firmware)
+    /// })?;
+    /// let addr = file.mmap(16 * PAGE_SIZE, READ, SHARED, 0)?;
+    /// assert_eq!(mm.read::<8>(addr + FIRMWARE_DATE)?[2], b'/');
+    /// # }
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn set_cache(&mut self, cache: Cache) {
         self.cache = cache;
@@ -305,6 +455,27 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// [`EOVERFLOW`] if the end of the mapping would not have a page offset. Nothing has changed
     /// then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, mut desc| {
+    ///     // The offset is a cookie that stands for the third page.
+    ///     if desc.pgoff() != 0x1234 {
+    ///         return Err(ENXIO);
+    ///     }
+    ///     assert_eq!(desc.set_pgoff(usize::MAX), Err(EOVERFLOW));
+    ///     assert_eq!(desc.set_pgoff(1 << 51), Err(EOVERFLOW));
+    ///     desc.set_pgoff(2)?;
+    ///     desc.map_kernel_pages(&dev.pages)
+    /// })?;
+    /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0x1234)?;
+    /// assert_eq!(mm.read(addr)?, [2]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn set_pgoff(&mut self, pgoff: usize) -> Result {
         let end = pgoff.checked_add(self.nr_pages()).ok_or(EOVERFLOW)?;
         // The kernel keeps file offsets in bytes in a signed 64-bit number.
@@ -365,6 +536,36 @@ impl DescRange<'_> {
     /// # Errors
     ///
     /// [`EINVAL`] if they are not whole pages, or none, or not all inside.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, desc| {
+    ///     let all = desc.range();
+    ///     assert_eq!((all.start(), all.len(), all.nr_pages()), (desc.start(), desc.len(), 4));
+    ///     let middle = all.sub(PAGE_SIZE, 2 * PAGE_SIZE)?;
+    ///     assert_eq!(middle.sub(PAGE_SIZE, PAGE_SIZE)?.start(), desc.start() + 2 * PAGE_SIZE);
+    ///     for (offset, len) in [
+    ///         (0, 0),
+    ///         (1, PAGE_SIZE),
+    ///         (0, PAGE_SIZE + 1),
+    ///         (PAGE_SIZE, 4 * PAGE_SIZE),
+    ///         (4 * PAGE_SIZE, PAGE_SIZE),
+    ///         (!(PAGE_SIZE - 1), 2 * PAGE_SIZE),
+    ///     ] {
+    ///         assert!(all.sub(offset, len).is_err_and(|e| e == EINVAL));
+    ///     }
+    ///     desc.map_kernel_pages_range(middle, dev.pages.slice(0, 2)?)
+    /// })?;
+    /// let addr = file.mmap(4 * PAGE_SIZE, READ, SHARED, 0)?;
+    /// assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+    /// assert_eq!(mm.read(addr + 2 * PAGE_SIZE)?, [1]);
+    /// assert_eq!(mm.read::<1>(addr + 3 * PAGE_SIZE), Err(EFAULT));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn sub(self, offset: usize, len: usize) -> Result<Self> {
         let end = offset.checked_add(len).ok_or(EINVAL)?;
         if len == 0 || end > self.len || (offset | len) & !PAGE_MASK != 0 {

@@ -6,7 +6,10 @@
 
 use crate::{
     alloc::{
-        flags::__GFP_ZERO,
+        flags::{
+            __GFP_NOWARN,
+            __GFP_ZERO, //
+        },
         Flags,
         KVVec, //
     },
@@ -83,7 +86,8 @@ impl KernelPages {
     /// # Errors
     ///
     /// - [`EINVAL`] if `nr_pages` is zero, or so large that the size in bytes overflows.
-    /// - [`ENOMEM`] if there is not enough memory.
+    /// - [`ENOMEM`] if there is not enough memory; if the machine does not even have as much, this
+    ///   is found before anything is allocated.
     ///
     /// # Examples
     ///
@@ -92,16 +96,21 @@ impl KernelPages {
     ///
     /// assert!(KernelPages::new(0, GFP_KERNEL).is_err_and(|e| e == EINVAL));
     /// assert!(KernelPages::new(usize::MAX, GFP_KERNEL).is_err_and(|e| e == EINVAL));
+    /// assert!(KernelPages::new(usize::MAX >> 14, GFP_KERNEL).is_err_and(|e| e == ENOMEM));
     /// ```
     pub fn new(nr_pages: usize, flags: Flags) -> Result<Self> {
         if nr_pages == 0 || nr_pages > (isize::MAX as usize) >> PAGE_SHIFT {
             return Err(EINVAL);
         }
+        // SAFETY: Reads a counter.
+        if nr_pages > unsafe { bindings::totalram_pages() } {
+            return Err(ENOMEM);
+        }
 
         // INVARIANT: Nothing is owned yet; each push adds a page together with its reference. The
         // value is not handed out before there are `nr_pages` pages, a number that was checked.
         let mut this = Self {
-            pages: KVVec::with_capacity(nr_pages, flags)?,
+            pages: KVVec::with_capacity(nr_pages, flags | __GFP_NOWARN)?,
         };
         for _ in 0..nr_pages {
             let page = ManuallyDrop::new(Page::alloc_page(flags | __GFP_ZERO)?);

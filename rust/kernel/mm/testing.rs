@@ -4,6 +4,20 @@
 //!
 //! A KUnit case runs on a kernel thread of its own. [`UserMm::attach`] gives that thread an address
 //! space, in which files can be mapped for real, and read and written as user space would.
+//! [`UserMm::device`] gives a file whose `mmap_prepare` hook is written in the test itself:
+//!
+//! ```
+//! use kernel::{mm::testing::*, page::PAGE_SIZE};
+//!
+//! let mm = UserMm::attach()?;
+//! let file = mm.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+//! let addr = file.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+//! mm.write(addr, b"hello")?;
+//! assert_eq!(mm.read(addr)?, *b"hello");
+//! mm.munmap(addr, PAGE_SIZE)?;
+//! assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+//! # Ok::<(), Error>(())
+//! ```
 //!
 //! C source: [`lib/kunit/user_alloc.c`](srctree/lib/kunit/user_alloc.c)
 
@@ -13,9 +27,19 @@ use crate::{
         from_err_ptr,
         to_result, //
     },
+    fs::File,
     miscdevice::{
         MiscDevice,
-        MiscDeviceOptions, //
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        desc::{
+            Mapping,
+            VmaDesc, //
+        },
+        DeviceMemory,
+        KernelPages, //
     },
     page::PAGE_SHIFT,
     prelude::*,
@@ -43,6 +67,66 @@ pub const EXEC: usize = bindings::PROT_EXEC as usize;
 pub const SHARED: usize = bindings::MAP_SHARED as usize;
 /// `MAP_PRIVATE`.
 pub const PRIVATE: usize = bindings::MAP_PRIVATE as usize;
+
+/// What a test does in place of a driver's `mmap_prepare`.
+pub type Hook =
+    for<'f> fn(&'f TestDevice, VmaDesc<'f, TestDevice>) -> Result<Mapping<'f, TestDevice>>;
+
+/// A device with something of each kind that can be mapped.
+pub struct TestDevice {
+    /// Four pages. The first byte of each is its index.
+    pub pages: KernelPages,
+    /// The firmware of a PC: 16 pages that can only be read, at physical address 0xf0000. At
+    /// [`FIRMWARE_DATE`] there is a date.
+    #[cfg(CONFIG_X86)]
+    pub firmware: DeviceMemory,
+}
+
+/// Where the firmware of a PC has its date, eight characters of the form `MM/DD/YY`.
+#[cfg(CONFIG_X86)]
+pub const FIRMWARE_DATE: usize = 0xfff5;
+
+impl TestDevice {
+    fn new() -> Result<Self> {
+        let pages = KernelPages::new(4, GFP_KERNEL)?;
+        for index in 0..4 {
+            pages.write_at(usize::from(index) << PAGE_SHIFT, &[index])?;
+        }
+        Ok(Self {
+            pages,
+            // SAFETY: It is read-only memory, and so can break no promise.
+            #[cfg(CONFIG_X86)]
+            firmware: unsafe { DeviceMemory::from_phys(0xf0000, 0x10000) }?,
+        })
+    }
+}
+
+/// An open file of a [`TestDevice`].
+///
+/// Not public, since what implements a vtable names its module, and that of this crate is private.
+struct TestFile {
+    device: TestDevice,
+    hook: Hook,
+}
+
+#[vtable]
+impl MiscDevice for TestFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        // Never registered, so never opened by name.
+        Err(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(file: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        // SAFETY: The tag in the type decides which operations a mapping may have, and there are
+        // none for a `TestDevice`.
+        let desc = unsafe { desc.retag::<TestDevice>() };
+        let mapping = (file.hook)(&file.device, desc)?;
+        // SAFETY: It goes back to the type that it came with.
+        Ok(unsafe { mapping.retag::<Self>() })
+    }
+}
 
 /// The user address space of the current test.
 ///
@@ -114,6 +198,19 @@ impl UserMm {
                 Err(err)
             }
         }
+    }
+
+    /// Returns a file of a [`TestDevice`], open for reading and writing, whose hook is `hook`.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`] or [`ENFILE`] if there cannot be another file.
+    pub fn device(&self, hook: Hook) -> Result<UserFile<'_>> {
+        let file = TestFile {
+            device: TestDevice::new()?,
+            hook,
+        };
+        self.open::<TestFile>(KBox::new(file, GFP_KERNEL)?)
     }
 
     /// Reads memory as user space.

@@ -82,7 +82,7 @@ impl kernel::InPlaceModule for RustMmap {
         try_pin_init!(Self {
             // First, so that a device that can be opened has a buffer.
             _buffer: {
-                let buffer = Buffer::new(module_parameters::pages.value())?;
+                let buffer = Buffer::new(*module_parameters::pages.value_ref())?;
                 BUFFER.publish(Arc::new(buffer, GFP_KERNEL)?)?
             },
             _device <- MiscDeviceRegistration::register(MiscDeviceOptions {

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+
+/* What the tests of the Rust memory mapping layer have in common. */
+
+#ifndef RUST_MM_H
+#define RUST_MM_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/*
+ * Loads a sample driver, from the folder RUST_MM_MODULES names (the sample's
+ * own in a kernel tree, or /lib/modules/... for an installed kernel). Returns
+ * 0 or -errno; -ENOENT if there is no such module.
+ */
+static inline int load_module(const char *name, const char *params)
+{
+	const char *folder = getenv("RUST_MM_MODULES");
+	char path[512];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "%s/%s.ko",
+		 folder ? folder : "/lib/modules", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = syscall(SYS_finit_module, fd, params, 0) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+/* Unloads a sample driver, without waiting. Returns 0 or -errno. */
+static inline int unload_module(const char *name)
+{
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+}
+
+static sigjmp_buf access_jump;
+static volatile sig_atomic_t access_signal;
+
+static void access_handler(int sig)
+{
+	access_signal = sig;
+	siglongjmp(access_jump, 1);
+}
+
+/*
+ * Reads (or reads and writes back) the byte at @addr. Returns 0, or the number
+ * of the signal that the access raised.
+ */
+static inline int try_access(volatile char *addr, bool write)
+{
+	struct sigaction action = { .sa_handler = access_handler }, segv, bus;
+
+	sigaction(SIGSEGV, &action, &segv);
+	sigaction(SIGBUS, &action, &bus);
+	access_signal = 0;
+	if (!sigsetjmp(access_jump, 1)) {
+		char c = *addr;
+
+		if (write)
+			*addr = c;
+	}
+	sigaction(SIGSEGV, &segv, NULL);
+	sigaction(SIGBUS, &bus, NULL);
+	return access_signal;
+}
+
+static inline int try_read(void *addr)
+{
+	return try_access(addr, false);
+}
+
+static inline int try_write(void *addr)
+{
+	return try_access(addr, true);
+}
+
+/* Is there a line in /proc/self/maps for exactly this range? */
+static inline bool has_vma(void *start, size_t len)
+{
+	unsigned long from, to;
+	bool found = false;
+	char line[512];
+	FILE *maps = fopen("/proc/self/maps", "r");
+
+	while (maps && !found && fgets(line, sizeof(line), maps))
+		found = sscanf(line, "%lx-%lx", &from, &to) == 2 &&
+			from == (unsigned long)start &&
+			to == (unsigned long)start + len;
+	if (maps)
+		fclose(maps);
+	return found;
+}
+
+/* Does smaps list the two-letter @flag for the VMA that starts at @start? */
+static inline bool has_vm_flag(void *start, const char *flag)
+{
+	unsigned long from = 0, to, at;
+	bool found = false;
+	char line[512];
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+
+	while (smaps && fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &at, &to) == 2)
+			from = at;
+		else if (from == (unsigned long)start &&
+			 !strncmp(line, "VmFlags:", 8)) {
+			char *word = strtok(line + 8, " \n");
+
+			for (; word && !found; word = strtok(NULL, " \n"))
+				found = !strcmp(word, flag);
+			break;
+		}
+	}
+	if (smaps)
+		fclose(smaps);
+	return found;
+}
+
+/* Returns a counter of a driver's fdinfo, or -1 if it does not have that. */
+static inline long fdinfo(int fd, const char *name)
+{
+	char path[64], line[256], key[64];
+	long value, found = -1;
+	FILE *info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = fopen(path, "r");
+	while (info && fgets(line, sizeof(line), info))
+		if (sscanf(line, "%63[^:]: %ld", key, &value) == 2 &&
+		    !strcmp(key, name))
+			found = value;
+	if (info)
+		fclose(info);
+	return found;
+}
+
+/* Returns the exit status of a child, or -1 if it did not exit by itself. */
+static inline int wait_child(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+#endif /* RUST_MM_H */
