@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Both hooks in one driver.
+// error: E0080
+// message: a misc device has either `mmap` or `mmap_prepare`, not both
+
+include!("prelude.rs");
+
+struct Dev {
+    pages: KernelPages,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(dev: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        desc.map_kernel_pages(&dev.pages)
+    }
+
+    #[cfg(not(twin))]
+    fn mmap(_: &Self, _: &File, _: &kernel::mm::virt::VmaNew) -> Result {
+        Ok(())
+    }
+}
+
+#[used]
+static OPS: fn() = || {
+    let _ = kernel::miscdevice::MiscDeviceOptions { name: c"x" }.into_raw::<Dev>();
+};

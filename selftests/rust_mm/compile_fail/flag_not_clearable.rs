@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Only permissions can be taken away.
+// error: E0308
+// message: mismatched types
+
+include!("prelude.rs");
+
+struct Dev {
+    pages: KernelPages,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(dev: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        #[cfg(not(twin))]
+        desc.try_clear(SetFlags::DONTCOPY)?;
+        #[cfg(twin)]
+        desc.try_clear(ClearFlags::MAYEXEC)?;
+        desc.map_kernel_pages(&dev.pages)
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A flag that was validated before the hook.
+// error: E0599
+// message: no associated item named `WRITE` found for struct `SetFlags`
+
+include!("prelude.rs");
+
+struct Dev {
+    pages: KernelPages,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(dev: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        #[cfg(not(twin))]
+        desc.set(SetFlags::WRITE);
+        #[cfg(twin)]
+        desc.set(SetFlags::DONTDUMP);
+        desc.map_kernel_pages(&dev.pages)
+    }
+}

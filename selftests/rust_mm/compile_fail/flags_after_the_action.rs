@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A setter after the action was chosen.
+// error: E0382
+// message: borrow of moved value: `desc`
+
+include!("prelude.rs");
+
+struct Dev {
+    pages: KernelPages,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(dev: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        #[cfg(twin)]
+        desc.set(SetFlags::DONTCOPY);
+        let mapping = desc.map_kernel_pages(&dev.pages)?;
+        #[cfg(not(twin))]
+        desc.set(SetFlags::DONTCOPY);
+        Ok(mapping)
+    }
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// The answer for one kind of file, given for another.
+// error: E0308
+// message: mismatched types
+
+include!("prelude.rs");
+
+struct Other;
+
+pub fn hook<'f>(pages: &'f KernelPages, desc: VmaDesc<'f, ()>) -> Result<Mapping<'f, ()>> {
+    desc.map_kernel_pages(pages)
+}
+
+#[cfg(not(twin))]
+pub fn other<'f>(pages: &'f KernelPages, desc: VmaDesc<'f, ()>) -> Result<Mapping<'f, Other>> {
+    hook(pages, desc)
+}
+
+#[cfg(twin)]
+pub fn other<'f>(pages: &'f KernelPages, desc: VmaDesc<'f, ()>) -> Result<Mapping<'f, ()>> {
+    let _ = Other;
+    hook(pages, desc)
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// PFNMAP by hand, on a mapping that becomes MIXEDMAP.
+// error: E0308
+// message: mismatched types
+
+include!("prelude.rs");
+
+struct Dev {
+    pages: KernelPages,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(dev: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        #[cfg(not(twin))]
+        desc.set(VmaFlag::PFNMAP);
+        #[cfg(twin)]
+        desc.set(SetFlags::IO);
+        desc.map_kernel_pages(&dev.pages)
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// What every case begins with: a module, and what drivers import.
+
+#[allow(unused_imports)]
+use kernel::{
+    fs::File,
+    miscdevice::{MiscDevice, MiscDeviceRegistration},
+    mm::{
+        desc::{Cache, DescRange, Mapping, VmaDesc},
+        flags::{ClearFlags, SetFlags, VmaFlag},
+        DeviceMemory, KernelPages, KernelPagesSlice, PfnRange,
+    },
+    new_mutex,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{Arc, ArcBorrow, Mutex, SetOnce},
+    types::ForeignOwnable,
+};
+
+struct Case;
+
+impl kernel::Module for Case {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        Ok(Case)
+    }
+}
+
+module! {
+    type: Case,
+    name: "compile_fail",
+    authors: ["Rust mm developers"],
+    description: "A driver that must not compile, and its twin that must",
+    license: "GPL",
+}

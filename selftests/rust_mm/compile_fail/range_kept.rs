@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A range of addresses that is kept for the next mapping.
+// error: E0521
+// message: borrowed data escapes outside of associated function
+
+include!("prelude.rs");
+
+#[pin_data]
+struct Dev {
+    #[pin]
+    kept: Mutex<Option<DescRange<'static>>>,
+    pages: KernelPages,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = Pin<KBox<Self>>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<Pin<KBox<Self>>> {
+        Err(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(dev: Pin<&'f Self>, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        let dev = dev.get_ref();
+        let range = desc.range();
+        #[cfg(not(twin))]
+        let _ = dev.kept.lock().replace(range);
+        let slice = dev.pages.slice(0, range.nr_pages())?;
+        desc.map_kernel_pages_range(range, slice)
+    }
+}
