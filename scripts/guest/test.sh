@@ -1,6 +1,7 @@
 #!/bin/bash
 # test.sh TREE KSELFTEST PATTERN
 # In the VM: the installed selftests whose names match the pattern.
+exec 2>&1 # standard error goes to the kernel's console
 cd "$2" || exit
 # Tests of modules insert them from here.
 export RUST_MM_MODULES=$1/samples/rust/mm

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Counts what a test run found, and ends with "N passed, N failed"."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import console
+
+
+class Results:
+    """Passed and failed items of one kind."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.passed = self.skipped = 0
+        self.failed = []  # what to print of each
+
+    def require_some(self):
+        """A run that tested nothing is no success."""
+        if not self.passed and not self.failed:
+            self.failed.append("not one case ran")
+
+    def show(self):
+        counts = f"{self.passed} passed, {len(self.failed)} failed"
+        if self.skipped:
+            counts += f", {self.skipped} skipped"
+        print(f"{self.kind:<12} {counts}")
+        for what in self.failed:
+            print(f"  FAILED {what}")
+
+
+def unit_tests(log):
+    results = Results("unit tests")
+    results.failed = re.findall(r"^(?:FAIL|ERROR): (.*)", log, re.M)
+    if ran := re.search(r"^Ran (\d+) test", log, re.M):
+        skipped = re.search(r"skipped=(\d+)", log)
+        results.skipped = int(skipped[1]) if skipped else 0
+        results.passed = max(0, int(ran[1]) - len(results.failed) - results.skipped)
+    results.require_some()
+    return results
+
+
+def kunit(log):
+    """From what kunit.py parse prints."""
+    results = Results("KUnit")
+    summary = re.search(r"Testing complete\. Ran \d+ tests?: ?(.*)", log)
+    counts = dict(
+        (name, int(count))
+        for name, count in re.findall(r"(\w+): (\d+)", summary[1] if summary else "")
+    )
+    results.passed = counts.get("passed", 0)
+    results.skipped = counts.get("skipped", 0)
+    results.failed = re.findall(r"\[(?:FAILED|CRASHED)\] (.*)", log)
+    bad = sum(counts.get(name, 0) for name in ("failed", "crashed", "errors"))
+    if bad > len(results.failed):
+        results.failed += ["(see the log)"] * (bad - len(results.failed))
+    results.require_some()
+    return results
+
+
+def kselftest(log):
+    """From run_kselftest.sh: TAP whose programs' own TAP is in comments."""
+    results = Results("selftests")
+    program, cases, failed, plan = None, 0, 0, 0
+    seen = 0
+    for line in log.splitlines():
+        if match := re.match(r"1\.\.(\d+)", line):
+            plan = int(match[1])
+        elif match := re.match(r"# selftests: \w+: (\S+)", line):
+            program, cases, failed = match[1], 0, 0
+        elif match := re.match(r"# (not )?ok \d+ *-? *(.*)", line):
+            cases += 1
+            if re.search(r"# *SKIP", match[2]):
+                results.skipped += 1
+            elif match[1]:
+                failed += 1
+                results.failed.append(f"{program}: {match[2]}")
+            else:
+                results.passed += 1
+        elif match := re.match(r"(not )?ok \d+ selftests: \w+: (.*)", line):
+            seen += 1
+            program = None
+            if match[1]:
+                # It failed beyond its cases: a crash, a timeout.
+                if not failed:
+                    results.failed.append(match[2])
+            elif not cases:
+                if "# SKIP" in match[2]:
+                    results.skipped += 1
+                else:
+                    results.passed += 1
+    if program:
+        results.failed.append(f"{program}: did not come to its end")
+    elif seen < plan:
+        results.failed.append(f"{plan - seen} programs did not run")
+    results.require_some()
+    return results
+
+
+def kernel(log, vm):
+    """What the machine itself did."""
+    results = Results("kernel")
+    ends = {
+        "hung": "the VM hung",
+        "died": "the VM ended before the tests did",
+    }
+    if vm in ends:
+        results.failed.append(ends[vm])
+    else:
+        results.passed += 1
+    reports, expectations = console.scan(log)
+    for expectation in expectations:
+        if expectation.met:
+            results.passed += 1
+        else:
+            results.failed.append(f"expected report did not come: {expectation.regex}")
+    for report in reports:
+        text = "\n".join("    " + line for line in report.context)
+        results.failed.append(f"report on the console: {report.text}\n{text}")
+    if not reports:
+        results.passed += 1
+    if vm in ends:
+        tail = "\n".join("    " + line for line in log.splitlines()[-30:])
+        results.failed[0] += f"; the console's last lines:\n{tail}"
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("unittest", "kunit", "kselftest", "console"):
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="LOG")
+    parser.add_argument("--vm", required=True, help="exit status of the guest, hung or died")
+    args = parser.parse_args()
+
+    def read(path):
+        return path.read_text(errors="replace")
+
+    everything = [
+        unit_tests(read(args.unittest)),
+        kunit(read(args.kunit)),
+        kselftest(read(args.kselftest)),
+        kernel(read(args.console), args.vm),
+    ]
+    for results in everything:
+        results.show()
+    passed = sum(r.passed for r in everything)
+    failed = sum(len(r.failed) for r in everything)
+    skipped = sum(r.skipped for r in everything)
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
