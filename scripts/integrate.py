@@ -272,7 +272,8 @@ class Plan:
         # A run that was cut off left what it was about to do in "next": either
         # of the two states may be met, file by file.
         states = [self.manifest, self.manifest.get("next", {})]
-        self.states = [state.get("inserts", []) for state in states]
+        empty = {"inserts": [], "results": {}}
+        self.states = [empty | state for state in states]
         self.known = {}
         self.made = []
         for state in states:
@@ -293,27 +294,30 @@ class Plan:
 
     def take_out(self):
         """Upstream's files without our lines."""
-        for file in {i["file"] for state in self.states for i in state}:
-            if not (self.tree / file).exists():
+        for file in {i["file"] for state in self.states for i in state["inserts"]}:
+            if (self.tree / file).exists():
+                self.texts[file] = self.without_ours(file)
+
+    def without_ours(self, file):
+        text = self.text(file)
+        digest = sha256(text.encode())
+        # The state that left the file as it is, if there is one; else someone
+        # has worked on the file since, and our lines have to be found in it.
+        errors = []
+        for state in sorted(self.states, key=lambda s: s["results"].get(file) != digest):
+            try:
+                result = text
+                for insert in reversed(state["inserts"]):
+                    if insert["file"] == file:
+                        result = revert(result, insert)
+            except Error as err:
+                errors.append(err)
                 continue
-            errors = []
-            for state in self.states:
-                ours = [i for i in state if i["file"] == file]
-                try:
-                    text = self.text(file)
-                    for insert in reversed(ours):
-                        text = revert(text, insert)
-                except Error as err:
-                    errors.append(err)
-                    continue
-                if text != self.text(file):
-                    break
-            else:
-                # In no state are there lines of ours: restored by someone, if
-                # nothing speaks against it.
-                if errors:
-                    raise errors[0]
-            self.texts[file] = text
+            if result != text:
+                return result
+        if errors:
+            raise errors[0]
+        return text  # someone restored it
 
     def put_in(self, inserts):
         for insert in inserts:
@@ -399,6 +403,9 @@ def integrate(repo, tree):
     changed = plan.commit(
         {
             "kernel": plan.version,
+            "results": {
+                file: sha256(plan.texts[file].encode()) for file in {i["file"] for i in inserts}
+            },
             "copies": {path: sha256(data) for path, (data, _) in copies.items()},
             "inserts": inserts,
             "folders": plan.new_folders(copies),
@@ -420,7 +427,7 @@ def remove(tree):
     plan.copy({})
     plan.deletes += [str(path.relative_to(tree)) for path in left]
     plan.commit({})
-    print(f"{len(ours)} files, {len(plan.states[0])} insertions taken out")
+    print(f"{len(ours)} files, {len(plan.states[0]['inserts'])} insertions taken out")
 
 
 def main():

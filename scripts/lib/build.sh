@@ -10,13 +10,13 @@ fragments() {
 
 # Made again only when what it is made of has changed.
 configure() {
-    local stamp fragment missing
+    local stamp fragments missing
     stage_begin configure
     if [[ -n $KDIR && -e $TREE/.config && ! -e $WORK/configured ]]; then
         missing=$(missing_options "$TREE/.config")
         if [[ -n $missing ]]; then
             note "your .config lacks options that we ask for:"
-            echo "$missing" | sed 's/^/             /'
+            echo "             ${missing//$'\n'/$'\n'             }"
         fi
         stage_end "the tree's own .config"
         return

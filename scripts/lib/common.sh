@@ -61,11 +61,22 @@ stage_end() { # DETAIL
 stage_fail() { # [MESSAGE]
     stage_line "FAILED${1:+: $1}"
     if [[ -s $LOG ]]; then
+        first_error
         echo "--- last lines of $LOG"
         tail -n 30 -- "$LOG"
     fi
     ${AT_FAILURE-}
     exit 1
+}
+
+# Of a parallel build the last lines seldom say what went wrong.
+first_error() {
+    local line
+    line=$(grep -nE -m1 '(^|: )(fatal )?error(\[E[0-9]+\])?: |: undefined reference|\*\*\* ' "$LOG" | cut -d: -f1) || :
+    if [[ -n $line ]] && (($(wc -l <"$LOG") - line > 30)); then
+        echo "--- first error in $LOG"
+        sed -n "$((line > 3 ? line - 3 : 1)),$((line + 20))p" "$LOG"
+    fi
 }
 
 note() {

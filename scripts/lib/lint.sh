@@ -1,1 +1,74 @@
 # shellcheck shell=bash
+# What looks at our files without running them.
+
+lint() {
+    local failed=0
+    use_tree
+    prepare_toolchain
+    prepare_source
+    integrate
+    lint_stage shellcheck lint_shell || failed=1
+    lint_stage rustfmt lint_rust || failed=1
+    # Advice: its taste is not always ours.
+    lint_stage checkpatch lint_c || :
+    return "$failed"
+}
+
+lint_stage() { # NAME FUNCTION
+    stage_begin "$1"
+    if logged "$2"; then
+        stage_end "clean"
+    else
+        stage_line "$(grep -c . "$LOG") lines to look at"
+        cat -- "$LOG"
+        return 1
+    fi
+}
+
+lint_shell() {
+    # shellcheck disable=SC2016 # for the other shell
+    in_env bash -c 'cd "$0" && shellcheck -x scripts/rust-mm scripts/*/*.sh .ci/run \
+        config/rootfs/usr/bin/* config/rootfs/usr/lib/systemd/*' "$E_REPO"
+}
+
+# Our files by where they lie in the tree, whose rules apply.
+our_files() { # PATTERN
+    (cd "$REPO" && find rust samples selftests -name "$1" 2>/dev/null | sort) |
+        sed 's,^selftests/,tools/testing/selftests/,'
+}
+
+lint_rust() {
+    our_files '*.rs' | in_env xargs -r rustfmt --check
+}
+
+lint_c() {
+    our_files '*.[ch]' | in_env xargs -r \
+        perl scripts/checkpatch.pl --no-summary --terse --show-types --ignore FILE_PATH_CHANGES -f
+}
+
+clippy() {
+    use_tree
+    prepare_toolchain
+    prepare_source
+    integrate
+    configure
+    stage_begin clippy
+    logged in_env make LLVM=1 -j"$JOBS" CLIPPY=1 bzImage modules || stage_fail
+    if grep -qE '^(warning|error)' "$LOG"; then
+        sed -n '/^\(warning\|error\)/,/^$/p' "$LOG"
+        stage_line "$(grep -cE '^(warning|error)' "$LOG") to look at"
+        return 1
+    fi
+    stage_end "clean"
+}
+
+rustdoc() {
+    use_tree
+    prepare_toolchain
+    prepare_source
+    integrate
+    configure
+    stage_begin rustdoc
+    logged in_env make LLVM=1 -j"$JOBS" rustdoc || stage_fail
+    stage_end "$TREE/Documentation/output/rust/rustdoc/kernel/mm/index.html"
+}

@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # The kernel's source: Debian's package of the series, or a tarball of the user's.
 
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
 # The address of this machine's own Debian mirror.
 debian_mirror() {
     local codename mirror
@@ -11,6 +13,7 @@ debian_mirror() {
     command -v apt-get >/dev/null || { echo "no apt-get here"; return 1; } >&2
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
     # The first entry of the release itself: not security's, not a third party's.
+    # shellcheck disable=SC2016 # apt's own variables
     mirror=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' |
         sed -n "s/^$codename main //p" | head -n1)
     [[ -n $mirror ]] || { echo "apt names no Debian mirror; give DEBIAN_MIRROR"; return 1; } >&2
@@ -43,7 +46,7 @@ private_apt_update() {
     mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial"
     : >"$apt/status"
     for suite in "${SOURCE_SUITES[@]}"; do
-        echo "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
+        echo "deb [arch=amd64 signed-by=$KEYRING] $mirror $suite main"
     done >"$apt/sources.list"
     # All suites alike, so that the highest version wins (backports have 100 otherwise).
     printf 'Package: *\nPin: release *\nPin-Priority: 500\n' >"$apt/preferences"
@@ -81,6 +84,10 @@ download_progress() {
     fi
 }
 
+download_to() { # FOLDER PACKAGE
+    cd "$1" && private_apt apt-get download "$2"
+}
+
 # Downloads to src/part, which nothing reads; only a whole file leaves it.
 download_deb() {
     local mirror package=linux-source-$KERNEL part=$CACHE/src/part deb
@@ -92,8 +99,7 @@ download_deb() {
         sed -n 's/^Size: //p')
     [[ -n $DEB_SIZE ]] || stage_fail "the mirror has no $package: another series (KERNEL=), or SOURCE=tarball, or KDIR=tree"
     DEB_SIZE=$((DEB_SIZE / 1048576))
-    download() { cd "$part" && private_apt apt-get download "$package"; }
-    PROGRESS=download_progress logged download || stage_fail
+    PROGRESS=download_progress logged download_to "$part" "$package" || stage_fail
     deb=$(echo "$part"/*.deb)
     (cd "$part" && sha256sum "${deb##*/}" >"${deb##*/}.sha256")
     mv "$deb" "$CACHE/src/"

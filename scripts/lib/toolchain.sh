@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Where the kernel is built and booted: on the host, or in a root file system.
 
 # NS: what makes a mount namespace. A user without root needs a user namespace
@@ -9,7 +9,7 @@ NS=(unshare --mount)
 # The packages and files of the root file system; its directory is named by their sum.
 rootfs_recipe() {
     (
-        cd "$REPO/config"
+        cd "$REPO/config" || exit
         echo "$SUITE"
         find rootfs rootfs.packages -type f -print0 | sort -z | xargs -0 sha256sum
     )
@@ -53,12 +53,10 @@ prepare_toolchain() {
 
 use_toolchain() {
     if [[ $TOOLCHAIN == host ]]; then
-        # shellcheck disable=SC2034
         E_TREE=$TREE E_WORK=$WORK E_REPO=$REPO
     else
         # Always the same paths: a tree that was built for one checkout stays
         # built when another one takes it over.
-        # shellcheck disable=SC2034
         E_TREE=/build/linux E_WORK=/build/work E_REPO=/build/repo
         prepare_rootfs
     fi
@@ -144,10 +142,14 @@ apt_install() { # PACKAGE...
 }
 
 rootfs_progress() {
-    local all done
-    all=$(grep -c '^Unpacking ' "$LOG")
-    done=$(grep -c '^Setting up ' "$LOG")
-    if ((done)); then echo "$done of $all packages set up"; else echo "$all packages unpacked"; fi
+    local unpacked ready
+    unpacked=$(grep -c '^Unpacking ' "$LOG") || :
+    ready=$(grep -c '^Setting up ' "$LOG") || :
+    if ((ready)); then
+        echo "$ready of $unpacked packages set up"
+    else
+        echo "$unpacked packages unpacked"
+    fi
 }
 
 make_rootfs() {
@@ -157,6 +159,7 @@ make_rootfs() {
     # What a cut-off attempt left.
     [[ ! -e $part ]] || "${NS[@]}" rm -rf --one-file-system "$part"
     mkdir "$part"
+    # shellcheck disable=SC2016 # mmdebstrap's own variables
     PROGRESS=rootfs_progress logged "${NS[@]}" --pid --fork --kill-child \
         env TMPDIR=/var/tmp mmdebstrap --verbose --mode=root --variant=apt \
         --components=main --include="$(rootfs_packages)" "${proxy[@]}" \

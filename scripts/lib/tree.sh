@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2153
 # The source tree: which one, whose it is, and our repository laid over it.
 #
 #   work/<series>-<sum of the checkout's path>/   of one checkout, locked while it runs

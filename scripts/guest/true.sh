@@ -1,0 +1,2 @@
+#!/bin/bash
+# In the VM: nothing, where booting is the test.

@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: GPL-2.0
+import contextlib
+import io
+import os
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import integrate
+
+MM = "mod a;\npub mod virt;\nmod z;\n"
+TWO = "impl A {\n    fn f() {\n    }\n}\nimpl B {\n    fn f() {\n    }\n}\n"
+MAKEFILE = "# SPDX\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n"
+
+INSERT = '[[insert]]\nfile = "rust/kernel/mm.rs"\nafter = "pub mod virt;"\ntext = "pub mod description;"\n'
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.repo = Path(folder.name, "our repo")
+        self.tree = Path(folder.name, "tree")
+        self.put(self.tree, "Makefile", MAKEFILE)
+        self.put(self.tree, "rust/kernel/mm.rs", MM)
+        self.put(self.tree, "two.rs", TWO)
+        self.put(self.repo, "rust/kernel/mm/description.rs", "// ours\n")
+        self.put(self.repo, "integration.toml", INSERT)
+        self.upstream = self.state()
+
+    def put(self, base, path, text):
+        target = base / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+    def toml(self, text):
+        self.put(self.repo, "integration.toml", text)
+
+    def text(self, path):
+        return (self.tree / path).read_text()
+
+    def state(self):
+        """Every file and folder of the tree with its content."""
+        return {
+            str(path.relative_to(self.tree)): path.read_bytes() if path.is_file() else None
+            for path in self.tree.rglob("*")
+        }
+
+    def run_quiet(self, function, *args):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            function(*args)
+        return out.getvalue()
+
+    def integrate(self):
+        return self.run_quiet(integrate.integrate, self.repo, self.tree)
+
+    def remove(self):
+        return self.run_quiet(integrate.remove, self.tree)
+
+    def refuses(self, *words):
+        """Integration fails, names what is wrong, and writes nothing."""
+        before = self.state()
+        with self.assertRaises(integrate.Error) as caught:
+            self.integrate()
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+        self.assertEqual(self.state(), before)
+
+
+class Insertions(Base):
+    def test_after(self):
+        self.integrate()
+        self.assertEqual(
+            self.text("rust/kernel/mm.rs"),
+            "mod a;\npub mod virt;\npub mod description;\nmod z;\n",
+        )
+
+    def test_before(self):
+        self.toml(INSERT.replace("after", "before"))
+        self.integrate()
+        self.assertEqual(
+            self.text("rust/kernel/mm.rs"),
+            "mod a;\npub mod description;\npub mod virt;\nmod z;\n",
+        )
+
+    def test_within(self):
+        self.toml(
+            '[[insert]]\nfile = "two.rs"\nwithin = "impl B {"\nafter = "    fn f() {"\ntext = "        x"\n'
+        )
+        self.integrate()
+        self.assertEqual(
+            self.text("two.rs"), TWO.replace("B {\n    fn f() {\n", "B {\n    fn f() {\n        x\n")
+        )
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_same_text_at_two_places(self):
+        entry = '[[insert]]\nfile = "two.rs"\nwithin = "impl %s {"\nafter = "    fn f() {"\ntext = "        x"\n'
+        self.toml(entry % "A" + entry % "B")
+        self.integrate()
+        self.assertEqual(self.text("two.rs").count("        x\n"), 2)
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_two_at_one_anchor(self):
+        self.toml(INSERT + INSERT.replace("description", "second"))
+        self.integrate()
+        self.assertIn("virt;\npub mod second;\npub mod description;\n", self.text("rust/kernel/mm.rs"))
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_text_file(self):
+        self.put(self.repo, "MAINTAINERS", "one\ntwo\n")
+        self.toml(INSERT.replace('text = "pub mod description;"', 'text_file = "MAINTAINERS"'))
+        self.integrate()
+        self.assertIn("pub mod virt;\none\ntwo\nmod z;\n", self.text("rust/kernel/mm.rs"))
+
+    def test_series(self):
+        self.toml(INSERT + 'kernel = ["7.2"]\n')
+        self.integrate()
+        self.assertEqual(self.text("rust/kernel/mm.rs"), MM)
+        self.put(self.tree, "Makefile", MAKEFILE.replace("3\nSUB", "2\nSUB"))
+        self.integrate()
+        self.assertIn("description", self.text("rust/kernel/mm.rs"))
+
+    def test_missing_anchor(self):
+        self.toml(INSERT.replace("virt;", "gone;"))
+        self.refuses("rust/kernel/mm.rs", "pub mod gone;", "7.3.4", "not there")
+
+    def test_part_of_a_line_is_no_anchor(self):
+        self.toml(INSERT.replace("pub mod virt;", "mod virt;"))
+        self.refuses("mod virt;")
+
+    def test_ambiguous_anchor(self):
+        self.toml(INSERT.replace("rust/kernel/mm.rs", "two.rs").replace("pub mod virt;", "    fn f() {"))
+        self.refuses("two.rs", "    fn f() {", "7.3.4", "2 times")
+
+    def test_missing_within(self):
+        self.toml(INSERT + 'within = "impl C {"\n')
+        self.refuses("impl C {")
+
+    def test_missing_file(self):
+        self.toml(INSERT.replace("mm.rs", "none.rs"))
+        self.refuses("rust/kernel/none.rs", "7.3.4")
+
+    def test_error_in_the_last_of_several(self):
+        self.toml(INSERT + INSERT.replace("virt;", "gone;"))
+        self.refuses("gone")
+
+    def test_error_leaves_an_older_state(self):
+        self.integrate()
+        self.put(self.repo, "rust/kernel/mm/description.rs", "// newer\n")
+        self.toml(INSERT.replace("virt;", "gone;"))
+        self.refuses("gone")
+
+    def test_mistakes_in_the_declaration(self):
+        for text, word in (
+            (INSERT + 'befor = "x"\n', "befor"),
+            (INSERT + 'before = "x"\n', "after or before"),
+            (INSERT + 'text_file = "x"\n', "text or text_file"),
+            (INSERT.replace('file = "rust/kernel/mm.rs"\n', ""), "no file"),
+            (INSERT.replace('text = "pub mod description;"', 'text_file = "none"'), "none"),
+            ("[[insert]\n", "integration.toml"),
+        ):
+            with self.subTest(text):
+                self.toml(text)
+                self.refuses(word)
+
+
+class Copies(Base):
+    def test_copy(self):
+        self.integrate()
+        self.assertEqual(self.text("rust/kernel/mm/description.rs"), "// ours\n")
+
+    def test_selftests_have_another_place(self):
+        self.put(self.repo, "selftests/rust_mm/.gitignore", "prog\n")
+        self.integrate()
+        self.assertEqual(self.text("tools/testing/selftests/rust_mm/.gitignore"), "prog\n")
+
+    def test_executable(self):
+        self.put(self.repo, "selftests/rust_mm/run.sh", "#!/bin/sh\n")
+        (self.repo / "selftests/rust_mm/run.sh").chmod(0o755)
+        self.integrate()
+        self.assertTrue(os.access(self.tree / "tools/testing/selftests/rust_mm/run.sh", os.X_OK))
+
+    def test_editors_leavings_stay_out(self):
+        self.put(self.repo, "rust/kernel/mm/description.rs~", "old")
+        self.put(self.repo, "rust/kernel/mm/.description.rs.swp", "swap")
+        self.put(self.repo, "rust/kernel/mm/__pycache__/x", "cache")
+        self.integrate()
+        self.assertEqual(os.listdir(self.tree / "rust/kernel/mm"), ["description.rs"])
+
+    def test_upstream_file_is_not_overwritten(self):
+        self.put(self.repo, "rust/kernel/mm.rs", "// ours\n")
+        self.refuses("rust/kernel/mm.rs", "7.3.4", "already")
+
+    def test_edited_copy_is_not_overwritten(self):
+        self.integrate()
+        self.put(self.tree, "rust/kernel/mm/description.rs", "// edited\n")
+        self.refuses("rust/kernel/mm/description.rs", "edited")
+
+    def test_edited_copy_is_not_removed(self):
+        self.integrate()
+        self.put(self.tree, "rust/kernel/mm/description.rs", "// edited\n")
+        before = self.state()
+        with self.assertRaises(integrate.Error):
+            self.remove()
+        self.assertEqual(self.state(), before)
+
+    def test_same_edit_on_both_sides(self):
+        self.integrate()
+        for base in (self.tree, self.repo):
+            self.put(base, "rust/kernel/mm/description.rs", "// edited\n")
+        self.integrate()
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_linked_tree_is_not_written_through(self):
+        other = self.tree.parent / "linked.rs"
+        os.link(self.tree / "rust/kernel/mm.rs", other)
+        self.integrate()
+        self.assertEqual(other.read_text(), MM)
+
+
+class Again(Base):
+    def times(self):
+        return {path: path.stat().st_mtime_ns for path in self.tree.rglob("*")}
+
+    def test_twice_changes_nothing(self):
+        self.assertIn("(changed)", self.integrate())
+        for path in self.tree.rglob("*"):
+            os.utime(path, ns=(1, 1))
+        before = self.times()
+        self.assertIn("(unchanged)", self.integrate())
+        self.assertEqual(self.times(), before)
+
+    def test_only_what_changed_is_written(self):
+        self.put(self.repo, "rust/kernel/mm/other.rs", "// one\n")
+        self.integrate()
+        for path in self.tree.rglob("*"):
+            os.utime(path, ns=(1, 1))
+        self.put(self.repo, "rust/kernel/mm/other.rs", "// two\n")
+        self.integrate()
+        times = self.times()
+        self.assertEqual(times[self.tree / "rust/kernel/mm/description.rs"], 1)
+        self.assertEqual(times[self.tree / "rust/kernel/mm.rs"], 1)
+        self.assertNotEqual(times[self.tree / "rust/kernel/mm/other.rs"], 1)
+
+    def test_newer_state_replaces_the_older(self):
+        self.put(self.repo, "rust/kernel/mm/old/gone.rs", "// gone\n")
+        self.integrate()
+        (self.repo / "rust/kernel/mm/old/gone.rs").unlink()
+        self.toml(INSERT.replace("description", "replacement"))
+        self.integrate()
+        self.assertFalse((self.tree / "rust/kernel/mm/old").exists())
+        self.assertEqual(
+            self.text("rust/kernel/mm.rs"), MM.replace("virt;\n", "virt;\npub mod replacement;\n")
+        )
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_file_that_someone_restored(self):
+        self.integrate()
+        self.put(self.tree, "rust/kernel/mm.rs", MM)
+        self.integrate()
+        self.assertIn("description", self.text("rust/kernel/mm.rs"))
+
+    def test_edited_insertion_is_an_error(self):
+        self.toml(INSERT.replace('"pub mod description;"', '"pub mod description;\\npub mod another;"'))
+        self.integrate()
+        self.put(self.tree, "rust/kernel/mm.rs", self.text("rust/kernel/mm.rs").replace("another", "changed"))
+        self.refuses("rust/kernel/mm.rs", "edited")
+
+    def test_upstream_moves_on(self):
+        self.integrate()
+        self.put(self.tree, "rust/kernel/mm.rs", "mod new;\n" + self.text("rust/kernel/mm.rs"))
+        self.remove()
+        self.assertEqual(self.text("rust/kernel/mm.rs"), "mod new;\n" + MM)
+
+    def cut_off(self, function, after):
+        """Runs it until so many files are written; returns whether it was cut off."""
+        written = 0
+
+        def replace(source, target):
+            nonlocal written
+            if written == after:
+                raise KeyboardInterrupt
+            written += 1
+            os.rename(source, target)
+
+        with mock.patch.object(integrate.os, "replace", replace):
+            try:
+                function()
+            except KeyboardInterrupt:
+                return True
+        return False
+
+    def test_cut_off(self):
+        def older():
+            self.put(self.repo, "rust/kernel/mm/description.rs", "// ours\n")
+            (self.repo / "rust/kernel/mm/added.rs").unlink(missing_ok=True)
+            self.toml(INSERT)
+
+        def newer():
+            self.put(self.repo, "rust/kernel/mm/description.rs", "// newer\n")
+            self.put(self.repo, "rust/kernel/mm/added.rs", "// added\n")
+            self.toml(INSERT.replace('"pub mod description;"', '"pub mod description;\\npub mod added;"'))
+
+        newer()
+        self.integrate()
+        new = self.state()
+        after = 0
+        while True:
+            self.remove()
+            older()
+            self.integrate()
+            newer()
+            if not self.cut_off(self.integrate, after):
+                break
+            with self.subTest(after):
+                self.integrate()
+                self.assertEqual(self.state(), new)
+            after += 1
+        self.assertGreater(after, 3)
+
+    def test_removal_cut_off(self):
+        after = 0
+        while True:
+            self.integrate()
+            if not self.cut_off(self.remove, after):
+                break
+            with self.subTest(after):
+                self.remove()
+                self.assertEqual(self.state(), self.upstream)
+            after += 1
+        self.assertGreater(after, 0)
+
+
+class Removal(Base):
+    def test_everything_as_before(self):
+        self.put(self.repo, "samples/rust/mm/Kconfig", "config X\n")
+        self.put(self.repo, "Documentation/rust/mm/index.rst", "x\n")
+        self.integrate()
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_modes_stay(self):
+        (self.tree / "rust/kernel/mm.rs").chmod(0o755)
+        self.integrate()
+        self.remove()
+        self.assertEqual((self.tree / "rust/kernel/mm.rs").stat().st_mode & 0o777, 0o755)
+
+    def test_build_products_go(self):
+        self.put(self.repo, "selftests/rust_mm/.gitignore", "/prog\n")
+        self.put(self.repo, "samples/rust/mm/Kconfig", "config X\n")
+        self.integrate()
+        for path in (
+            "samples/rust/mm/x.o",
+            "samples/rust/mm/x.ko",
+            "samples/rust/mm/.demo.cmd",
+            "samples/rust/mm/demo",
+            "samples/rust/mm/modules.order",
+            "tools/testing/selftests/rust_mm/prog",
+        ):
+            self.put(self.tree, path, "built")
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_files_of_others_stay(self):
+        self.integrate()
+        self.put(self.tree, "rust/kernel/mm/notes.txt", "mine")
+        self.assertIn("rust/kernel/mm", self.remove())
+        self.assertEqual(self.text("rust/kernel/mm/notes.txt"), "mine")
+
+    def test_tree_without_ours(self):
+        self.assertIn("nothing", self.remove())
+        self.assertEqual(self.state(), self.upstream)
+
+
+class Tree(Base):
+    def test_not_a_kernel_tree(self):
+        (self.tree / "Makefile").write_text("all:\n")
+        self.refuses("not a Linux source tree")
+
+    def test_damaged_manifest(self):
+        self.put(self.tree, integrate.MANIFEST, "{")
+        self.refuses("damaged")
+
+
+if __name__ == "__main__":
+    unittest.main()
