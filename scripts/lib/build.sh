@@ -25,8 +25,8 @@ configure() {
     stamp=$({
         tree_version
         echo "$TOOLCHAIN" "${ROOTFS##*/}"
-        find "$REPO" -name 'Kconfig*' -not -path '*/.git/*' -print0 | sort -z | xargs -0 -r cat
-        cat "${fragments[@]}" "$REPO/integration.toml"
+        our_kconfig
+        cat "${fragments[@]}"
     } | sha256sum)
     if [[ -e $TREE/.config && $(cat "$WORK/configured" 2>/dev/null) == "$stamp" ]]; then
         stage_end "unchanged"
@@ -44,6 +44,13 @@ configure() {
     rm -f "$TREE"/.config.rust-mm*
     echo "$stamp" >"$WORK/configured"
     stage_end "$(grep -c '=[ym]$' "$TREE/.config") options"
+}
+
+# Our Kconfig files, and upstream's that lines of ours are in.
+our_kconfig() {
+    (cd "$REPO/samples" 2>/dev/null && find . -name 'Kconfig*' | sort | xargs -r cat) || :
+    (cd "$TREE" && sed -n 's/^file = "\(.*Kconfig[^"]*\)".*/\1/p' "$REPO/integration.toml" |
+        sort -u | xargs -r cat)
 }
 
 # Lines of the fragments that set something and are not in the file.

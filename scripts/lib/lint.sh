@@ -38,7 +38,7 @@ our_files() { # PATTERN
 }
 
 lint_rust() {
-    our_files '*.rs' | in_env xargs -r rustfmt --check
+    our_files '*.rs' | in_env xargs -r rustfmt --check --color never
 }
 
 lint_c() {

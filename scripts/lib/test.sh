@@ -5,6 +5,7 @@ run_tests() {
     use_tree
     prepare_toolchain
     AT_FAILURE=build_failed
+    UNIT=
     unit_tests
     prepare_source
     integrate
@@ -18,18 +19,19 @@ run_tests() {
 
 # A run that does not get to the VM ends in a line of counts, too.
 build_failed() {
-    echo "0 passed, 1 failed"
+    local ran
+    ran=$(sed -n 's/^Ran \([0-9]*\) .*/\1/p' "$UNIT" 2>/dev/null) || :
+    echo "${ran:-0} passed, 1 failed"
 }
 
 unit_tests() {
     use_python
     stage_begin "unit tests"
-    UNIT=$LOG
     if logged "${PYTHON[@]}" -m unittest discover -v -s "$P_REPO/scripts" -p 'test_*.py'; then
+        UNIT=$LOG
         stage_end "$(grep '^Ran ' "$LOG")"
     else
-        stage_line "FAILED"
-        cat "$LOG"
+        stage_fail
     fi
 }
 

@@ -57,7 +57,7 @@ drop_orphans() {
 # Makes the tree, from what is nearest: our own, another checkout's (already
 # built), the package in the cache, the mirror.
 prepare_source() {
-    local deb='' id
+    local deb='' id source_lock=
     stage_begin "kernel source"
     if [[ -n $KDIR ]]; then
         check_host
@@ -67,13 +67,10 @@ prepare_source() {
     if [[ -n $SOURCE ]]; then
         [[ -f $SOURCE ]] || stage_fail "SOURCE=$SOURCE: no such file"
     else
-        lock source "the kernel's source"
-        local source_lock=$LOCK_FD
+        lock source "the kernel's source" --shared
+        source_lock=$LOCK_FD
         deb=$(cached_deb)
-        if [[ -z $deb ]]; then
-            download_deb
-            deb=$(cached_deb)
-        fi
+        [[ -n $deb ]] || fetch
     fi
     id=$(source_id "$deb")
     if [[ -e $TREE/Makefile && $(cat "$WORK/source" 2>/dev/null) == "$id" ]]; then
@@ -88,8 +85,7 @@ prepare_source() {
             if [[ -n $deb ]] && ! (cd "$CACHE/src" && sha256sum -c --status "$deb.sha256"); then
                 note "${deb##*/} in the cache is damaged: downloading again"
                 rm -f "$deb" "$deb.sha256"
-                download_deb
-                deb=$(cached_deb)
+                fetch
                 id=$(source_id "$deb")
             fi
             PROGRESS=unpack_progress logged unpack "$deb" || stage_fail
@@ -98,7 +94,18 @@ prepare_source() {
         fi
         echo "$id" >"$WORK/source"
     fi
-    [[ -z ${source_lock-} ]] || unlock "$source_lock"
+    [[ -z $source_lock ]] || unlock "$source_lock"
+}
+
+# One run at a time downloads. Sets deb.
+fetch() {
+    flock "$source_lock"
+    deb=$(cached_deb)
+    if [[ -z $deb ]]; then
+        download_deb
+        deb=$(cached_deb)
+    fi
+    flock --shared "$source_lock"
 }
 
 tree_version() {
