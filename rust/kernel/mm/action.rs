@@ -37,6 +37,7 @@ use crate::{
     types::NotThreadSafe, //
 };
 use core::{
+    ffi::c_void,
     marker::PhantomData,
     ptr::NonNull, //
 };
@@ -52,9 +53,11 @@ use core::{
 enum Action<'f> {
     Nothing,
     KernelPages(DescRange<'f>, KernelPagesSlice<'f>),
-    RemapPfn(DescRange<'f>, PfnSlice<'f>),
-    IoRemapPfn(DescRange<'f>, PfnSlice<'f>),
-    SimpleIoRemap(&'f PfnRange),
+    RemapPfn(DescRange<'f>, PfnSlice<'f>, Cache),
+    IoRemapPfn(DescRange<'f>, PfnSlice<'f>, Cache),
+    SimpleIoRemap(&'f PfnRange, Cache),
+    /// Nothing now: page frames come by faults.
+    PfnFaults(Cache),
 }
 
 impl Action<'_> {
@@ -66,16 +69,40 @@ impl Action<'_> {
         match self {
             Action::Nothing => VmaFlags::EMPTY,
             Action::KernelPages(..) => VmaFlags::new([VmaFlag::MIXEDMAP, VmaFlag::DONTEXPAND]),
-            Action::RemapPfn(..) | Action::IoRemapPfn(..) | Action::SimpleIoRemap(..) => {
-                VmaFlags::new([
-                    VmaFlag::IO,
-                    VmaFlag::PFNMAP,
-                    VmaFlag::DONTEXPAND,
-                    VmaFlag::DONTDUMP,
-                ])
-            }
+            Action::RemapPfn(..)
+            | Action::IoRemapPfn(..)
+            | Action::SimpleIoRemap(..)
+            | Action::PfnFaults(..) => VmaFlags::new([
+                VmaFlag::IO,
+                VmaFlag::PFNMAP,
+                VmaFlag::DONTEXPAND,
+                VmaFlag::DONTDUMP,
+            ]),
         }
     }
+
+    /// How accesses are cached. Pages of the kernel are always cached, since the kernel itself uses
+    /// them so: on some architectures, user space would see what the memory held before it was
+    /// zeroed.
+    const fn cache(&self) -> Cache {
+        match self {
+            Action::Nothing | Action::KernelPages(..) => Cache::Cached,
+            Action::RemapPfn(_, _, cache)
+            | Action::IoRemapPfn(_, _, cache)
+            | Action::SimpleIoRemap(_, cache)
+            | Action::PfnFaults(cache) => *cache,
+        }
+    }
+}
+
+/// What a mapping gets besides its action: callbacks.
+#[derive(Clone, Copy)]
+pub(super) struct Operations {
+    pub(super) table: *const bindings::vm_operations_struct,
+    /// What the mapping's private data is to be.
+    pub(super) word: *mut c_void,
+    /// The flags that come with the callbacks.
+    pub(super) flags: VmaFlags,
 }
 
 /// The answer of an `mmap_prepare` hook: a mapping that is ready to be made.
@@ -85,31 +112,43 @@ impl Action<'_> {
 /// # Invariants
 ///
 /// - `raw` is the descriptor of the hook call that `'f` is about.
-/// - Neither `PFNMAP` nor `MIXEDMAP` is set in it yet.
+/// - `operations`, if there are any, are of the kind of memory that `action` is about, and the word
+///   is what goes with the table.
 #[must_use = "the answer of the hook"]
 pub struct Mapping<'f, D> {
     raw: NonNull<bindings::vm_area_desc>,
-    cache: Cache,
     action: Action<'f>,
+    operations: Option<Operations>,
     error_override: Option<Error>,
     _brand: Brand<'f>,
-    _file: PhantomData<fn() -> D>,
+    _file: PhantomData<fn(D) -> D>,
     _not_send: NotThreadSafe,
 }
 
 impl<'f, D> Mapping<'f, D> {
     fn new(desc: VmaDesc<'f, D>, action: Action<'f>) -> Self {
-        // INVARIANT: The descriptor is consumed; the flags that a driver may set have neither
-        // `PFNMAP` nor `MIXEDMAP`.
+        // INVARIANT: The descriptor is consumed, and there are no operations.
         Self {
             raw: desc.as_raw(),
-            cache: desc.cache(),
             action,
+            operations: None,
             error_override: None,
             _brand: PhantomData,
             _file: PhantomData,
             _not_send: NotThreadSafe,
         }
+    }
+
+    /// Adds callbacks.
+    ///
+    /// # Safety
+    ///
+    /// The word must be what callbacks of that table expect to find, and the kind of memory must be
+    /// the one that they are for.
+    pub(super) unsafe fn with_operations(mut self, operations: Operations) -> Self {
+        // INVARIANT: As the caller promises.
+        self.operations = Some(operations);
+        self
     }
 
     /// Makes `mmap` fail with `error` if the action fails, whatever its own error.
@@ -142,8 +181,8 @@ impl<'f, D> Mapping<'f, D> {
         // INVARIANT: The same mapping, with a type that the caller vouches for.
         Mapping {
             raw: self.raw,
-            cache: self.cache,
             action: self.action,
+            operations: self.operations,
             error_override: self.error_override,
             _brand: PhantomData,
             _file: PhantomData,
@@ -154,11 +193,16 @@ impl<'f, D> Mapping<'f, D> {
     /// Writes the mapping into its descriptor.
     ///
     /// To be called after the hook has returned, once.
-    pub(super) fn lower(self) {
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if a stacked file system has made the mapping into one of page frames before, and
+    /// this one is of pages, or the other way round.
+    pub(super) fn lower(self) -> Result {
         // SAFETY: By the type invariants, `raw` is the descriptor of a hook call; the value that
         // gave access to it has been consumed, so nobody else accesses it.
         let desc = unsafe { &mut *self.raw.as_ptr() };
-        lower(desc, self.cache, &self.action, self.error_override);
+        lower(desc, &self.action, self.operations, self.error_override)
     }
 }
 
@@ -167,15 +211,28 @@ impl<'f, D> Mapping<'f, D> {
 #[inline(never)]
 fn lower(
     desc: &mut bindings::vm_area_desc,
-    cache: Cache,
     action: &Action<'_>,
+    operations: Option<Operations>,
     error_override: Option<Error>,
-) {
-    let flags = VmaFlags::from_raw(desc.vma_flags).union(action.flags());
+) -> Result {
+    let mut flags = VmaFlags::from_raw(desc.vma_flags).union(action.flags());
+    if let Some(operations) = operations {
+        flags = flags.union(operations.flags);
+        desc.vm_ops = operations.table;
+        desc.private_data = operations.word;
+    } else {
+        // A mapping without a fault handler is special, or userfaultfd's asynchronous write
+        // protection puts markers in it that let an access spin for ever (`do_fault()` in
+        // mm/memory.c). Nor would it do to merge it with one that has callbacks.
+        flags = flags.with(VmaFlag::DONTEXPAND);
+    }
+    if flags.contains_all(VmaFlags::new([VmaFlag::PFNMAP, VmaFlag::MIXEDMAP])) {
+        return Err(EINVAL);
+    }
     desc.vma_flags = flags.into_raw();
 
     // The kernel has computed the protection from the access flags, which a driver cannot change.
-    desc.page_prot = match cache {
+    desc.page_prot = match action.cache() {
         Cache::Cached => desc.page_prot,
         // SAFETY: Pure computations.
         Cache::WriteCombined => unsafe { bindings::pgprot_writecombine(desc.page_prot) },
@@ -192,7 +249,7 @@ fn lower(
         },
     };
     let (type_, what) = match action {
-        Action::Nothing => (bindings::mmap_action_type_MMAP_NOTHING, None),
+        Action::Nothing | Action::PfnFaults(_) => (bindings::mmap_action_type_MMAP_NOTHING, None),
         Action::KernelPages(range, pages) => (
             bindings::mmap_action_type_MMAP_MAP_KERNEL_PAGES,
             Some(bindings::mmap_action__bindgen_ty_1 {
@@ -204,15 +261,15 @@ fn lower(
                 },
             }),
         ),
-        Action::RemapPfn(range, pfns) => (
+        Action::RemapPfn(range, pfns, _) => (
             bindings::mmap_action_type_MMAP_REMAP_PFN,
             Some(remap(range, pfns)),
         ),
-        Action::IoRemapPfn(range, pfns) => (
+        Action::IoRemapPfn(range, pfns, _) => (
             bindings::mmap_action_type_MMAP_IO_REMAP_PFN,
             Some(remap(range, pfns)),
         ),
-        Action::SimpleIoRemap(pfns) => (
+        Action::SimpleIoRemap(pfns, _) => (
             bindings::mmap_action_type_MMAP_SIMPLE_IO_REMAP,
             Some(bindings::mmap_action__bindgen_ty_1 {
                 simple_ioremap: bindings::mmap_action__bindgen_ty_1__bindgen_ty_2 {
@@ -227,13 +284,14 @@ fn lower(
     }
     desc.action.type_ = type_;
     desc.action.error_override = error_override.map_or(0, |error| error.to_errno());
+    Ok(())
 }
 
 /// The final calls.
 impl<'f, D> VmaDesc<'f, D> {
     /// Maps nothing: every access ends with SIGBUS.
     ///
-    /// Reserves addresses. The only kind of mapping that may be merged with its neighbours.
+    /// Reserves addresses.
     ///
     /// # Examples
     ///
@@ -322,10 +380,10 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
-    /// let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns()))?;
+    /// let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), Cache::Cached))?;
     /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 15)?;
     /// assert_eq!(mm.read::<8>(addr + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
     /// assert_eq!(file.mmap(2 * PAGE_SIZE, READ, SHARED, 15), Err(EINVAL));
@@ -337,10 +395,10 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # }
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn remap_pfn(self, pfns: &'f PfnRange) -> Result<Mapping<'f, D>> {
+    pub fn remap_pfn(self, pfns: &'f PfnRange, cache: Cache) -> Result<Mapping<'f, D>> {
         let pfns = pfns.slice(self.pgoff(), self.nr_pages())?;
         let range = self.range();
-        self.remap_pfn_range(range, pfns)
+        self.remap_pfn_range(range, pfns, cache)
     }
 
     /// Maps page frames over a part of the mapping. Access to the rest ends with SIGBUS.
@@ -354,12 +412,12 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
     /// let file = mm.device(|dev, desc| {
     ///     let second = desc.range().sub(PAGE_SIZE, PAGE_SIZE)?;
-    ///     desc.remap_pfn_range(second, dev.firmware.pfns().slice(15, 1)?)
+    ///     desc.remap_pfn_range(second, dev.firmware.pfns().slice(15, 1)?, Cache::Cached)
     /// })?;
     /// let addr = file.mmap(3 * PAGE_SIZE, READ, SHARED, 0)?;
     /// assert_eq!(mm.read::<8>(addr + PAGE_SIZE + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
@@ -370,7 +428,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// // More than there is.
     /// let file = mm.device(|dev, desc| {
     ///     let all = desc.range();
-    ///     desc.remap_pfn_range(all, dev.firmware.pfns().slice(0, 1)?)
+    ///     desc.remap_pfn_range(all, dev.firmware.pfns().slice(0, 1)?, Cache::Cached)
     /// })?;
     /// assert_eq!(file.mmap(2 * PAGE_SIZE, READ, SHARED, 0), Err(EINVAL));
     /// # }
@@ -380,10 +438,11 @@ impl<'f, D> VmaDesc<'f, D> {
         self,
         range: DescRange<'f>,
         pfns: PfnSlice<'f>,
+        cache: Cache,
     ) -> Result<Mapping<'f, D>> {
         self.check_remap(&range, &pfns)?;
         // INVARIANT: The number was just checked, the lifetimes are in the types.
-        Ok(Mapping::new(self, Action::RemapPfn(range, pfns)))
+        Ok(Mapping::new(self, Action::RemapPfn(range, pfns, cache)))
     }
 
     /// Maps device memory, the page with index [`pgoff`](Self::pgoff) first, over all of the
@@ -400,20 +459,20 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
-    /// let file = mm.device(|dev, desc| desc.io_remap(&dev.firmware))?;
+    /// let file = mm.device(|dev, desc| desc.io_remap(&dev.firmware, Cache::NonCached))?;
     /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 15)?;
     /// assert_eq!(mm.read::<8>(addr + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
     /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 16), Err(EINVAL));
     /// # }
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn io_remap(self, memory: &'f DeviceMemory) -> Result<Mapping<'f, D>> {
+    pub fn io_remap(self, memory: &'f DeviceMemory, cache: Cache) -> Result<Mapping<'f, D>> {
         let pfns = memory.pfns().slice(self.pgoff(), self.nr_pages())?;
         let range = self.range();
-        self.io_remap_range(range, memory, pfns.start() - memory.pfns().start())
+        self.io_remap_range(range, memory, pfns.start() - memory.pfns().start(), cache)
     }
 
     /// Maps device memory, from its page with index `first` on, over a part of the mapping. Access
@@ -428,12 +487,12 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
     /// let file = mm.device(|dev, desc| {
     ///     let last = desc.range().sub(desc.len() - PAGE_SIZE, PAGE_SIZE)?;
-    ///     desc.io_remap_range(last, &dev.firmware, 15)
+    ///     desc.io_remap_range(last, &dev.firmware, 15, Cache::NonCached)
     /// })?;
     /// let addr = file.mmap(2 * PAGE_SIZE, READ, SHARED, 0)?;
     /// assert_eq!(mm.read::<8>(addr + PAGE_SIZE + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
@@ -441,7 +500,7 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// let file = mm.device(|dev, desc| {
     ///     let all = desc.range();
-    ///     desc.io_remap_range(all, &dev.firmware, 16)
+    ///     desc.io_remap_range(all, &dev.firmware, 16, Cache::NonCached)
     /// })?;
     /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 0), Err(EINVAL));
     /// # }
@@ -452,11 +511,12 @@ impl<'f, D> VmaDesc<'f, D> {
         range: DescRange<'f>,
         memory: &'f DeviceMemory,
         first: usize,
+        cache: Cache,
     ) -> Result<Mapping<'f, D>> {
         let pfns = memory.pfns().slice(first, range.nr_pages())?;
         self.check_remap(&range, &pfns)?;
         // INVARIANT: The slice has as many pages as the range, the lifetimes are in the types.
-        Ok(Mapping::new(self, Action::IoRemapPfn(range, pfns)))
+        Ok(Mapping::new(self, Action::IoRemapPfn(range, pfns, cache)))
     }
 
     /// Maps device memory as [`io_remap`](Self::io_remap) does, with the kernel's own checks.
@@ -472,19 +532,25 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
-    /// let file = mm.device(|dev, desc| Ok(desc.simple_io_remap(&dev.firmware)))?;
+    /// let file = mm.device(|dev, desc| Ok(desc.simple_io_remap(&dev.firmware, Cache::NonCached)))?;
     /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 15)?;
     /// assert_eq!(mm.read::<8>(addr + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
     /// assert_eq!(file.mmap(2 * PAGE_SIZE, READ, SHARED, 15), Err(EINVAL));
     /// # }
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn simple_io_remap(self, memory: &'f DeviceMemory) -> Mapping<'f, D> {
+    pub fn simple_io_remap(self, memory: &'f DeviceMemory, cache: Cache) -> Mapping<'f, D> {
         // INVARIANT: The kernel checks the one range, all of the mapping, against the size.
-        Mapping::new(self, Action::SimpleIoRemap(memory.pfns()))
+        Mapping::new(self, Action::SimpleIoRemap(memory.pfns(), cache))
+    }
+
+    /// Maps nothing now; faults insert page frames.
+    pub(super) fn map_pfn_faults(self, cache: Cache) -> Mapping<'f, D> {
+        // INVARIANT: No range.
+        Mapping::new(self, Action::PfnFaults(cache))
     }
 
     fn check_remap(&self, range: &DescRange<'_>, pfns: &PfnSlice<'_>) -> Result {

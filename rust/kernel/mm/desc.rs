@@ -5,7 +5,8 @@
 //! `mmap_prepare` is called before there is a VMA. It gets a [`VmaDesc`], may adjust what a driver
 //! may adjust, and ends with one call that says what the mapping is made of: its [`Mapping`]. The
 //! kernel makes the VMA from that, and tells nobody whether it did: the mapping may be merged into
-//! a neighbour or fail later. So the hook has no effect but its result, and types see to that.
+//! a neighbour or fail later. So the hook must not have an effect but its result. That it owns
+//! nothing which the mapping needs is seen to by types; a counter is still a counter of attempts.
 //!
 //! Reference: `Documentation/filesystems/mmap_prepare.rst`
 //!
@@ -37,10 +38,14 @@ pub use super::action::Mapping;
 /// Makes a type invariant in a lifetime, so that values of different hook calls never mix.
 pub(super) type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
 
-/// How the processor caches accesses through a mapping.
+/// How the processor caches accesses through a mapping of page frames.
+///
+/// On x86 this is a wish: the kernel keeps one mode for each frame, so where another mapping exists
+/// already, or the range is only a part of the mapping, the mode that the frames have is used, and
+/// `mmap` fails with [`EINVAL`] where they have several. Memory below 1 MiB is always cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cache {
-    /// As usual. On some architectures the kernel overrides this for memory that is not RAM.
+    /// As RAM is. Not for registers: the processor may read ahead.
     Cached,
     /// Writes may be gathered, reads are not cached. For frame buffers and alike.
     WriteCombined,
@@ -112,9 +117,8 @@ pub enum Cache {
 /// ```
 pub struct VmaDesc<'f, D> {
     raw: NonNull<bindings::vm_area_desc>,
-    cache: Cache,
     _brand: Brand<'f>,
-    _file: PhantomData<fn() -> D>,
+    _file: PhantomData<fn(D) -> D>,
     _not_send: NotThreadSafe,
 }
 
@@ -129,7 +133,6 @@ impl<'f, D> VmaDesc<'f, D> {
         // INVARIANT: As the caller promises. `mmap` takes the file without its position lock.
         Self {
             raw,
-            cache: Cache::Cached,
             _brand: PhantomData,
             _file: PhantomData,
             _not_send: NotThreadSafe,
@@ -146,7 +149,6 @@ impl<'f, D> VmaDesc<'f, D> {
         // INVARIANT: The same descriptor, with a type that the caller vouches for.
         VmaDesc {
             raw: self.raw,
-            cache: self.cache,
             _brand: PhantomData,
             _file: PhantomData,
             _not_send: NotThreadSafe,
@@ -266,7 +268,7 @@ impl<'f, D> VmaDesc<'f, D> {
         VmaFlags::from_raw(self.raw().vma_flags)
     }
 
-    /// May user space read?
+    /// Has user space asked to read? On most processors, what is writable can be read anyway.
     #[inline]
     pub fn readable(&self) -> bool {
         self.flags().contains(VmaFlag::READ)
@@ -417,39 +419,12 @@ impl<'f, D> VmaDesc<'f, D> {
         self.try_clear(ClearFlags::MAYWRITE).map_err(|_| EINVAL)
     }
 
-    /// Chooses how accesses are cached. The default is [`Cache::Cached`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::mm::desc::Cache;
-    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
-    ///
-    /// let mm = UserMm::attach()?;
-    /// let file = mm.device(|dev, mut desc| {
-    ///     desc.set_cache(Cache::NonCached);
-    ///     desc.io_remap(&dev.firmware)
-    /// })?;
-    /// let addr = file.mmap(16 * PAGE_SIZE, READ, SHARED, 0)?;
-    /// assert_eq!(mm.read::<8>(addr + FIRMWARE_DATE)?[2], b'/');
-    /// # }
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[inline]
-    pub fn set_cache(&mut self, cache: Cache) {
-        self.cache = cache;
-    }
-
-    #[inline]
-    pub(super) fn cache(&self) -> Cache {
-        self.cache
-    }
-
     /// Replaces the page offset.
     ///
     /// For drivers whose offsets are cookies. The page offset is also what
-    /// `unmap_mapping_range` goes by, and where the whole-mapping actions start in their object.
+    /// [`AddressSpace::unmap`](super::rmap::AddressSpace::unmap) goes by, and where the
+    /// whole-mapping actions start in their object. The kernel replaces it in turn, by the number of
+    /// the first frame, where a copy-on-write mapping is filled with page frames.
     ///
     /// # Errors
     ///

@@ -328,7 +328,7 @@ pub struct SetFlags(VmaFlags);
 
 impl SetFlags {
     /// Device memory: accesses may have side effects, so nobody but the mapping's user touches it.
-    /// Excludes the mapping from core dumps and from `get_user_pages`.
+    /// Excludes the mapping from core dumps, and from `get_user_pages` where that looks at the VMA.
     pub const IO: Self = Self::one(VmaFlag::IO);
     /// A forked child does not get the mapping.
     pub const DONTCOPY: Self = Self::one(VmaFlag::DONTCOPY);
@@ -404,7 +404,8 @@ impl BitOr for SetFlags {
 pub struct ClearFlags(VmaFlags);
 
 impl ClearFlags {
-    /// The mapping can never become readable.
+    /// `PROT_READ` can never be given to the mapping. On most processors, what is writable can be
+    /// read anyway.
     pub const MAYREAD: Self = Self::one(VmaFlag::MAYREAD);
     /// The mapping can never become writable.
     pub const MAYWRITE: Self = Self::one(VmaFlag::MAYWRITE);

@@ -4,6 +4,10 @@
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
+use super::page_array::{
+    self,
+    PageArray, //
+};
 use crate::{
     alloc::{
         flags::{
@@ -20,8 +24,7 @@ use crate::{
     },
     page::{
         Page,
-        PAGE_SHIFT,
-        PAGE_SIZE, //
+        PAGE_SHIFT, //
     },
     prelude::*, //
 };
@@ -159,45 +162,6 @@ impl KernelPages {
         Ok(KernelPagesSlice { pages })
     }
 
-    /// Walks over the parts of pages that make up `len` bytes from `offset` on, as far as the array
-    /// goes. Stops when `part` says that it did less than it was asked to; returns the sum.
-    ///
-    /// `part` gets a page, the offset inside it, and the number of bytes there, of which none is
-    /// beyond the page.
-    #[inline]
-    fn for_each_part(
-        &self,
-        offset: usize,
-        len: usize,
-        mut part: impl FnMut(NonNull<bindings::page>, usize, usize) -> usize,
-    ) -> usize {
-        let len = len.min(self.len().saturating_sub(offset));
-        let mut done = 0;
-
-        while done < len {
-            let at = offset + done;
-            let Some(page) = self.pages.get(at >> PAGE_SHIFT) else {
-                break;
-            };
-            let in_page = at & (PAGE_SIZE - 1);
-            let want = (PAGE_SIZE - in_page).min(len - done);
-            let got = part(*page, in_page, want);
-            done += got;
-            if got < want {
-                break;
-            }
-        }
-        done
-    }
-
-    /// Checks that `len` bytes from `offset` on are inside the array.
-    fn check(&self, offset: usize, len: usize) -> Result {
-        match offset.checked_add(len) {
-            Some(end) if end <= self.len() => Ok(()),
-            _ => Err(EINVAL),
-        }
-    }
-
     /// Copies bytes out of the pages.
     ///
     /// What user space writes meanwhile is seen, or not, byte by byte.
@@ -220,19 +184,7 @@ impl KernelPages {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn read_at(&self, offset: usize, out: &mut [u8]) -> Result {
-        self.check(offset, out.len())?;
-        let mut to = out.as_mut_ptr();
-        self.for_each_part(offset, out.len(), |page, at, len| {
-            // SAFETY:
-            // - By the type invariants, `page` is a valid page, and `at + len` is inside it.
-            // - The parts add up to `out.len()` at most, so `to` is valid for `len` bytes.
-            // - The copying is done by C, to which the page is plain memory that may change.
-            unsafe { bindings::memcpy_from_page(to.cast(), page.as_ptr(), at, len) };
-            // SAFETY: As above, this is at most one past the end of `out`.
-            to = unsafe { to.add(len) };
-            len
-        });
-        Ok(())
+        page_array::read_at(self, offset, out)
     }
 
     /// Copies bytes into the pages.
@@ -252,19 +204,7 @@ impl KernelPages {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn write_at(&self, offset: usize, data: &[u8]) -> Result {
-        self.check(offset, data.len())?;
-        let mut from = data.as_ptr();
-        self.for_each_part(offset, data.len(), |page, at, len| {
-            // SAFETY:
-            // - By the type invariants, `page` is a valid page, and `at + len` is inside it. No
-            //   Rust reference to its contents exists.
-            // - The parts add up to `data.len()` at most, so `from` is valid for `len` bytes.
-            unsafe { bindings::memcpy_to_page(page.as_ptr(), at, from.cast(), len) };
-            // SAFETY: As above, this is at most one past the end of `data`.
-            from = unsafe { from.add(len) };
-            len
-        });
-        Ok(())
+        page_array::write_at(self, offset, data)
     }
 
     /// Serves `read(2)` from the pages.
@@ -293,17 +233,15 @@ impl KernelPages {
     /// ```
     pub fn read_iter(&self, pos: &mut i64, iov: &mut IovIterDest<'_>) -> Result<usize> {
         let offset = usize::try_from(*pos).map_err(|_| EINVAL)?;
-        let want = iov.len().min(self.len().saturating_sub(offset));
-        let done = self.for_each_part(offset, want, |page, at, len| {
-            // SAFETY: By the type invariants, `page` is a valid page, `at + len` is inside it, and
-            // `iov` is a valid iterator to write to. The copying is done by C, to which the page is
-            // plain memory that may change.
-            unsafe { bindings::copy_page_to_iter(page.as_ptr(), at, len, iov.as_raw()) }
-        });
-        if done == 0 && want != 0 {
+        if offset >= self.len() {
+            return Ok(0);
+        }
+        let wanted = !iov.is_empty();
+        let done = page_array::copy_to_iter(self, offset, iov);
+        if done == 0 && wanted {
             return Err(EFAULT);
         }
-        // Cannot overflow: `done` is not zero only if `offset + done` is inside the array.
+        // Cannot overflow: the sum is at most the length.
         *pos += done as i64;
         Ok(done)
     }
@@ -335,22 +273,33 @@ impl KernelPages {
     /// ```
     pub fn write_iter(&self, pos: &mut i64, iov: &mut IovIterSource<'_>) -> Result<usize> {
         let offset = usize::try_from(*pos).map_err(|_| EINVAL)?;
-        let want = iov.len().min(self.len().saturating_sub(offset));
-        if want == 0 {
-            return if iov.is_empty() { Ok(0) } else { Err(ENOSPC) };
+        if iov.is_empty() {
+            return Ok(0);
         }
-        let done = self.for_each_part(offset, want, |page, at, len| {
-            // SAFETY: By the type invariants, `page` is a valid page, `at + len` is inside it, and
-            // `iov` is a valid iterator to read from. No Rust reference to the page's contents
-            // exists.
-            unsafe { bindings::copy_page_from_iter(page.as_ptr(), at, len, iov.as_raw()) }
-        });
+        if offset >= self.len() {
+            return Err(ENOSPC);
+        }
+        let done = page_array::copy_from_iter(self, offset, iov);
         if done == 0 {
             return Err(EFAULT);
         }
-        // Cannot overflow, see `read_iter`.
+        // Cannot overflow: the sum is at most the length.
         *pos += done as i64;
         Ok(done)
+    }
+}
+
+// SAFETY: By the type invariants, the elements are valid pages and do not change. There is no way to
+// get a reference to the contents of a page of the array.
+unsafe impl PageArray for KernelPages {
+    #[inline]
+    fn nr_pages(&self) -> usize {
+        KernelPages::nr_pages(self)
+    }
+
+    #[inline]
+    fn page(&self, index: usize) -> Option<NonNull<bindings::page>> {
+        self.pages.get(index).copied()
     }
 }
 

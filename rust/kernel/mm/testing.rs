@@ -38,6 +38,7 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
+        front,
         DeviceMemory,
         KernelPages, //
     },
@@ -140,10 +141,15 @@ impl UserMm {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`] if there is not enough memory.
+    /// - [`ENOMEM`] if there is not enough memory.
+    /// - [`EINVAL`] if this is not the thread of a KUnit test.
     pub fn attach() -> Result<Self> {
-        // SAFETY: Without an address space, the thread is a kernel thread of KUnit's (everything
-        // else has one, and then nothing happens). Such a thread may use an address space.
+        // SAFETY: Looks at the current thread.
+        if unsafe { bindings::kunit_get_current_test() }.is_null() {
+            return Err(EINVAL);
+        }
+        // SAFETY: The thread is one that KUnit has made for this test, and that ends with it. Such a
+        // thread may use an address space.
         to_result(unsafe { bindings::kunit_attach_mm() })?;
         // INVARIANT: It has one now, and nothing takes it away before the thread ends.
         Ok(Self(NotThreadSafe))
@@ -155,7 +161,11 @@ impl UserMm {
     /// # Errors
     ///
     /// [`ENOMEM`] or [`ENFILE`] if there cannot be another file.
-    pub fn open<T: MiscDevice>(&self, device: T::Ptr) -> Result<UserFile<'_>> {
+    pub fn open<T>(&self, device: T::Ptr) -> Result<UserFile<'_>>
+    where
+        T: MiscDevice + 'static,
+        T::Ptr: 'static,
+    {
         self.open_with::<T>(device, bindings::O_RDWR)
     }
 
@@ -164,11 +174,19 @@ impl UserMm {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn open_read_only<T: MiscDevice>(&self, device: T::Ptr) -> Result<UserFile<'_>> {
+    pub fn open_read_only<T>(&self, device: T::Ptr) -> Result<UserFile<'_>>
+    where
+        T: MiscDevice + 'static,
+        T::Ptr: 'static,
+    {
         self.open_with::<T>(device, bindings::O_RDONLY)
     }
 
-    fn open_with<T: MiscDevice>(&self, device: T::Ptr, flags: u32) -> Result<UserFile<'_>> {
+    fn open_with<T>(&self, device: T::Ptr, flags: u32) -> Result<UserFile<'_>>
+    where
+        T: MiscDevice + 'static,
+        T::Ptr: 'static,
+    {
         let misc = MiscDeviceOptions {
             name: c"rust_mm_test",
         }
@@ -187,11 +205,17 @@ impl UserMm {
         });
         match file {
             // INVARIANT: We own the reference that was just made.
-            Ok(file) => Ok(UserFile {
-                // SAFETY: A pointer that is no error is a file.
-                file: unsafe { NonNull::new_unchecked(file) },
-                _mm: PhantomData,
-            }),
+            Ok(file) => {
+                if T::HAS_ADDRESS_SPACE {
+                    // SAFETY: Nobody else has the file yet, and it has its private data.
+                    unsafe { front::misc::set_address_space::<T>(file) };
+                }
+                Ok(UserFile {
+                    // SAFETY: A pointer that is no error is a file.
+                    file: unsafe { NonNull::new_unchecked(file) },
+                    _mm: PhantomData,
+                })
+            }
             Err(err) => {
                 // SAFETY: It comes from `into_foreign` above, and no file has got it.
                 drop(unsafe { T::Ptr::from_foreign(private) });

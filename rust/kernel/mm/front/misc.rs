@@ -6,7 +6,10 @@
 
 use crate::{
     bindings,
-    fs::seek::Seek,
+    fs::{
+        seek::Seek,
+        File, //
+    },
     miscdevice::MiscDevice,
     mm::desc::VmaDesc,
     prelude::*,
@@ -37,10 +40,10 @@ pub(crate) unsafe extern "C" fn mmap_prepare<T: MiscDevice>(
     let desc = unsafe { VmaDesc::from_raw(NonNull::new_unchecked(desc)) };
 
     match T::mmap_prepare(device, desc) {
-        Ok(mapping) => {
-            mapping.lower();
-            0
-        }
+        Ok(mapping) => match mapping.lower() {
+            Ok(()) => 0,
+            Err(err) => err.to_errno(),
+        },
         Err(err) => err.to_errno(),
     }
 }
@@ -68,4 +71,24 @@ pub(crate) unsafe extern "C" fn llseek<T: MiscDevice>(
         Ok(position) => position,
         Err(err) => bindings::loff_t::from(err.to_errno()),
     }
+}
+
+/// Makes a file that is being opened use the address space of its device.
+///
+/// # Safety
+///
+/// `file` must be undergoing its `open`, be associated with a `MiscDeviceRegistration<T>`, and have
+/// its private data already.
+pub(crate) unsafe fn set_address_space<T: MiscDevice>(file: *mut bindings::file) {
+    // SAFETY: The file is being opened, the caller promises.
+    let private = unsafe { (*file).private_data };
+    // SAFETY: The private data comes from `into_foreign`, and `release` comes after all else.
+    let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
+    // SAFETY: The file stays open for as long as the device is borrowed, and has no active
+    // `fdget_pos` region.
+    let space = T::address_space(device, unsafe { File::from_raw_file(file) });
+    // SAFETY: Nobody else has the file yet, and nothing is mapped. The address space is borrowed for
+    // as long as the device is, hence until the file is released, after which the kernel does not
+    // use the field.
+    unsafe { (*file).f_mapping = space.as_ptr() };
 }

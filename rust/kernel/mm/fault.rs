@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Page faults of a driver's mappings.
+//!
+//! A callback borrows a context and returns an answer. The layer acts on the answer after the
+//! callback has returned: it hands over the page, or gives up the lock for a retry. So whatever the
+//! driver does, there is one answer, and no borrow from the context is left by then. Each callback
+//! has its own type of answer, which can say just what the kernel understands there.
+//!
+//! A context gives out no more than what the VMA lock protects, since that is all that may be held.
+//!
+//! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
+
+use super::{
+    folio::{
+        Folio,
+        LockedFolio, //
+    },
+    ops::{
+        DataRef,
+        Paged,
+        Pfn,
+        VmOperations, //
+    },
+    owned::OwnedVma,
+    pfn::PfnSlice, //
+};
+use crate::{
+    bindings,
+    page::PAGE_MASK,
+    prelude::*,
+    sync::aref::ARef,
+    types::NotThreadSafe, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+mod answer;
+mod huge;
+mod mkwrite;
+
+pub use answer::{
+    FaultAnswer,
+    FaultError,
+    Inserted,
+    RetryPermit, //
+};
+pub use huge::{
+    HugeAnswer,
+    HugeFault,
+    HugeOrder, //
+};
+pub use mkwrite::{
+    LockedFaultFolio,
+    MkwriteAnswer,
+    MkwriteFault,
+    PfnMkwriteFault, //
+};
+
+/// What every fault has.
+///
+/// # Invariants
+///
+/// - `vmf` is the fault that the kernel is handling, on this thread, during the life of the value.
+/// - Its VMA has the operations `O`, and its private data is live.
+/// - The VMA lock or the mmap lock is held at least for reading, and sleeping is allowed.
+struct Context<O> {
+    vmf: NonNull<bindings::vm_fault>,
+    _ops: PhantomData<fn(O) -> O>,
+    _not_send: NotThreadSafe,
+}
+
+impl<O: VmOperations> Context<O> {
+    /// # Safety
+    ///
+    /// See the invariants.
+    #[inline]
+    unsafe fn new(vmf: NonNull<bindings::vm_fault>) -> Self {
+        // INVARIANT: As the caller promises.
+        Self {
+            vmf,
+            _ops: PhantomData,
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    #[inline]
+    fn as_ptr(&self) -> *mut bindings::vm_fault {
+        self.vmf.as_ptr()
+    }
+
+    #[inline]
+    fn fixed(&self) -> &bindings::vm_fault__bindgen_ty_1 {
+        // SAFETY: By the type invariants, the fault is being handled; C calls these fields
+        // immutable, and does nothing with it anyway while the driver's function runs.
+        unsafe { &(*self.as_ptr()).__bindgen_anon_1 }
+    }
+
+    #[inline]
+    fn flags(&self) -> bindings::fault_flag {
+        // SAFETY: By the type invariants, the fault is being handled, on this thread.
+        unsafe { (*self.as_ptr()).flags }
+    }
+
+    #[inline]
+    fn vma(&self) -> &OwnedVma<O> {
+        // SAFETY: By the type invariants.
+        unsafe { OwnedVma::from_raw(self.fixed().vma) }
+    }
+}
+
+/// Implements what every kind of context offers.
+macro_rules! common_methods {
+    () => {
+        /// Returns the VMA.
+        #[inline]
+        pub fn vma(&self) -> &OwnedVma<O> {
+            self.context.vma()
+        }
+
+        /// Returns the data of the VMA; with [`PerFile`](crate::mm::ops::PerFile), the device.
+        #[inline]
+        pub fn data(&self) -> DataRef<'_, O> {
+            self.context.vma().data()
+        }
+
+        /// Returns the page offset in the file of the page that is accessed.
+        ///
+        /// It may be beyond what the driver has mapped: a mapping can be grown with `mremap` unless
+        /// [`DONTEXPAND`](crate::mm::flags::SetFlags::DONTEXPAND) is set.
+        #[inline]
+        pub fn pgoff(&self) -> usize {
+            self.context.fixed().pgoff
+        }
+
+        /// Returns the address of the page that is accessed.
+        #[inline]
+        pub fn address(&self) -> usize {
+            self.context.fixed().address & PAGE_MASK
+        }
+
+        /// Is it a write?
+        #[inline]
+        pub fn is_write(&self) -> bool {
+            self.context.flags() & bindings::fault_flag_FAULT_FLAG_WRITE != 0
+        }
+
+        /// Did user space access the memory itself, rather than the kernel on its behalf?
+        #[inline]
+        pub fn is_user(&self) -> bool {
+            self.context.flags() & bindings::fault_flag_FAULT_FLAG_USER != 0
+        }
+
+        /// Is it somebody else's address space than the current one? A debugger, for example.
+        #[inline]
+        pub fn is_remote(&self) -> bool {
+            self.context.flags() & bindings::fault_flag_FAULT_FLAG_REMOTE != 0
+        }
+
+        /// Is it handled under the VMA lock? Otherwise under the mmap lock.
+        ///
+        /// In [`page_mkwrite`](crate::mm::ops::VmOperations::page_mkwrite) the kernel does not say.
+        #[inline]
+        pub fn under_vma_lock(&self) -> bool {
+            self.context.flags() & bindings::fault_flag_FAULT_FLAG_VMA_LOCK != 0
+        }
+    };
+}
+use common_methods;
+
+/// A page is accessed that is not there.
+///
+/// # Examples
+///
+/// See [`VmaDesc::with_ops`](super::desc::VmaDesc::with_ops).
+pub struct Fault<O> {
+    context: Context<O>,
+}
+
+impl<O: VmOperations> Fault<O> {
+    /// # Safety
+    ///
+    /// `vmf` must be a fault that the kernel has called `fault` for and that this thread is
+    /// handling; its VMA must have the operations `O` and live private data.
+    #[inline]
+    pub(super) unsafe fn from_raw(vmf: NonNull<bindings::vm_fault>) -> Self {
+        Self {
+            // SAFETY: As the caller promises; the kernel holds the locks.
+            context: unsafe { Context::new(vmf) },
+        }
+    }
+
+    common_methods!();
+
+    /// May this fault be retried?
+    ///
+    /// The kernel allows that once. A driver that has to wait long can ask for it, rather than wait
+    /// with the lock held.
+    #[inline]
+    pub fn may_retry(&self) -> Option<RetryPermit<'_>> {
+        let flags = self.context.flags();
+        let allowed = flags & bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY != 0;
+        let tried = flags & bindings::fault_flag_FAULT_FLAG_TRIED != 0;
+        (allowed && !tried).then(RetryPermit::new)
+    }
+}
+
+impl<O: VmOperations<Memory: Paged>> Fault<O> {
+    /// Answers with a page of a folio, which the kernel maps after the driver's function has
+    /// returned.
+    ///
+    /// The reference is the kernel's from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`FaultError::SigBus`] if the folio has no such page.
+    #[inline]
+    pub fn page(&self, folio: ARef<Folio>, index: usize) -> Result<FaultAnswer<'_>, FaultError> {
+        FaultAnswer::page(folio, index)
+    }
+
+    /// Answers with a page of a locked folio. The kernel unlocks it when the page is mapped.
+    ///
+    /// # Errors
+    ///
+    /// [`FaultError::SigBus`] if the folio has no such page.
+    #[inline]
+    pub fn locked_page(
+        &self,
+        folio: LockedFolio,
+        index: usize,
+    ) -> Result<FaultAnswer<'_>, FaultError> {
+        FaultAnswer::locked_page(folio, index)
+    }
+
+    /// Maps a page of a folio at the address of the fault, now. The mapping takes a reference.
+    ///
+    /// To be used in place of [`page`](Self::page) where the driver may take the page back at any
+    /// time: with a lock held here and there, either the page is mapped before it is taken back,
+    /// or not at all.
+    ///
+    /// If another thread has just mapped something at the address, that stays.
+    ///
+    /// # Errors
+    ///
+    /// - [`FaultError::SigBus`] if the folio has no such page.
+    /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    #[inline]
+    pub fn insert_page(&self, folio: &Folio, index: usize) -> Result<Inserted<'_>, FaultError> {
+        let page = folio.page(index).ok_or(FaultError::SigBus)?;
+        // SAFETY: The context is that of a fault which is being handled, under a lock that allows
+        // installing. The page is one of a folio that has a reference.
+        unsafe { insert_page(self.context.vmf, page) }?;
+        Ok(Inserted::new())
+    }
+}
+
+impl<O: VmOperations<Memory = Pfn>> Fault<O> {
+    /// Maps a page frame at the address of the fault, with the protection of the VMA.
+    ///
+    /// If another thread has just mapped something at the address, that stays.
+    ///
+    /// # Errors
+    ///
+    /// - [`FaultError::SigBus`] if there is no frame with that index, or the architecture does not
+    ///   allow user space to have it.
+    /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    #[inline]
+    pub fn insert_pfn(
+        &self,
+        pfns: PfnSlice<'_>,
+        index: usize,
+    ) -> Result<Inserted<'_>, FaultError> {
+        if index >= pfns.nr_pages() {
+            return Err(FaultError::SigBus);
+        }
+        let fixed = self.context.fixed();
+        // SAFETY: The context is that of a fault which is being handled, under a lock that allows
+        // installing. The VMA is a PFNMAP one which is not copy-on-write: `with_ops` has seen to
+        // that. User space may have the frame, as the type of `pfns` says.
+        let ret = unsafe {
+            bindings::vmf_insert_pfn(fixed.vma, self.address(), pfns.start() + index)
+        };
+        FaultError::check(ret)?;
+        Ok(Inserted::new())
+    }
+}
+
+/// Maps a page at the address of a fault.
+///
+/// # Safety
+///
+/// - `vmf` must be a fault that is being handled, under the VMA lock or the mmap lock.
+/// - Its VMA must not be a PFNMAP one.
+/// - `page` must be a page of a folio that has a reference.
+pub(super) unsafe fn insert_page(
+    vmf: NonNull<bindings::vm_fault>,
+    page: NonNull<bindings::page>,
+) -> Result<(), FaultError> {
+    // SAFETY: The caller promises a fault that is being handled, with the right lock and VMA. Not
+    // for writing: a shared mapping of which writes are to be seen gets a fault of its own for
+    // them, and all others have the write permission in the protection of the VMA.
+    let ret = unsafe { bindings::vmf_insert_page_mkwrite(vmf.as_ptr(), page.as_ptr(), false) };
+    FaultError::check(ret)
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The answers of a fault handler.
+
+use crate::{
+    bindings,
+    error::code::*,
+    mm::folio::{
+        Folio,
+        LockedFolio, //
+    },
+    prelude::*,
+    sync::aref::ARef, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+/// Why a fault could not be handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultError {
+    /// Not enough memory. The OOM killer does its work, and the access is repeated.
+    Oom,
+    /// There is nothing at the address: SIGBUS.
+    SigBus,
+    /// The address must not be accessed: SIGSEGV.
+    SigSegv,
+    /// The memory is broken: SIGBUS with `BUS_MCEERR_AR`.
+    HwPoison,
+}
+
+impl FaultError {
+    /// Returns the kernel's code.
+    #[inline]
+    pub(in super::super) fn into_raw(self) -> bindings::vm_fault_t {
+        match self {
+            FaultError::Oom => bindings::vm_fault_reason_VM_FAULT_OOM,
+            FaultError::SigBus => bindings::vm_fault_reason_VM_FAULT_SIGBUS,
+            FaultError::SigSegv => bindings::vm_fault_reason_VM_FAULT_SIGSEGV,
+            FaultError::HwPoison => bindings::vm_fault_reason_VM_FAULT_HWPOISON,
+        }
+    }
+
+    /// Looks at what an insertion has returned: `VM_FAULT_NOPAGE` is success.
+    #[inline]
+    pub(super) fn check(ret: bindings::vm_fault_t) -> Result<(), FaultError> {
+        match ret {
+            bindings::vm_fault_reason_VM_FAULT_NOPAGE => Ok(()),
+            bindings::vm_fault_reason_VM_FAULT_OOM => Err(FaultError::Oom),
+            _ => Err(FaultError::SigBus),
+        }
+    }
+}
+
+/// [`ENOMEM`] is [`Oom`](FaultError::Oom), everything else [`SigBus`](FaultError::SigBus), as
+/// `vmf_error` has it in C.
+impl From<Error> for FaultError {
+    #[inline]
+    fn from(error: Error) -> Self {
+        if error == ENOMEM {
+            FaultError::Oom
+        } else {
+            FaultError::SigBus
+        }
+    }
+}
+
+impl From<crate::alloc::AllocError> for FaultError {
+    #[inline]
+    fn from(_: crate::alloc::AllocError) -> Self {
+        FaultError::Oom
+    }
+}
+
+/// Proof that there is something at the address of the fault now.
+#[derive(Debug)]
+#[must_use = "this is what the handler answers with"]
+pub struct Inserted<'a>(PhantomData<&'a ()>);
+
+impl Inserted<'_> {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// Proof that the fault may be retried.
+#[derive(Debug)]
+#[must_use = "this is what the handler answers with"]
+pub struct RetryPermit<'a>(PhantomData<&'a ()>);
+
+impl RetryPermit<'_> {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// What the layer does when the handler has returned.
+enum Kind {
+    /// Give the kernel the page and the reference that goes with it.
+    Page(ARef<Folio>, NonNull<bindings::page>),
+    /// As before, and the lock.
+    LockedPage(LockedFolio, NonNull<bindings::page>),
+    /// Nothing: it is mapped.
+    Inserted,
+    /// Give up the lock, and have the access repeated.
+    Retry,
+}
+
+/// The answer of [`fault`](crate::mm::ops::VmOperations::fault).
+///
+/// Made by the context, or from the token of something that it has done.
+#[must_use = "the answer of the handler"]
+pub struct FaultAnswer<'a> {
+    kind: Kind,
+    major: bool,
+    _context: PhantomData<&'a ()>,
+}
+
+impl FaultAnswer<'_> {
+    #[inline]
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            major: false,
+            _context: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub(super) fn page(folio: ARef<Folio>, index: usize) -> Result<Self, FaultError> {
+        let page = folio.page(index).ok_or(FaultError::SigBus)?;
+        Ok(Self::new(Kind::Page(folio, page)))
+    }
+
+    #[inline]
+    pub(super) fn locked_page(folio: LockedFolio, index: usize) -> Result<Self, FaultError> {
+        let page = folio.page(index).ok_or(FaultError::SigBus)?;
+        Ok(Self::new(Kind::LockedPage(folio, page)))
+    }
+
+    /// Counts the fault as one that took I/O.
+    #[inline]
+    pub fn major(mut self) -> Self {
+        self.major = true;
+        self
+    }
+
+    /// Will [`act`](Self::act) give up the lock?
+    #[inline]
+    pub(in super::super) fn is_retry(&self) -> bool {
+        matches!(self.kind, Kind::Retry)
+    }
+
+    /// Acts on the answer, and returns the kernel's code for it.
+    ///
+    /// With `insert`, pages are mapped right here, not by the kernel later.
+    ///
+    /// # Safety
+    ///
+    /// - `vmf` must be the fault that this is the answer to, being handled on this thread, in a VMA
+    ///   that is not a PFNMAP one if the answer is a page.
+    /// - The code must be what the kernel gets, with nothing done about the fault in between, and no
+    ///   reference to the VMA may be left: it may be gone.
+    #[inline]
+    pub(in super::super) unsafe fn act(
+        self,
+        vmf: NonNull<bindings::vm_fault>,
+        insert: bool,
+    ) -> bindings::vm_fault_t {
+        let major = match self.major {
+            true => bindings::vm_fault_reason_VM_FAULT_MAJOR,
+            false => 0,
+        };
+        let code = match self.kind {
+            Kind::Page(_folio, page) if insert => {
+                // SAFETY: As the caller promises; the reference to the folio is given up after this.
+                match unsafe { super::insert_page(vmf, page) } {
+                    Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+                    Err(err) => err.into_raw(),
+                }
+            }
+            Kind::LockedPage(_folio, page) if insert => {
+                // SAFETY: As above; lock and reference are given up after this.
+                match unsafe { super::insert_page(vmf, page) } {
+                    Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+                    Err(err) => err.into_raw(),
+                }
+            }
+            Kind::Page(folio, page) => {
+                let _ = ARef::into_raw(folio);
+                // SAFETY: The fault is being handled on this thread. With the page goes the
+                // reference that was just taken out of its owner.
+                unsafe { (*vmf.as_ptr()).page = page.as_ptr() };
+                0
+            }
+            Kind::LockedPage(folio, page) => {
+                let _ = folio.into_raw();
+                // SAFETY: As above, and the lock goes with it.
+                unsafe { (*vmf.as_ptr()).page = page.as_ptr() };
+                bindings::vm_fault_reason_VM_FAULT_LOCKED
+            }
+            Kind::Inserted => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+            Kind::Retry => {
+                // SAFETY: The fault is being handled on this thread.
+                let flags = unsafe { (*vmf.as_ptr()).flags };
+                // Who does not want to wait keeps the lock.
+                if flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT == 0 {
+                    // SAFETY: The lock of the fault is held, and the kernel does not expect it to be
+                    // when it gets this code. Nobody uses the VMA any more.
+                    unsafe { bindings::release_fault_lock(vmf.as_ptr()) };
+                }
+                bindings::vm_fault_reason_VM_FAULT_RETRY
+            }
+        };
+        code | major
+    }
+}
+
+impl<'a> From<Inserted<'a>> for FaultAnswer<'a> {
+    #[inline]
+    fn from(_: Inserted<'a>) -> Self {
+        Self::new(Kind::Inserted)
+    }
+}
+
+impl<'a> From<RetryPermit<'a>> for FaultAnswer<'a> {
+    #[inline]
+    fn from(_: RetryPermit<'a>) -> Self {
+        Self::new(Kind::Retry)
+    }
+}

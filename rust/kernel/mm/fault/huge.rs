@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Faults that may be answered with a huge page.
+
+use super::{
+    common_methods,
+    Context,
+    FaultError,
+    Inserted, //
+};
+use crate::{
+    bindings,
+    mm::{
+        folio::Folio,
+        ops::{
+            DataRef,
+            Ordinary,
+            Pfn,
+            VmOperations, //
+        },
+        owned::OwnedVma,
+        pfn::PfnSlice, //
+    },
+    page::{
+        PAGE_MASK,
+        PAGE_SHIFT, //
+    },
+    prelude::*, //
+};
+use core::{
+    ops::Range,
+    ptr::NonNull, //
+};
+
+/// The size of a huge page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HugeOrder {
+    /// What one entry of a page middle directory maps.
+    Pmd,
+    /// What one entry of a page upper directory maps.
+    Pud,
+}
+
+impl HugeOrder {
+    /// Returns the order that the kernel means, if it is one of these.
+    #[inline]
+    pub(in super::super) fn from_raw(order: c_uint) -> Option<Self> {
+        let pages = 1usize.checked_shl(order)?;
+        [Self::Pmd, Self::Pud]
+            .into_iter()
+            .find(|huge| huge.nr_pages() == pages)
+    }
+
+    /// Returns the size in bytes.
+    #[inline]
+    pub fn len(self) -> usize {
+        match self {
+            HugeOrder::Pmd => 1 << bindings::PMD_SHIFT,
+            HugeOrder::Pud => 1 << bindings::PUD_SHIFT,
+        }
+    }
+
+    /// A huge page is never empty.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        false
+    }
+
+    /// Returns the number of base pages.
+    #[inline]
+    pub fn nr_pages(self) -> usize {
+        self.len() >> PAGE_SHIFT
+    }
+}
+
+/// The answer of [`huge_fault`](crate::mm::ops::VmOperations::huge_fault).
+#[derive(Debug)]
+#[must_use = "the answer of the handler"]
+pub enum HugeAnswer<'a> {
+    /// It is mapped.
+    Inserted(Inserted<'a>),
+    /// Try something smaller; in the end, [`fault`](crate::mm::ops::VmOperations::fault).
+    Fallback,
+}
+
+/// A page is accessed where a huge page could be.
+pub struct HugeFault<O> {
+    context: Context<O>,
+    order: HugeOrder,
+}
+
+impl<O: VmOperations> HugeFault<O> {
+    /// # Safety
+    ///
+    /// `vmf` must be a fault that the kernel has called `huge_fault` for, with this order, and that
+    /// this thread is handling; its VMA must have the operations `O` and live private data.
+    #[inline]
+    pub(in super::super) unsafe fn from_raw(
+        vmf: NonNull<bindings::vm_fault>,
+        order: HugeOrder,
+    ) -> Self {
+        Self {
+            // SAFETY: As the caller promises; the kernel holds the locks.
+            context: unsafe { Context::new(vmf) },
+            order,
+        }
+    }
+
+    common_methods!();
+
+    /// Returns the size that is asked for.
+    #[inline]
+    pub fn order(&self) -> HugeOrder {
+        self.order
+    }
+
+    /// Returns the page offsets that a huge page at this place would cover, if it is all in the VMA.
+    ///
+    /// The kernel's own functions look at the first address only.
+    pub fn pgoff_range(&self) -> Option<Range<usize>> {
+        let len = self.order.len();
+        let start = self.address() & !(len - 1);
+        if !self.vma().contains_pages(start, len) {
+            return None;
+        }
+        let first = self.vma().pgoff_at(start)?;
+        Some(first..first + self.order.nr_pages())
+    }
+
+    /// Will the kernel want to see when the page becomes writable? Then a write must be said to be
+    /// one, and otherwise it must not, since the permission is in the protection of the VMA.
+    #[inline]
+    fn is_tracked_write(&self) -> bool {
+        O::HAS_PFN_MKWRITE && self.is_write()
+    }
+}
+
+impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
+    /// Maps frames by one entry, from the one with index `first` on, or falls back to something
+    /// smaller.
+    ///
+    /// It falls back if the frames are not aligned as the addresses are, or if there are too few.
+    ///
+    /// What is mapped at an address must not depend on the size by which it is mapped.
+    ///
+    /// # Errors
+    ///
+    /// [`FaultError::Oom`] if there is not enough memory for page tables.
+    pub fn insert_pfns(
+        &self,
+        pfns: PfnSlice<'_>,
+        first: usize,
+    ) -> Result<HugeAnswer<'_>, FaultError> {
+        let nr_pages = self.order.nr_pages();
+        let fits = first
+            .checked_add(nr_pages)
+            .is_some_and(|end| end <= pfns.nr_pages());
+        if !fits || self.pgoff_range().is_none() {
+            return Ok(HugeAnswer::Fallback);
+        }
+        let pfn = pfns.start() + first;
+        if pfn & (nr_pages - 1) != 0 {
+            return Ok(HugeAnswer::Fallback);
+        }
+
+        let write = self.is_tracked_write();
+        let vmf = self.context.as_ptr();
+        let ret = match self.order {
+            // SAFETY: The fault is being handled, under a lock that allows installing. The VMA is a
+            // PFNMAP one which is not copy-on-write: `with_ops` has seen to that. The range is in
+            // the VMA, the frame is aligned, and user space may have all of them.
+            HugeOrder::Pmd => unsafe { bindings::vmf_insert_pfn_pmd(vmf, pfn, write) },
+            #[cfg(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD)]
+            // SAFETY: As above.
+            HugeOrder::Pud => unsafe { bindings::vmf_insert_pfn_pud(vmf, pfn, write) },
+            #[cfg(not(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD))]
+            HugeOrder::Pud => return Ok(HugeAnswer::Fallback),
+        };
+        FaultError::check(ret)?;
+        Ok(HugeAnswer::Inserted(Inserted::new()))
+    }
+}
+
+impl<O: VmOperations<Memory = Ordinary>> HugeFault<O> {
+    /// Maps a folio by one entry, or falls back to something smaller.
+    ///
+    /// It falls back if the folio does not have the size, or the VMA not the room.
+    ///
+    /// # Errors
+    ///
+    /// [`FaultError::Oom`] if there is not enough memory for page tables.
+    pub fn insert_folio(&self, folio: &Folio) -> Result<HugeAnswer<'_>, FaultError> {
+        if folio.nr_pages() != self.order.nr_pages() || self.pgoff_range().is_none() {
+            return Ok(HugeAnswer::Fallback);
+        }
+        // A private mapping could not be written to afterwards: the kernel has no way to make a
+        // private copy of a huge page that is a driver's.
+        if !self.vma().is_shared() {
+            return Ok(HugeAnswer::Fallback);
+        }
+        let HugeOrder::Pmd = self.order else {
+            return Ok(HugeAnswer::Fallback);
+        };
+        // SAFETY: The fault is being handled, under a lock that allows installing. The range is in
+        // the VMA, and the folio, which has a reference, is of just this size.
+        let ret = unsafe {
+            bindings::vmf_insert_folio_pmd(self.context.as_ptr(), folio.as_ptr(), false)
+        };
+        FaultError::check(ret)?;
+        Ok(HugeAnswer::Inserted(Inserted::new()))
+    }
+}

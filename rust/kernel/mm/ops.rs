@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The callbacks of a VMA.
+//!
+//! A driver that wants more than a mapping which is filled once implements [`VmOperations`], makes
+//! a table of it with [`vm_operations!`](crate::vm_operations), and hands that to the mapping with
+//! [`VmaDesc::with_ops`](super::desc::VmaDesc::with_ops).
+//!
+//! Every callback gets a context that offers what the locks which are held allow, and returns its
+//! own type of answer. `Documentation/rust/mm/vm-operations.rst` says for each callback who calls
+//! it, and with which locks.
+//!
+//! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
+
+use super::{
+    fault::{
+        Fault,
+        FaultAnswer,
+        FaultError,
+        HugeAnswer,
+        HugeFault,
+        MkwriteAnswer,
+        MkwriteFault,
+        PfnMkwriteFault, //
+    },
+    flags::VmaFlags,
+    front::MapFile,
+    owned::{
+        DriverVma,
+        OwnedVma, //
+    },
+    rmap::Revocation, //
+};
+use crate::{
+    error::VTABLE_DEFAULT_ERROR,
+    prelude::*,
+    types::ForeignOwnable, //
+};
+use core::ops::Range;
+
+mod access;
+mod data;
+mod table;
+mod trampoline;
+
+pub use access::Access;
+pub(super) use data::{
+    is_live,
+    unmapped, //
+};
+pub use data::{
+    DupForeign,
+    PerFile,
+    PerVma,
+    VmaData, //
+};
+#[doc(hidden)]
+pub use table::may_merge;
+pub use table::{
+    HasVmOps,
+    MergeableFile,
+    VmOpsTable, //
+};
+
+/// What a device's hook and callbacks borrow of it.
+pub type DeviceRef<'a, O> =
+    <<<O as VmOperations>::File as MapFile>::Ptr as ForeignOwnable>::Borrowed<'a>;
+
+/// What the callbacks of a VMA borrow: the device, or the data of the VMA.
+pub type DataRef<'a, O> =
+    <<O as VmOperations>::Data as VmaData>::Ref<'a, <O as VmOperations>::File>;
+
+mod sealed {
+    pub trait Sealed {}
+}
+use sealed::Sealed;
+
+/// What kind of memory a mapping holds: `VM_PFNMAP`, `VM_MIXEDMAP`, or neither.
+///
+/// Decides which actions the mapping may have and what a fault may insert.
+pub trait Memory: Sealed + 'static {
+    #[doc(hidden)]
+    const FLAGS: VmaFlags;
+}
+
+/// Memory that consists of folios, each of which is reference-counted.
+pub trait Paged: Memory {}
+
+/// Folios, like a file's. No special flag.
+///
+/// The only kind that userfaultfd, guard regions and `get_user_pages` know how to deal with, and
+/// the only kind that may be merged.
+pub enum Ordinary {}
+
+/// Page frames without reference counts: `VM_PFNMAP`. For device memory.
+pub enum Pfn {}
+
+/// Folios in a VMA that is marked as special: `VM_MIXEDMAP`. May be filled by an action.
+pub enum Mixed {}
+
+impl Sealed for Ordinary {}
+impl Sealed for Pfn {}
+impl Sealed for Mixed {}
+impl Memory for Ordinary {
+    const FLAGS: VmaFlags = VmaFlags::EMPTY;
+}
+impl Memory for Pfn {
+    const FLAGS: VmaFlags = VmaFlags::new([super::flags::VmaFlag::PFNMAP]);
+}
+impl Memory for Mixed {
+    const FLAGS: VmaFlags = VmaFlags::new([super::flags::VmaFlag::MIXEDMAP]);
+}
+impl Paged for Ordinary {}
+impl Paged for Mixed {}
+
+/// The range of a VMA that was just made.
+#[derive(Clone, Debug)]
+pub struct MappedArea {
+    /// The addresses.
+    pub range: Range<usize>,
+    /// The page offset of the first page. With a copy-on-write mapping that was filled by
+    /// [`remap_pfn`](super::desc::VmaDesc::remap_pfn) and alike, the number of the first frame.
+    pub pgoff: usize,
+}
+
+/// The size of the pages by which a VMA is mapped, as user space gets to see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MmuPageSize {
+    /// The smallest there is.
+    Base,
+    /// What one entry of a page middle directory maps.
+    Pmd,
+    /// What one entry of a page upper directory maps.
+    Pud,
+}
+
+/// The callbacks of a driver's VMAs.
+///
+/// Everything but the types is optional.
+///
+/// # The lifecycle
+///
+/// [`mapped`](Self::mapped) is called once when a VMA comes about, [`open`](Self::open) once for
+/// each VMA that is made from it later (by `fork`, or because it is split or moved), and
+/// [`close`](Self::close) once for each of them when it goes away. These balance, whatever fails in
+/// between: a VMA of which `mapped` did not succeed is never closed as far as the driver can see.
+///
+/// Two exceptions, of which neither breaks memory: a mapping that is merged into its neighbour is
+/// never announced (and needs no callback of its own); and where a stacked file system's `mmap`
+/// fails after ours succeeded, the kernel forgets to close.
+#[vtable]
+pub trait VmOperations: Sized + 'static {
+    /// The kind of file that is mapped.
+    type File: MapFile;
+
+    /// What belongs to a VMA: [`PerFile`], which is nothing, or [`PerVma`].
+    type Data: VmaData;
+
+    /// What kind of memory the mapping holds.
+    type Memory: Memory;
+
+    /// A VMA has been made.
+    ///
+    /// Returns the data of the VMA. If it fails, `mmap` fails with its error, and the memory is
+    /// unmapped again.
+    ///
+    /// # Context
+    ///
+    /// mmap lock held for writing. May sleep.
+    fn mapped(_device: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<Self::Data> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A VMA has been made from another one. Its data, if it has any, was duplicated before.
+    ///
+    /// # Context
+    ///
+    /// mmap lock held for writing; when forking, that of the child. The VMA cannot be found by
+    /// others yet. May sleep.
+    fn open(_vma: &DriverVma<Self>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A VMA is going away. Its data, if it has any, is dropped afterwards.
+    ///
+    /// # Context
+    ///
+    /// mmap lock held, for reading or for writing. The VMA is unmapped and cannot be found by
+    /// others any more. May sleep. The current process need not be the one that had it mapped.
+    fn close(_vma: &DriverVma<Self>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// May the VMA be split at this address?
+    ///
+    /// An error makes the operation fail that needs the split: partial `munmap`, `mprotect`,
+    /// `madvise`, `mlock`, `mremap`.
+    ///
+    /// # Context
+    ///
+    /// mmap lock held for writing. May sleep.
+    fn may_split(_vma: &OwnedVma<Self>, _addr: usize) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The memory has been moved; this is the VMA where it is now.
+    ///
+    /// If it fails, the memory is moved back.
+    ///
+    /// # Context
+    ///
+    /// mmap lock held for writing. May sleep.
+    fn mremap(_vma: &OwnedVma<Self>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// May `mprotect` give these flags to a part of the VMA?
+    ///
+    /// # Context
+    ///
+    /// mmap lock held for writing. May sleep. Called before the kernel's own checks of sealing.
+    fn mprotect(_vma: &DriverVma<Self>, _range: Range<usize>, _flags: VmaFlags) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A page is accessed that is not there.
+    ///
+    /// # Context
+    ///
+    /// VMA lock or mmap lock held for reading. May sleep.
+    fn fault(_vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A page is accessed where a huge page could be.
+    ///
+    /// # Context
+    ///
+    /// VMA lock or mmap lock held for reading. May sleep.
+    fn huge_fault(_vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A page that can be read is about to become writable.
+    ///
+    /// With it, shared mappings are set up so that the first write to each page is seen.
+    ///
+    /// # Context
+    ///
+    /// VMA lock or mmap lock held for reading. The folio has a reference and is not locked. May
+    /// sleep.
+    fn page_mkwrite(_vmf: &MkwriteFault<Self>) -> Result<MkwriteAnswer<'_>, FaultError> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A page frame that can be read is about to become writable.
+    ///
+    /// # Context
+    ///
+    /// VMA lock or mmap lock held for reading. May sleep.
+    fn pfn_mkwrite(_vmf: &PfnMkwriteFault<Self>) -> Result<(), FaultError> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Somebody else accesses the memory: a debugger, or a reader of `/proc/pid/mem`.
+    ///
+    /// Called for mappings that `get_user_pages` refuses. Returns how many bytes it has copied; 0
+    /// means that there is nothing. `access` never asks for more than what is in the VMA.
+    ///
+    /// # Context
+    ///
+    /// mmap lock of the address space held for reading, which need not be the current one. May
+    /// sleep.
+    fn access(_vma: &OwnedVma<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A name for core dumps and perf. `/proc/pid/maps` shows the file instead.
+    ///
+    /// A VMA with a name is always part of a core dump, also where
+    /// [`IO`](super::flags::SetFlags::IO) is set.
+    ///
+    /// # Context
+    ///
+    /// VMA lock or mmap lock held for reading, possibly under RCU: must not sleep.
+    fn name(_vma: &DriverVma<Self>) -> Option<&'static CStr> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The size of page by which the VMA is mapped.
+    ///
+    /// # Context
+    ///
+    /// VMA lock or mmap lock held for reading, possibly under RCU: must not sleep.
+    fn pagesize(_vma: &DriverVma<Self>) -> MmuPageSize {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The revocation that governs the memory.
+    ///
+    /// With it, no mapping and no fault slips through a revocation, without anything to be done in
+    /// the other callbacks. See [`Revocation`].
+    fn revocation<'a>(_data: &'a DataRef<'_, Self>) -> &'a Revocation {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The table of a driver's callbacks, and what it is good for besides calling them: its address
+//! tells a driver's VMAs from all others.
+//!
+//! So the address has to be unique. A promoted constant is not: the compiler may give one address
+//! to several of equal content, and several to one. Nor is an immutable `static`, which may share
+//! its address with a promoted constant. A `static` that contains an [`UnsafeCell`] is: it cannot
+//! be promoted, and no two of them overlap.
+
+use super::{
+    data::VmaData,
+    trampoline,
+    Memory,
+    VmOperations, //
+};
+use crate::{
+    bindings,
+    mm::front::MapFile,
+    types::ForeignOwnable, //
+};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData, //
+};
+
+/// The table of callbacks of `O`. Made by [`vm_operations!`](crate::vm_operations).
+///
+/// # Invariants
+///
+/// The table is never written after it was initialised, with callbacks that are right for a VMA
+/// whose private data [`VmaData`] describes.
+#[repr(transparent)]
+pub struct VmOpsTable<O>(
+    UnsafeCell<bindings::vm_operations_struct>,
+    PhantomData<fn() -> O>,
+);
+
+// SAFETY: By the type invariants, the table is only read.
+unsafe impl<O> Sync for VmOpsTable<O> {}
+
+impl<O: VmOperations> VmOpsTable<O> {
+    /// Makes a table. Everything that can be known about it when compiling is checked here.
+    #[expect(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        assert!(
+            !O::Data::PER_VMA || O::HAS_MAPPED,
+            "the data of a VMA is made by `mapped`: implement it"
+        );
+        assert!(
+            O::Data::ALIGN >= 2 && <<O::File as MapFile>::Ptr as ForeignOwnable>::FOREIGN_ALIGN >= 2,
+            "the pointers to the device and to the data of a VMA must leave bit 0 free"
+        );
+        assert!(
+            !O::HAS_PAGE_MKWRITE || !O::Memory::FLAGS.contains(crate::mm::flags::VmaFlag::PFNMAP),
+            "there are no pages in a `Pfn` mapping: implement `pfn_mkwrite` instead of `page_mkwrite`"
+        );
+        assert!(
+            !O::HAS_PFN_MKWRITE || O::Memory::FLAGS.contains(crate::mm::flags::VmaFlag::PFNMAP),
+            "there are only folios in this mapping: implement `page_mkwrite` instead of `pfn_mkwrite`"
+        );
+
+        let mut ops: bindings::vm_operations_struct = pin_init::zeroed();
+        // The lifecycle is needed by the layer, whatever the driver implements.
+        ops.mapped = Some(trampoline::mapped::<O>);
+        if O::Data::PER_VMA || O::HAS_OPEN || O::HAS_CLOSE {
+            ops.open = Some(trampoline::open::<O>);
+            ops.close = Some(trampoline::close::<O>);
+        }
+        if O::HAS_MAY_SPLIT {
+            ops.may_split = Some(trampoline::may_split::<O>);
+        }
+        if O::HAS_MREMAP {
+            ops.mremap = Some(trampoline::mremap::<O>);
+        }
+        if O::HAS_MPROTECT {
+            ops.mprotect = Some(trampoline::mprotect::<O>);
+        }
+        if O::HAS_FAULT {
+            ops.fault = Some(trampoline::fault::<O>);
+        }
+        if O::HAS_HUGE_FAULT {
+            ops.huge_fault = Some(trampoline::huge_fault::<O>);
+        }
+        if O::HAS_FAULT || O::HAS_PAGE_MKWRITE || O::HAS_PFN_MKWRITE {
+            // Without it, the kernel does not call the others under the VMA lock
+            // (`vmf_can_call_fault()` in mm/memory.c).
+            ops.map_pages = Some(trampoline::map_no_pages);
+        }
+        if O::HAS_PAGE_MKWRITE {
+            ops.page_mkwrite = Some(trampoline::page_mkwrite::<O>);
+        }
+        if O::HAS_PFN_MKWRITE {
+            ops.pfn_mkwrite = Some(trampoline::pfn_mkwrite::<O>);
+        }
+        if O::HAS_ACCESS {
+            ops.access = Some(trampoline::access::<O>);
+        }
+        if O::HAS_NAME {
+            ops.name = Some(trampoline::name::<O>);
+        }
+        if O::HAS_PAGESIZE {
+            ops.pagesize = Some(trampoline::pagesize::<O>);
+        }
+        // INVARIANT: The trampolines of `O`.
+        Self(UnsafeCell::new(ops), PhantomData)
+    }
+}
+
+impl<O> VmOpsTable<O> {
+    /// Returns the table as the kernel wants it.
+    #[inline]
+    pub(in super::super) fn as_ptr(&'static self) -> *const bindings::vm_operations_struct {
+        self.0.get()
+    }
+}
+
+/// Operations that have a table. Implemented by [`vm_operations!`](crate::vm_operations).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no table of callbacks",
+    note = "add `kernel::vm_operations!({Self});` next to its `impl VmOperations`"
+)]
+pub trait HasVmOps: VmOperations {
+    /// May mappings be merged with their neighbours?
+    const MERGEABLE: bool;
+
+    /// Returns the one table.
+    fn table() -> &'static VmOpsTable<Self>;
+}
+
+/// A file type of which one kind of mapping may be merged.
+///
+/// Merging does not compare tables: of two kinds that may be merged, one would get the callbacks of
+/// the other. That there is at most one implementation for a type sees to it that there is at most
+/// one kind.
+pub trait MergeableFile {
+    /// The operations of the kind.
+    type Operations;
+}
+
+/// Makes the table of callbacks of a [`VmOperations`] implementation.
+///
+/// To be used once, next to the implementation. For a generic type, once for each instance.
+///
+/// With `mergeable`, the kernel may merge mappings with their neighbours, which takes
+/// [`PerFile`](crate::mm::ops::PerFile) data, [`Ordinary`](crate::mm::ops::Ordinary) memory, and no
+/// second such table for the same type of file.
+#[macro_export]
+macro_rules! vm_operations {
+    ($ops:ty) => {
+        $crate::vm_operations!(@table $ops, false);
+    };
+    ($ops:ty, mergeable) => {
+        $crate::vm_operations!(@table $ops, true);
+
+        impl $crate::mm::ops::MergeableFile for <$ops as $crate::mm::ops::VmOperations>::File {
+            type Operations = $ops;
+        }
+    };
+    (@table $ops:ty, $mergeable:expr) => {
+        const _: () = {
+            #[link_section = ".data..ro_after_init"]
+            static TABLE: $crate::mm::ops::VmOpsTable<$ops> =
+                $crate::mm::ops::VmOpsTable::new();
+
+            impl $crate::mm::ops::HasVmOps for $ops {
+                const MERGEABLE: bool = {
+                    ::core::assert!(
+                        !$mergeable || $crate::mm::ops::may_merge::<$ops>(),
+                        "only `Ordinary` memory with `PerFile` data can be merged"
+                    );
+                    $mergeable
+                };
+
+                #[inline]
+                fn table() -> &'static $crate::mm::ops::VmOpsTable<Self> {
+                    // Here, and not where it is used, so that it is checked for every table.
+                    const _: bool = <$ops as $crate::mm::ops::HasVmOps>::MERGEABLE;
+                    &TABLE
+                }
+            }
+        };
+    };
+}
+
+/// Could mappings with these operations be merged?
+#[doc(hidden)]
+pub const fn may_merge<O: VmOperations>() -> bool {
+    !O::Data::PER_VMA && O::Memory::FLAGS.is_empty()
+}

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel calls: functions that turn its arguments into contexts, and answers into codes.
+//!
+//! Every one of them relies on being called for a VMA that has the private data of `O`. Nobody else
+//! can know the functions: they are in tables that only [`with_ops`] gives to a mapping, together
+//! with the data. A stacked file system may have copied the table, but then the data with it.
+//!
+//! A VMA whose private data is not live answers by itself. That is one whose `mapped` has failed
+//! and that could not be unmapped.
+//!
+//! [`with_ops`]: crate::mm::desc::VmaDesc::with_ops
+
+use super::{
+    access::Access,
+    data::{
+        self,
+        VmaData, //
+    },
+    DataRef,
+    MappedArea,
+    MmuPageSize,
+    VmOperations, //
+};
+use crate::{
+    bindings,
+    mm::{
+        fault::{
+            Fault,
+            FaultError,
+            HugeAnswer,
+            HugeFault,
+            HugeOrder,
+            MkwriteFault,
+            PfnMkwriteFault, //
+        },
+        flags::VmaFlags,
+        front::MapFile,
+        owned::{
+            DriverVma,
+            OwnedVma, //
+        },
+        rmap::RevocationGuard, //
+    },
+    prelude::*,
+    types::ForeignOwnable, //
+};
+use core::{
+    ffi::c_void,
+    ptr::{
+        self,
+        NonNull, //
+    },
+    slice, //
+};
+
+/// Returns the private data of a VMA if it is live.
+///
+/// # Safety
+///
+/// The VMA must be alive, and nobody may write the field meanwhile.
+#[inline]
+unsafe fn live_word(vma: *mut bindings::vm_area_struct) -> Option<*mut c_void> {
+    // SAFETY: As the caller promises.
+    let word = unsafe { (*vma).vm_private_data };
+    data::is_live(word).then_some(word)
+}
+
+/// The VMA of a fault, if its private data is live.
+///
+/// # Safety
+///
+/// `vmf` must be a fault that is being handled.
+#[inline]
+unsafe fn live_fault(vmf: *mut bindings::vm_fault) -> Option<*mut c_void> {
+    // SAFETY: As the caller promises; the VMA is locked at least for reading, and the field is
+    // written only when that is not possible.
+    unsafe { live_word((*vmf).__bindgen_anon_1.vma) }
+}
+
+pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
+    start: usize,
+    end: usize,
+    pgoff: usize,
+    _file: *const bindings::file,
+    private: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: C gives a pointer to a copy of the VMA's private data. It is what the hook left.
+    let old = unsafe { *private };
+    let device = data::device(old);
+
+    let made = if O::HAS_MAPPED {
+        let area = MappedArea {
+            range: start..end,
+            pgoff,
+        };
+        // SAFETY: It is the device's pointer, from `into_foreign` when the file was opened. The file
+        // is kept open by the VMA.
+        O::mapped(
+            unsafe { <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow(device) },
+            &area,
+        )
+        .map(|data| data.into_word(device))
+    } else {
+        // A table without `mapped` is one without data of the VMA: the word is the device's.
+        Ok(device)
+    };
+    let word = match made {
+        Ok(word) => word,
+        Err(err) => return err.to_errno(),
+    };
+
+    if O::HAS_REVOCATION {
+        // SAFETY: The word was just made, so it is live, and no VMA has it yet.
+        let data = unsafe { O::Data::borrow::<O::File>(word) };
+        // The memory has been filled in already. If it was taken away before this, then what is in
+        // the mapping may have escaped; if it is after this, then the VMA is found and cleared.
+        if O::revocation(&data).enter().is_none() {
+            // SAFETY: Nobody else has the word, and C does not store it if this fails.
+            unsafe { O::Data::release(word) };
+            return ENODEV.to_errno();
+        }
+    }
+
+    // SAFETY: As above. From here on the VMA owns what the word stands for.
+    unsafe { *private = word };
+    0
+}
+
+pub(super) unsafe extern "C" fn open<O: VmOperations>(vma: *mut bindings::vm_area_struct) {
+    // SAFETY: The VMA is new, and nobody else has it yet. Its word is a copy of another VMA's.
+    let Some(word) = (unsafe { live_word(vma) }) else {
+        return;
+    };
+    // SAFETY: The other VMA has the word and is not closed meanwhile: the mmap lock is held for
+    // writing. The copy is replaced by what belongs to this VMA.
+    unsafe { (*vma).vm_private_data = O::Data::duplicate(word) };
+    if O::HAS_OPEN {
+        // SAFETY: The VMA is new, so it does not change. Its word is live now.
+        O::open(unsafe { DriverVma::from_raw(vma) });
+    }
+}
+
+pub(super) unsafe extern "C" fn close<O: VmOperations>(vma: *mut bindings::vm_area_struct) {
+    // SAFETY: The VMA is going away, and nobody else has it any more.
+    let Some(word) = (unsafe { live_word(vma) }) else {
+        return;
+    };
+    if O::HAS_CLOSE {
+        // SAFETY: The VMA does not change any more, and its word is live.
+        O::close(unsafe { DriverVma::from_raw(vma) });
+    }
+    // SAFETY: Nobody else has the VMA, and with the word taken out, nobody gives it up again.
+    unsafe {
+        (*vma).vm_private_data = ptr::null_mut();
+        O::Data::release(word);
+    }
+}
+
+pub(super) unsafe extern "C" fn may_split<O: VmOperations>(
+    vma: *mut bindings::vm_area_struct,
+    addr: usize,
+) -> c_int {
+    // SAFETY: The mmap lock is held for writing.
+    if unsafe { live_word(vma) }.is_none() {
+        return 0;
+    }
+    // SAFETY: As above, and the word is live. Sleeping is allowed.
+    match O::may_split(unsafe { OwnedVma::from_raw(vma) }, addr) {
+        Ok(()) => 0,
+        Err(err) => err.to_errno(),
+    }
+}
+
+pub(super) unsafe extern "C" fn mremap<O: VmOperations>(
+    vma: *mut bindings::vm_area_struct,
+) -> c_int {
+    // SAFETY: The mmap lock is held for writing.
+    if unsafe { live_word(vma) }.is_none() {
+        return 0;
+    }
+    // SAFETY: As above, and the word is live. Sleeping is allowed.
+    match O::mremap(unsafe { OwnedVma::from_raw(vma) }) {
+        Ok(()) => 0,
+        Err(err) => err.to_errno(),
+    }
+}
+
+pub(super) unsafe extern "C" fn mprotect<O: VmOperations>(
+    vma: *mut bindings::vm_area_struct,
+    start: usize,
+    end: usize,
+    flags: usize,
+) -> c_int {
+    // SAFETY: The mmap lock is held for writing.
+    if unsafe { live_word(vma) }.is_none() {
+        return 0;
+    }
+    // The kernel gives the first word of the flags; those of the others do not change.
+    let mut new = bindings::vma_flags_t::default();
+    new.__vma_flags[0] = flags;
+    // SAFETY: As above, and the word is live.
+    let vma = unsafe { DriverVma::from_raw(vma) };
+    match O::mprotect(vma, start..end, VmaFlags::from_raw(new)) {
+        Ok(()) => 0,
+        Err(err) => err.to_errno(),
+    }
+}
+
+/// Borrows the data of a VMA for its revocation, if the operations have one.
+///
+/// # Safety
+///
+/// `word` must be live, and stay so during `'a`.
+#[inline]
+unsafe fn revocable<'a, O: VmOperations>(word: *mut c_void) -> Option<DataRef<'a, O>> {
+    // SAFETY: As the caller promises.
+    O::HAS_REVOCATION.then(|| unsafe { O::Data::borrow::<O::File>(word) })
+}
+
+/// Enters the section that a revocation waits for; fails if the memory is taken away.
+#[inline]
+fn enter<'a, O: VmOperations>(
+    data: &'a Option<DataRef<'_, O>>,
+) -> Result<Option<RevocationGuard<'a>>, FaultError> {
+    match data {
+        Some(data) => match O::revocation(data).enter() {
+            Some(guard) => Ok(Some(guard)),
+            None => Err(FaultError::SigBus),
+        },
+        None => Ok(None),
+    }
+}
+
+pub(super) unsafe extern "C" fn fault<O: VmOperations>(
+    vmf: *mut bindings::vm_fault,
+) -> bindings::vm_fault_t {
+    // SAFETY: C gives a fault that is being handled.
+    let Some(word) = (unsafe { live_fault(vmf) }) else {
+        return FaultError::SigBus.into_raw();
+    };
+    // SAFETY: The VMA is locked until the answer is acted on.
+    let data = unsafe { revocable::<O>(word) };
+    let guard = match enter::<O>(&data) {
+        Ok(guard) => guard,
+        Err(err) => return err.into_raw(),
+    };
+    // SAFETY: A fault that is being handled is not null.
+    let vmf = unsafe { NonNull::new_unchecked(vmf) };
+    // SAFETY: It is being handled on this thread; the word is live.
+    let context = unsafe { Fault::<O>::from_raw(vmf) };
+    let answer = O::fault(&context);
+    match answer {
+        Ok(answer) => {
+            if answer.is_retry() {
+                // They belong to the VMA, which may be gone when the lock is.
+                drop(guard);
+                drop(data);
+            }
+            // Memory that can be revoked is mapped before the guard is dropped, so that a revocation
+            // either finds it or has refused the fault.
+            //
+            // SAFETY: The answer is this fault's, and the kernel gets the code. The driver's function
+            // has returned, and what was borrowed here is gone if the lock goes.
+            unsafe { answer.act(vmf, O::HAS_REVOCATION) }
+        }
+        Err(err) => err.into_raw(),
+    }
+}
+
+/// Never maps anything.
+///
+/// The table has it because a table with `map_pages` gets its faults under the VMA lock. It stands
+/// for what holds for all callbacks of the layer: none needs more than that.
+pub(super) unsafe extern "C" fn map_no_pages(
+    _vmf: *mut bindings::vm_fault,
+    _start_pgoff: usize,
+    _end_pgoff: usize,
+) -> bindings::vm_fault_t {
+    0
+}
+
+pub(super) unsafe extern "C" fn huge_fault<O: VmOperations>(
+    vmf: *mut bindings::vm_fault,
+    order: c_uint,
+) -> bindings::vm_fault_t {
+    let fallback = bindings::vm_fault_reason_VM_FAULT_FALLBACK;
+    let Some(order) = HugeOrder::from_raw(order) else {
+        return fallback;
+    };
+    // SAFETY: C gives a fault that is being handled.
+    let Some(word) = (unsafe { live_fault(vmf) }) else {
+        return FaultError::SigBus.into_raw();
+    };
+    // SAFETY: The VMA is locked until this returns.
+    let data = unsafe { revocable::<O>(word) };
+    let _guard = match enter::<O>(&data) {
+        Ok(guard) => guard,
+        Err(err) => return err.into_raw(),
+    };
+    // SAFETY: A fault that is being handled is not null.
+    let vmf = unsafe { NonNull::new_unchecked(vmf) };
+    // SAFETY: It is being handled on this thread; the word is live.
+    let context = unsafe { HugeFault::<O>::from_raw(vmf, order) };
+    let answer = O::huge_fault(&context);
+    match answer {
+        Ok(HugeAnswer::Inserted(_)) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+        Ok(HugeAnswer::Fallback) => fallback,
+        Err(err) => err.into_raw(),
+    }
+}
+
+pub(super) unsafe extern "C" fn page_mkwrite<O: VmOperations>(
+    vmf: *mut bindings::vm_fault,
+) -> bindings::vm_fault_t {
+    // SAFETY: C gives a fault that is being handled.
+    if unsafe { live_fault(vmf) }.is_none() {
+        return FaultError::SigBus.into_raw();
+    }
+    // SAFETY: It is being handled on this thread, and is not null; the word is live.
+    let context = unsafe { MkwriteFault::<O>::from_raw(NonNull::new_unchecked(vmf)) };
+    let answer = O::page_mkwrite(&context);
+    match answer {
+        Ok(answer) => answer.into_raw(),
+        Err(err) => err.into_raw(),
+    }
+}
+
+pub(super) unsafe extern "C" fn pfn_mkwrite<O: VmOperations>(
+    vmf: *mut bindings::vm_fault,
+) -> bindings::vm_fault_t {
+    // SAFETY: C gives a fault that is being handled.
+    if unsafe { live_fault(vmf) }.is_none() {
+        return FaultError::SigBus.into_raw();
+    }
+    // SAFETY: It is being handled on this thread, and is not null; the word is live.
+    let context = unsafe { PfnMkwriteFault::<O>::from_raw(NonNull::new_unchecked(vmf)) };
+    match O::pfn_mkwrite(&context) {
+        Ok(()) => 0,
+        Err(err) => err.into_raw(),
+    }
+}
+
+pub(super) unsafe extern "C" fn access<O: VmOperations>(
+    vma: *mut bindings::vm_area_struct,
+    addr: usize,
+    buf: *mut c_void,
+    len: c_int,
+    write: c_int,
+) -> c_int {
+    // SAFETY: The mmap lock is held for reading.
+    if unsafe { live_word(vma) }.is_none() {
+        return EFAULT.to_errno();
+    }
+    // SAFETY: As above, and the word is live. Sleeping is allowed.
+    let vma = unsafe { OwnedVma::<O>::from_raw(vma) };
+    // What is asked for may go beyond the VMA.
+    let room = vma.end().saturating_sub(addr);
+    let len = usize::try_from(len).unwrap_or(0).min(room);
+    if len == 0 || addr < vma.start() {
+        return EFAULT.to_errno();
+    }
+    let access = if write != 0 {
+        // SAFETY: C gives a buffer of at least that length, which it has initialised and does not
+        // touch meanwhile.
+        Access::Write(unsafe { slice::from_raw_parts(buf.cast(), len) })
+    } else {
+        // The driver may copy less than it says, and what is in the buffer goes to a debugger.
+        //
+        // SAFETY: C gives a buffer of at least that length, which nobody else uses meanwhile.
+        unsafe { ptr::write_bytes(buf.cast::<u8>(), 0, len) };
+        // SAFETY: As above, and it was just initialised.
+        Access::Read(unsafe { slice::from_raw_parts_mut(buf.cast(), len) })
+    };
+    match O::access(vma, addr, access) {
+        // C subtracts this from what is left to do, without a look. The length fits.
+        Ok(done) => done.min(len) as c_int,
+        Err(err) => err.to_errno(),
+    }
+}
+
+pub(super) unsafe extern "C" fn name<O: VmOperations>(
+    vma: *mut bindings::vm_area_struct,
+) -> *const c_char {
+    // SAFETY: The VMA lock or the mmap lock is held for reading.
+    if unsafe { live_word(vma) }.is_none() {
+        return ptr::null();
+    }
+    // SAFETY: As above, and the word is live.
+    match O::name(unsafe { DriverVma::from_raw(vma) }) {
+        Some(name) => crate::str::as_char_ptr_in_const_context(name),
+        None => ptr::null(),
+    }
+}
+
+pub(super) unsafe extern "C" fn pagesize<O: VmOperations>(
+    vma: *mut bindings::vm_area_struct,
+) -> usize {
+    // SAFETY: The VMA lock or the mmap lock is held for reading.
+    if unsafe { live_word(vma) }.is_none() {
+        return crate::page::PAGE_SIZE;
+    }
+    // SAFETY: As above, and the word is live.
+    match O::pagesize(unsafe { DriverVma::from_raw(vma) }) {
+        MmuPageSize::Base => crate::page::PAGE_SIZE,
+        MmuPageSize::Pmd => HugeOrder::Pmd.len(),
+        MmuPageSize::Pud => HugeOrder::Pud.len(),
+    }
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! VMAs that are known to be a driver's own.
+//!
+//! Putting pages into somebody else's VMA, or taking them out, is how safe code once gained access
+//! to foreign memory (CVE-2026-43434). Here, both need a view that proves whose the VMA is: that
+//! its table of callbacks is the driver's.
+
+use super::{
+    flags::VmaFlag,
+    folio::Folio,
+    ops::{
+        self,
+        DataRef,
+        HasVmOps,
+        Mixed,
+        VmOperations,
+        VmaData, //
+    },
+    virt::VmaRef,
+    vma::StableVma,
+    MmWithUser,
+    MmapReadGuard, //
+};
+use crate::{
+    bindings,
+    error::to_result,
+    page::PAGE_SIZE,
+    prelude::*,
+    types::NotThreadSafe, //
+};
+use core::{
+    ffi::c_void,
+    marker::PhantomData,
+    ops::Deref,
+    ptr::NonNull, //
+};
+
+#[cfg(CONFIG_PER_VMA_LOCK)]
+use super::VmaReadGuard;
+
+/// A VMA of a driver: what callbacks that may neither change it nor sleep are told.
+///
+/// # Invariants
+///
+/// - As [`StableVma`].
+/// - The VMA has the private data of a mapping with the operations `O`, and it is live.
+#[repr(transparent)]
+pub struct DriverVma<O> {
+    vma: StableVma,
+    _ops: PhantomData<fn() -> O>,
+}
+
+impl<O> Deref for DriverVma<O> {
+    type Target = StableVma;
+
+    #[inline]
+    fn deref(&self) -> &StableVma {
+        &self.vma
+    }
+}
+
+impl<O: VmOperations> DriverVma<O> {
+    /// # Safety
+    ///
+    /// During `'a`, the VMA must be alive and stable, must have been set up with the operations
+    /// `O`, and its private data must be live.
+    #[inline]
+    pub(super) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
+        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        unsafe { &*vma.cast() }
+    }
+
+    #[inline]
+    fn word(&self) -> *mut c_void {
+        // SAFETY: By the type invariants, the VMA is alive, and its data live, which it stays until
+        // the VMA is closed.
+        unsafe { (*self.as_ptr()).vm_private_data }
+    }
+
+    /// Returns the data of the VMA; with [`PerFile`](ops::PerFile), the device.
+    #[inline]
+    pub fn data(&self) -> DataRef<'_, O> {
+        // SAFETY: By the type invariants, the word is live and of this kind. The VMA is closed after
+        // the last reference to it is gone.
+        unsafe { O::Data::borrow::<O::File>(self.word()) }
+    }
+}
+
+/// A VMA of a driver, of which it may change what is mapped.
+///
+/// # Invariants
+///
+/// As [`DriverVma`]; and the mmap lock or the VMA lock is held, at least for reading, in a place
+/// where sleeping is allowed.
+#[repr(transparent)]
+pub struct OwnedVma<O> {
+    vma: DriverVma<O>,
+}
+
+impl<O> Deref for OwnedVma<O> {
+    type Target = DriverVma<O>;
+
+    #[inline]
+    fn deref(&self) -> &DriverVma<O> {
+        &self.vma
+    }
+}
+
+impl<O: VmOperations> OwnedVma<O> {
+    /// # Safety
+    ///
+    /// As for [`DriverVma::from_raw`]; and the mmap lock or the VMA lock of the VMA must be held
+    /// during `'a`, in a place where sleeping is allowed.
+    #[inline]
+    pub(super) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
+        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        unsafe { &*vma.cast() }
+    }
+
+    /// Takes pages out of the mapping. The next access to them is a fault.
+    ///
+    /// Only out of this mapping: to take memory away from every mapping there is, use
+    /// [`AddressSpace::unmap`](super::rmap::AddressSpace::unmap).
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the range is not whole pages, or none, or not all in the VMA.
+    pub fn zap(&self, addr: usize, len: usize) -> Result {
+        if !self.contains_pages(addr, len) {
+            return Err(EINVAL);
+        }
+        // SAFETY: By the type invariants, a lock that allows zapping is held. The range consists of
+        // whole pages of the VMA, and a driver's VMA is not hugetlb memory.
+        unsafe { bindings::zap_vma_range(self.as_ptr(), addr, len) };
+        Ok(())
+    }
+}
+
+impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
+    /// Maps a page of a folio, read-write if the VMA is. The mapping takes a reference.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if `addr` is not that of a page in the VMA, or the folio has no such page.
+    /// - [`EBUSY`] if something is mapped there.
+    /// - [`ENOMEM`] if there is not enough memory for page tables.
+    pub fn insert_page(&self, addr: usize, folio: &Folio, index: usize) -> Result {
+        if !self.contains_pages(addr, PAGE_SIZE) {
+            return Err(EINVAL);
+        }
+        // Set with the operations, and never cleared. The kernel would set it otherwise, which takes
+        // the write lock.
+        if !self.flags().contains(VmaFlag::MIXEDMAP) {
+            return Err(EINVAL);
+        }
+        let page = folio.page(index).ok_or(EINVAL)?;
+        // SAFETY: By the type invariants, a lock that allows installing is held. The address is in
+        // the VMA, which is a MIXEDMAP one; the page is one of a folio that has a reference.
+        to_result(unsafe { bindings::vm_insert_page(self.as_ptr(), addr, page.as_ptr()) })
+    }
+}
+
+/// Finds out whether a VMA was set up with the operations `O`, and has its data.
+///
+/// # Safety
+///
+/// The VMA must be alive, and the mmap lock or the VMA lock be held at least for reading.
+unsafe fn is_owned<O: HasVmOps>(vma: *const bindings::vm_area_struct) -> bool {
+    // SAFETY: The fields are written when the VMA is made, which readers do not see.
+    let (ops, word) = unsafe { ((*vma).vm_ops, (*vma).vm_private_data) };
+    core::ptr::eq(ops, O::table().as_ptr()) && ops::is_live(word)
+}
+
+impl VmaRef {
+    /// Returns the VMA as one of the driver's own, if that is what it is.
+    ///
+    /// Where a stacked file system has put a copy of our table into the VMA, it is not recognised.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{ops::HasVmOps, virt::VmaRef};
+    ///
+    /// /// Takes the first page out of one of our mappings.
+    /// fn drop_first<O: HasVmOps>(vma: &VmaRef) -> Result {
+    ///     let vma = vma.as_owned::<O>().ok_or(EINVAL)?;
+    ///     vma.zap(vma.start(), kernel::page::PAGE_SIZE)
+    /// }
+    /// ```
+    pub fn as_owned<O: HasVmOps>(&self) -> Option<&OwnedVma<O>> {
+        // SAFETY: By the type invariants of `VmaRef`, the VMA is alive, and a lock is held.
+        if !unsafe { is_owned::<O>(self.as_ptr()) } {
+            return None;
+        }
+        // SAFETY: As above, for as long as `self` is borrowed; that it is ours was just checked. A
+        // `VmaRef` exists only where sleeping is allowed: its own methods sleep.
+        Some(unsafe { OwnedVma::from_raw(self.as_ptr()) })
+    }
+}
+
+/// The lock under which an [`OwnedVmaGuard`] has found its VMA.
+enum Lock<'a> {
+    #[cfg(CONFIG_PER_VMA_LOCK)]
+    Vma(#[allow(dead_code)] VmaReadGuard<'a>),
+    Mmap(#[allow(dead_code)] MmapReadGuard<'a>),
+}
+
+/// A VMA of the driver's own, and the lock that keeps it.
+///
+/// # Invariants
+///
+/// `vma` is a VMA of the operations `O`, which `_lock` keeps stable.
+#[must_use = "the lock is given up when this is dropped"]
+pub struct OwnedVmaGuard<'a, O> {
+    vma: NonNull<bindings::vm_area_struct>,
+    _lock: Lock<'a>,
+    _ops: PhantomData<fn() -> O>,
+    _not_send: NotThreadSafe,
+}
+
+impl<O: VmOperations> Deref for OwnedVmaGuard<'_, O> {
+    type Target = OwnedVma<O>;
+
+    #[inline]
+    fn deref(&self) -> &OwnedVma<O> {
+        // SAFETY: By the type invariants.
+        unsafe { OwnedVma::from_raw(self.vma.as_ptr()) }
+    }
+}
+
+impl MmWithUser {
+    /// Finds the VMA at an address, if it is one with the operations `O`, and locks it.
+    ///
+    /// Takes the VMA lock if that is free, and the mmap lock for reading otherwise.
+    ///
+    /// # Context
+    ///
+    /// Sleeps. No VMA lock and no mmap lock of the address space may be held.
+    pub fn lock_owned_vma<O: HasVmOps>(&self, addr: usize) -> Option<OwnedVmaGuard<'_, O>> {
+        #[cfg(CONFIG_PER_VMA_LOCK)]
+        if let Some(guard) = self.lock_vma_under_rcu(addr) {
+            let vma = guard.as_owned::<O>()?.as_ptr();
+            // INVARIANT: Just found, under the lock that goes with it.
+            return Some(OwnedVmaGuard {
+                vma: NonNull::new(vma)?,
+                _lock: Lock::Vma(guard),
+                _ops: PhantomData,
+                _not_send: NotThreadSafe,
+            });
+        }
+
+        let guard = self.mmap_read_lock();
+        let vma = guard.vma_lookup(addr)?.as_owned::<O>()?.as_ptr();
+        // INVARIANT: Just found, under the lock that goes with it.
+        Some(OwnedVmaGuard {
+            vma: NonNull::new(vma)?,
+            _lock: Lock::Mmap(guard),
+            _ops: PhantomData,
+            _not_send: NotThreadSafe,
+        })
+    }
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mappings with callbacks.
+
+use super::{
+    action::{
+        Mapping,
+        Operations, //
+    },
+    desc::{
+        Cache,
+        DescRange,
+        VmaDesc, //
+    },
+    flags::{
+        VmaFlag,
+        VmaFlags, //
+    },
+    front::MapFile,
+    kernel_pages::{
+        KernelPages,
+        KernelPagesSlice, //
+    },
+    ops::{
+        self,
+        HasVmOps,
+        Memory,
+        Mixed,
+        Paged,
+        Pfn, //
+    },
+    pfn::{
+        DeviceMemory,
+        PfnRange,
+        PfnSlice, //
+    }, //
+};
+use crate::prelude::*;
+
+/// The description of a mapping that will have the callbacks `O`.
+///
+/// The kind of memory that `O` names decides what the mapping may be made of. Everything else about
+/// the mapping is to be adjusted before.
+///
+/// # Invariants
+///
+/// `desc` is not copy-on-write if the kind of memory is [`Pfn`].
+pub struct OpsDesc<'f, O: HasVmOps> {
+    desc: VmaDesc<'f, O::File>,
+    _ops: core::marker::PhantomData<fn(O) -> O>,
+}
+
+impl<'f, D: MapFile> VmaDesc<'f, D> {
+    /// Gives the mapping callbacks.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the memory is [`Pfn`] and the mapping is [copy-on-write](Self::is_cow): the
+    /// kernel has no way to insert single page frames into such a mapping. See
+    /// [`deny_cow`](Self::deny_cow).
+    ///
+    /// # Examples
+    ///
+    /// Pages that are given out when they are accessed. `samples/rust/mm/rust_mmap_demand.rs` is a
+    /// driver that does this.
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     desc::{Mapping, VmaDesc},
+    ///     fault::{Fault, FaultAnswer, FaultError},
+    ///     ops::{HasVmOps, Ordinary, PerFile, VmOperations},
+    ///     testing::*,
+    ///     Folio, //
+    /// };
+    /// use kernel::{
+    ///     fs::File,
+    ///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+    ///     page::PAGE_SIZE,
+    ///     sync::aref::ARef, //
+    /// };
+    ///
+    /// struct Memory {
+    ///     pages: [ARef<Folio>; 2],
+    /// }
+    ///
+    /// #[vtable]
+    /// impl MiscDevice for Memory {
+    ///     type Ptr = KBox<Self>;
+    ///
+    ///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+    ///         Err(ENODEV)
+    ///     }
+    ///
+    ///     fn mmap_prepare<'f>(
+    ///         _memory: &'f Self,
+    ///         desc: VmaDesc<'f, Self>,
+    ///     ) -> Result<Mapping<'f, Self>> {
+    ///         Ok(desc.with_ops::<MemoryOps>()?.on_fault())
+    ///     }
+    /// }
+    ///
+    /// struct MemoryOps;
+    ///
+    /// #[vtable]
+    /// impl VmOperations for MemoryOps {
+    ///     type File = Memory;
+    ///     type Data = PerFile;
+    ///     type Memory = Ordinary;
+    ///
+    ///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+    ///         let page = vmf.data().pages.get(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+    ///         vmf.page(page.clone(), 0)
+    ///     }
+    /// }
+    /// kernel::vm_operations!(MemoryOps);
+    ///
+    /// let pages = [Folio::alloc(0, GFP_KERNEL)?, Folio::alloc(0, GFP_KERNEL)?];
+    /// let second = pages[1].clone();
+    /// second.write_at(0, b"second")?;
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.open::<Memory>(KBox::new(Memory { pages }, GFP_KERNEL)?)?;
+    /// let addr = file.mmap(3 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+    /// assert_eq!(second.ref_count(), 2);
+    /// assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"second");
+    /// // The mapping has a reference now.
+    /// assert_eq!(second.ref_count(), 3);
+    /// assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
+    /// mm.munmap(addr, 3 * PAGE_SIZE)?;
+    /// assert_eq!(second.ref_count(), 2);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn with_ops<O: HasVmOps<File = D>>(self) -> Result<OpsDesc<'f, O>> {
+        if O::Memory::FLAGS.contains(VmaFlag::PFNMAP) && self.is_cow() {
+            return Err(EINVAL);
+        }
+        // INVARIANT: Just checked, and nothing about it changes any more.
+        Ok(OpsDesc {
+            desc: self,
+            _ops: core::marker::PhantomData,
+        })
+    }
+}
+
+impl<'f, O: HasVmOps> OpsDesc<'f, O> {
+    /// Returns all of the mapping's addresses, for the actions that fill a part of it.
+    #[inline]
+    pub fn range(&self) -> DescRange<'f> {
+        self.desc.range()
+    }
+
+    /// Returns the descriptor, and the callbacks that its mapping gets.
+    fn split(self) -> (VmaDesc<'f, O::File>, Operations) {
+        // SAFETY: The descriptor's file is open, and of type `O::File`.
+        let device = unsafe { (*self.desc.file().as_ptr()).private_data };
+        // Whatever must not be merged must not be extended either: the private data is for what was
+        // there when it was made. And see `lower` for what has no fault handler.
+        let mergeable = O::MERGEABLE && ops::may_merge::<O>() && O::HAS_FAULT;
+        let expand = match mergeable {
+            true => VmaFlags::EMPTY,
+            false => VmaFlags::new([VmaFlag::DONTEXPAND]),
+        };
+        let operations = Operations {
+            table: O::table().as_ptr(),
+            word: ops::unmapped(device),
+            flags: O::Memory::FLAGS.union(expand),
+        };
+        (self.desc, operations)
+    }
+
+    /// Makes a mapping, and adds the callbacks.
+    ///
+    /// # Safety
+    ///
+    /// `map` must make a mapping with the kind of memory that `O` names.
+    unsafe fn finish(
+        self,
+        map: impl FnOnce(VmaDesc<'f, O::File>) -> Result<Mapping<'f, O::File>>,
+    ) -> Result<Mapping<'f, O::File>> {
+        let (desc, operations) = self.split();
+        // SAFETY: The table is that of `O`, whose callbacks expect the private data of a file of
+        // type `O::File`, marked, before `mapped` is called. The memory is as the caller promises.
+        Ok(unsafe { map(desc)?.with_operations(operations) })
+    }
+}
+
+impl<'f, O: HasVmOps<Memory: Paged>> OpsDesc<'f, O> {
+    /// Maps nothing now: pages come by faults.
+    pub fn on_fault(self) -> Mapping<'f, O::File> {
+        let (desc, operations) = self.split();
+        // SAFETY: As in `finish`; nothing is mapped, so that is of any kind.
+        unsafe { desc.map_nothing().with_operations(operations) }
+    }
+}
+
+impl<'f, O: HasVmOps<Memory = Mixed>> OpsDesc<'f, O> {
+    /// As [`VmaDesc::map_kernel_pages`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn map_kernel_pages(self, pages: &'f KernelPages) -> Result<Mapping<'f, O::File>> {
+        // SAFETY: Makes a `Mixed` mapping.
+        unsafe { self.finish(|desc| desc.map_kernel_pages(pages)) }
+    }
+
+    /// As [`VmaDesc::map_kernel_pages_range`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn map_kernel_pages_range(
+        self,
+        range: DescRange<'f>,
+        pages: KernelPagesSlice<'f>,
+    ) -> Result<Mapping<'f, O::File>> {
+        // SAFETY: Makes a `Mixed` mapping.
+        unsafe { self.finish(|desc| desc.map_kernel_pages_range(range, pages)) }
+    }
+}
+
+impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
+    /// Maps nothing now: page frames come by faults, cached as `cache` says.
+    pub fn on_pfn_fault(self, cache: Cache) -> Mapping<'f, O::File> {
+        let (desc, operations) = self.split();
+        // SAFETY: As in `finish`; makes a `Pfn` mapping.
+        unsafe { desc.map_pfn_faults(cache).with_operations(operations) }
+    }
+
+    /// As [`VmaDesc::remap_pfn`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn remap_pfn(self, pfns: &'f PfnRange, cache: Cache) -> Result<Mapping<'f, O::File>> {
+        // SAFETY: Makes a `Pfn` mapping.
+        unsafe { self.finish(|desc| desc.remap_pfn(pfns, cache)) }
+    }
+
+    /// As [`VmaDesc::remap_pfn_range`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn remap_pfn_range(
+        self,
+        range: DescRange<'f>,
+        pfns: PfnSlice<'f>,
+        cache: Cache,
+    ) -> Result<Mapping<'f, O::File>> {
+        // SAFETY: Makes a `Pfn` mapping.
+        unsafe { self.finish(|desc| desc.remap_pfn_range(range, pfns, cache)) }
+    }
+
+    /// As [`VmaDesc::io_remap`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn io_remap(self, memory: &'f DeviceMemory, cache: Cache) -> Result<Mapping<'f, O::File>> {
+        // SAFETY: Makes a `Pfn` mapping.
+        unsafe { self.finish(|desc| desc.io_remap(memory, cache)) }
+    }
+
+    /// As [`VmaDesc::io_remap_range`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn io_remap_range(
+        self,
+        range: DescRange<'f>,
+        memory: &'f DeviceMemory,
+        first: usize,
+        cache: Cache,
+    ) -> Result<Mapping<'f, O::File>> {
+        // SAFETY: Makes a `Pfn` mapping.
+        unsafe { self.finish(|desc| desc.io_remap_range(range, memory, first, cache)) }
+    }
+}

@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * The sample driver rust_mmap_demand: pages that appear on fault, data that
+ * belongs to a mapping, dirty tracking, taking back, revocation. Each test ends
+ * with the driver's own balance: nothing of a mapping is left when it is gone.
+ */
+
+#include "rust_mm.h"
+#include "kselftest_harness.h"
+
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+#define MODULE	"rust_mmap_demand"
+#define DEVICE	"/dev/rust_mmap_demand"
+#define PAGES	16
+
+#define DEMAND_REVOKE	_IO('d', 0)
+#define DEMAND_RESTORE	_IO('d', 1)
+#define DEMAND_TAKE	_IOW('d', 2, unsigned int)
+#define DEMAND_CLEAN	_IOR('d', 3, unsigned int)
+
+#define RW	(PROT_READ | PROT_WRITE)
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+FIXTURE(demand)
+{
+	size_t page;	/* bytes in a page */
+	size_t size;	/* bytes in the memory */
+	int fd;
+	char *map;	/* all of it */
+};
+
+FIXTURE_SETUP(demand)
+{
+	int ret = load_module(MODULE, "pages=16");
+
+	if (ret == -ENOENT)
+		SKIP(return, MODULE ".ko is not in $RUST_MM_MODULES");
+	ASSERT_EQ(ret, 0);
+	self->page = sysconf(_SC_PAGESIZE);
+	self->size = PAGES * self->page;
+	self->fd = open(DEVICE, O_RDWR);
+	ASSERT_GE(self->fd, 0);
+	self->map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
+	ASSERT_NE(self->map, MAP_FAILED);
+	ASSERT_EQ(fdinfo(self->fd, "vmas"), 1);
+	ASSERT_EQ(fdinfo(self->fd, "mappings"), 1);
+}
+
+FIXTURE_TEARDOWN(demand)
+{
+	munmap(self->map, self->size);
+	/* The balance: no VMA is left, and no data of one. */
+	EXPECT_EQ(fdinfo(self->fd, "vmas"), 0);
+	EXPECT_EQ(fdinfo(self->fd, "mappings"), 0);
+	close(self->fd);
+	ASSERT_EQ(unload_module(MODULE), 0);
+}
+
+#define VMAS(n)	ASSERT_EQ(fdinfo(self->fd, "vmas"), n)
+
+/* Pages appear when they are touched, as zeroes, and stay what they are. */
+TEST_F(demand, faults)
+{
+	ASSERT_EQ(fdinfo(self->fd, "present"), 0);
+	ASSERT_EQ(self->map[0], 0);
+	ASSERT_EQ(fdinfo(self->fd, "present"), 1);
+	ASSERT_EQ(fdinfo(self->fd, "faults"), 1);
+	self->map[0] = 'x';
+	ASSERT_EQ(self->map[0], 'x');
+	ASSERT_EQ(fdinfo(self->fd, "faults"), 1);
+	for (int i = 0; i < PAGES; i++)
+		self->map[i * self->page] = 'a' + i;
+	ASSERT_EQ(fdinfo(self->fd, "present"), PAGES);
+	for (int i = 0; i < PAGES; i++)
+		ASSERT_EQ(self->map[i * self->page], 'a' + i);
+}
+
+/* Faults do not need the mmap lock: what no C driver in this kernel has. */
+TEST_F(demand, faults_under_vma_lock)
+{
+	for (int i = 0; i < PAGES; i++)
+		self->map[i * self->page] = 1;
+	ASSERT_EQ(fdinfo(self->fd, "faults"), PAGES);
+	ASSERT_EQ(fdinfo(self->fd, "vma_lock_faults"), PAGES);
+}
+
+/* The first write to a page is seen, the others are not. */
+TEST_F(demand, dirty_tracking)
+{
+	unsigned int dirty;
+
+	ASSERT_EQ(self->map[0], 0);
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), 0);
+	self->map[0] = 1;
+	self->map[1] = 1;
+	self->map[3 * self->page] = 1;
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), 2);
+	ASSERT_EQ(fdinfo(self->fd, "mkwrites"), 2);
+	ASSERT_EQ(ioctl(self->fd, DEMAND_CLEAN, &dirty), 0);
+	ASSERT_EQ(dirty, 2);
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), 0);
+
+	/* What was written is still there, and reading makes nothing dirty. */
+	ASSERT_EQ(self->map[0], 1);
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), 0);
+	self->map[0] = 2;
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), 1);
+	ASSERT_EQ(ioctl(self->fd, DEMAND_CLEAN, &dirty), 0);
+	ASSERT_EQ(dirty, 1);
+}
+
+/* A page that is taken back is gone for everybody; the next access is fresh. */
+TEST_F(demand, take)
+{
+	unsigned int index = 2, bad = PAGES;
+
+	memset(self->map, 'x', self->size);
+	ASSERT_EQ(ioctl(self->fd, DEMAND_TAKE, &index), 0);
+	ASSERT_EQ(fdinfo(self->fd, "present"), PAGES - 1);
+	ASSERT_EQ(self->map[2 * self->page], 0);
+	ASSERT_EQ(self->map[1 * self->page], 'x');
+	ASSERT_EQ(self->map[3 * self->page], 'x');
+	ASSERT_EQ(ioctl(self->fd, DEMAND_TAKE, &bad), -1);
+	ASSERT_EQ(errno, EINVAL);
+	ASSERT_EQ(ioctl(self->fd, DEMAND_TAKE, NULL), -1);
+	ASSERT_EQ(errno, EFAULT);
+	ASSERT_EQ(ioctl(self->fd, _IO('d', 99)), -1);
+	ASSERT_EQ(errno, ENOTTY);
+}
+
+/* While revoked: no access, no new mapping. Afterwards all is as it was. */
+TEST_F(demand, revoke)
+{
+	self->map[0] = 'r';
+	ASSERT_EQ(ioctl(self->fd, DEMAND_REVOKE), 0);
+	ASSERT_EQ(try_read(self->map), SIGBUS);
+	ASSERT_EQ(try_write(self->map + self->page), SIGBUS);
+	ASSERT_EQ(mmap(NULL, self->page, RW, MAP_SHARED, self->fd, 0),
+		  MAP_FAILED);
+	ASSERT_EQ(errno, ENODEV);
+	VMAS(1);
+	ASSERT_EQ(fdinfo(self->fd, "mappings"), 1);
+
+	ASSERT_EQ(ioctl(self->fd, DEMAND_RESTORE), 0);
+	ASSERT_EQ(self->map[0], 'r');
+	ASSERT_EQ(try_write(self->map + self->page), 0);
+}
+
+static void *toucher(void *arg)
+{
+	volatile char *map = arg;
+
+	for (int i = 0; i < 20000; i++)
+		try_access(map + (i % PAGES) * 4096, false);
+	return NULL;
+}
+
+/*
+ * Revocation against a process that touches memory all the time: when the
+ * ioctl has returned, nothing is mapped, whatever was on its way.
+ */
+TEST_F(demand, revoke_while_faulting)
+{
+	pid_t pid = fork();
+
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		toucher(self->map);
+		_exit(0);
+	}
+	for (int i = 0; i < 50; i++) {
+		unsigned char vec[PAGES];
+
+		ASSERT_EQ(ioctl(self->fd, DEMAND_REVOKE), 0);
+		for (int p = 0; p < PAGES; p++)
+			ASSERT_EQ(try_read(self->map + p * self->page), SIGBUS);
+		(void)vec;
+		ASSERT_EQ(ioctl(self->fd, DEMAND_RESTORE), 0);
+		ASSERT_EQ(try_read(self->map), 0);
+	}
+	ASSERT_EQ(wait_child(pid), 0);
+}
+
+/* A hole in the middle makes two of one; both keep their data. */
+TEST_F(demand, unmap_in_the_middle)
+{
+	memset(self->map, 'u', self->size);
+	ASSERT_EQ(munmap(self->map + 4 * self->page, 2 * self->page), 0);
+	VMAS(2);
+	ASSERT_EQ(fdinfo(self->fd, "mappings"), 1);
+	ASSERT_EQ(self->map[0], 'u');
+	ASSERT_EQ(self->map[7 * self->page], 'u');
+	/* The tail away: an end of a VMA, no split that stays. */
+	ASSERT_EQ(munmap(self->map + 12 * self->page, 4 * self->page), 0);
+	VMAS(2);
+	/* The head. */
+	ASSERT_EQ(munmap(self->map, self->page), 0);
+	VMAS(2);
+}
+
+/* Protection of a part: three VMAs, and two callbacks for each new one. */
+TEST_F(demand, mprotect)
+{
+	self->map[5 * self->page] = 'p';
+	ASSERT_EQ(mprotect(self->map + 5 * self->page, self->page, PROT_READ), 0);
+	VMAS(3);
+	ASSERT_EQ(self->map[5 * self->page], 'p');
+	ASSERT_EQ(try_write(self->map + 5 * self->page), SIGSEGV);
+	ASSERT_EQ(try_write(self->map + 6 * self->page), 0);
+	/* Back: what has data of its own is not merged. */
+	ASSERT_EQ(mprotect(self->map + 5 * self->page, self->page, RW), 0);
+	VMAS(3);
+	ASSERT_EQ(try_write(self->map + 5 * self->page), 0);
+}
+
+/* Neighbours that fit together are not merged either. */
+TEST_F(demand, adjacent)
+{
+	char *left = mmap(NULL, 2 * self->page, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(left, MAP_FAILED);
+	ASSERT_EQ(mmap(left, self->page, RW, MAP_SHARED | MAP_FIXED, self->fd, 0),
+		  left);
+	ASSERT_EQ(mmap(left + self->page, self->page, RW, MAP_SHARED | MAP_FIXED,
+		       self->fd, self->page), left + self->page);
+	ASSERT_TRUE(has_vma(left, self->page));
+	ASSERT_TRUE(has_vma(left + self->page, self->page));
+	VMAS(3);
+	ASSERT_EQ(fdinfo(self->fd, "mappings"), 3);
+	ASSERT_EQ(munmap(left, 2 * self->page), 0);
+	VMAS(1);
+	ASSERT_EQ(fdinfo(self->fd, "mappings"), 1);
+}
+
+/* fork duplicates, exit drops; the memory is shared all the while. */
+TEST_F(demand, fork)
+{
+	int to_child[2], to_parent[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(pipe(to_child), 0);
+	ASSERT_EQ(pipe(to_parent), 0);
+	self->map[0] = 'f';
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		bool good = self->map[0] == 'f';
+
+		self->map[self->page] = 'c';
+		if (write(to_parent[1], "", 1) != 1 ||
+		    read(to_child[0], &c, 1) != 1)
+			_exit(2);
+		_exit(good ? 0 : 1);
+	}
+	ASSERT_EQ(read(to_parent[0], &c, 1), 1);
+	VMAS(2);
+	ASSERT_EQ(fdinfo(self->fd, "mappings"), 1);
+	ASSERT_EQ(self->map[self->page], 'c');
+	ASSERT_EQ(write(to_child[1], "", 1), 1);
+	ASSERT_EQ(wait_child(pid), 0);
+	VMAS(1);
+}
+
+/* Not inherited on request; and what was asked for cannot be taken back. */
+TEST_F(demand, dontfork)
+{
+	pid_t pid;
+
+	ASSERT_EQ(madvise(self->map, self->size, MADV_DONTFORK), 0);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		_exit(try_read(self->map) == SIGSEGV ? 0 : 1);
+	ASSERT_EQ(wait_child(pid), 0);
+	ASSERT_EQ(madvise(self->map, self->size, MADV_DOFORK), -1);
+	ASSERT_EQ(errno, EINVAL);
+}
+
+/* mremap: grow is refused, shrink and move are balanced. */
+TEST_F(demand, mremap)
+{
+	size_t half = self->size / 2;
+	char *moved, *twice;
+
+	memset(self->map, 'm', self->size);
+	ASSERT_EQ(mremap(self->map, self->size, 2 * self->size, MREMAP_MAYMOVE),
+		  MAP_FAILED);
+	ASSERT_EQ(errno, EFAULT);
+	VMAS(1);
+
+	ASSERT_EQ(mremap(self->map, self->size, half, 0), self->map);
+	VMAS(1);
+	moved = mmap(NULL, half, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_EQ(mremap(self->map, half, half, MREMAP_MAYMOVE | MREMAP_FIXED,
+			 moved), moved);
+	VMAS(1);
+	ASSERT_EQ(moved[half - 1], 'm');
+	ASSERT_EQ(try_read(self->map), SIGSEGV);
+
+	/* A part of it: the VMA is split, and one of the parts is moved. */
+	twice = mremap(moved, self->page, self->page,
+		       MREMAP_MAYMOVE | MREMAP_FIXED, self->map);
+	ASSERT_EQ(twice, self->map);
+	VMAS(2);
+	ASSERT_EQ(twice[0], 'm');
+
+	/* Special mappings can neither be left behind nor doubled. */
+	ASSERT_EQ(mremap(moved + self->page, self->page, self->page,
+			 MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL), MAP_FAILED);
+	ASSERT_EQ(errno, EINVAL);
+	twice = mremap(moved + self->page, 0, self->page, MREMAP_MAYMOVE, NULL);
+	if (twice != MAP_FAILED) {
+		VMAS(3);
+		munmap(twice, self->page);
+		VMAS(2);
+	}
+	ASSERT_EQ(munmap(moved, half), 0);
+}
+
+/* MAP_FIXED over ours closes what was there, also if the driver refuses. */
+TEST_F(demand, fixed_over_us)
+{
+	ASSERT_EQ(mmap(self->map + self->page, self->page, RW,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+		  self->map + self->page);
+	VMAS(2);
+	ASSERT_EQ(mmap(self->map, self->size, RW, MAP_SHARED | MAP_FIXED,
+		       self->fd, 0), self->map);
+	VMAS(1);
+	ASSERT_EQ(mmap(self->map, self->page, RW, MAP_SHARED | MAP_FIXED,
+		       self->fd, self->size), MAP_FAILED);
+	ASSERT_EQ(errno, ENXIO);
+	ASSERT_EQ(try_read(self->map), SIGSEGV);
+	VMAS(1);
+}
+
+/* madvise, by advice: what the kernel answers for a special mapping. */
+TEST_F(demand, madvise)
+{
+	static const struct {
+		int advice;
+		int error;
+	} advices[] = {
+		{ MADV_NORMAL, 0 }, { MADV_RANDOM, 0 }, { MADV_SEQUENTIAL, 0 },
+		{ MADV_WILLNEED, 0 }, { MADV_DONTNEED, 0 },
+		{ MADV_DONTNEED_LOCKED, 0 },
+		{ MADV_FREE, EINVAL }, { MADV_WIPEONFORK, EINVAL },
+		{ MADV_KEEPONFORK, 0 },
+		{ MADV_COLD, 0 }, { MADV_PAGEOUT, 0 },
+		{ MADV_POPULATE_READ, 0 }, { MADV_POPULATE_WRITE, 0 },
+		{ MADV_GUARD_INSTALL, EINVAL }, { MADV_GUARD_REMOVE, EINVAL },
+		{ MADV_MERGEABLE, 0 }, { MADV_UNMERGEABLE, 0 },
+		{ MADV_COLLAPSE, EINVAL },
+		{ MADV_DONTDUMP, 0 }, { MADV_DODUMP, EINVAL },
+		{ MADV_HUGEPAGE, 0 }, { MADV_NOHUGEPAGE, 0 },
+	};
+
+	memset(self->map, 'v', self->size);
+	for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
+		int ret = madvise(self->map, self->size, advices[i].advice);
+
+		EXPECT_EQ(ret ? errno : 0, advices[i].error)
+			TH_LOG("advice %d", advices[i].advice);
+		/* The driver owns the memory: no advice changes it. */
+		EXPECT_EQ(self->map[self->page], 'v')
+			TH_LOG("advice %d", advices[i].advice);
+	}
+	VMAS(1);
+	/* On a part: a split. */
+	ASSERT_EQ(madvise(self->map + 2 * self->page, self->page, MADV_RANDOM), 0);
+	VMAS(3);
+}
+
+/* MADV_REMOVE would punch a hole into the file, which has no such thing. */
+TEST_F(demand, remove)
+{
+	ASSERT_EQ(madvise(self->map, self->page, MADV_REMOVE), -1);
+	ASSERT_EQ(errno, ENODEV);
+}
+
+/* Dropped pages come back from the driver, with what was in them. */
+TEST_F(demand, dontneed_refaults)
+{
+	long faults;
+
+	self->map[0] = 'n';
+	faults = fdinfo(self->fd, "faults");
+	ASSERT_EQ(madvise(self->map, self->page, MADV_DONTNEED), 0);
+	ASSERT_EQ(self->map[0], 'n');
+	ASSERT_EQ(fdinfo(self->fd, "faults"), faults + 1);
+}
+
+/* MADV_POPULATE brings pages in; where there is nothing to bring, EFAULT. */
+TEST_F(demand, populate)
+{
+	ASSERT_EQ(madvise(self->map, self->size, MADV_POPULATE_WRITE), 0);
+	ASSERT_EQ(fdinfo(self->fd, "present"), PAGES);
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), PAGES);
+	ASSERT_EQ(ioctl(self->fd, DEMAND_REVOKE), 0);
+	ASSERT_EQ(madvise(self->map, self->size, MADV_POPULATE_READ), -1);
+	ASSERT_EQ(errno, EFAULT);
+	ASSERT_EQ(ioctl(self->fd, DEMAND_RESTORE), 0);
+}
+
+/* Locking: succeeds, brings pages in, and does not mark a special mapping. */
+TEST_F(demand, mlock)
+{
+	ASSERT_EQ(mlock(self->map, self->size), 0);
+	ASSERT_EQ(fdinfo(self->fd, "present"), PAGES);
+	ASSERT_FALSE(has_vm_flag(self->map, "lo"));
+	ASSERT_EQ(munlock(self->map, self->size), 0);
+	ASSERT_EQ(mlockall(MCL_CURRENT), 0);
+	ASSERT_EQ(munlockall(), 0);
+	VMAS(1);
+}
+
+/* msync: nothing to wait for without an fsync operation. */
+TEST_F(demand, msync)
+{
+	ASSERT_EQ(msync(self->map, self->size, MS_ASYNC), 0);
+	ASSERT_EQ(msync(self->map, self->size, MS_SYNC), -1);
+	ASSERT_EQ(errno, EINVAL);
+	ASSERT_EQ(msync(self->map, self->size, MS_ASYNC | MS_INVALIDATE), 0);
+}
+
+/* Another process' eyes: process_vm_readv() and /proc/pid/mem. */
+TEST_F(demand, remote_access)
+{
+	char buf[8] = "";
+	struct iovec local = { buf, sizeof(buf) };
+	struct iovec remote = { self->map + self->page, sizeof(buf) };
+	int mem;
+
+	strcpy(self->map + self->page, "remote");
+	ASSERT_EQ(process_vm_readv(getpid(), &local, 1, &remote, 1, 0),
+		  sizeof(buf));
+	ASSERT_STREQ(buf, "remote");
+	/* A page that is not there yet. */
+	remote.iov_base = self->map + 9 * self->page;
+	ASSERT_EQ(process_vm_readv(getpid(), &local, 1, &remote, 1, 0),
+		  sizeof(buf));
+	ASSERT_EQ(buf[0], 0);
+	strcpy(buf, "written");
+	ASSERT_EQ(process_vm_writev(getpid(), &local, 1, &remote, 1, 0),
+		  sizeof(buf));
+	ASSERT_STREQ(self->map + 9 * self->page, "written");
+
+	mem = open("/proc/self/mem", O_RDWR);
+	ASSERT_GE(mem, 0);
+	ASSERT_EQ(pread(mem, buf, sizeof(buf), (off_t)(self->map + self->page)),
+		  sizeof(buf));
+	ASSERT_STREQ(buf, "remote");
+	close(mem);
+}
+
+/* mseal: no callback, and nothing may be done to the mapping any more. */
+TEST_F(demand, mseal)
+{
+#ifdef __NR_mseal
+	pid_t pid = fork();
+
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		if (syscall(__NR_mseal, self->map, self->size, 0))
+			_exit(1);
+		if (!munmap(self->map, self->page) || errno != EPERM)
+			_exit(2);
+		if (!mprotect(self->map, self->page, PROT_READ) ||
+		    errno != EPERM)
+			_exit(3);
+		if (mremap(self->map, self->page, 2 * self->page,
+			   MREMAP_MAYMOVE) != MAP_FAILED)
+			_exit(4);
+		if (try_write(self->map))
+			_exit(5);
+		_exit(0);
+	}
+	ASSERT_EQ(wait_child(pid), 0);
+	VMAS(1);
+#else
+	SKIP(return, "no mseal");
+#endif
+}
+
+/* userfaultfd does not take special mappings. */
+TEST_F(demand, userfaultfd)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { (unsigned long)self->map, self->size },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
+
+	ASSERT_GE(uffd, 0);
+	ASSERT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
+	ASSERT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), -1);
+	ASSERT_EQ(errno, EINVAL);
+	close(uffd);
+}
+
+/* Private mappings would have bytes of their own. */
+TEST_F(demand, private)
+{
+	char *map = mmap(NULL, self->page, RW, MAP_PRIVATE, self->fd, 0);
+
+	ASSERT_EQ(map, MAP_FAILED);
+	ASSERT_EQ(errno, EINVAL);
+	map = mmap(NULL, self->page, PROT_READ, MAP_PRIVATE, self->fd, 0);
+	ASSERT_NE(map, MAP_FAILED);
+	self->map[0] = 'q';
+	ASSERT_EQ(map[0], 'q');
+	VMAS(2);
+	munmap(map, self->page);
+}
+
+/* The module stays while a mapping exists, and goes after it. */
+TEST_F(demand, module_lifetime)
+{
+	self->map[0] = 1;
+	ASSERT_EQ(unload_module(MODULE), -EWOULDBLOCK);
+	close(self->fd);
+	ASSERT_EQ(unload_module(MODULE), -EWOULDBLOCK);
+	self->map[self->page] = 1;
+	ASSERT_EQ(munmap(self->map, self->size), 0);
+	ASSERT_EQ(unload_module(MODULE), 0);
+	ASSERT_EQ(load_module(MODULE, ""), 0);
+	self->fd = open(DEVICE, O_RDWR);
+	ASSERT_GE(self->fd, 0);
+}
+
+static void *map_and_unmap(void *arg)
+{
+	int fd = *(int *)arg;
+
+	for (int i = 0; i < 300; i++) {
+		char *map = mmap(NULL, 8192, RW, MAP_SHARED, fd, 0);
+
+		if (map == MAP_FAILED)
+			return "mmap";
+		map[0] = i;
+		if (munmap(map + 4096, 4096) || munmap(map, 4096))
+			return "munmap";
+	}
+	return NULL;
+}
+
+/* Many threads that map, touch and unmap. */
+TEST_F(demand, threads)
+{
+	pthread_t threads[4];
+	void *failed;
+
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(pthread_create(&threads[i], NULL, map_and_unmap,
+					 &self->fd), 0);
+	for (int i = 0; i < 4; i++) {
+		ASSERT_EQ(pthread_join(threads[i], &failed), 0);
+		EXPECT_EQ(failed, NULL);
+	}
+	VMAS(1);
+}
+
+TEST_HARNESS_MAIN
