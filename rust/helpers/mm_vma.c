@@ -3,6 +3,7 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/pci.h>
 #include <linux/pgtable.h>
 #include <linux/srcu.h>
 
@@ -16,14 +17,19 @@ __rust_helper pgprot_t rust_helper_pgprot_writecombine(pgprot_t prot)
 	return pgprot_writecombine(prot);
 }
 
-__rust_helper void rust_helper_memcpy_from_page(char *to, struct page *page,
-						size_t offset, size_t len)
+/*
+ * Not inlined, not even into Rust with CONFIG_RUST_INLINE_HELPERS: user space
+ * and other threads may write the page meanwhile. To C that is how it is, to
+ * Rust it would be a data race.
+ */
+noinline void rust_helper_memcpy_from_page(char *to, struct page *page,
+					   size_t offset, size_t len)
 {
 	memcpy_from_page(to, page, offset, len);
 }
 
-__rust_helper void rust_helper_memcpy_to_page(struct page *page, size_t offset,
-					      const char *from, size_t len)
+noinline void rust_helper_memcpy_to_page(struct page *page, size_t offset,
+					 const char *from, size_t len)
 {
 	memcpy_to_page(page, offset, from, len);
 }
@@ -82,3 +88,11 @@ __rust_helper int rust_helper_init_srcu_struct(struct srcu_struct *ssp)
 {
 	return init_srcu_struct(ssp);
 }
+
+#ifdef CONFIG_PCI
+__rust_helper unsigned long rust_helper_pci_resource_flags(struct pci_dev *pdev,
+							   int bar)
+{
+	return pci_resource_flags(pdev, bar);
+}
+#endif

@@ -18,10 +18,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Unloads a sample driver, without waiting. Returns 0 or -errno. */
+static inline int unload_module(const char *name)
+{
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+}
+
 /*
- * Loads a sample driver, from the folder RUST_MM_MODULES names (the sample's
- * own in a kernel tree, or /lib/modules/... for an installed kernel). Returns
- * 0 or -errno; -ENOENT if there is no such module.
+ * Loads a sample driver, from the folder RUST_MM_MODULES names. Returns 0 or
+ * -errno; -ENOENT if there is no such module. One that a failed test has left
+ * behind is unloaded first.
  */
 static inline int load_module(const char *name, const char *params)
 {
@@ -35,14 +41,10 @@ static inline int load_module(const char *name, const char *params)
 	if (fd < 0)
 		return -errno;
 	ret = syscall(SYS_finit_module, fd, params, 0) ? -errno : 0;
+	if (ret == -EEXIST && !unload_module(name))
+		ret = syscall(SYS_finit_module, fd, params, 0) ? -errno : 0;
 	close(fd);
 	return ret;
-}
-
-/* Unloads a sample driver, without waiting. Returns 0 or -errno. */
-static inline int unload_module(const char *name)
-{
-	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
 }
 
 static sigjmp_buf access_jump;

@@ -226,7 +226,7 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// // A page offset that has no offset in bytes.
     /// let file = mm.device(|_, desc| desc.offset().map(|_| desc.map_nothing()))?;
-    /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 1 << 51), Err(EOVERFLOW));
+    /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, (i64::MAX as usize >> 12) + 1), Err(EOVERFLOW));
     /// # Ok::<(), Error>(())
     /// ```
     pub fn offset(&self) -> Result<usize> {
@@ -443,7 +443,7 @@ impl<'f, D> VmaDesc<'f, D> {
     ///         return Err(ENXIO);
     ///     }
     ///     assert_eq!(desc.set_pgoff(usize::MAX), Err(EOVERFLOW));
-    ///     assert_eq!(desc.set_pgoff(1 << 51), Err(EOVERFLOW));
+    ///     assert_eq!(desc.set_pgoff((i64::MAX as usize >> 12) + 1), Err(EOVERFLOW));
     ///     desc.set_pgoff(2)?;
     ///     desc.map_kernel_pages(&dev.pages)
     /// })?;

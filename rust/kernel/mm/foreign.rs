@@ -26,8 +26,8 @@ impl<'a, T> ArcBorrow<'a, T> {
     #[inline]
     pub fn into_ref(self) -> &'a T {
         let value: *const T = &*self;
-        // SAFETY: By the type invariants of `ArcBorrow`, the value is alive during `'a`, and there
-        // is no mutable reference to it.
+        // SAFETY: `ArcBorrow::from_raw` has its caller promise that, for the duration of the lifetime
+        // annotated on it, which is `'a`, the value is alive and there is no mutable reference to it.
         unsafe { &*value }
     }
 }

@@ -11,6 +11,7 @@ use super::page_array::{
 use crate::{
     alloc::{
         flags::{
+            __GFP_HIGHMEM,
             __GFP_NOWARN,
             __GFP_ZERO, //
         },
@@ -77,6 +78,12 @@ unsafe impl Send for KernelPages {}
 // copied, by C code that expects them to change meanwhile.
 unsafe impl Sync for KernelPages {}
 
+/// Returns a file position as an offset; one that is beyond every array as the largest there is.
+fn position(pos: i64) -> Result<usize> {
+    let pos = u64::try_from(pos).map_err(|_| EINVAL)?;
+    Ok(usize::try_from(pos).unwrap_or(usize::MAX))
+}
+
 impl KernelPages {
     /// Allocates `nr_pages` pages, filled with zeroes.
     ///
@@ -84,7 +91,8 @@ impl KernelPages {
     ///
     /// # Context
     ///
-    /// Sleeps if `flags` allows it.
+    /// Sleeps if `flags` allows it. As for any small allocation in C, `GFP_KERNEL` has the OOM killer
+    /// make room before it fails.
     ///
     /// # Errors
     ///
@@ -99,6 +107,7 @@ impl KernelPages {
     ///
     /// assert!(KernelPages::new(0, GFP_KERNEL).is_err_and(|e| e == EINVAL));
     /// assert!(KernelPages::new(usize::MAX, GFP_KERNEL).is_err_and(|e| e == EINVAL));
+    /// # #[cfg(CONFIG_64BIT)]
     /// assert!(KernelPages::new(usize::MAX >> 14, GFP_KERNEL).is_err_and(|e| e == ENOMEM));
     /// ```
     pub fn new(nr_pages: usize, flags: Flags) -> Result<Self> {
@@ -113,7 +122,8 @@ impl KernelPages {
         // INVARIANT: Nothing is owned yet; each push adds a page together with its reference. The
         // value is not handed out before there are `nr_pages` pages, a number that was checked.
         let mut this = Self {
-            pages: KVVec::with_capacity(nr_pages, flags | __GFP_NOWARN)?,
+            // The array is the kernel's own, wherever the pages come from.
+            pages: KVVec::with_capacity(nr_pages, flags & !__GFP_HIGHMEM | __GFP_NOWARN)?,
         };
         for _ in 0..nr_pages {
             let page = ManuallyDrop::new(Page::alloc_page(flags | __GFP_ZERO)?);
@@ -232,7 +242,7 @@ impl KernelPages {
     /// }
     /// ```
     pub fn read_iter(&self, pos: &mut i64, iov: &mut IovIterDest<'_>) -> Result<usize> {
-        let offset = usize::try_from(*pos).map_err(|_| EINVAL)?;
+        let offset = position(*pos)?;
         if offset >= self.len() {
             return Ok(0);
         }
@@ -272,7 +282,7 @@ impl KernelPages {
     /// }
     /// ```
     pub fn write_iter(&self, pos: &mut i64, iov: &mut IovIterSource<'_>) -> Result<usize> {
-        let offset = usize::try_from(*pos).map_err(|_| EINVAL)?;
+        let offset = position(*pos)?;
         if iov.is_empty() {
             return Ok(0);
         }
@@ -304,6 +314,7 @@ unsafe impl PageArray for KernelPages {
 }
 
 impl Drop for KernelPages {
+    /// May sleep.
     fn drop(&mut self) {
         for page in &self.pages {
             // SAFETY: By the type invariants, the page is of order 0 and we own a reference, which

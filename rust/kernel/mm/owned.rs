@@ -11,9 +11,11 @@ use super::{
     folio::Folio,
     ops::{
         self,
+        Access,
         DataRef,
         HasVmOps,
         Mixed,
+        Pfn,
         VmOperations,
         VmaData, //
     },
@@ -138,6 +140,44 @@ impl<O: VmOperations> OwnedVma<O> {
         // whole pages of the VMA, and a driver's VMA is not hugetlb memory.
         unsafe { bindings::zap_vma_range(self.as_ptr(), addr, len) };
         Ok(())
+    }
+}
+
+impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
+    /// Lets somebody else access device memory, for
+    /// [`VmOperations::access`](super::ops::VmOperations::access).
+    ///
+    /// Accesses at most what is left of one page, through what is mapped there. The page has to be
+    /// mapped: memory that comes by faults can be accessed only where it has been accessed before.
+    ///
+    /// # Context
+    ///
+    /// Sleeps. The mmap lock of the address space must be held, not only the VMA lock, as it is in
+    /// that callback.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if `addr` is not in the VMA, nothing is mapped there, or what is mapped must not
+    ///   be written.
+    /// - [`ENOMEM`] if there is not enough memory.
+    #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
+    pub fn access_phys(&self, addr: usize, access: Access<'_>) -> Result<usize> {
+        if self.pgoff_at(addr).is_none() {
+            return Err(EINVAL);
+        }
+        let room = (PAGE_SIZE - (addr & (PAGE_SIZE - 1))).min(access.len());
+        let (buf, write) = match access {
+            Access::Read(buf) => (buf.as_mut_ptr(), 0),
+            // C only reads it then.
+            Access::Write(buf) => (buf.as_ptr().cast_mut(), 1),
+        };
+        let room = c_int::try_from(room)?;
+        // SAFETY: By the type invariants, a lock is held, and it is the mmap lock in the callback,
+        // the only place that has an `Access`; `buf` is valid for `room` bytes.
+        let done = unsafe {
+            bindings::generic_access_phys(self.as_ptr(), addr, buf.cast(), room, write)
+        };
+        usize::try_from(done).map_err(|_| Error::from_errno(done))
     }
 }
 

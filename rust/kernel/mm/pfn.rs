@@ -14,7 +14,8 @@ use crate::{
     io::{
         resource::{
             Flags,
-            Region, //
+            Region,
+            Resource, //
         },
         PhysAddr, //
     },
@@ -22,14 +23,15 @@ use crate::{
         PAGE_MASK,
         PAGE_SHIFT, //
     },
-    prelude::*, //
+    prelude::*,
+    str::CString, //
 };
 
 /// A range of page frames that may be mapped into user space without reference counts.
 ///
 /// # Invariants
 ///
-/// - `start + nr_pages` is not larger than `usize::MAX >> PAGE_SHIFT`, and `nr_pages` is not zero.
+/// - All of the frames are ones that the machine can address, and `nr_pages` is not zero.
 /// - User space may be given access to these frames at any time, for any length of time.
 #[derive(Debug)]
 pub struct PfnRange {
@@ -49,7 +51,7 @@ impl PfnRange {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if `nr_pages` is zero, or if the range ends beyond the physical addresses.
+    /// [`EINVAL`] if `nr_pages` is zero, or if the range ends beyond what the machine can address.
     ///
     /// # Examples
     ///
@@ -61,12 +63,17 @@ impl PfnRange {
     /// assert_eq!((rom.start(), rom.nr_pages()), (0xf0, 1));
     /// // SAFETY: An empty range has no frames.
     /// assert!(unsafe { PfnRange::new(0xf0, 0) }.is_err_and(|e| e == EINVAL));
+    /// // SAFETY: Refused. An entry for such a frame would name another one.
+    /// assert!(unsafe { PfnRange::new(usize::MAX >> 13, 1) }.is_err_and(|e| e == EINVAL));
     /// # Ok::<(), Error>(())
     /// ```
     pub unsafe fn new(start: usize, nr_pages: usize) -> Result<Self> {
-        match start.checked_add(nr_pages) {
+        // SAFETY: Written at boot only.
+        let last_addr = unsafe { bindings::iomem_resource.end };
+        let last = start.checked_add(nr_pages).and_then(|end| end.checked_sub(1));
+        match last {
             // INVARIANT: The range was just checked, the rest is the caller's promise.
-            Some(end) if nr_pages != 0 && end <= usize::MAX >> PAGE_SHIFT => {
+            Some(last) if nr_pages != 0 && last as u64 <= last_addr >> PAGE_SHIFT => {
                 Ok(Self { start, nr_pages })
             }
             _ => Err(EINVAL),
@@ -141,54 +148,87 @@ impl PfnSlice<'_> {
     }
 }
 
+/// What keeps other drivers away from device memory.
+enum Claim {
+    /// Whoever made the value vouches for that.
+    Vouched,
+    /// A part of the resource tree.
+    Region(#[allow(dead_code)] Region),
+    /// A BAR of a PCI device.
+    #[cfg(CONFIG_PCI)]
+    Bar(#[allow(dead_code)] crate::pci::BarClaim),
+}
+
 /// Memory of a device, page-aligned.
+///
+/// A mapping keeps its file open. So a device whose file owns the memory (or an `Arc` of it) keeps
+/// the claim for as long as anybody has it mapped. That says nothing about the device itself, which
+/// can be unbound or unplugged: a driver to which that can happen takes the memory away from user
+/// space first, with a [`Revocation`](super::rmap::Revocation).
 ///
 /// # Invariants
 ///
-/// `pfns` is not RAM. If there is a `_region`, then it covers `pfns`.
+/// `pfns` is not RAM. If there is a claim other than [`Claim::Vouched`], then it covers `pfns`.
 pub struct DeviceMemory {
     pfns: PfnRange,
-    /// Keeps other drivers away. [`None`] if the creator vouches for that.
-    _region: Option<Region>,
+    _claim: Claim,
 }
 
 impl DeviceMemory {
-    /// Makes the memory of a region that was requested available for mapping.
-    ///
-    /// The region stays claimed for as long as the value lives, which a file that is open for
-    /// mapping, and hence every mapping, ought to ensure by owning it.
+    /// Claims a resource of a device, all of it, and makes it available for mapping.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the region is not memory (but I/O ports), does not start and end at page
-    /// borders, or has RAM in it.
+    /// - [`EINVAL`] if the resource is not memory (but I/O ports), does not start and end at page
+    ///   borders, or has RAM in it.
+    /// - [`EBUSY`] if somebody has claimed it, or a part of it, or if it is a claim itself.
     ///
     /// # Examples
     ///
     /// ```
-    /// use kernel::{
-    ///     io::resource::{Flags, Resource},
-    ///     mm::DeviceMemory,
-    ///     str::CString, //
-    /// };
+    /// use kernel::{io::resource::Resource, mm::DeviceMemory, str::CString};
     ///
-    /// /// Claims all of a device's resource and makes it mappable.
-    /// fn claim(res: &Resource, name: CString) -> Result<DeviceMemory> {
-    ///     let region = res
-    ///         .request_region(res.start(), res.size(), name, Flags::IORESOURCE_MEM)
-    ///         .ok_or(EBUSY)?;
-    ///     DeviceMemory::from_region(region)
+    /// /// The first lines of a `probe`.
+    /// fn claim(res: &Resource) -> Result<DeviceMemory> {
+    ///     DeviceMemory::from_resource(res, CString::try_from_fmt(fmt!("my registers"))?)
     /// }
     /// ```
-    pub fn from_region(region: Region) -> Result<Self> {
-        if !region.flags().contains(Flags::IORESOURCE_MEM) {
+    pub fn from_resource(resource: &Resource, name: CString) -> Result<Self> {
+        let raw: *const bindings::resource = core::ptr::from_ref(resource).cast();
+        // SAFETY: A `Resource` is a transparent wrapper of a valid resource. As a plain number, since
+        // the kind of a resource is one of several, not a flag.
+        let flags = unsafe { (*raw).flags };
+        if flags & bindings::IORESOURCE_TYPE_BITS as c_ulong != bindings::IORESOURCE_MEM as c_ulong
+        {
             return Err(EINVAL);
         }
-        let pfns = Self::frames(region.start(), region.size())?;
+        // What was claimed can be given up under its claimant: the kernel looks for it by range.
+        if flags & bindings::IORESOURCE_BUSY as c_ulong != 0 {
+            return Err(EBUSY);
+        }
+        let pfns = Self::frames(resource.start(), resource.size())?;
+        let region = resource
+            .request_region(resource.start(), resource.size(), name, Flags::IORESOURCE_MEM)
+            .ok_or(EBUSY)?;
         // INVARIANT: `frames` has seen that it is not RAM, and it is what the region covers.
         Ok(Self {
             pfns,
-            _region: Some(region),
+            _claim: Claim::Region(region),
+        })
+    }
+
+    /// Takes over a BAR that a driver has claimed.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_resource`](Self::from_resource).
+    #[cfg(CONFIG_PCI)]
+    pub(crate) fn from_bar(claim: crate::pci::BarClaim) -> Result<Self> {
+        let (start, size) = claim.range()?;
+        // INVARIANT: `frames` sees that it is not RAM, and it is what the claim covers.
+        Ok(Self {
+            pfns: Self::frames(start, size)?,
+            _claim: Claim::Bar(claim),
         })
     }
 
@@ -196,8 +236,8 @@ impl DeviceMemory {
     ///
     /// # Safety
     ///
-    /// No other driver may rely on being the only user of that memory, and no access to it, by user
-    /// space and at any time, may break a promise of the kernel.
+    /// No other driver may rely on being the only user of that memory, no access to it, by user space
+    /// and at any time, may break a promise of the kernel, and it must never become RAM (by hotplug).
     ///
     /// # Errors
     ///
@@ -225,7 +265,7 @@ impl DeviceMemory {
         // INVARIANT: `frames` has seen that it is not RAM.
         Ok(Self {
             pfns,
-            _region: None,
+            _claim: Claim::Vouched,
         })
     }
 

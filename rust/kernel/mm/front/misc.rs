@@ -29,8 +29,7 @@ pub(crate) unsafe extern "C" fn mmap_prepare<T: MiscDevice>(
     // SAFETY: The caller promises a valid descriptor. Its `file` is the one whose hook this is, also
     // where a stacked file system calls it, and is open.
     let private = unsafe { (*(*desc).file).private_data };
-    // SAFETY: The file is a misc device's, so its private data comes from `into_foreign` in `open`.
-    // It goes back to `from_foreign` in `release`, which is after the mapping has been made: whoever
+    // SAFETY: The private data of a file with these operations comes from `into_foreign`. It goes back to `from_foreign` in `release`, which is after the mapping has been made: whoever
     // maps the file, or stacks on it, holds it open until then.
     let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
     // SAFETY:

@@ -4,12 +4,15 @@
 
 /// What is asked of [`VmOperations::access`](super::VmOperations::access).
 ///
-/// Never longer than what is left of the VMA.
+/// Never longer than what is left of the VMA. Made by the layer only, for that callback: it stands for
+/// the mmap lock that is held there.
 #[derive(Debug)]
 pub enum Access<'a> {
     /// Copy the memory to the buffer.
+    #[non_exhaustive]
     Read(&'a mut [u8]),
     /// Copy the buffer to the memory.
+    #[non_exhaustive]
     Write(&'a [u8]),
 }
 

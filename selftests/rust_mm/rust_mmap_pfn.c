@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * The sample driver rust_mmap_pfn: the memory of a PCI device (QEMU's
+ * ivshmem-plain), by fault and by remapping.
+ */
+
+#include "rust_mm.h"
+#include "kselftest_harness.h"
+
+#include <dirent.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+
+#define MODULE	"rust_mmap_pfn"
+#define DEVICE	"/dev/rust_mmap_pfn"
+#define DRIVER	"/sys/bus/pci/drivers/rust_mmap_pfn"
+
+#define RW	(PROT_READ | PROT_WRITE)
+#define HUGE	(2ul << 20)
+#define REMAP	(1ull << 40)
+
+FIXTURE(pfn)
+{
+	size_t page;	/* bytes in a page */
+	size_t size;	/* bytes in the memory */
+	int fd;
+};
+
+FIXTURE_VARIANT(pfn)
+{
+	unsigned long long offset;
+};
+
+/* Page frames come by faults. */
+FIXTURE_VARIANT_ADD(pfn, fault)
+{
+	.offset = 0,
+};
+
+/* Page frames are all there from the beginning. */
+FIXTURE_VARIANT_ADD(pfn, remap)
+{
+	.offset = REMAP,
+};
+
+FIXTURE_SETUP(pfn)
+{
+	int ret = load_module(MODULE, "");
+
+	if (ret == -ENOENT)
+		SKIP(return, MODULE ".ko is not in $RUST_MM_MODULES");
+	ASSERT_EQ(ret, 0);
+	self->page = sysconf(_SC_PAGESIZE);
+	self->fd = open(DEVICE, O_RDWR);
+	if (self->fd < 0 && errno == ENOENT) {
+		unload_module(MODULE);
+		SKIP(return, "no QEMU -device ivshmem-plain");
+	}
+	ASSERT_GE(self->fd, 0);
+	self->size = fdinfo(self->fd, "size");
+	ASSERT_GE(self->size, 8 * HUGE);
+}
+
+FIXTURE_TEARDOWN(pfn)
+{
+	if (self->fd >= 0)
+		close(self->fd);
+	ASSERT_EQ(unload_module(MODULE), 0);
+}
+
+/* What is written is in the device: another mapping shows it. */
+TEST_F(pfn, contents)
+{
+	size_t len = 4 * self->page;
+	char *map = mmap(NULL, len, RW, MAP_SHARED, self->fd, variant->offset);
+	char *other = mmap(NULL, len, RW, MAP_SHARED, self->fd, 0);
+
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_NE(other, MAP_FAILED);
+	for (int i = 0; i < 4; i++)
+		map[i * self->page] = 'a' + i;
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(other[i * self->page], 'a' + i);
+	ASSERT_EQ(munmap(map, len), 0);
+	map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd,
+		   variant->offset + 2 * self->page);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(map[0], 'c');
+	munmap(map, self->page);
+	munmap(other, len);
+}
+
+/* Nothing beyond the memory. */
+TEST_F(pfn, bounds)
+{
+	ASSERT_EQ(mmap(NULL, self->size + self->page, RW, MAP_SHARED, self->fd,
+		       variant->offset), MAP_FAILED);
+	ASSERT_EQ(errno, EINVAL);
+	ASSERT_EQ(mmap(NULL, self->page, RW, MAP_SHARED, self->fd,
+		       variant->offset + self->size), MAP_FAILED);
+	ASSERT_EQ(errno, EINVAL);
+	ASSERT_EQ(mmap(NULL, self->page, RW, MAP_PRIVATE, self->fd,
+		       variant->offset), MAP_FAILED);
+	ASSERT_EQ(errno, EINVAL);
+}
+
+/* The flags of device memory. */
+TEST_F(pfn, vm_flags)
+{
+	char *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd,
+			 variant->offset);
+
+	ASSERT_NE(map, MAP_FAILED);
+	EXPECT_TRUE(has_vm_flag(map, "pf"));
+	EXPECT_TRUE(has_vm_flag(map, "io"));
+	EXPECT_TRUE(has_vm_flag(map, "de"));
+	EXPECT_TRUE(has_vm_flag(map, "dd"));
+	EXPECT_FALSE(has_vm_flag(map, "mm"));
+	munmap(map, self->page);
+}
+
+/* A debugger gets in through the driver's own callback. */
+TEST_F(pfn, access)
+{
+	char buf[16] = "";
+	struct iovec local = { buf, 4 };
+	/* With nothing behind it. */
+	char *map = mmap(NULL, 3 * self->page, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int mem = open("/proc/self/mem", O_RDWR);
+	struct iovec remote = { map, 4 };
+
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(mmap(map, 2 * self->page, RW, MAP_SHARED | MAP_FIXED,
+		       self->fd, variant->offset), map);
+	ASSERT_EQ(munmap(map + 2 * self->page, self->page), 0);
+	ASSERT_GE(mem, 0);
+	strcpy(map + self->page - 4, "acc");
+	strcpy(map + self->page, "ess");
+	ASSERT_EQ(pread(mem, buf, 4, (off_t)(map + self->page - 4)), 4);
+	ASSERT_STREQ(buf, "acc");
+	/* Across the border of two pages. */
+	ASSERT_EQ(pread(mem, buf, 8, (off_t)(map + self->page - 4)), 8);
+	ASSERT_STREQ(buf + 4, "ess");
+	ASSERT_EQ(pwrite(mem, "new", 4, (off_t)map), 4);
+	ASSERT_STREQ(map, "new");
+	/* To the end of the VMA and beyond. */
+	ASSERT_EQ(pread(mem, buf, 16, (off_t)(map + 2 * self->page - 8)), 8);
+	close(mem);
+
+	/* Pages without reference counts cannot be pinned. */
+	ASSERT_EQ(process_vm_readv(getpid(), &local, 1, &remote, 1, 0), -1);
+	ASSERT_EQ(errno, EFAULT);
+	munmap(map, 2 * self->page);
+}
+
+/* What madvise refuses for page frames. */
+TEST_F(pfn, madvise)
+{
+	static const int refused[] = {
+		MADV_DONTNEED, MADV_FREE, MADV_COLD, MADV_PAGEOUT,
+		MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_WIPEONFORK,
+		MADV_DOFORK, MADV_DODUMP,
+	};
+	char *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd,
+			 variant->offset);
+
+	ASSERT_NE(map, MAP_FAILED);
+	map[0] = 'm';
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		EXPECT_EQ(madvise(map, self->page, refused[i]), -1)
+			TH_LOG("advice %d", refused[i]);
+		EXPECT_EQ(errno, EINVAL);
+	}
+	ASSERT_EQ(map[0], 'm');
+	munmap(map, self->page);
+}
+
+/* Forked, split, moved: the memory stays what it is. */
+TEST_F(pfn, life)
+{
+	size_t len = 4 * self->page;
+	char *map = mmap(NULL, len, RW, MAP_SHARED, self->fd, variant->offset);
+	char *moved;
+	pid_t pid;
+
+	ASSERT_NE(map, MAP_FAILED);
+	for (int i = 0; i < 4; i++)
+		map[i * self->page] = 'A' + i;
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		if (map[self->page] != 'B')
+			_exit(1);
+		map[0] = 'Z';
+		_exit(0);
+	}
+	ASSERT_EQ(wait_child(pid), 0);
+	ASSERT_EQ(map[0], 'Z');
+
+	ASSERT_EQ(mremap(map, len, 2 * len, MREMAP_MAYMOVE), MAP_FAILED);
+	ASSERT_EQ(errno, EFAULT);
+	ASSERT_EQ(munmap(map + self->page, self->page), 0);
+	ASSERT_EQ(try_read(map + self->page), SIGSEGV);
+	moved = mmap(NULL, 2 * self->page, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_EQ(mremap(map + 2 * self->page, 2 * self->page, 2 * self->page,
+			 MREMAP_MAYMOVE | MREMAP_FIXED, moved), moved);
+	ASSERT_EQ(moved[0], 'C');
+	ASSERT_EQ(moved[self->page], 'D');
+	ASSERT_EQ(mprotect(moved, self->page, PROT_READ), 0);
+	ASSERT_EQ(try_write(moved), SIGSEGV);
+	ASSERT_EQ(moved[0], 'C');
+	munmap(moved, 2 * self->page);
+	munmap(map, self->page);
+}
+
+/* Where all is aligned, one entry maps two megabytes; at the edge, none does. */
+TEST_F(pfn, huge)
+{
+	size_t len = 4 * HUGE;
+	char *hole, *map;
+	long huge;
+
+	if (variant->offset)
+		SKIP(return, "remapping does not use huge entries here");
+
+	hole = mmap(NULL, len + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	ASSERT_NE(hole, MAP_FAILED);
+	map = (char *)(((unsigned long)hole + HUGE - 1) & ~(HUGE - 1));
+	ASSERT_EQ(mmap(map, len, RW, MAP_SHARED | MAP_FIXED, self->fd, 0), map);
+	map[HUGE + 5] = 'h';
+	huge = fdinfo(self->fd, "huge_faults");
+	ASSERT_EQ(huge, 1);
+	ASSERT_EQ(fdinfo(self->fd, "faults"), 0);
+	ASSERT_EQ(try_write(map + 2 * HUGE - 1), 0);
+	ASSERT_EQ(fdinfo(self->fd, "huge_faults"), 1);
+
+	/* A piece out of it: the entry is split or zapped, the memory stays. */
+	ASSERT_EQ(munmap(map + HUGE + self->page, self->page), 0);
+	ASSERT_EQ(map[HUGE + 5], 'h');
+	ASSERT_EQ(try_read(map + HUGE + self->page), SIGSEGV);
+
+	/* A VMA that ends inside: nothing may be mapped beyond its end. */
+	ASSERT_EQ(mmap(map, HUGE - self->page, RW, MAP_SHARED | MAP_FIXED,
+		       self->fd, 0), map);
+	ASSERT_EQ(munmap(map + HUGE - self->page, self->page), 0);
+	huge = fdinfo(self->fd, "huge_faults");
+	map[0] = 1;
+	ASSERT_EQ(fdinfo(self->fd, "huge_faults"), huge);
+	ASSERT_EQ(try_read(map + HUGE - self->page), SIGSEGV);
+
+	/* Addresses that are aligned otherwise than the memory. */
+	ASSERT_EQ(mmap(map, len, RW, MAP_SHARED | MAP_FIXED, self->fd,
+		       self->page), map);
+	map[HUGE] = 2;
+	ASSERT_EQ(fdinfo(self->fd, "huge_faults"), huge);
+	munmap(hole, len + HUGE);
+}
+
+static int pci_name(char *name, size_t len)
+{
+	DIR *dir = opendir(DRIVER);
+	struct dirent *entry;
+	int found = -1;
+
+	while (dir && (entry = readdir(dir)))
+		if (strchr(entry->d_name, ':')) {
+			snprintf(name, len, "%s", entry->d_name);
+			found = 0;
+		}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	int ret = fd < 0 ? -errno : write(fd, text, strlen(text)) < 0 ? -errno : 0;
+
+	close(fd);
+	return ret;
+}
+
+/* The device goes away while it is mapped: no access any more, and no crash. */
+TEST_F(pfn, unbind_while_mapped)
+{
+	size_t len = 2 * self->page;
+	char *map = mmap(NULL, len, RW, MAP_SHARED, self->fd, variant->offset);
+	char name[256];
+	int fd;
+
+	ASSERT_NE(map, MAP_FAILED);
+	map[0] = 'u';
+	ASSERT_EQ(pci_name(name, sizeof(name)), 0);
+	ASSERT_EQ(write_file(DRIVER "/unbind", name), 0);
+	ASSERT_EQ(try_read(map), SIGBUS);
+	ASSERT_EQ(try_write(map + self->page), SIGBUS);
+	ASSERT_EQ(mmap(NULL, len, RW, MAP_SHARED, self->fd, variant->offset),
+		  MAP_FAILED);
+	ASSERT_EQ(errno, ENODEV);
+	ASSERT_EQ(open(DEVICE, O_RDWR), -1);
+	ASSERT_EQ(errno, ENOENT);
+	munmap(map, len);
+	close(self->fd);
+	/* Closing a file is not finished when close(2) returns. */
+	usleep(100000);
+
+	ASSERT_EQ(write_file(DRIVER "/bind", name), 0);
+	fd = open(DEVICE, O_RDWR);
+	ASSERT_GE(fd, 0);
+	map = mmap(NULL, len, RW, MAP_SHARED, fd, variant->offset);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(map[0], 'u');
+	munmap(map, len);
+	self->fd = fd;
+}
+
+TEST_HARNESS_MAIN
