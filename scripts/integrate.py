@@ -228,6 +228,7 @@ def products(tree, folders, copies):
             if (
                 any(fnmatch.fnmatchcase(name, p) for p in patterns)
                 or (base / f".{name}.cmd").exists()
+                or f"{folder}/{name}.c" in copies
             ):
                 found.append(path)
     return found

@@ -144,6 +144,8 @@ def main():
         kselftest(read(args.kselftest)),
         kernel(read(args.console), args.vm),
     ]
+    if args.vm not in ("0", "hung", "died") and not any(r.failed for r in everything):
+        everything[-1].failed.append(f"the tests ended with status {args.vm}")
     for results in everything:
         results.show()
     passed = sum(r.passed for r in everything)

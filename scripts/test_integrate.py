@@ -353,6 +353,7 @@ class Removal(Base):
 
     def test_build_products_go(self):
         self.put(self.repo, "selftests/rust_mm/.gitignore", "/prog\n")
+        self.put(self.repo, "selftests/rust_mm/other.c", "\n")
         self.put(self.repo, "samples/rust/mm/Kconfig", "config X\n")
         self.integrate()
         for path in (
@@ -362,6 +363,7 @@ class Removal(Base):
             "samples/rust/mm/demo",
             "samples/rust/mm/modules.order",
             "tools/testing/selftests/rust_mm/prog",
+            "tools/testing/selftests/rust_mm/other",
         ):
             self.put(self.tree, path, "built")
         self.remove()

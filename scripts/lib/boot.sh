@@ -8,6 +8,7 @@ shift
 stty -onlcr
 
 # vng sends the console to standard error. That has to be a pipe: QEMU would open
-# a file again and truncate it. A kernel that reports without end shall not fill the disk.
+# a file again and truncate it. A kernel that reports without end shall not fill the
+# disk; of one that hangs the last line counts.
 vng -r arch/x86/boot/bzImage --user root --verbose --append root=/dev/root "$@" \
-    2> >(head -c 50M >"$console")
+    2> >(stdbuf -o0 head -c 50M >"$console")
