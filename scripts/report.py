@@ -100,6 +100,19 @@ def kselftest(log):
     return results
 
 
+def compile_fail(log):
+    """From compile_fail.py: plain TAP."""
+    results = Results("compile-fail")
+    results.passed = len(re.findall(r"^ok \d+ ", log, re.M))
+    results.failed = re.findall(r"^not ok \d+ ((?:.*\n)(?:# .*\n)*)", log, re.M)
+    plan = re.search(r"^1\.\.(\d+)", log, re.M)
+    seen = results.passed + len(results.failed)
+    if plan and seen < int(plan[1]):
+        results.failed.append(f"{int(plan[1]) - seen} cases did not run")
+    results.require_some()
+    return results
+
+
 def kernel(log, vm):
     """What the machine itself did."""
     results = Results("kernel")
@@ -130,7 +143,7 @@ def kernel(log, vm):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("unittest", "kunit", "kselftest", "console"):
+    for name in ("unittest", "compile-fail", "kunit", "kselftest", "console"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="LOG")
     parser.add_argument("--vm", required=True, help="exit status of the guest, hung or died")
     args = parser.parse_args()
@@ -140,6 +153,7 @@ def main():
 
     everything = [
         unit_tests(read(args.unittest)),
+        compile_fail(read(args.compile_fail)),
         kunit(read(args.kunit)),
         kselftest(read(args.kselftest)),
         kernel(read(args.console), args.vm),

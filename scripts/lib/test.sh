@@ -12,6 +12,7 @@ run_tests() {
     configure
     build_kernel
     build_selftests
+    compile_fail
     probe_kvm
     vm_tests
     report
@@ -33,6 +34,14 @@ unit_tests() {
     else
         stage_fail
     fi
+}
+
+# What must not compile, against the crate that was just built.
+compile_fail() {
+    stage_begin "compile-fail"
+    COMPILE_FAIL=$LOG
+    logged in_env python3 "$E_REPO/scripts/compile_fail.py" "$E_TREE" || :
+    stage_end "$(grep -c '^ok ' "$COMPILE_FAIL") of $(grep -c 'ok ' "$COMPILE_FAIL") cases"
 }
 
 # KUnit runs at boot, kselftest then.
@@ -67,5 +76,6 @@ report() {
     stage_end "$(grep -o 'Testing complete.*' "$LOG" || echo "no results")"
     "${PYTHON[@]}" "$P_REPO/scripts/report.py" --unittest "$P_WORK/logs/${UNIT##*/}" \
         --kunit "$P_WORK/logs/${LOG##*/}" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
+        --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
         --console "$P_WORK/logs/console.log" --vm "$VM_STATUS"
 }

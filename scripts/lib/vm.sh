@@ -28,6 +28,9 @@ probe_kvm() {
 
 CONSOLE=
 
+# Memory behind a PCI BAR, for the sample driver rust_mmap_pfn.
+DEVICES=(--qemu-opts='-object memory-backend-ram,size=16M,id=shm -device ivshmem-plain,memdev=shm')
+
 # Boots, runs a script of scripts/guest/ and passes its output and exit status
 # on. The kernel's console goes to a log of its own.
 boot() { # FILTER SCRIPT ARGUMENT...
@@ -38,7 +41,7 @@ boot() { # FILTER SCRIPT ARGUMENT...
     [[ $ACCELERATOR == kvm ]] || options+=(--disable-kvm)
     printf -v command '%q ' bash "$E_REPO/scripts/guest/$script" "$@"
     printf -v command '%q ' bash "$E_REPO/scripts/lib/boot.sh" "$E_WORK/logs/console.log" \
-        --cpus "$CPUS" --memory "$MEM" "${options[@]}" --exec "$command"
+        --cpus "$CPUS" --memory "$MEM" "${DEVICES[@]}" "${options[@]}" --exec "$command"
     # vng wants a terminal; timeout ends script, whose terminal goes and QEMU with it.
     live "$filter" in_env env SHELL=/bin/bash timeout -k 10 "$TIMEOUT" \
         script -q -e -c "$command" /dev/null
@@ -80,6 +83,6 @@ boot_shell() {
     local options=()
     [[ $ACCELERATOR == kvm ]] || options+=(--disable-kvm)
     echo "The modules are in samples/rust/mm; exit or Ctrl-D ends the VM."
-    in_env vng "${options[@]}" -r arch/x86/boot/bzImage --cpus "$CPUS" --memory "$MEM" \
+    in_env vng "${DEVICES[@]}" "${options[@]}" -r arch/x86/boot/bzImage --cpus "$CPUS" --memory "$MEM" \
         --user root --append root=/dev/root
 }
