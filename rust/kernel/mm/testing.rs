@@ -40,7 +40,8 @@ use crate::{
         },
         front,
         DeviceMemory,
-        KernelPages, //
+        KernelPages,
+        MmWithUser, //
     },
     page::PAGE_SHIFT,
     prelude::*,
@@ -261,6 +262,12 @@ impl UserMm {
             .write_slice(data)
     }
 
+    /// Returns the address space.
+    pub fn current(&self) -> &MmWithUser {
+        // SAFETY: By the type invariants, the thread has an address space until it ends, and uses it.
+        unsafe { MmWithUser::from_raw((*bindings::get_current()).mm) }
+    }
+
     /// `munmap(2)`.
     ///
     /// # Errors
@@ -305,10 +312,42 @@ impl UserFile<'_> {
         flags: usize,
         pgoff: usize,
     ) -> Result<usize> {
-        let flags = match addr {
-            0 => flags,
-            _ => flags | bindings::MAP_FIXED_NOREPLACE as usize,
+        let fixed = match addr {
+            0 => 0,
+            _ => bindings::MAP_FIXED_NOREPLACE as usize,
         };
+        self.vm_mmap(addr, len, prot, flags | fixed, pgoff)
+    }
+
+    /// As [`mmap`](Self::mmap), at a given address, in place of what is there.
+    ///
+    /// # Errors
+    ///
+    /// As the system call.
+    pub fn mmap_over(
+        &self,
+        addr: usize,
+        len: usize,
+        prot: usize,
+        flags: usize,
+        pgoff: usize,
+    ) -> Result<usize> {
+        self.vm_mmap(addr, len, prot, flags | bindings::MAP_FIXED as usize, pgoff)
+    }
+
+    /// Returns the file, which is valid for as long as `self` is.
+    pub(super) fn as_ptr(&self) -> *mut bindings::file {
+        self.file.as_ptr()
+    }
+
+    fn vm_mmap(
+        &self,
+        addr: usize,
+        len: usize,
+        prot: usize,
+        flags: usize,
+        pgoff: usize,
+    ) -> Result<usize> {
         let offset = pgoff.checked_mul(1 << PAGE_SHIFT).ok_or(EOVERFLOW)?;
         // SAFETY: By the type invariants, the file is open, and the thread has an address space,
         // which is a test's own.

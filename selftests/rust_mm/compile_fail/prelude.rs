@@ -8,13 +8,23 @@ use kernel::{
     miscdevice::{MiscDevice, MiscDeviceRegistration},
     mm::{
         desc::{Cache, DescRange, Mapping, VmaDesc},
+        fault::{
+            Fault, FaultAnswer, FaultError, HugeAnswer, HugeFault, Inserted, MkwriteAnswer,
+            MkwriteFault,
+        },
         flags::{ClearFlags, SetFlags, VmaFlag},
-        DeviceMemory, KernelPages, KernelPagesSlice, PfnRange,
+        ops::{
+            Access, DataRef, DeviceRef, HasVmOps, MappedArea, Mixed, Ordinary, PerFile, PerVma,
+            Pfn, VmOperations, VmOpsTable,
+        },
+        owned::{DriverVma, OwnedVma},
+        virt::VmaRef,
+        DeviceMemory, Folio, KernelPages, KernelPagesSlice, LockedFolio, MmWithUser, PfnRange,
     },
     new_mutex,
     page::PAGE_SIZE,
     prelude::*,
-    sync::{Arc, ArcBorrow, Mutex, SetOnce},
+    sync::{aref::ARef, Arc, ArcBorrow, Mutex, SetOnce},
     types::ForeignOwnable,
 };
 

@@ -133,29 +133,29 @@ pub trait HasVmOps: VmOperations {
 /// Merging does not compare tables: of two kinds that may be merged, one would get the callbacks of
 /// the other. That there is at most one implementation for a type sees to it that there is at most
 /// one kind.
-pub trait MergeableFile {
-    /// The operations of the kind.
-    type Operations;
-}
+pub trait MergeableFile {}
 
 /// Makes the table of callbacks of a [`VmOperations`] implementation.
 ///
 /// To be used once, next to the implementation. For a generic type, once for each instance.
 ///
-/// With `mergeable`, the kernel may merge mappings with their neighbours, which takes
-/// [`PerFile`](crate::mm::ops::PerFile) data, [`Ordinary`](crate::mm::ops::Ordinary) memory, and no
-/// second such table for the same type of file.
+/// With `mergeable: File`, where that is the type of the file, the kernel may merge mappings with
+/// their neighbours. That takes [`PerFile`](crate::mm::ops::PerFile) data,
+/// [`Ordinary`](crate::mm::ops::Ordinary) memory, and no second such table for the same type of file.
 #[macro_export]
 macro_rules! vm_operations {
     ($ops:ty) => {
         $crate::vm_operations!(@table $ops, false);
     };
-    ($ops:ty, mergeable) => {
+    ($ops:ty, mergeable: $file:ty) => {
         $crate::vm_operations!(@table $ops, true);
 
-        impl $crate::mm::ops::MergeableFile for <$ops as $crate::mm::ops::VmOperations>::File {
-            type Operations = $ops;
-        }
+        impl $crate::mm::ops::MergeableFile for $file {}
+
+        const _: () = {
+            const fn is_file_of<O: $crate::mm::ops::VmOperations<File = $file>>() {}
+            is_file_of::<$ops>();
+        };
     };
     (@table $ops:ty, $mergeable:expr) => {
         const _: () = {

@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The lifecycle of mappings with callbacks, on a real address space.
+//!
+//! Each case ends with the same question: are as many data objects alive as there are mappings?
+
+use crate::{
+    bindings,
+    error::to_result,
+    fs::File,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        desc::{
+            Mapping,
+            VmaDesc, //
+        },
+        fault::{
+            Fault,
+            FaultAnswer,
+            FaultError, //
+        },
+        ops::{
+            DataRef,
+            DeviceRef,
+            HasVmOps,
+            MappedArea,
+            Mixed,
+            Ordinary,
+            PerFile,
+            PerVma,
+            VmOperations, //
+        },
+        owned::{
+            DriverVma,
+            OwnedVma, //
+        },
+        rmap::{
+            AddressSpace,
+            Revocation, //
+        },
+        testing::{
+            UserMm,
+            PRIVATE,
+            READ,
+            SHARED,
+            WRITE, //
+        },
+        virt::VmaNew,
+        Folio,
+        KernelPages, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+};
+
+/// What a case wants of its device, and what has happened to it.
+#[pin_data]
+struct Probe {
+    pages: KernelPages,
+    folio: ARef<Folio>,
+    /// The result of `mapped`.
+    mapped: Atomic<i32>,
+    /// The result of `may_split`.
+    may_split: Atomic<i32>,
+    /// The result of `mremap`.
+    mremap: Atomic<i32>,
+    mapped_calls: Atomic<i32>,
+    open_calls: Atomic<i32>,
+    close_calls: Atomic<i32>,
+    /// Data objects that are alive.
+    alive: Atomic<i32>,
+    /// Set by a case that maps by `.mmap`, as a stacked driver does.
+    stacked_on: Atomic<usize>,
+    #[pin]
+    revocation: Revocation,
+}
+
+impl Probe {
+    fn new() -> Result<Arc<Self>> {
+        let pages = KernelPages::new(4, GFP_KERNEL)?;
+        let folio = Folio::alloc(0, GFP_KERNEL)?;
+        Arc::pin_init(
+            try_pin_init!(Self {
+                pages,
+                folio,
+                mapped: Atomic::new(0),
+                may_split: Atomic::new(0),
+                mremap: Atomic::new(0),
+                mapped_calls: Atomic::new(0),
+                open_calls: Atomic::new(0),
+                close_calls: Atomic::new(0),
+                alive: Atomic::new(0),
+                stacked_on: Atomic::new(0),
+                revocation <- Revocation::new(),
+            }? Error),
+            GFP_KERNEL,
+        )
+    }
+
+    /// How often `mapped`, `open` and `close` were called, and how many data objects are alive.
+    fn counts(&self) -> (i32, i32, i32, i32) {
+        (
+            self.mapped_calls.load(Relaxed),
+            self.open_calls.load(Relaxed),
+            self.close_calls.load(Relaxed),
+            self.alive.load(Relaxed),
+        )
+    }
+}
+
+fn result_of(errno: &Atomic<i32>) -> Result {
+    to_result(errno.load(Relaxed))
+}
+
+/// The data of a VMA, which knows how many of its kind there are.
+struct Alive(Arc<Probe>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.alive.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Makes a file type, with its operations, of a probe. All differ in nothing but what is given.
+macro_rules! probe_file {
+    ($file:ident, $ops:ident, $memory:ty, $desc:ident => $map:expr) => {
+        struct $file(Arc<Probe>);
+
+        #[vtable]
+        impl MiscDevice for $file {
+            type Ptr = KBox<Self>;
+
+            fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+                Err(ENODEV)
+            }
+
+            fn address_space<'a>(file: &'a Self, _file: &'a File) -> &'a AddressSpace {
+                file.0.revocation.address_space()
+            }
+
+            fn mmap_prepare<'f>(
+                file: &'f Self,
+                $desc: VmaDesc<'f, Self>,
+            ) -> Result<Mapping<'f, Self>> {
+                let map: fn(&'f Probe, VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> = $map;
+                map(&file.0, $desc)
+            }
+        }
+
+        struct $ops;
+
+        #[vtable]
+        impl VmOperations for $ops {
+            type File = $file;
+            type Data = PerVma<Arc<Alive>>;
+            type Memory = $memory;
+
+            fn mapped(
+                file: DeviceRef<'_, Self>,
+                _area: &MappedArea,
+            ) -> Result<PerVma<Arc<Alive>>> {
+                let probe = &file.0;
+                probe.mapped_calls.fetch_add(1, Relaxed);
+                result_of(&probe.mapped)?;
+                probe.alive.fetch_add(1, Relaxed);
+                Ok(PerVma(Arc::new(Alive(probe.clone()), GFP_KERNEL)?))
+            }
+
+            fn open(vma: &DriverVma<Self>) {
+                vma.data().0.open_calls.fetch_add(1, Relaxed);
+            }
+
+            fn close(vma: &DriverVma<Self>) {
+                vma.data().0.close_calls.fetch_add(1, Relaxed);
+            }
+
+            fn may_split(vma: &OwnedVma<Self>, _addr: usize) -> Result {
+                result_of(&vma.data().0.may_split)
+            }
+
+            fn mremap(vma: &OwnedVma<Self>) -> Result {
+                result_of(&vma.data().0.mremap)
+            }
+
+            fn revocation<'a>(data: &'a DataRef<'_, Self>) -> &'a Revocation {
+                &data.0.revocation
+            }
+        }
+
+        crate::vm_operations!($ops);
+    };
+}
+
+probe_file!(FilledFile, FilledOps, Mixed, desc => |probe, desc| {
+    desc.with_ops::<FilledOps>()?.map_kernel_pages(&probe.pages)
+});
+probe_file!(TwinFile, TwinOps, Mixed, desc => |probe, desc| {
+    desc.with_ops::<TwinOps>()?.map_kernel_pages(&probe.pages)
+});
+
+/// A file whose pages come by faults and whose mappings have no data of their own.
+struct FaultFile(Arc<Probe>);
+
+#[vtable]
+impl MiscDevice for FaultFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(_file: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        Ok(desc.with_ops::<FaultOps>()?.on_fault())
+    }
+}
+
+struct FaultOps;
+
+#[vtable]
+impl VmOperations for FaultOps {
+    type File = FaultFile;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn mapped(file: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<PerFile> {
+        file.0.mapped_calls.fetch_add(1, Relaxed);
+        result_of(&file.0.mapped)?;
+        Ok(PerFile)
+    }
+
+    fn open(vma: &DriverVma<Self>) {
+        vma.data().0.open_calls.fetch_add(1, Relaxed);
+    }
+
+    fn close(vma: &DriverVma<Self>) {
+        vma.data().0.close_calls.fetch_add(1, Relaxed);
+    }
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        if let Some(permit) = vmf.may_retry() {
+            return Ok(permit.into());
+        }
+        vmf.page(vmf.data().0.folio.clone(), 0)
+    }
+}
+
+crate::vm_operations!(FaultOps, mergeable: FaultFile);
+
+/// A file that maps another one through the deprecated hook, as stacked drivers do.
+struct StackedFile(Arc<Probe>);
+
+#[vtable]
+impl MiscDevice for StackedFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn mmap(file: &Self, _file: &File, vma: &VmaNew) -> Result {
+        let lower = file.0.stacked_on.load(Relaxed) as *mut bindings::file;
+        // SAFETY: The case holds the lower file open for longer than the mapping exists, and `vma` is
+        // being set up.
+        to_result(unsafe { bindings::compat_vma_mmap(lower, vma.as_ptr()) })
+    }
+}
+
+#[kunit_tests(rust_mm_lifecycle)]
+mod cases {
+    use super::*;
+
+    const LEN: usize = 4 * PAGE_SIZE;
+
+    fn filled(mm: &UserMm) -> Result<(Arc<Probe>, crate::mm::testing::UserFile<'_>)> {
+        let probe = Probe::new()?;
+        let file = mm.open::<FilledFile>(KBox::new(FilledFile(probe.clone()), GFP_KERNEL)?)?;
+        Ok((probe, file))
+    }
+
+    #[test]
+    fn mapped_then_closed() -> Result {
+        let mm = UserMm::attach()?;
+        let (probe, file) = filled(&mm)?;
+        let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
+        assert_eq!(probe.counts(), (1, 0, 0, 1));
+        mm.munmap(addr, LEN)?;
+        assert_eq!(probe.counts(), (1, 0, 1, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn mapped_fails() -> Result {
+        let mm = UserMm::attach()?;
+        let (probe, file) = filled(&mm)?;
+        probe.mapped.store(EUCLEAN.to_errno(), Relaxed);
+        assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(EUCLEAN));
+        // C has called `close` without `mapped` having succeeded; the driver has not seen it.
+        assert_eq!(probe.counts(), (1, 0, 0, 0));
+        probe.mapped.store(0, Relaxed);
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        assert_eq!(probe.counts(), (2, 0, 0, 1));
+        mm.munmap(addr, LEN)?;
+        assert_eq!(probe.counts(), (2, 0, 1, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn split_in_the_middle() -> Result {
+        let mm = UserMm::attach()?;
+        let (probe, file) = filled(&mm)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        mm.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        let (mapped, opened, closed, alive) = probe.counts();
+        assert_eq!((mapped, mapped + opened - closed, alive), (1, 2, 1));
+        mm.munmap(addr, LEN)?;
+        let (mapped, opened, closed, alive) = probe.counts();
+        assert_eq!((mapped + opened - closed, alive), (0, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn split_refused() -> Result {
+        let mm = UserMm::attach()?;
+        let (probe, file) = filled(&mm)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        probe.may_split.store(EBUSY.to_errno(), Relaxed);
+        assert_eq!(mm.munmap(addr + PAGE_SIZE, PAGE_SIZE), Err(EBUSY));
+        assert_eq!(probe.counts(), (1, 0, 0, 1));
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, [0]);
+        // All of it is no split.
+        mm.munmap(addr, LEN)?;
+        assert_eq!(probe.counts(), (1, 0, 1, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn fixed_over_ours() -> Result {
+        let mm = UserMm::attach()?;
+        let (probe, file) = filled(&mm)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        file.mmap_over(addr, LEN, READ, SHARED, 0)?;
+        assert_eq!(probe.counts(), (2, 0, 1, 1));
+        // The hook refuses, and what was there is gone all the same.
+        assert_eq!(file.mmap_over(addr, LEN, READ, SHARED, 1), Err(ENXIO));
+        assert_eq!(probe.counts(), (2, 0, 2, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn two_tables_with_the_same_content() -> Result {
+        let filled: *const () = core::ptr::from_ref(FilledOps::table()).cast();
+        let twin: *const () = core::ptr::from_ref(TwinOps::table()).cast();
+        assert!(!core::ptr::eq(filled, twin));
+
+        let mm = UserMm::attach()?;
+        let (_probe, file) = self::filled(&mm)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        let current = mm.current();
+        assert!(current.lock_owned_vma::<FilledOps>(addr).is_some());
+        assert!(current.lock_owned_vma::<TwinOps>(addr).is_none());
+        assert!(current.lock_owned_vma::<FilledOps>(addr + LEN).is_none());
+        let guard = current.mmap_read_lock();
+        let vma = guard.vma_lookup(addr).ok_or(EINVAL)?;
+        assert!(vma.as_owned::<FilledOps>().is_some());
+        assert!(vma.as_owned::<TwinOps>().is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn owned_zap_and_insert() -> Result {
+        let mm = UserMm::attach()?;
+        let (probe, file) = filled(&mm)?;
+        let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
+        mm.write(addr + PAGE_SIZE, b"old")?;
+        let current = mm.current();
+        {
+            let vma = current.lock_owned_vma::<FilledOps>(addr).ok_or(EINVAL)?;
+            assert_eq!((vma.start(), vma.len(), vma.pgoff()), (addr, LEN, 0));
+            assert_eq!(vma.pgoff_at(addr + PAGE_SIZE + 5), Some(1));
+            assert_eq!(vma.pgoff_at(addr + LEN), None);
+            for (at, len) in [
+                (addr, 1),
+                (addr + 1, PAGE_SIZE),
+                (addr, 0),
+                (addr - PAGE_SIZE, PAGE_SIZE),
+                (addr, LEN + PAGE_SIZE),
+                (addr, usize::MAX & !(PAGE_SIZE - 1)),
+            ] {
+                assert_eq!(vma.zap(at, len), Err(EINVAL));
+            }
+            vma.zap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        }
+        // Filled once: it does not come back.
+        assert_eq!(mm.read::<1>(addr + PAGE_SIZE), Err(EFAULT));
+        probe.folio.write_at(0, b"new")?;
+        {
+            let vma = current.lock_owned_vma::<FilledOps>(addr).ok_or(EINVAL)?;
+            assert_eq!(vma.insert_page(addr + 1, &probe.folio, 0), Err(EINVAL));
+            assert_eq!(vma.insert_page(addr + LEN, &probe.folio, 0), Err(EINVAL));
+            assert_eq!(vma.insert_page(addr + PAGE_SIZE, &probe.folio, 1), Err(EINVAL));
+            vma.insert_page(addr + PAGE_SIZE, &probe.folio, 0)?;
+            assert_eq!(vma.insert_page(addr + PAGE_SIZE, &probe.folio, 0), Err(EBUSY));
+        }
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"new");
+        assert_eq!(probe.folio.ref_count(), 2);
+        mm.munmap(addr, LEN)?;
+        assert_eq!(probe.folio.ref_count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn fault_retries_then_gives_a_page() -> Result {
+        let mm = UserMm::attach()?;
+        let probe = Probe::new()?;
+        let file = mm.open::<FaultFile>(KBox::new(FaultFile(probe.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
+        probe.folio.write_at(0, b"page")?;
+        assert_eq!(mm.read(addr)?, *b"page");
+        assert_eq!(probe.folio.ref_count(), 2);
+        // The same folio at a second address.
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"page");
+        assert_eq!(probe.folio.ref_count(), 3);
+        mm.munmap(addr, LEN)?;
+        assert_eq!(probe.folio.ref_count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn private_copies_of_a_fault() -> Result {
+        let mm = UserMm::attach()?;
+        let probe = Probe::new()?;
+        let file = mm.open::<FaultFile>(KBox::new(FaultFile(probe.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ | WRITE, PRIVATE, 0)?;
+        probe.folio.write_at(0, b"page")?;
+        mm.write(addr, b"m")?;
+        assert_eq!(mm.read(addr)?, *b"mage");
+        let mut original = [0; 4];
+        probe.folio.read_at(0, &mut original)?;
+        assert_eq!(original, *b"page");
+        assert_eq!(probe.folio.ref_count(), 1);
+        mm.munmap(addr, LEN)
+    }
+
+    #[test]
+    fn per_file_merges_and_balances() -> Result {
+        let mm = UserMm::attach()?;
+        let probe = Probe::new()?;
+        let file = mm.open::<FaultFile>(KBox::new(FaultFile(probe.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        mm.munmap(addr + LEN / 2, LEN / 2)?;
+        // The other half again, where it fits: merged, so nobody is told.
+        file.mmap_over(addr + LEN / 2, LEN / 2, READ, SHARED, 2)?;
+        let (mapped, opened, closed, _) = probe.counts();
+        assert_eq!((mapped, mapped + opened - closed), (1, 1));
+        {
+            let current = mm.current();
+            let guard = current.mmap_read_lock();
+            let vma = guard.vma_lookup(addr).ok_or(EINVAL)?;
+            assert_eq!((vma.start(), vma.end()), (addr, addr + LEN));
+        }
+        mm.munmap(addr, LEN)?;
+        let (mapped, opened, closed, _) = probe.counts();
+        assert_eq!(mapped + opened - closed, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn per_file_mapped_fails() -> Result {
+        let mm = UserMm::attach()?;
+        let probe = Probe::new()?;
+        let file = mm.open::<FaultFile>(KBox::new(FaultFile(probe.clone()), GFP_KERNEL)?)?;
+        probe.mapped.store(EUCLEAN.to_errno(), Relaxed);
+        assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(EUCLEAN));
+        assert_eq!(probe.counts(), (1, 0, 0, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn revoked_while_being_mapped() -> Result {
+        let mm = UserMm::attach()?;
+        let (probe, file) = filled(&mm)?;
+        probe.revocation.revoke();
+        // The hook knows nothing about it; what was filled in is not left behind.
+        assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
+        assert_eq!(probe.counts(), (1, 0, 0, 0));
+        probe.revocation.restore();
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        assert_eq!(mm.read(addr)?, [0]);
+        probe.revocation.revoke();
+        assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+        mm.munmap(addr, LEN)?;
+        assert_eq!(probe.counts(), (2, 0, 1, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn stacked_driver_maps_ours() -> Result {
+        let mm = UserMm::attach()?;
+        let (probe, file) = filled(&mm)?;
+        let upper = Probe::new()?;
+        upper.stacked_on.store(file.as_ptr() as usize, Relaxed);
+        let stacked = mm.open::<StackedFile>(KBox::new(StackedFile(upper.clone()), GFP_KERNEL)?)?;
+
+        probe.pages.write_at(0, b"through both")?;
+        let addr = stacked.mmap(LEN, READ, SHARED, 0)?;
+        assert_eq!(mm.read(addr)?, *b"through both");
+        assert_eq!(probe.counts(), (1, 0, 0, 1));
+        mm.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        mm.munmap(addr, LEN)?;
+        let (mapped, opened, closed, alive) = probe.counts();
+        assert_eq!((mapped + opened - closed, alive), (0, 0));
+
+        // Nothing is kept of a `mapped` that fails on this path, where `close` is never called.
+        probe.mapped.store(EUCLEAN.to_errno(), Relaxed);
+        assert_eq!(stacked.mmap(LEN, READ, SHARED, 0), Err(EUCLEAN));
+        assert_eq!(probe.alive.load(Relaxed), 0);
+        // Nor where the hook itself fails.
+        assert_eq!(stacked.mmap(LEN, READ, SHARED, 1), Err(ENXIO));
+        assert_eq!(probe.alive.load(Relaxed), 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Data that can be duplicated only if there is memory.
+// error: E0277
+// message: cannot be duplicated without failing
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+#[cfg(not(twin))]
+type Data = KBox<u32>;
+#[cfg(twin)]
+type Data = Arc<u32>;
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerVma<Data>;
+    type Memory = Ordinary;
+
+    fn mapped(_: DeviceRef<'_, Self>, _: &MappedArea) -> Result<PerVma<Data>> {
+        Err(ENODEV)
+    }
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
+    Ok(desc.with_ops::<Ops>()?.on_fault())
+}

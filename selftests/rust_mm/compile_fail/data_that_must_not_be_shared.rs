@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Data of a VMA that belongs to one thread.
+// error: E0277
+// message: cannot be shared between threads safely
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+#[cfg(not(twin))]
+type Data = core::cell::Cell<u32>;
+#[cfg(twin)]
+type Data = u32;
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerVma<Arc<Data>>;
+    type Memory = Ordinary;
+
+    fn mapped(_: DeviceRef<'_, Self>, _: &MappedArea) -> Result<PerVma<Arc<Data>>> {
+        Err(ENODEV)
+    }
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
+    Ok(desc.with_ops::<Ops>()?.on_fault())
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// That something was inserted, out of thin air.
+// error: E0423
+// message: cannot initialize a tuple struct which contains private fields
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        #[cfg(not(twin))]
+        let inserted = Inserted(core::marker::PhantomData);
+        #[cfg(twin)]
+        let inserted = vmf.insert_page(&vmf.data().folio, 0)?;
+        let _ = vmf;
+        Ok(inserted.into())
+    }
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
+    Ok(desc.with_ops::<Ops>()?.on_fault())
+}

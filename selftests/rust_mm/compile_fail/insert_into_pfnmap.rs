@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A page into a VMA of ours that holds page frames.
+// error: E0599
+// message: the method `insert_page` exists for reference
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+#[cfg(not(twin))]
+type Kind = Pfn;
+#[cfg(twin)]
+type Kind = Mixed;
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Kind;
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn insert(vma: &OwnedVma<Ops>, folio: &Folio) -> Result {
+    vma.insert_page(vma.start(), folio, 0)
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A page that is said to be locked and is not.
+// error: E0308
+// message: mismatched types
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        let folio = vmf.data().folio.clone();
+        #[cfg(not(twin))]
+        return vmf.locked_page(folio, 0);
+        #[cfg(twin)]
+        return vmf.locked_page(LockedFolio::new(folio), 0);
+    }
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
+    Ok(desc.with_ops::<Ops>()?.on_fault())
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Data of a VMA, in a VMA that may be merged.
+// error: E0080
+// message: only `Ordinary` memory with `PerFile` data can be merged
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerVma<Arc<u32>>;
+    type Memory = Ordinary;
+
+    fn mapped(_: DeviceRef<'_, Self>, _: &MappedArea) -> Result<PerVma<Arc<u32>>> {
+        Err(ENODEV)
+    }
+}
+
+#[cfg(not(twin))]
+kernel::vm_operations!(Ops, mergeable: Dev);
+#[cfg(twin)]
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
+    Ok(desc.with_ops::<Ops>()?.on_fault())
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A page that may be written, without its lock.
+// error: E0308
+// message: mismatched types
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn page_mkwrite(vmf: &MkwriteFault<Self>) -> Result<MkwriteAnswer<'_>, FaultError> {
+        #[cfg(not(twin))]
+        return Ok(MkwriteAnswer::Locked(vmf.folio()));
+        #[cfg(twin)]
+        return Ok(MkwriteAnswer::Locked(vmf.lock()));
+    }
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
+    Ok(desc.with_ops::<Ops>()?.on_fault())
+}

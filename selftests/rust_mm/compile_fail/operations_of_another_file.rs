@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Callbacks that are for another kind of file.
+// error: E0271 E0308
+// message: type mismatch resolving
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Other;
+
+#[vtable]
+impl MiscDevice for Other {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    #[cfg(not(twin))]
+    type File = Other;
+    #[cfg(twin)]
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Ordinary;
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
+    Ok(desc.with_ops::<Ops>()?.on_fault())
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A view of our VMA, without the lock.
+// error: E0597
+// message: `guard` does not live long enough
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Ordinary;
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn start(mm: &MmWithUser, addr: usize) -> Option<usize> {
+    #[cfg(twin)]
+    let guard;
+    let vma: &OwnedVma<Ops>;
+    {
+        #[cfg(not(twin))]
+        let guard;
+        guard = mm.lock_owned_vma::<Ops>(addr)?;
+        vma = &guard;
+    }
+    Some(vma.start())
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A page in a mapping of page frames.
+// error: E0599
+// message: the method `page` exists for reference
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Pfn;
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        let dev = vmf.data();
+        let _ = &dev.folio;
+        #[cfg(not(twin))]
+        return vmf.page(dev.folio.clone(), 0);
+        #[cfg(twin)]
+        return Ok(vmf.insert_pfn(dev.pfns.slice(0, 1)?, 0)?.into());
+    }
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
+    Ok(desc.with_ops::<Ops>()?.on_pfn_fault(Cache::NonCached))
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Pages as the action of a mapping whose callbacks insert page frames.
+// error: E0599
+// message: the method `map_kernel_pages` exists for struct
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Pfn;
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(
+    pages: &'f KernelPages,
+    pfns: &'f PfnRange,
+    desc: VmaDesc<'f, Dev>,
+) -> Result<Mapping<'f, Dev>> {
+    let _ = (pages, pfns);
+    #[cfg(not(twin))]
+    return desc.with_ops::<Ops>()?.map_kernel_pages(pages);
+    #[cfg(twin)]
+    return desc.with_ops::<Ops>()?.remap_pfn(pfns, Cache::NonCached);
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A page frame in a mapping of pages.
+// error: E0599
+// message: the method `insert_pfn` exists for reference
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        let dev = vmf.data();
+        let _ = &dev.pfns;
+        #[cfg(not(twin))]
+        return Ok(vmf.insert_pfn(dev.pfns.slice(0, 1)?, 0)?.into());
+        #[cfg(twin)]
+        return Ok(vmf.insert_page(&dev.folio, 0)?.into());
+    }
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
+    Ok(desc.with_ops::<Ops>()?.on_fault())
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A retry where the kernel does not know one.
+// error: E0599
+// message: no method named `may_retry` found
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn page_mkwrite(vmf: &MkwriteFault<Self>) -> Result<MkwriteAnswer<'_>, FaultError> {
+        #[cfg(not(twin))]
+        let _ = vmf.may_retry();
+        Ok(MkwriteAnswer::Locked(vmf.lock()))
+    }
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
+    Ok(desc.with_ops::<Ops>()?.on_fault())
+}

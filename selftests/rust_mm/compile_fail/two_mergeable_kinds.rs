@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Two kinds of mapping that could be merged with each other.
+// error: E0119
+// message: conflicting implementations of trait
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct One;
+struct Two;
+
+#[vtable]
+impl VmOperations for One {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Ordinary;
+}
+
+#[vtable]
+impl VmOperations for Two {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Ordinary;
+}
+
+kernel::vm_operations!(One, mergeable: Dev);
+#[cfg(not(twin))]
+kernel::vm_operations!(Two, mergeable: Dev);
+#[cfg(twin)]
+kernel::vm_operations!(Two);

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Taking pages out of somebody else's VMA.
+// error: E0599
+// message: no method named `zap` found for reference `&VmaRef`
+
+include!("prelude.rs");
+
+struct Dev {
+    folio: ARef<Folio>,
+    pfns: PfnRange,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+}
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Ordinary;
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn zap(vma: &VmaRef) -> Result {
+    #[cfg(twin)]
+    let vma = vma.as_owned::<Ops>().ok_or(EINVAL)?;
+    vma.zap(vma.start(), PAGE_SIZE)
+}
