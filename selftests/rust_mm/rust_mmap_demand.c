@@ -93,8 +93,18 @@ TEST_F(demand, faults)
 /* Faults do not need the mmap lock: what no C driver in this kernel has. */
 TEST_F(demand, faults_under_vma_lock)
 {
+	long success = vmstat("vma_lock_success"), retry;
+
+	/* The thread's own page tables exist by now. */
+	self->map[0] = 0;
+	retry = vmstat("vma_lock_retry");
 	for (int i = 0; i < PAGES; i++)
 		self->map[i * self->page] = 1;
+	/* The kernel's own count; without PER_VMA_LOCK_STATS, the driver's. */
+	if (success >= 0) {
+		EXPECT_GE(vmstat("vma_lock_success"), success + PAGES);
+		EXPECT_EQ(vmstat("vma_lock_retry"), retry);
+	}
 	ASSERT_EQ(fdinfo(self->fd, "faults"), PAGES);
 	ASSERT_EQ(fdinfo(self->fd, "vma_lock_faults"), PAGES);
 }
@@ -468,6 +478,26 @@ TEST_F(demand, remote_access)
 		  sizeof(buf));
 	ASSERT_STREQ(buf, "remote");
 	close(mem);
+}
+
+/* A debugger reads what is there, and makes appear what is not. */
+TEST_F(demand, ptrace)
+{
+	*(long *)self->map = 0x12345678;
+	ASSERT_EQ(ptrace_peek(self->map), 0x12345678);
+	ASSERT_EQ(ptrace_peek(self->map + 8 * self->page), 0);
+	VMAS(1);
+}
+
+/* A core dump has the memory, unless the process does not want that. */
+TEST_F(demand, core_dump)
+{
+	put_marker(self->map + 3 * self->page, "demand marker 1");
+	ASSERT_EQ(core_contains("demand marker 1"), 1);
+	ASSERT_EQ(madvise(self->map, self->size, MADV_DONTDUMP), 0);
+	put_marker(self->map + 3 * self->page, "demand marker 2");
+	ASSERT_EQ(core_contains("demand marker 2"), 0);
+	VMAS(1);
 }
 
 /* mseal: no callback, and nothing may be done to the mapping any more. */

@@ -155,6 +155,21 @@ TEST_F(pfn, access)
 	munmap(map, 2 * self->page);
 }
 
+/* ptrace, too; and device memory is never part of a core dump. */
+TEST_F(pfn, ptrace_and_core_dump)
+{
+	char *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd,
+			 variant->offset);
+
+	ASSERT_NE(map, MAP_FAILED);
+	*(volatile long *)map = 0x1234;
+	/* Page frames are inherited by the child that is looked at. */
+	ASSERT_EQ(ptrace_peek(map), 0x1234);
+	put_marker(map + 64, "device marker");
+	ASSERT_EQ(core_contains("device marker"), 0);
+	munmap(map, self->page);
+}
+
 /* What madvise refuses for page frames. */
 TEST_F(pfn, madvise)
 {

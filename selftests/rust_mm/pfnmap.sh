@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# The kernel's own test of page frame mappings on the memory of our PCI device.
+
+module=${RUST_MM_MODULES:-/lib/modules}/rust_mmap_pfn.ko
+
+if [ ! -e "$module" ]; then
+	echo "no $module" >&2
+	# Who names a folder wants the test.
+	[ -n "$RUST_MM_MODULES" ] && exit 1
+	exit 4
+fi
+insmod "$module" || exit 1
+if [ ! -e /dev/rust_mmap_pfn ]; then
+	echo "no QEMU -device ivshmem-plain" >&2
+	rmmod rust_mmap_pfn
+	exit 4
+fi
+"$(dirname "$0")/pfnmap" -- /dev/rust_mmap_pfn
+result=$?
+# Closing the last file is not finished when its process has ended.
+for _ in 1 2 3 4 5; do
+	rmmod rust_mmap_pfn 2>/dev/null && exit $result
+	sleep 0.2
+done
+echo "rust_mmap_pfn is still in use" >&2
+exit 1
