@@ -268,11 +268,7 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
     ///   allow user space to have it.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
     #[inline]
-    pub fn insert_pfn(
-        &self,
-        pfns: PfnSlice<'_>,
-        index: usize,
-    ) -> Result<Inserted<'_>, FaultError> {
+    pub fn insert_pfn(&self, pfns: PfnSlice<'_>, index: usize) -> Result<Inserted<'_>, FaultError> {
         if index >= pfns.nr_pages() {
             return Err(FaultError::SigBus);
         }
@@ -280,9 +276,8 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
         // SAFETY: The context is that of a fault which is being handled, under a lock that allows
         // installing. The VMA is a PFNMAP one which is not copy-on-write: `with_ops` has seen to
         // that. User space may have the frame, as the type of `pfns` says.
-        let ret = unsafe {
-            bindings::vmf_insert_pfn(fixed.vma, self.address(), pfns.start() + index)
-        };
+        let ret =
+            unsafe { bindings::vmf_insert_pfn(fixed.vma, self.address(), pfns.start() + index) };
         FaultError::check(ret)?;
         Ok(Inserted::new())
     }

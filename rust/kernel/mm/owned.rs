@@ -174,9 +174,8 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
         let room = c_int::try_from(room)?;
         // SAFETY: By the type invariants, a lock is held, and it is the mmap lock in the callback,
         // the only place that has an `Access`; `buf` is valid for `room` bytes.
-        let done = unsafe {
-            bindings::generic_access_phys(self.as_ptr(), addr, buf.cast(), room, write)
-        };
+        let done =
+            unsafe { bindings::generic_access_phys(self.as_ptr(), addr, buf.cast(), room, write) };
         usize::try_from(done).map_err(|_| Error::from_errno(done))
     }
 }

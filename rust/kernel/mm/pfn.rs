@@ -70,7 +70,9 @@ impl PfnRange {
     pub unsafe fn new(start: usize, nr_pages: usize) -> Result<Self> {
         // SAFETY: Written at boot only.
         let last_addr = unsafe { bindings::iomem_resource.end };
-        let last = start.checked_add(nr_pages).and_then(|end| end.checked_sub(1));
+        let last = start
+            .checked_add(nr_pages)
+            .and_then(|end| end.checked_sub(1));
         match last {
             // INVARIANT: The range was just checked, the rest is the caller's promise.
             Some(last) if nr_pages != 0 && last as u64 <= last_addr >> PAGE_SHIFT => {
@@ -208,7 +210,12 @@ impl DeviceMemory {
         }
         let pfns = Self::frames(resource.start(), resource.size())?;
         let region = resource
-            .request_region(resource.start(), resource.size(), name, Flags::IORESOURCE_MEM)
+            .request_region(
+                resource.start(),
+                resource.size(),
+                name,
+                Flags::IORESOURCE_MEM,
+            )
             .ok_or(EBUSY)?;
         // INVARIANT: `frames` has seen that it is not RAM, and it is what the region covers.
         Ok(Self {

@@ -96,8 +96,8 @@ impl TestDevice {
         }
         Ok(Self {
             pages,
-            // SAFETY: It is read-only memory, and so can break no promise.
             #[cfg(CONFIG_X86)]
+            // SAFETY: It is read-only memory, and so can break no promise.
             firmware: unsafe { DeviceMemory::from_phys(0xf0000, 0x10000) }?,
         })
     }
@@ -351,9 +351,7 @@ impl UserFile<'_> {
         let offset = pgoff.checked_mul(1 << PAGE_SHIFT).ok_or(EOVERFLOW)?;
         // SAFETY: By the type invariants, the file is open, and the thread has an address space,
         // which is a test's own.
-        let addr = unsafe {
-            bindings::vm_mmap(self.file.as_ptr(), addr, len, prot, flags, offset)
-        };
+        let addr = unsafe { bindings::vm_mmap(self.file.as_ptr(), addr, len, prot, flags, offset) };
         if addr > usize::MAX - bindings::MAX_ERRNO as usize {
             return Err(Error::from_errno(addr as isize as c_int));
         }

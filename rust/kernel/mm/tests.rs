@@ -145,8 +145,8 @@ macro_rules! probe_file {
                 Err(ENODEV)
             }
 
-            fn address_space<'a>(file: &'a Self, _file: &'a File) -> &'a AddressSpace {
-                file.0.revocation.address_space()
+            fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+                this.0.revocation.address_space()
             }
 
             fn mmap_prepare<'f>(
@@ -166,10 +166,7 @@ macro_rules! probe_file {
             type Data = PerVma<Arc<Alive>>;
             type Memory = $memory;
 
-            fn mapped(
-                file: DeviceRef<'_, Self>,
-                _area: &MappedArea,
-            ) -> Result<PerVma<Arc<Alive>>> {
+            fn mapped(file: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<PerVma<Arc<Alive>>> {
                 let probe = &file.0;
                 probe.mapped_calls.fetch_add(1, Relaxed);
                 result_of(&probe.mapped)?;
@@ -268,8 +265,8 @@ impl MiscDevice for StackedFile {
         Err(ENODEV)
     }
 
-    fn mmap(file: &Self, _file: &File, vma: &VmaNew) -> Result {
-        let lower = file.0.stacked_on.load(Relaxed) as *mut bindings::file;
+    fn mmap(this: &Self, _file: &File, vma: &VmaNew) -> Result {
+        let lower = this.0.stacked_on.load(Relaxed) as *mut bindings::file;
         // SAFETY: The case holds the lower file open for longer than the mapping exists, and `vma` is
         // being set up.
         to_result(unsafe { bindings::compat_vma_mmap(lower, vma.as_ptr()) })
@@ -408,9 +405,15 @@ mod cases {
             let vma = current.lock_owned_vma::<FilledOps>(addr).ok_or(EINVAL)?;
             assert_eq!(vma.insert_page(addr + 1, &probe.folio, 0), Err(EINVAL));
             assert_eq!(vma.insert_page(addr + LEN, &probe.folio, 0), Err(EINVAL));
-            assert_eq!(vma.insert_page(addr + PAGE_SIZE, &probe.folio, 1), Err(EINVAL));
+            assert_eq!(
+                vma.insert_page(addr + PAGE_SIZE, &probe.folio, 1),
+                Err(EINVAL)
+            );
             vma.insert_page(addr + PAGE_SIZE, &probe.folio, 0)?;
-            assert_eq!(vma.insert_page(addr + PAGE_SIZE, &probe.folio, 0), Err(EBUSY));
+            assert_eq!(
+                vma.insert_page(addr + PAGE_SIZE, &probe.folio, 0),
+                Err(EBUSY)
+            );
         }
         assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"new");
         assert_eq!(probe.folio.ref_count(), 2);

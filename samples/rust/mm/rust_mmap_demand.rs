@@ -244,7 +244,11 @@ impl MiscDevice for Memory {
         seq_print!(m, "size:\t{}\n", size);
         seq_print!(m, "present:\t{}\n", present);
         seq_print!(m, "dirty:\t{}\n", dirty);
-        seq_print!(m, "revoked:\t{}\n", u8::from(memory.revocation.is_revoked()));
+        seq_print!(
+            m,
+            "revoked:\t{}\n",
+            u8::from(memory.revocation.is_revoked())
+        );
 
         let (mut vmas, mut faults, mut mkwrites, mut vma_lock) = (0, 0, 0, 0);
         let mappings = memory.mappings.lock();

@@ -80,7 +80,10 @@ static DEVICE: Published<SharedMemory> = Published::new();
 kernel::pci_device_table!(
     PCI_TABLE,
     <PfnDriver as pci::Driver>::IdInfo,
-    [(pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, 0x1110), ())]
+    [(
+        pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, 0x1110),
+        ()
+    )]
 );
 
 struct PfnDriver;

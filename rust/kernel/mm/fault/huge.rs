@@ -203,9 +203,8 @@ impl<O: VmOperations<Memory = Ordinary>> HugeFault<O> {
         };
         // SAFETY: The fault is being handled, under a lock that allows installing. The range is in
         // the VMA, and the folio, which has a reference, is of just this size.
-        let ret = unsafe {
-            bindings::vmf_insert_folio_pmd(self.context.as_ptr(), folio.as_ptr(), false)
-        };
+        let ret =
+            unsafe { bindings::vmf_insert_folio_pmd(self.context.as_ptr(), folio.as_ptr(), false) };
         FaultError::check(ret)?;
         Ok(HugeAnswer::Inserted(Inserted::new()))
     }

@@ -48,7 +48,8 @@ impl<O: VmOperations> VmOpsTable<O> {
             "the data of a VMA is made by `mapped`: implement it"
         );
         assert!(
-            O::Data::ALIGN >= 2 && <<O::File as MapFile>::Ptr as ForeignOwnable>::FOREIGN_ALIGN >= 2,
+            O::Data::ALIGN >= 2
+                && <<O::File as MapFile>::Ptr as ForeignOwnable>::FOREIGN_ALIGN >= 2,
             "the pointers to the device and to the data of a VMA must leave bit 0 free"
         );
         assert!(

@@ -78,6 +78,12 @@ unsafe fn live_fault(vmf: *mut bindings::vm_fault) -> Option<*mut c_void> {
     unsafe { live_word((*vmf).__bindgen_anon_1.vma) }
 }
 
+/// `vm_operations_struct::mapped`.
+///
+/// # Safety
+///
+/// `private` must point to a copy of the private data of a VMA with these operations, of which `mapped`
+/// was not called, as `call_vma_mapped` has it.
 pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
     start: usize,
     end: usize,
@@ -94,13 +100,10 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
             range: start..end,
             pgoff,
         };
-        // SAFETY: It is the device's pointer, from `into_foreign` when the file was opened. The file
-        // is kept open by the VMA.
-        O::mapped(
-            unsafe { <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow(device) },
-            &area,
-        )
-        .map(|data| data.into_word(device))
+        // SAFETY: It is the device's pointer, from `into_foreign` when the file was opened. The file is
+        // kept open by the VMA.
+        let device_ref = unsafe { <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow(device) };
+        O::mapped(device_ref, &area).map(|data| data.into_word(device))
     } else {
         // A table without `mapped` is one without data of the VMA: the word is the device's.
         Ok(device)
@@ -127,6 +130,12 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
     0
 }
 
+/// `vm_operations_struct::open`.
+///
+/// # Safety
+///
+/// `vma` must be a copy of a VMA with these operations that nobody has access to yet, with the mmap lock
+/// held for writing.
 pub(super) unsafe extern "C" fn open<O: VmOperations>(vma: *mut bindings::vm_area_struct) {
     // SAFETY: The VMA is new, and nobody else has it yet. Its word is a copy of another VMA's.
     let Some(word) = (unsafe { live_word(vma) }) else {
@@ -141,6 +150,11 @@ pub(super) unsafe extern "C" fn open<O: VmOperations>(vma: *mut bindings::vm_are
     }
 }
 
+/// `vm_operations_struct::close`.
+///
+/// # Safety
+///
+/// `vma` must be a VMA with these operations that nobody else has access to any more.
 pub(super) unsafe extern "C" fn close<O: VmOperations>(vma: *mut bindings::vm_area_struct) {
     // SAFETY: The VMA is going away, and nobody else has it any more.
     let Some(word) = (unsafe { live_word(vma) }) else {
@@ -157,6 +171,11 @@ pub(super) unsafe extern "C" fn close<O: VmOperations>(vma: *mut bindings::vm_ar
     }
 }
 
+/// `vm_operations_struct::may_split`.
+///
+/// # Safety
+///
+/// `vma` must be a VMA with these operations, with the mmap lock held for writing.
 pub(super) unsafe extern "C" fn may_split<O: VmOperations>(
     vma: *mut bindings::vm_area_struct,
     addr: usize,
@@ -172,6 +191,11 @@ pub(super) unsafe extern "C" fn may_split<O: VmOperations>(
     }
 }
 
+/// `vm_operations_struct::mremap`.
+///
+/// # Safety
+///
+/// `vma` must be a VMA with these operations, with the mmap lock held for writing.
 pub(super) unsafe extern "C" fn mremap<O: VmOperations>(
     vma: *mut bindings::vm_area_struct,
 ) -> c_int {
@@ -186,6 +210,11 @@ pub(super) unsafe extern "C" fn mremap<O: VmOperations>(
     }
 }
 
+/// `vm_operations_struct::mprotect`.
+///
+/// # Safety
+///
+/// `vma` must be a VMA with these operations, with the mmap lock held for writing.
 pub(super) unsafe extern "C" fn mprotect<O: VmOperations>(
     vma: *mut bindings::vm_area_struct,
     start: usize,
@@ -232,6 +261,11 @@ fn enter<'a, O: VmOperations>(
     }
 }
 
+/// `vm_operations_struct::fault`.
+///
+/// # Safety
+///
+/// `vmf` must be a fault of a VMA with these operations, which this thread is handling.
 pub(super) unsafe extern "C" fn fault<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
@@ -272,6 +306,10 @@ pub(super) unsafe extern "C" fn fault<O: VmOperations>(
 ///
 /// The table has it because a table with `map_pages` gets its faults under the VMA lock. It stands
 /// for what holds for all callbacks of the layer: none needs more than that.
+///
+/// # Safety
+///
+/// None is needed.
 pub(super) unsafe extern "C" fn map_no_pages(
     _vmf: *mut bindings::vm_fault,
     _start_pgoff: usize,
@@ -280,6 +318,11 @@ pub(super) unsafe extern "C" fn map_no_pages(
     0
 }
 
+/// `vm_operations_struct::huge_fault`.
+///
+/// # Safety
+///
+/// `vmf` must be a fault of a VMA with these operations, which this thread is handling.
 pub(super) unsafe extern "C" fn huge_fault<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
     order: c_uint,
@@ -310,6 +353,12 @@ pub(super) unsafe extern "C" fn huge_fault<O: VmOperations>(
     }
 }
 
+/// `vm_operations_struct::page_mkwrite`.
+///
+/// # Safety
+///
+/// `vmf` must be a fault of a VMA with these operations, which this thread is handling, with a page that
+/// has a reference.
 pub(super) unsafe extern "C" fn page_mkwrite<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
@@ -326,6 +375,11 @@ pub(super) unsafe extern "C" fn page_mkwrite<O: VmOperations>(
     }
 }
 
+/// `vm_operations_struct::pfn_mkwrite`.
+///
+/// # Safety
+///
+/// `vmf` must be a fault of a VMA with these operations, which this thread is handling.
 pub(super) unsafe extern "C" fn pfn_mkwrite<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
@@ -341,6 +395,11 @@ pub(super) unsafe extern "C" fn pfn_mkwrite<O: VmOperations>(
     }
 }
 
+/// `vm_operations_struct::access`.
+///
+/// # Safety
+///
+/// `vma` must be a VMA with these operations, with the mmap lock held; `buf` must be valid for `len` bytes.
 pub(super) unsafe extern "C" fn access<O: VmOperations>(
     vma: *mut bindings::vm_area_struct,
     addr: usize,
@@ -379,6 +438,11 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
     }
 }
 
+/// `vm_operations_struct::name`.
+///
+/// # Safety
+///
+/// `vma` must be a VMA with these operations, with the mmap lock or the VMA lock held.
 pub(super) unsafe extern "C" fn name<O: VmOperations>(
     vma: *mut bindings::vm_area_struct,
 ) -> *const c_char {
@@ -393,6 +457,11 @@ pub(super) unsafe extern "C" fn name<O: VmOperations>(
     }
 }
 
+/// `vm_operations_struct::pagesize`.
+///
+/// # Safety
+///
+/// `vma` must be a VMA with these operations, with the mmap lock or the VMA lock held.
 pub(super) unsafe extern "C" fn pagesize<O: VmOperations>(
     vma: *mut bindings::vm_area_struct,
 ) -> usize {
