@@ -13,8 +13,9 @@ debian_mirror() {
     command -v apt-get >/dev/null || { echo "no apt-get here"; return 1; } >&2
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
     # The first entry of the release itself: not security's, not a third party's.
+    # --no-release-info: also on a machine whose package lists were never read.
     # shellcheck disable=SC2016 # apt's own variables
-    mirror=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' |
+    mirror=$(apt-get indextargets --no-release-info --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' |
         sed -n "s/^$codename main //p" | head -n1)
     [[ -n $mirror ]] || { echo "apt names no Debian mirror; give DEBIAN_MIRROR"; return 1; } >&2
     echo "$mirror"
