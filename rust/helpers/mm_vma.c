@@ -96,3 +96,17 @@ __rust_helper unsigned long rust_helper_pci_resource_flags(struct pci_dev *pdev,
 	return pci_resource_flags(pdev, bar);
 }
 #endif
+
+/* Does the protection of a VMA grant writing, or are first writes to be seen? */
+__rust_helper bool
+rust_helper_vma_page_prot_writable(const struct vm_area_struct *vma)
+{
+	return pte_write(pfn_pte(0, vma->vm_page_prot));
+}
+
+/* Is there something in the page table already, like a marker? */
+__rust_helper bool rust_helper_fault_has_marker(const struct vm_fault *vmf)
+{
+	return (vmf->flags & FAULT_FLAG_ORIG_PTE_VALID) &&
+	       !pte_none(vmf->orig_pte);
+}

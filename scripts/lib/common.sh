@@ -4,6 +4,9 @@
 # Our own make's settings are not for the kernel's make.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
+# chroot and mount are not in everybody's path.
+PATH=$PATH:/usr/sbin:/sbin
+
 KERNEL=${KERNEL:-7.3}
 KDIR=${KDIR:-}
 SOURCE=${SOURCE:-}

@@ -257,13 +257,6 @@ impl LockedFolio {
         // SAFETY: `this` is not used again, so the reference is taken once.
         unsafe { ManuallyDrop::take(&mut this.0) }
     }
-
-    /// Gives up both lock and reference to whoever gets the result.
-    pub(super) fn into_raw(self) -> NonNull<bindings::folio> {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not used again, so the reference is taken once.
-        ARef::into_raw(unsafe { ManuallyDrop::take(&mut this.0) }).cast()
-    }
 }
 
 impl Deref for LockedFolio {

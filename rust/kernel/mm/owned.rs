@@ -50,7 +50,7 @@ use super::VmaReadGuard;
 #[repr(transparent)]
 pub struct DriverVma<O> {
     vma: StableVma,
-    _ops: PhantomData<fn() -> O>,
+    _ops: PhantomData<fn(O) -> O>,
 }
 
 impl<O> Deref for DriverVma<O> {
@@ -191,6 +191,7 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
     ///
     /// - [`EINVAL`] if `addr` is not that of a page in the VMA, or the folio has no such page.
     /// - [`EBUSY`] if something is mapped there.
+    /// - [`ENODEV`] if the memory is [revoked](super::rmap::Revocation).
     /// - [`ENOMEM`] if there is not enough memory for page tables.
     pub fn insert_page(&self, addr: usize, folio: &Folio, index: usize) -> Result {
         if !self.contains_pages(addr, PAGE_SIZE) {
@@ -202,6 +203,11 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
             return Err(EINVAL);
         }
         let page = folio.page(index).ok_or(EINVAL)?;
+        let data = self.data();
+        let _guard = match O::HAS_REVOCATION {
+            true => Some(O::revocation(&data).enter().ok_or(ENODEV)?),
+            false => None,
+        };
         // SAFETY: By the type invariants, a lock that allows installing is held. The address is in
         // the VMA, which is a MIXEDMAP one; the page is one of a folio that has a reference.
         to_result(unsafe { bindings::vm_insert_page(self.as_ptr(), addr, page.as_ptr()) })
@@ -262,7 +268,7 @@ enum Lock<'a> {
 pub struct OwnedVmaGuard<'a, O> {
     vma: NonNull<bindings::vm_area_struct>,
     _lock: Lock<'a>,
-    _ops: PhantomData<fn() -> O>,
+    _ops: PhantomData<fn(O) -> O>,
     _not_send: NotThreadSafe,
 }
 

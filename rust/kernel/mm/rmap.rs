@@ -137,7 +137,12 @@ impl Drop for AddressSpace {
 ///
 /// # Limits
 ///
-/// A file that is mapped through a stacked file system which keeps its own mappings is out of reach.
+/// - A mapping that is filled when it is made, while [`revoke`](Revocation::revoke) runs, can be
+///   accessed by a thread that knows its address until its `mmap` fails, which can be shortly after
+///   `revoke` has returned. Memory that comes by faults cannot.
+/// - Pages that the kernel has pinned for I/O (`O_DIRECT`, io_uring) stay accessible to that I/O.
+/// - A file that is mapped through a stacked file system which keeps its own mappings is out of
+///   reach.
 ///
 /// # Invariants
 ///

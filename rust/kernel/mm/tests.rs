@@ -300,8 +300,8 @@ mod cases {
     fn mapped_fails() -> Result {
         let mm = UserMm::attach()?;
         let (probe, file) = filled(&mm)?;
-        probe.mapped.store(EUCLEAN.to_errno(), Relaxed);
-        assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(EUCLEAN));
+        probe.mapped.store(EDOM.to_errno(), Relaxed);
+        assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(EDOM));
         // C has called `close` without `mapped` having succeeded; the driver has not seen it.
         assert_eq!(probe.counts(), (1, 0, 0, 0));
         probe.mapped.store(0, Relaxed);
@@ -483,8 +483,8 @@ mod cases {
         let mm = UserMm::attach()?;
         let probe = Probe::new()?;
         let file = mm.open::<FaultFile>(KBox::new(FaultFile(probe.clone()), GFP_KERNEL)?)?;
-        probe.mapped.store(EUCLEAN.to_errno(), Relaxed);
-        assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(EUCLEAN));
+        probe.mapped.store(EDOM.to_errno(), Relaxed);
+        assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(EDOM));
         assert_eq!(probe.counts(), (1, 0, 0, 0));
         Ok(())
     }
@@ -525,8 +525,8 @@ mod cases {
         assert_eq!((mapped + opened - closed, alive), (0, 0));
 
         // Nothing is kept of a `mapped` that fails on this path, where `close` is never called.
-        probe.mapped.store(EUCLEAN.to_errno(), Relaxed);
-        assert_eq!(stacked.mmap(LEN, READ, SHARED, 0), Err(EUCLEAN));
+        probe.mapped.store(EDOM.to_errno(), Relaxed);
+        assert_eq!(stacked.mmap(LEN, READ, SHARED, 0), Err(EDOM));
         assert_eq!(probe.alive.load(Relaxed), 0);
         // Nor where the hook itself fails.
         assert_eq!(stacked.mmap(LEN, READ, SHARED, 1), Err(ENXIO));

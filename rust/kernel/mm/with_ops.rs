@@ -154,8 +154,9 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
         // SAFETY: The descriptor's file is open, and of type `O::File`.
         let device = unsafe { (*self.desc.file().as_ptr()).private_data };
         // Whatever must not be merged must not be extended either: the private data is for what was
-        // there when it was made. And see `lower` for what has no fault handler.
-        let mergeable = O::MERGEABLE && ops::may_merge::<O>() && O::HAS_FAULT;
+        // there when it was made. And see `lower` for what has no fault handler. Memory that can be
+        // revoked is inserted by the layer, which cannot be done over userfaultfd's markers.
+        let mergeable = O::MERGEABLE && ops::may_merge::<O>() && O::HAS_FAULT && !O::HAS_REVOCATION;
         let expand = match mergeable {
             true => VmaFlags::EMPTY,
             false => VmaFlags::new([VmaFlag::DONTEXPAND]),

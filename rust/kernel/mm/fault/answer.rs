@@ -101,7 +101,7 @@ impl RetryPermit<'_> {
 enum Kind {
     /// Give the kernel the page and the reference that goes with it.
     Page(ARef<Folio>, NonNull<bindings::page>),
-    /// As before, and the lock.
+    /// As before; the folio is unlocked when the handler has returned.
     LockedPage(LockedFolio, NonNull<bindings::page>),
     /// Nothing: it is mapped.
     Inserted,
@@ -197,10 +197,13 @@ impl FaultAnswer<'_> {
                 0
             }
             Kind::LockedPage(folio, page) => {
-                let _ = folio.into_raw();
-                // SAFETY: As above, and the lock goes with it.
+                // Not with its lock: if the memory is broken, the kernel would look for the page cache
+                // of a locked page, and these have none (`__do_fault()` in mm/memory.c). It takes the
+                // lock itself.
+                let _ = ARef::into_raw(folio.unlock());
+                // SAFETY: As above.
                 unsafe { (*vmf.as_ptr()).page = page.as_ptr() };
-                bindings::vm_fault_reason_VM_FAULT_LOCKED
+                0
             }
             Kind::Inserted => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
             Kind::Retry => {

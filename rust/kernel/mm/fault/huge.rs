@@ -127,11 +127,15 @@ impl<O: VmOperations> HugeFault<O> {
         Some(first..first + self.order.nr_pages())
     }
 
-    /// Will the kernel want to see when the page becomes writable? Then a write must be said to be
-    /// one, and otherwise it must not, since the permission is in the protection of the VMA.
+    /// Is it a write, and the protection of the VMA does not allow writing yet?
+    ///
+    /// Then the kernel wants to see the first write to each page: for `page_mkwrite`, for soft-dirty
+    /// bits, or for userfaultfd. A huge entry would have no write permission, and the same fault
+    /// would come again without end.
     #[inline]
     fn is_tracked_write(&self) -> bool {
-        O::HAS_PFN_MKWRITE && self.is_write()
+        // SAFETY: The VMA is locked for reading, so its protection does not change.
+        self.is_write() && !unsafe { bindings::vma_page_prot_writable(self.vma().as_ptr()) }
     }
 }
 
@@ -155,7 +159,7 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
         let fits = first
             .checked_add(nr_pages)
             .is_some_and(|end| end <= pfns.nr_pages());
-        if !fits || self.pgoff_range().is_none() {
+        if !fits || self.pgoff_range().is_none() || self.is_tracked_write() {
             return Ok(HugeAnswer::Fallback);
         }
         let pfn = pfns.start() + first;
@@ -163,16 +167,17 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
             return Ok(HugeAnswer::Fallback);
         }
 
-        let write = self.is_tracked_write();
+        // Never said to be for writing: the permission is in the protection of the VMA, or we have
+        // fallen back.
         let vmf = self.context.as_ptr();
         let ret = match self.order {
             // SAFETY: The fault is being handled, under a lock that allows installing. The VMA is a
             // PFNMAP one which is not copy-on-write: `with_ops` has seen to that. The range is in
             // the VMA, the frame is aligned, and user space may have all of them.
-            HugeOrder::Pmd => unsafe { bindings::vmf_insert_pfn_pmd(vmf, pfn, write) },
+            HugeOrder::Pmd => unsafe { bindings::vmf_insert_pfn_pmd(vmf, pfn, false) },
             #[cfg(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD)]
             // SAFETY: As above.
-            HugeOrder::Pud => unsafe { bindings::vmf_insert_pfn_pud(vmf, pfn, write) },
+            HugeOrder::Pud => unsafe { bindings::vmf_insert_pfn_pud(vmf, pfn, false) },
             #[cfg(not(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD))]
             HugeOrder::Pud => return Ok(HugeAnswer::Fallback),
         };
@@ -195,7 +200,7 @@ impl<O: VmOperations<Memory = Ordinary>> HugeFault<O> {
         }
         // A private mapping could not be written to afterwards: the kernel has no way to make a
         // private copy of a huge page that is a driver's.
-        if !self.vma().is_shared() {
+        if !self.vma().is_shared() || self.is_tracked_write() {
             return Ok(HugeAnswer::Fallback);
         }
         let HugeOrder::Pmd = self.order else {

@@ -33,7 +33,7 @@ use core::{
 #[repr(transparent)]
 pub struct VmOpsTable<O>(
     UnsafeCell<bindings::vm_operations_struct>,
-    PhantomData<fn() -> O>,
+    PhantomData<fn(O) -> O>,
 );
 
 // SAFETY: By the type invariants, the table is only read.

@@ -419,6 +419,14 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
     if len == 0 || addr < vma.start() {
         return EFAULT.to_errno();
     }
+    let data = vma.data();
+    let _guard = match O::HAS_REVOCATION {
+        true => match O::revocation(&data).enter() {
+            Some(guard) => Some(guard),
+            None => return EFAULT.to_errno(),
+        },
+        false => None,
+    };
     let access = if write != 0 {
         // SAFETY: C gives a buffer of at least that length, which it has initialised and does not
         // touch meanwhile.

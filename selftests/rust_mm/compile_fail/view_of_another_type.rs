@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A view of one kind of VMA, taken for another whose type is a supertype of it.
+// error: E0308
+// message: mismatched types
+
+include!("prelude.rs");
+
+use core::marker::PhantomData;
+
+pub struct Kind<T>(PhantomData<T>);
+pub type One = Kind<for<'a> fn(&'a ())>;
+pub type Two = Kind<fn(&'static ())>;
+
+#[cfg(not(twin))]
+pub fn view(vma: &DriverVma<One>) -> &DriverVma<Two> {
+    vma
+}
+
+#[cfg(twin)]
+pub fn view(vma: &DriverVma<One>) -> &DriverVma<One> {
+    vma
+}
