@@ -117,7 +117,7 @@ prepare_rootfs() {
     fi
     flock "$lock" # nobody uses it, so only another maker can make us wait
     if [[ ! -d $ROOTFS ]]; then
-        need_mmdebstrap
+        need_host_tools
         make_rootfs
         stage_end "Debian $SUITE root file system (made)"
     else
@@ -126,9 +126,10 @@ prepare_rootfs() {
     flock --shared "$lock"
 }
 
-need_mmdebstrap() {
+need_host_tools() {
     local missing=()
     command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
+    command -v mount >/dev/null || missing+=(mount)
     ((EUID == 0)) || command -v newuidmap >/dev/null || missing+=(uidmap)
     ((${#missing[@]})) || return 0
     ((EUID == 0)) || stage_fail "needs ${missing[*]}: apt-get install ${missing[*]}"
