@@ -79,11 +79,6 @@ __rust_helper struct folio *rust_helper_page_folio(struct page *page)
 	return page_folio(page);
 }
 
-__rust_helper void rust_helper_release_fault_lock(struct vm_fault *vmf)
-{
-	release_fault_lock(vmf);
-}
-
 __rust_helper int rust_helper_init_srcu_struct(struct srcu_struct *ssp)
 {
 	return init_srcu_struct(ssp);
@@ -96,17 +91,3 @@ __rust_helper unsigned long rust_helper_pci_resource_flags(struct pci_dev *pdev,
 	return pci_resource_flags(pdev, bar);
 }
 #endif
-
-/* Does the protection of a VMA grant writing, or are first writes to be seen? */
-__rust_helper bool
-rust_helper_vma_page_prot_writable(const struct vm_area_struct *vma)
-{
-	return pte_write(pfn_pte(0, vma->vm_page_prot));
-}
-
-/* Is there something in the page table already, like a marker? */
-__rust_helper bool rust_helper_fault_has_marker(const struct vm_fault *vmf)
-{
-	return (vmf->flags & FAULT_FLAG_ORIG_PTE_VALID) &&
-	       !pte_none(vmf->orig_pte);
-}

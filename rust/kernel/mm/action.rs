@@ -232,13 +232,7 @@ fn lower(
     desc.vma_flags = flags.into_raw();
 
     // The kernel has computed the protection from the access flags, which a driver cannot change.
-    desc.page_prot = match action.cache() {
-        Cache::Cached => desc.page_prot,
-        // SAFETY: Pure computations.
-        Cache::WriteCombined => unsafe { bindings::pgprot_writecombine(desc.page_prot) },
-        // SAFETY: As above.
-        Cache::NonCached => unsafe { bindings::pgprot_noncached(desc.page_prot) },
-    };
+    desc.page_prot = action.cache().apply(desc.page_prot);
 
     let remap = |range: &DescRange<'_>, pfns: &PfnSlice<'_>| bindings::mmap_action__bindgen_ty_1 {
         remap: bindings::mmap_action__bindgen_ty_1__bindgen_ty_1 {

@@ -53,6 +53,20 @@ pub enum Cache {
     NonCached,
 }
 
+impl Cache {
+    /// Adds the mode to a protection that has none.
+    #[inline]
+    pub(super) fn apply(self, prot: bindings::pgprot_t) -> bindings::pgprot_t {
+        match self {
+            Cache::Cached => prot,
+            // SAFETY: A pure computation.
+            Cache::WriteCombined => unsafe { bindings::pgprot_writecombine(prot) },
+            // SAFETY: A pure computation.
+            Cache::NonCached => unsafe { bindings::pgprot_noncached(prot) },
+        }
+    }
+}
+
 /// The description of a mapping that user space has asked for.
 ///
 /// `'f` is the time during which the file is open for sure. The hook cannot know how long it is:

@@ -12,12 +12,14 @@
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use super::{
+    desc::Cache,
     folio::{
         Folio,
         LockedFolio, //
     },
     ops::{
         DataRef,
+        Mixed,
         Paged,
         Pfn,
         VmOperations, //
@@ -38,6 +40,8 @@ use core::{
 };
 
 mod answer;
+mod around;
+mod cow;
 mod huge;
 mod mkwrite;
 
@@ -47,6 +51,8 @@ pub use answer::{
     Inserted,
     RetryPermit, //
 };
+pub use around::FaultAround;
+pub use cow::CowPage;
 pub use huge::{
     HugeAnswer,
     HugeFault,
@@ -236,6 +242,43 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
         FaultAnswer::locked_page(folio, index)
     }
 
+    /// Returns the page that becomes the process's private copy, filled with zeroes, if this is the
+    /// first write to a page of a private mapping.
+    ///
+    /// To be filled, and answered with, by a driver that has no page to answer with. With a page, the
+    /// kernel makes the copy itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     mm::{
+    ///         fault::{Fault, FaultAnswer, FaultError},
+    ///         ops::{Ordinary, VmOperations},
+    ///         Folio,
+    ///     },
+    ///     prelude::*,
+    /// };
+    ///
+    /// /// What a page has in it: its number.
+    /// fn fault<O: VmOperations<Memory = Ordinary>>(
+    ///     vmf: &Fault<O>,
+    /// ) -> Result<FaultAnswer<'_>, FaultError> {
+    ///     let number = vmf.pgoff().to_le_bytes();
+    ///     if let Some(copy) = vmf.cow_page() {
+    ///         copy.write_at(0, &number)?;
+    ///         return Ok(copy.into());
+    ///     }
+    ///     let folio = Folio::alloc(0, GFP_KERNEL)?;
+    ///     folio.write_at(0, &number)?;
+    ///     vmf.page(folio, 0)
+    /// }
+    /// ```
+    #[inline]
+    pub fn cow_page(&self) -> Option<CowPage<'_>> {
+        CowPage::new(&self.context)
+    }
+
     /// Maps a page of a folio at the address of the fault, now. The mapping takes a reference.
     ///
     /// To be used in place of [`page`](Self::page) where the driver may take the page back at any
@@ -259,7 +302,7 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
 }
 
 impl<O: VmOperations<Memory = Pfn>> Fault<O> {
-    /// Maps a page frame at the address of the fault, with the protection of the VMA.
+    /// Maps a page frame at the address of the fault, with the cache mode of the VMA.
     ///
     /// If another thread has just mapped something at the address, that stays.
     ///
@@ -279,6 +322,67 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
         // that. User space may have the frame, as the type of `pfns` says.
         let ret =
             unsafe { bindings::vmf_insert_pfn(fixed.vma, self.address(), pfns.start() + index) };
+        FaultError::check(ret)?;
+        Ok(Inserted::new())
+    }
+}
+
+impl<O: VmOperations<Memory = Pfn>> Fault<O> {
+    /// As [`insert_pfn`](Self::insert_pfn), with a cache mode of its own: for a mapping of which parts
+    /// are registers and parts are memory.
+    ///
+    /// The cache mode that the mapping was made with does not matter.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert_pfn`](Self::insert_pfn).
+    #[inline]
+    pub fn insert_pfn_cached(
+        &self,
+        pfns: PfnSlice<'_>,
+        index: usize,
+        cache: Cache,
+    ) -> Result<Inserted<'_>, FaultError> {
+        if index >= pfns.nr_pages() {
+            return Err(FaultError::SigBus);
+        }
+        let fixed = self.context.fixed();
+        // SAFETY: The VMA is locked for reading, so its flags and its protection do not change.
+        let prot = cache.apply(unsafe { bindings::vma_cached_page_prot(fixed.vma) });
+        // SAFETY: As in `insert_pfn`; the protection is the VMA's but for the cache mode.
+        let ret = unsafe {
+            bindings::vmf_insert_pfn_prot(fixed.vma, self.address(), pfns.start() + index, prot)
+        };
+        FaultError::check(ret)?;
+        Ok(Inserted::new())
+    }
+}
+
+impl<O: VmOperations<Memory = Mixed>> Fault<O> {
+    /// Maps a page frame at the address of the fault, among the folios that are mapped otherwise.
+    ///
+    /// If another thread has just mapped something at the address, that stays.
+    ///
+    /// # Errors
+    ///
+    /// - [`FaultError::SigBus`] if there is no frame with that index, or the architecture does not
+    ///   allow user space to have it.
+    /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    #[inline]
+    pub fn insert_mixed(
+        &self,
+        pfns: PfnSlice<'_>,
+        index: usize,
+    ) -> Result<Inserted<'_>, FaultError> {
+        if index >= pfns.nr_pages() {
+            return Err(FaultError::SigBus);
+        }
+        let fixed = self.context.fixed();
+        // SAFETY: The context is that of a fault which is being handled, under a lock that allows
+        // installing. The VMA is a MIXEDMAP one, and user space may have the frame, as the type of
+        // `pfns` says.
+        let ret =
+            unsafe { bindings::vmf_insert_mixed(fixed.vma, self.address(), pfns.start() + index) };
         FaultError::check(ret)?;
         Ok(Inserted::new())
     }

@@ -16,6 +16,7 @@ use super::{
     fault::{
         Fault,
         FaultAnswer,
+        FaultAround,
         FaultError,
         HugeAnswer,
         HugeFault,
@@ -238,6 +239,18 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// VMA lock or mmap lock held for reading. May sleep.
     fn huge_fault(_vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A page is read that is not there: what the driver has around it may be mapped along with it.
+    ///
+    /// Called before [`fault`](Self::fault), which is called only if the page itself was not mapped
+    /// here. To save faults, by mapping pages that are there anyway.
+    ///
+    /// # Context
+    ///
+    /// VMA lock or mmap lock held for reading, and the RCU read lock: must not sleep.
+    fn map_pages(_vmf: &FaultAround<Self>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

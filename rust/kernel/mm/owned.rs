@@ -19,6 +19,7 @@ use super::{
         VmOperations,
         VmaData, //
     },
+    pfn::PfnSlice,
     virt::VmaRef,
     vma::StableVma,
     MmWithUser,
@@ -177,6 +178,43 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
         let done =
             unsafe { bindings::generic_access_phys(self.as_ptr(), addr, buf.cast(), room, write) };
         usize::try_from(done).map_err(|_| Error::from_errno(done))
+    }
+}
+
+impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
+    /// Maps a page frame, with the cache mode of the VMA. What is mapped there already stays.
+    ///
+    /// In a fault handler, to map what lies around the address of the fault; that itself is
+    /// [`Fault::insert_pfn`](super::fault::Fault::insert_pfn)'s.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if `addr` is not that of a page in the VMA, there is no frame with that index, or
+    ///   the architecture does not allow user space to have it.
+    /// - [`ENODEV`] if the memory is [revoked](super::rmap::Revocation).
+    /// - [`ENOMEM`] if there is not enough memory for page tables.
+    pub fn insert_pfn(&self, addr: usize, pfns: PfnSlice<'_>, index: usize) -> Result {
+        if !self.contains_pages(addr, PAGE_SIZE) || index >= pfns.nr_pages() {
+            return Err(EINVAL);
+        }
+        let data = self.data();
+        let _guard = match O::HAS_REVOCATION {
+            true => Some(O::revocation(&data).enter().ok_or(ENODEV)?),
+            false => None,
+        };
+        // SAFETY: By the type invariants, a lock that allows installing is held. The address is in
+        // the VMA, which is a PFNMAP one that is not copy-on-write: `with_ops` has seen to that. User
+        // space may have the frame, as the type of `pfns` says.
+        let ret = unsafe { bindings::vmf_insert_pfn(self.as_ptr(), addr, pfns.start() + index) };
+        match ret {
+            bindings::vm_fault_reason_VM_FAULT_NOPAGE => Ok(()),
+            bindings::vm_fault_reason_VM_FAULT_OOM => Err(ENOMEM),
+            _ => Err(EINVAL),
+        }
     }
 }
 

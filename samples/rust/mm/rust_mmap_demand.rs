@@ -29,6 +29,7 @@ use kernel::{
         fault::{
             Fault,
             FaultAnswer,
+            FaultAround,
             FaultError,
             MkwriteAnswer,
             MkwriteFault, //
@@ -136,6 +137,8 @@ struct Counters {
     mkwrites: Atomic<i64>,
     /// Of the faults, those that did not need the mmap lock.
     vma_lock: Atomic<i64>,
+    /// Pages that were mapped along with one that was read.
+    around: Atomic<i64>,
 }
 
 /// The device.
@@ -250,19 +253,21 @@ impl MiscDevice for Memory {
             u8::from(memory.revocation.is_revoked())
         );
 
-        let (mut vmas, mut faults, mut mkwrites, mut vma_lock) = (0, 0, 0, 0);
+        let (mut vmas, mut faults, mut mkwrites, mut vma_lock, mut around) = (0, 0, 0, 0, 0);
         let mappings = memory.mappings.lock();
         for mapping in &*mappings {
             vmas += mapping.vmas.load(Relaxed);
             faults += mapping.faults.load(Relaxed);
             mkwrites += mapping.mkwrites.load(Relaxed);
             vma_lock += mapping.vma_lock.load(Relaxed);
+            around += mapping.around.load(Relaxed);
         }
         seq_print!(m, "mappings:\t{}\n", mappings.len());
         seq_print!(m, "vmas:\t{}\n", vmas);
         seq_print!(m, "faults:\t{}\n", faults);
         seq_print!(m, "mkwrites:\t{}\n", mkwrites);
         seq_print!(m, "vma_lock_faults:\t{}\n", vma_lock);
+        seq_print!(m, "pages_around:\t{}\n", around);
         for mapping in &*mappings {
             seq_print!(
                 m,
@@ -309,6 +314,7 @@ impl VmOperations for DemandOps {
                 faults: Atomic::new(0),
                 mkwrites: Atomic::new(0),
                 vma_lock: Atomic::new(0),
+                around: Atomic::new(0),
             },
             GFP_KERNEL,
         )?;
@@ -348,6 +354,16 @@ impl VmOperations for DemandOps {
             None => page.folio.insert(Folio::alloc(0, GFP_KERNEL)?),
         };
         Ok(vmf.insert_page(folio, 0)?.into())
+    }
+
+    fn map_pages(vmf: &FaultAround<Self>) {
+        let mapping = vmf.data();
+        // This must not sleep. If somebody has the lock, a fault for each page does as well.
+        let Some(pages) = mapping.memory.pages.try_lock() else {
+            return;
+        };
+        let count = vmf.map(|pgoff| Some((pages.get(pgoff)?.folio.as_deref()?, 0)));
+        mapping.counters.around.fetch_add(count as i64, Relaxed);
     }
 
     fn page_mkwrite(vmf: &MkwriteFault<Self>) -> Result<MkwriteAnswer<'_>, FaultError> {

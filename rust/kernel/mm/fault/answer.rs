@@ -2,6 +2,10 @@
 
 //! The answers of a fault handler.
 
+use super::cow::{
+    self,
+    CowPage, //
+};
 use crate::{
     bindings,
     error::code::*,
@@ -103,6 +107,8 @@ enum Kind {
     Page(ARef<Folio>, NonNull<bindings::page>),
     /// As before; the folio is unlocked when the handler has returned.
     LockedPage(LockedFolio, NonNull<bindings::page>),
+    /// Map the private copy, which the driver has filled.
+    Cow,
     /// Nothing: it is mapped.
     Inserted,
     /// Give up the lock, and have the access repeated.
@@ -205,6 +211,8 @@ impl FaultAnswer<'_> {
                 unsafe { (*vmf.as_ptr()).page = page.as_ptr() };
                 0
             }
+            // SAFETY: As the caller promises. There is a private copy, or there were no `CowPage`.
+            Kind::Cow => unsafe { cow::finish(vmf) },
             Kind::Inserted => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
             Kind::Retry => {
                 // SAFETY: The fault is being handled on this thread.
@@ -226,6 +234,13 @@ impl<'a> From<Inserted<'a>> for FaultAnswer<'a> {
     #[inline]
     fn from(_: Inserted<'a>) -> Self {
         Self::new(Kind::Inserted)
+    }
+}
+
+impl<'a> From<CowPage<'a>> for FaultAnswer<'a> {
+    #[inline]
+    fn from(_: CowPage<'a>) -> Self {
+        Self::new(Kind::Cow)
     }
 }
 

@@ -57,8 +57,13 @@ impl<O: VmOperations> VmOpsTable<O> {
             "there are no pages in a `Pfn` mapping: implement `pfn_mkwrite` instead of `page_mkwrite`"
         );
         assert!(
-            !O::HAS_PFN_MKWRITE || O::Memory::FLAGS.contains(crate::mm::flags::VmaFlag::PFNMAP),
+            !O::HAS_PFN_MKWRITE || !O::Memory::FLAGS.is_empty(),
             "there are only folios in this mapping: implement `page_mkwrite` instead of `pfn_mkwrite`"
+        );
+        assert!(
+            !O::HAS_MAP_PAGES
+                || O::HAS_FAULT && !O::Memory::FLAGS.contains(crate::mm::flags::VmaFlag::PFNMAP),
+            "`map_pages` maps pages of folios, as an addition to `fault`"
         );
 
         let mut ops: bindings::vm_operations_struct = pin_init::zeroed();
@@ -83,7 +88,9 @@ impl<O: VmOperations> VmOpsTable<O> {
         if O::HAS_HUGE_FAULT {
             ops.huge_fault = Some(trampoline::huge_fault::<O>);
         }
-        if O::HAS_FAULT || O::HAS_PAGE_MKWRITE || O::HAS_PFN_MKWRITE {
+        if O::HAS_MAP_PAGES {
+            ops.map_pages = Some(trampoline::map_pages::<O>);
+        } else if O::HAS_FAULT || O::HAS_PAGE_MKWRITE || O::HAS_PFN_MKWRITE {
             // Without it, the kernel does not call the others under the VMA lock
             // (`vmf_can_call_fault()` in mm/memory.c).
             ops.map_pages = Some(trampoline::map_no_pages);

@@ -27,6 +27,7 @@ use crate::{
     mm::{
         fault::{
             Fault,
+            FaultAround,
             FaultError,
             HugeAnswer,
             HugeFault,
@@ -299,6 +300,39 @@ pub(super) unsafe extern "C" fn fault<O: VmOperations>(
             unsafe { answer.act(vmf, O::HAS_REVOCATION) }
         }
         Err(err) => err.into_raw(),
+    }
+}
+
+/// `vm_operations_struct::map_pages`.
+///
+/// # Safety
+///
+/// `vmf` must be a fault of a VMA with these operations, which this thread is handling, under RCU, and
+/// the page offsets those of addresses in the VMA and in the page table of the fault.
+pub(super) unsafe extern "C" fn map_pages<O: VmOperations>(
+    vmf: *mut bindings::vm_fault,
+    first_pgoff: usize,
+    last_pgoff: usize,
+) -> bindings::vm_fault_t {
+    // Whatever is wrong, `fault` comes next and says so.
+    //
+    // SAFETY: C gives a fault that is being handled.
+    let Some(word) = (unsafe { live_fault(vmf) }) else {
+        return 0;
+    };
+    // SAFETY: The VMA is locked until this returns.
+    let data = unsafe { revocable::<O>(word) };
+    let Ok(_guard) = enter::<O>(&data) else {
+        return 0;
+    };
+    // The last of all page offsets is none that a mapping can have.
+    let pgoffs = first_pgoff..last_pgoff.saturating_add(1);
+    // SAFETY: It is being handled on this thread, and is not null; the word is live.
+    let context = unsafe { FaultAround::<O>::from_raw(NonNull::new_unchecked(vmf), pgoffs) };
+    O::map_pages(&context);
+    match context.is_done() {
+        true => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+        false => 0,
     }
 }
 

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a fault handler may do besides answering with a page, on a real address space.
+
+use crate::{
+    fs::File,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        desc::{
+            Cache,
+            Mapping,
+            VmaDesc, //
+        },
+        fault::{
+            Fault,
+            FaultAnswer,
+            FaultAround,
+            FaultError, //
+        },
+        ops::{
+            DataRef,
+            DeviceRef,
+            MappedArea,
+            Mixed,
+            Ordinary,
+            PerFile,
+            Pfn,
+            VmOperations, //
+        },
+        rmap::{
+            AddressSpace,
+            Revocation, //
+        },
+        testing::{
+            UserFile,
+            UserMm,
+            FIRMWARE_DATE,
+            PRIVATE,
+            READ,
+            SHARED,
+            WRITE, //
+        },
+        DeviceMemory,
+        Folio, //
+    },
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+};
+
+const PAGES: usize = 64;
+/// The fault-around window that the kernel has by default.
+const WINDOW: usize = 16;
+
+/// A device with something of each kind, and what it was asked for.
+#[pin_data]
+struct Device {
+    /// The first byte of each is its index.
+    folios: KVec<ARef<Folio>>,
+    firmware: DeviceMemory,
+    faults: Atomic<i32>,
+    arounds: Atomic<i32>,
+    /// The page offsets that the last `map_pages` was asked for.
+    first: Atomic<usize>,
+    end: Atomic<usize>,
+    #[pin]
+    revocation: Revocation,
+}
+
+impl Device {
+    fn new() -> Result<Arc<Self>> {
+        let mut folios = KVec::with_capacity(PAGES, GFP_KERNEL)?;
+        for index in 0..PAGES {
+            let folio = Folio::alloc(0, GFP_KERNEL)?;
+            folio.write_at(0, &[index as u8])?;
+            folios.push(folio, GFP_KERNEL)?;
+        }
+        // SAFETY: It is read-only memory, and so can break no promise.
+        let firmware = unsafe { DeviceMemory::from_phys(0xf0000, 0x10000) }?;
+        Arc::pin_init(
+            try_pin_init!(Self {
+                folios,
+                firmware,
+                faults: Atomic::new(0),
+                arounds: Atomic::new(0),
+                first: Atomic::new(0),
+                end: Atomic::new(0),
+                revocation <- Revocation::new(),
+            }? Error),
+            GFP_KERNEL,
+        )
+    }
+
+    fn page(&self, pgoff: usize) -> Option<(&Folio, usize)> {
+        self.folios.get(pgoff).map(|folio| (&**folio, 0))
+    }
+
+    fn counts(&self) -> (i32, i32) {
+        (self.faults.load(Relaxed), self.arounds.load(Relaxed))
+    }
+
+    /// Does nothing but the device hold its folios?
+    fn is_idle(&self) -> bool {
+        self.folios.iter().all(|folio| folio.ref_count() == 1)
+    }
+}
+
+/// What a handler finds wrong is seen by user space.
+fn check(right: bool) -> Result<(), FaultError> {
+    match right {
+        true => Ok(()),
+        false => Err(FaultError::SigSegv),
+    }
+}
+
+/// Makes a file type, whose mappings get their pages by the given function.
+macro_rules! fault_file {
+    ($file:ident, $ops:ident, $memory:ty, $desc:ident => $map:expr, $fault:expr $(, $around:expr)?) => {
+        struct $file(Arc<Device>);
+
+        #[vtable]
+        impl MiscDevice for $file {
+            type Ptr = KBox<Self>;
+
+            fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+                Err(ENODEV)
+            }
+
+            fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+                this.0.revocation.address_space()
+            }
+
+            fn mmap_prepare<'f>(
+                _file: &'f Self,
+                $desc: VmaDesc<'f, Self>,
+            ) -> Result<Mapping<'f, Self>> {
+                Ok($map)
+            }
+        }
+
+        struct $ops;
+
+        #[vtable]
+        impl VmOperations for $ops {
+            type File = $file;
+            type Data = PerFile;
+            type Memory = $memory;
+
+            fn mapped(_file: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<PerFile> {
+                Ok(PerFile)
+            }
+
+            fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+                vmf.data().0.faults.fetch_add(1, Relaxed);
+                let fault: fn(&Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> = $fault;
+                fault(vmf)
+            }
+
+            $(fn map_pages(vmf: &FaultAround<Self>) {
+                let device = &vmf.data().0;
+                device.arounds.fetch_add(1, Relaxed);
+                device.first.store(vmf.pgoffs().start, Relaxed);
+                device.end.store(vmf.pgoffs().end, Relaxed);
+                let around: fn(&FaultAround<Self>) = $around;
+                around(vmf)
+            })?
+
+            fn revocation<'a>(data: &'a DataRef<'_, Self>) -> &'a Revocation {
+                &data.0.revocation
+            }
+        }
+
+        crate::vm_operations!($ops);
+    };
+}
+
+fault_file!(
+    AroundFile, AroundOps, Ordinary,
+    desc => desc.with_ops::<AroundOps>()?.on_fault(),
+    |vmf| {
+        let (folio, index) = vmf.data().0.page(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        vmf.page(folio.into(), index)
+    },
+    |vmf| {
+        let device = &vmf.data().0;
+        vmf.map(|pgoff| {
+            // Not from here: the page table is locked.
+            vmf.map(|_| device.page(0));
+            // Every fourth page is left out.
+            device.page(pgoff).filter(|_| pgoff % 4 != 3)
+        });
+    }
+);
+
+fault_file!(
+    CowFile, CowOps, Ordinary,
+    desc => desc.with_ops::<CowOps>()?.on_fault(),
+    |vmf| {
+        if let Some(copy) = vmf.cow_page() {
+            check(copy.write_at(PAGE_SIZE - 1, b"xy").is_err())?;
+            copy.write_at(PAGE_SIZE - 2, b"xy")?;
+            return Ok(copy.into());
+        }
+        let (folio, index) = vmf.data().0.page(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        Ok(vmf.insert_page(folio, index)?.into())
+    }
+);
+
+fault_file!(
+    MixedFile, MixedOps, Mixed,
+    desc => desc.with_ops::<MixedOps>()?.on_fault(),
+    |vmf| {
+        let device = &vmf.data().0;
+        match vmf.pgoff() % 2 {
+            0 => {
+                let (folio, index) = device.page(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+                vmf.page(folio.into(), index)
+            }
+            _ => {
+                let pfns = device.firmware.pfns().slice(15, 1)?;
+                check(vmf.insert_mixed(pfns, 1).is_err())?;
+                Ok(vmf.insert_mixed(pfns, 0)?.into())
+            }
+        }
+    }
+);
+
+fault_file!(
+    PfnFile, PfnOps, Pfn,
+    desc => {
+        let mut desc = desc;
+        desc.deny_cow()?;
+        desc.with_ops::<PfnOps>()?.on_pfn_fault(Cache::Cached)
+    },
+    |vmf| {
+        let device = &vmf.data().0;
+        let vma = vmf.vma();
+        let pfns = device.firmware.pfns().slice(0, 16)?;
+        if vmf.pgoff() == 0 {
+            // What comes after it, too.
+            for index in 1..8 {
+                vma.insert_pfn(vma.start() + (index << PAGE_SHIFT), pfns, index)?;
+            }
+            check(vma.insert_pfn(vma.start(), pfns, 16) == Err(EINVAL))?;
+            check(vma.insert_pfn(vma.start() + 1, pfns, 0) == Err(EINVAL))?;
+            check(vma.insert_pfn(vma.end(), pfns, 0) == Err(EINVAL))?;
+        }
+        if vmf.pgoff() == 15 {
+            check(vmf.insert_pfn_cached(pfns, 16, Cache::NonCached).is_err())?;
+            return Ok(vmf.insert_pfn_cached(pfns, 15, Cache::NonCached)?.into());
+        }
+        Ok(vmf.insert_pfn(pfns, vmf.pgoff())?.into())
+    }
+);
+
+#[kunit_tests(rust_mm_fault)]
+mod cases {
+    use super::*;
+
+    const LEN: usize = PAGES * PAGE_SIZE;
+
+    fn open<'mm, T>(
+        mm: &'mm UserMm,
+        file: fn(Arc<Device>) -> T,
+    ) -> Result<(Arc<Device>, UserFile<'mm>)>
+    where
+        T: MiscDevice<Ptr = KBox<T>> + 'static,
+    {
+        let device = Device::new()?;
+        let file = mm.open::<T>(KBox::new(file(device.clone()), GFP_KERNEL)?)?;
+        Ok((device, file))
+    }
+
+    /// Reads the first byte of a page.
+    fn peek(mm: &UserMm, addr: usize, page: usize) -> Result<u8> {
+        mm.read::<1>(addr + page * PAGE_SIZE).map(|[byte]| byte)
+    }
+
+    #[test]
+    fn pages_around_a_fault() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = open(&mm, AroundFile)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        // Whatever the address: as many pages as there can be in one page table.
+        assert_eq!(peek(&mm, addr, 0)?, 0);
+        // The first fault finds no page table, unless there is one of other mappings.
+        let (faults, _) = device.counts();
+        assert!(faults <= 1);
+        for page in 0..PAGES {
+            assert_eq!(usize::from(peek(&mm, addr, page)?), page);
+        }
+        let (faults, arounds) = device.counts();
+        // Each that was left out has a fault of its own, and so has the first page of all, and of a
+        // second page table, if the mapping has two.
+        let left_out = (PAGES / 4) as i32;
+        assert!((left_out..=left_out + 2).contains(&faults));
+        // It was asked for each of them, and for each window.
+        assert!(arounds >= left_out + (PAGES / WINDOW) as i32);
+        assert!(arounds <= left_out + (PAGES / WINDOW) as i32 + 4);
+        // Once each: user space and the device.
+        assert!(device.folios.iter().all(|folio| folio.ref_count() == 2));
+        mm.munmap(addr, LEN)?;
+        assert!(device.is_idle());
+        Ok(())
+    }
+
+    #[test]
+    fn pages_around_a_fault_stay_in_the_mapping() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = open(&mm, AroundFile)?;
+        let addr = file.mmap(3 * PAGE_SIZE, READ, SHARED, 5)?;
+        for page in 0..3 {
+            assert_eq!(usize::from(peek(&mm, addr, page)?), 5 + page);
+        }
+        let asked = device.first.load(Relaxed)..device.end.load(Relaxed);
+        assert!(5 <= asked.start && asked.end <= 8);
+        assert!(device.folios.iter().enumerate().all(|(index, folio)| {
+            folio.ref_count() == 1 + usize::from((5..8).contains(&index))
+        }));
+        mm.munmap(addr, 3 * PAGE_SIZE)?;
+        assert!(device.is_idle());
+        Ok(())
+    }
+
+    #[test]
+    fn pages_around_a_fault_of_a_revoked_device() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = open(&mm, AroundFile)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        assert_eq!(peek(&mm, addr, 1)?, 1);
+        assert_eq!(peek(&mm, addr, 2)?, 2);
+        device.revocation.revoke();
+        assert!(device.is_idle());
+        let before = device.counts();
+        assert_eq!(peek(&mm, addr, 1), Err(EFAULT));
+        assert_eq!(device.counts(), before);
+        assert!(device.is_idle());
+        device.revocation.restore();
+        assert_eq!(peek(&mm, addr, 1)?, 1);
+        mm.munmap(addr, LEN)
+    }
+
+    #[test]
+    fn private_copy_by_the_driver() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = open(&mm, CowFile)?;
+        let addr = file.mmap(LEN, READ | WRITE, PRIVATE, 0)?;
+        // Never seen before: the handler makes the copy.
+        mm.write(addr + PAGE_SIZE, b"new")?;
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"new\0");
+        assert_eq!(mm.read(addr + 2 * PAGE_SIZE - 3)?, *b"\0xy");
+        assert!(device.is_idle());
+        // Read before: it has a page, of which the kernel makes the copy.
+        assert_eq!(peek(&mm, addr, 2)?, 2);
+        mm.write(addr + 2 * PAGE_SIZE + 1, b"!")?;
+        assert_eq!(mm.read(addr + 2 * PAGE_SIZE)?, [2, b'!', 0]);
+        assert!(device.is_idle());
+        assert_eq!(device.counts().0, 2);
+        // A shared mapping has none.
+        let shared = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
+        mm.write(shared + PAGE_SIZE, b"new")?;
+        assert_eq!(mm.read(shared + 2 * PAGE_SIZE - 2)?, [0, 0]);
+        mm.munmap(shared, LEN)?;
+        mm.munmap(addr, LEN)?;
+        assert!(device.is_idle());
+        Ok(())
+    }
+
+    #[test]
+    fn frames_among_folios() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = open(&mm, MixedFile)?;
+        let addr = file.mmap(4 * PAGE_SIZE, READ | WRITE, PRIVATE, 0)?;
+        let date = addr + PAGE_SIZE + (FIRMWARE_DATE & (PAGE_SIZE - 1));
+        assert_eq!(peek(&mm, addr, 2)?, 2);
+        let [_, _, slash, _, _, second] = mm.read(date)?;
+        assert_eq!((slash, second), (b'/', b'/'));
+        // The private copy of a frame, and its neighbour's date stays.
+        mm.write(date, b"xx")?;
+        assert_eq!(mm.read(date)?, *b"xx/");
+        let [_, _, other] = mm.read(date + 2 * PAGE_SIZE)?;
+        assert_eq!(other, b'/');
+        mm.munmap(addr, 4 * PAGE_SIZE)?;
+        assert!(device.is_idle());
+        Ok(())
+    }
+
+    #[test]
+    fn frames_around_a_fault() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = open(&mm, PfnFile)?;
+        let addr = file.mmap(16 * PAGE_SIZE, READ, SHARED, 0)?;
+        for page in 0..8 {
+            peek(&mm, addr, page)?;
+        }
+        assert_eq!(device.counts().0, 1);
+        let [_, _, slash] = mm.read(addr + FIRMWARE_DATE)?;
+        assert_eq!(slash, b'/');
+        assert_eq!(device.counts().0, 2);
+        device.revocation.revoke();
+        assert_eq!(peek(&mm, addr, 3), Err(EFAULT));
+        mm.munmap(addr, 16 * PAGE_SIZE)
+    }
+}
