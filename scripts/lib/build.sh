@@ -1,9 +1,14 @@
 # shellcheck shell=bash
 # Configuration, kernel, modules, selftests.
 
+# Of two that set the same option, the later one counts.
 fragments() {
+    local variant
     echo "$REPO/config/base.config"
     [[ ! -d $REPO/samples ]] || echo "$REPO/config/samples.config"
+    for variant in ${VARIANT//,/ }; do
+        echo "$REPO/config/variants/$variant.config"
+    done
 }
 
 # --- configuration
@@ -57,7 +62,9 @@ our_kconfig() {
 missing_options() { # FILE
     local fragments
     mapfile -t fragments < <(fragments)
-    grep -h '^CONFIG_' "${fragments[@]}" | grep -vxFf "$1" || :
+    sed -nE 's/^(CONFIG_[A-Z0-9_]+)=.*/\1 &/p; s/^# (CONFIG_[A-Z0-9_]+) is not set$/\1/p' "${fragments[@]}" |
+        awk '{ line[$1] = substr($0, length($1) + 2) } END { for (o in line) if (line[o]) print line[o] }' |
+        grep -vxFf "$1" | sort || :
 }
 
 # --- kernel and modules

@@ -11,9 +11,23 @@ sum_of() { # TEXT
     printf %s "$1" | sha256sum | cut -c1-12
 }
 
+# What the kernel can be configured as besides the default.
+variants() {
+    local file names=()
+    for file in "$REPO"/config/variants/*.config; do
+        file=${file##*/}
+        names+=("${file%.config}")
+    done
+    echo "${names[*]}"
+}
+
 # Chooses and locks the work folder.
 use_tree() {
-    local owner=$REPO
+    local owner=$REPO variant
+    for variant in ${VARIANT//,/ }; do
+        [[ -e $REPO/config/variants/$variant.config ]] ||
+            die "no such variant: $variant (there are: $(variants))"
+    done
     if [[ -n $KDIR ]]; then
         [[ -e $KDIR/Kbuild ]] || die "KDIR=$KDIR is not a kernel source tree"
         TREE=$(cd "$KDIR" && pwd -P)
@@ -21,7 +35,7 @@ use_tree() {
         WORK=$CACHE/work/kdir-$(sum_of "$TREE")
     else
         [[ $KERNEL =~ ^[0-9]+\.[0-9]+$ ]] || die "KERNEL is a series such as 7.3, not $KERNEL"
-        WORK=$CACHE/work/$KERNEL-$(sum_of "$REPO")
+        WORK=$CACHE/work/$KERNEL${VARIANT:+-${VARIANT//,/-}}-$(sum_of "$REPO")
         TREE=$WORK/linux
     fi
     LOGS=$WORK/logs

@@ -21,6 +21,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,6 +52,14 @@ static inline int load_module(const char *name, const char *params)
 		ret = syscall(SYS_finit_module, fd, params, 0) ? -errno : 0;
 	close(fd);
 	return ret;
+}
+
+/* Has the kernel VMA locks (PER_VMA_LOCK)? All with several processors have. */
+static inline bool has_vma_locks(void)
+{
+	struct utsname name;
+
+	return uname(&name) || strstr(name.version, "SMP");
 }
 
 static sigjmp_buf access_jump;
