@@ -5,6 +5,10 @@
 #include <linux/pagemap.h>
 #include <linux/pci.h>
 #include <linux/pgtable.h>
+#include <linux/ptrace.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
 #include <linux/srcu.h>
 
 __rust_helper pgprot_t rust_helper_pgprot_noncached(pgprot_t prot)
@@ -82,6 +86,20 @@ __rust_helper struct folio *rust_helper_page_folio(struct page *page)
 __rust_helper int rust_helper_init_srcu_struct(struct srcu_struct *ssp)
 {
 	return init_srcu_struct(ssp);
+}
+
+/* The address space of a process, if the current task may have it. */
+__rust_helper struct mm_struct *rust_helper_mm_access_vpid(pid_t pid,
+							   unsigned int mode)
+{
+	struct task_struct *task = find_get_task_by_vpid(pid);
+	struct mm_struct *mm;
+
+	if (!task)
+		return ERR_PTR(-ESRCH);
+	mm = mm_access(task, mode);
+	put_task_struct(task);
+	return mm;
 }
 
 #ifdef CONFIG_PCI

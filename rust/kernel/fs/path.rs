@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where a file is, as user space gets to see it.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
+
+use super::LocalFile;
+use crate::{
+    bindings,
+    error::from_err_ptr,
+    prelude::*, //
+};
+
+/// What names an inode: as the columns of `/proc/<pid>/maps`, and as `stat(2)` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InodeId {
+    /// The major number of the file system's device.
+    pub major: u32,
+    /// The minor number of the file system's device.
+    pub minor: u32,
+    /// The number of the inode in its file system.
+    pub ino: u64,
+}
+
+impl LocalFile {
+    /// Writes the path of the file to the end of `buf`, as `/proc/<pid>/maps` shows it: seen from the
+    /// root of the current process, of the file that user space has opened where a stacked file system
+    /// maps another one, and with ` (deleted)` at its end if it has no name any more.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep, but takes spinlocks.
+    ///
+    /// # Errors
+    ///
+    /// [`ENAMETOOLONG`] if `buf` is too small for it; `PATH_MAX` bytes are always enough.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{fs::LocalFile, prelude::*};
+    ///
+    /// fn log_path(file: &LocalFile) -> Result {
+    ///     let mut buf = KVec::from_elem(0, 256, GFP_KERNEL)?;
+    ///     pr_info!("{}\n", file.path(&mut buf)?);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn path<'b>(&self, buf: &'b mut [u8]) -> Result<&'b CStr> {
+        let len = c_int::try_from(buf.len()).unwrap_or(c_int::MAX);
+        // SAFETY: The file is valid, and `buf` may be written for `len` bytes.
+        let path = unsafe { bindings::file_user_d_path(self.as_ptr(), buf.as_mut_ptr().cast(), len) };
+        // What was never written stays initialised, so this is a string that ends in `buf`.
+        let start = from_err_ptr(path)?.addr() - buf.as_ptr().addr();
+        let path = buf.get(start..).ok_or(EINVAL)?;
+        CStr::from_bytes_until_nul(path).map_err(|_| EINVAL)
+    }
+
+    /// Returns what names the inode that user space has opened.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    #[inline]
+    pub fn inode_id(&self) -> InodeId {
+        // SAFETY: The file is valid, and so is its inode for as long as it is.
+        let (dev, ino) = unsafe {
+            (
+                bindings::file_user_dev(self.as_ptr()),
+                bindings::file_user_ino(self.as_ptr()),
+            )
+        };
+        InodeId {
+            major: dev >> bindings::MINORBITS,
+            minor: dev & ((1 << bindings::MINORBITS) - 1),
+            ino,
+        }
+    }
+}
