@@ -29,7 +29,7 @@ class Results:
             counts += f", {self.skipped} skipped"
         print(f"{self.kind:<12} {counts}")
         for what in self.failed:
-            print(f"  FAILED {what}")
+            print(f"  FAILED {what.rstrip()}")
 
 
 def unit_tests(log):
