@@ -39,6 +39,7 @@ class Report:
     line: int  # index of its first line
     text: str
     context: list = field(default_factory=list)
+    body: list = field(default_factory=list)  # of the context, its own lines, bare
 
 
 @dataclass
@@ -76,10 +77,9 @@ def scan(log):
     for report, end in zip(reports, ends):
         end = min(end, report.line + AFTER)
         report.context = lines[max(0, report.line - BEFORE) : end]
+        report.body = bare[report.line : end]
         expectation = owners.get(report.line)
-        if expectation and any(
-            re.search(expectation.regex, line) for line in bare[report.line : end]
-        ):
+        if expectation and any(re.search(expectation.regex, line) for line in report.body):
             expectation.met = True
         else:
             unexpected.append(report)

@@ -15,6 +15,7 @@ run_tests() {
     compile_fail
     probe_kvm
     vm_tests
+    control_tests
     report
 }
 
@@ -54,16 +55,46 @@ vm_tests() {
     else
         boot cat true.sh || VM_STATUS=$?
     fi
-    if ((VM_STATUS == 124)); then
-        VM_STATUS=hung
-        stage_line "FAILED: the VM hung for $TIMEOUT s"
-    elif ! guest_ended; then
-        VM_STATUS=died
-        stage_line "FAILED: the VM died"
-    else
-        stage_end "exit status $VM_STATUS"
-    fi
+    VM_STATUS=$(boot_end "$VM_STATUS")
+    case $VM_STATUS in
+        hung) stage_line "FAILED: the VM hung for $TIMEOUT s" ;;
+        died) stage_line "FAILED: the VM died" ;;
+        *) stage_end "exit status $VM_STATUS" ;;
+    esac
 }
+
+# What has to end in a report of the kernel: a boot for each (see the list). TEST
+# chooses among them, too.
+control_tests() {
+    local list=selftests/rust_mm/controls.toml controls name dies run rc line
+    stage_begin controls
+    CONTROLS=$LOG
+    [[ -d $TREE/$SELFTESTS ]] || {
+        echo "1..0 # no selftests" >>"$LOG"
+        stage_end "none"
+        return
+    }
+    "${PYTHON[@]}" "$P_REPO/scripts/controls.py" list "$P_REPO/$list" "$P_TREE/.config" \
+        "${TEST:-*}" >"$LOGS/controls.list" 2>>"$LOG" || stage_fail
+    mapfile -t controls <"$LOGS/controls.list"
+    echo "1..${#controls[@]}" >>"$LOG"
+    for line in "${controls[@]}"; do
+        IFS=$'\t' read -r name dies run <<<"$line"
+        rc=0
+        # KUnit is the other boot's.
+        APPEND="kunit.enable=0"
+        ((dies == 0)) || APPEND+=" oops=panic"
+        TIMEOUT=$CONTROL_TIMEOUT LOG=$LOGS/control-$name.log CONSOLE_LOG=console-$name.log \
+            boot cat control.sh "$E_TREE" "$E_WORK/kselftest" "$name" "$run" || rc=$?
+        "${PYTHON[@]}" "$P_REPO/scripts/controls.py" judge "$P_REPO/$list" "$name" \
+            "$P_WORK/logs/console-$name.log" "$(boot_end "$rc")" | tee -a "$LOG" || :
+    done
+    APPEND=
+    stage_end "$(grep -c '^ok ' "$LOG" || :) of ${#controls[@]} as expected"
+}
+
+# Seconds after which the VM of a control counts as hung.
+CONTROL_TIMEOUT=120
 
 # Of TAP the results.
 kselftest_short() {
@@ -77,5 +108,6 @@ report() {
     "${PYTHON[@]}" "$P_REPO/scripts/report.py" --unittest "$P_WORK/logs/${UNIT##*/}" \
         --kunit "$P_WORK/logs/${LOG##*/}" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
         --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
+        --controls "$P_WORK/logs/${CONTROLS##*/}" \
         --console "$P_WORK/logs/console.log" --vm "$VM_STATUS"
 }

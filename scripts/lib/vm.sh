@@ -32,19 +32,32 @@ CONSOLE=
 DEVICES=(--qemu-opts='-object memory-backend-ram,size=16M,id=shm -device ivshmem-plain,memdev=shm')
 
 # Boots, runs a script of scripts/guest/ and passes its output and exit status
-# on. The kernel's console goes to a log of its own.
+# on. The kernel's console goes to a log of its own: CONSOLE_LOG names it; words
+# in APPEND go to the kernel's command line.
 boot() { # FILTER SCRIPT ARGUMENT...
-    local filter=$1 script=$2 command options=()
+    local filter=$1 script=$2 command log=${CONSOLE_LOG:-console.log} options=()
     shift 2
-    CONSOLE=$LOGS/console.log
+    CONSOLE=$LOGS/$log
     : >"$CONSOLE"
+    [[ -z ${APPEND:-} ]] || options+=(--append "$APPEND")
     [[ $ACCELERATOR == kvm ]] || options+=(--disable-kvm)
     printf -v command '%q ' bash "$E_REPO/scripts/guest/$script" "$@"
-    printf -v command '%q ' bash "$E_REPO/scripts/lib/boot.sh" "$E_WORK/logs/console.log" \
+    printf -v command '%q ' bash "$E_REPO/scripts/lib/boot.sh" "$E_WORK/logs/$log" \
         --cpus "$CPUS" --memory "$MEM" "${DEVICES[@]}" "${options[@]}" --exec "$command"
     # vng wants a terminal; timeout ends script, whose terminal goes and QEMU with it.
     live "$filter" in_env env SHELL=/bin/bash timeout -k 10 "$TIMEOUT" \
         script -q -e -c "$command" /dev/null
+}
+
+# How it ended: the guest's exit status, "hung" or "died".
+boot_end() { # STATUS
+    if (($1 == 124)); then
+        echo hung
+    elif ! guest_ended; then
+        echo died
+    else
+        echo "$1"
+    fi
 }
 
 # What of a dead VM is worth a look.

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pages that are mapped like those of an ordinary file.
+//!
+//! `/dev/rust_mmap_plain` is a few pages that exist from the beginning and are mapped on fault. Its
+//! mappings have no special flag and no data of their own, so user space can do with them what it
+//! can do with a file's: they merge with their neighbours, grow with `mremap`, and userfaultfd and
+//! guard regions take them. `/proc/<pid>/fdinfo` shows how many there are.
+//!
+//! Every second page is handed to the kernel, which maps it, the others the driver maps itself: the
+//! two ways there are to answer a fault.
+
+use kernel::{
+    fs::File,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        desc::{
+            Mapping,
+            VmaDesc, //
+        },
+        fault::{
+            Fault,
+            FaultAnswer,
+            FaultError, //
+        },
+        ops::{
+            DeviceRef,
+            MappedArea,
+            Ordinary,
+            PerFile,
+            VmOperations, //
+        },
+        owned::DriverVma,
+        Folio, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        ArcBorrow,
+        Publication,
+        Published, //
+    }, //
+};
+
+module! {
+    type: RustMmapPlain,
+    name: "rust_mmap_plain",
+    authors: ["Rust mm developers"],
+    description: "Rust sample: pages that are mapped like those of an ordinary file",
+    license: "GPL",
+    params: {
+        pages: u32 {
+            default: 16,
+            description: "Size of the memory in pages",
+        },
+    },
+}
+
+/// Where `open` finds the memory of the loaded module.
+static MEMORY: Published<Memory> = Published::new();
+
+/// The module. The fields are dropped in this order: the device goes before the memory.
+#[pin_data]
+struct RustMmapPlain {
+    #[pin]
+    _device: MiscDeviceRegistration<Memory>,
+    _memory: Publication<Memory>,
+}
+
+impl kernel::InPlaceModule for RustMmapPlain {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            // First, so that a device that can be opened has its memory.
+            _memory: {
+                let memory = Memory::new(*module_parameters::pages.value_ref())?;
+                MEMORY.publish(Arc::new(memory, GFP_KERNEL)?)?
+            },
+            _device <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                name: c"rust_mmap_plain",
+            }),
+        })
+    }
+}
+
+/// The device.
+struct Memory {
+    pages: KVVec<ARef<Folio>>,
+    vmas: Atomic<i64>,
+    faults: Atomic<i64>,
+}
+
+impl Memory {
+    fn new(nr_pages: u32) -> Result<Self> {
+        let mut pages = KVVec::new();
+        for _ in 0..nr_pages {
+            pages.push(Folio::alloc(0, GFP_KERNEL)?, GFP_KERNEL)?;
+        }
+        Ok(Self {
+            pages,
+            vmas: Atomic::new(0),
+            faults: Atomic::new(0),
+        })
+    }
+}
+
+#[vtable]
+impl MiscDevice for Memory {
+    type Ptr = Arc<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+        MEMORY.get().ok_or(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(
+        _memory: ArcBorrow<'f, Self>,
+        mut desc: VmaDesc<'f, Self>,
+    ) -> Result<Mapping<'f, Self>> {
+        desc.deny_cow()?;
+        // Of any size, as with a file: what is beyond the end is found out by the access.
+        Ok(desc.with_ops::<PlainOps>()?.on_fault())
+    }
+
+    fn show_fdinfo(memory: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
+        seq_print!(m, "size:\t{}\n", memory.pages.len() * PAGE_SIZE);
+        seq_print!(m, "vmas:\t{}\n", memory.vmas.load(Relaxed));
+        seq_print!(m, "faults:\t{}\n", memory.faults.load(Relaxed));
+    }
+}
+
+/// The callbacks.
+struct PlainOps;
+
+#[vtable]
+impl VmOperations for PlainOps {
+    type File = Memory;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn mapped(memory: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<PerFile> {
+        memory.vmas.fetch_add(1, Relaxed);
+        Ok(PerFile)
+    }
+
+    fn open(vma: &DriverVma<Self>) {
+        vma.data().vmas.fetch_add(1, Relaxed);
+    }
+
+    fn close(vma: &DriverVma<Self>) {
+        vma.data().vmas.fetch_sub(1, Relaxed);
+    }
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        let memory = vmf.data();
+        memory.faults.fetch_add(1, Relaxed);
+        let page = memory.pages.get(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        if vmf.pgoff() % 2 == 0 {
+            vmf.page(page.clone(), 0)
+        } else {
+            Ok(vmf.insert_page(page, 0)?.into())
+        }
+    }
+}
+
+kernel::vm_operations!(PlainOps, mergeable: Memory);

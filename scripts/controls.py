@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Controls: boots in which a given report of the kernel has to come.
+
+    controls.py list LIST CONFIG [PATTERN]      "name<TAB>dies<TAB>command" lines
+    controls.py judge LIST NAME CONSOLE VM      one result, as TAP
+
+LIST is selftests/rust_mm/controls.toml, which describes itself. VM is how the
+virtual machine ended: the exit status of the guest, "hung" or "died".
+"""
+
+import fnmatch
+import re
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import console
+
+# Written to the console before the program is run.
+START = "rust_mm: control "
+
+KEYS = {"run": str, "report": str, "dies": bool, "config": str}
+
+
+@dataclass
+class Control:
+    name: str
+    run: str
+    report: str
+    dies: bool = False
+    config: str = ""
+
+
+class Mistake(Exception):
+    """In the list."""
+
+
+def parse(text):
+    """Returns the controls of a list."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise Mistake(str(e)) from e
+    controls = []
+    for name, table in tables.items():
+        if not re.fullmatch(r"\w+", name) or not isinstance(table, dict):
+            raise Mistake(f"{name}: not a table with a plain name")
+        for key, value in table.items():
+            if key not in KEYS:
+                raise Mistake(f"{name}: what is {key}?")
+            if not isinstance(value, KEYS[key]):
+                raise Mistake(f"{name}: {key} is no {KEYS[key].__name__}")
+        for key in ("run", "report"):
+            if not table.get(key):
+                raise Mistake(f"{name}: no {key}")
+        if re.search(r"[\t\n]", table["run"]):
+            raise Mistake(f"{name}: run is one line, without tabs")
+        try:
+            re.compile(table["report"])
+        except re.error as e:
+            raise Mistake(f"{name}: report: {e}") from e
+        controls.append(Control(name, **table))
+    if not controls:
+        raise Mistake("no controls")
+    return controls
+
+
+def applicable(controls, config, pattern="*"):
+    """Those of the configuration whose names match a shell pattern."""
+    options = set(re.findall(r"^(CONFIG_\w+)=", config, re.M))
+    return [
+        control for control in controls
+        if fnmatch.fnmatchcase(control.name, pattern)
+        and (not control.config or control.config in options)
+    ]
+
+
+def judge(control, log, vm):
+    """Returns the reasons why a control fails; none if all was as it has to be."""
+    lines = log.splitlines()
+    marker = START + control.name
+    start = next((i for i, line in enumerate(lines) if line.endswith(marker)), None)
+    if start is None:
+        return [f"it was not started; how the VM ended: {vm}"]
+
+    reports, _ = console.scan(log)
+    reasons = [f"a report before it began: {r.text}" for r in reports if r.line < start]
+    reports = [r for r in reports if r.line > start]
+    others = [r for r in reports if not matches(control.report, r)]
+    if len(others) == len(reports):
+        reasons.append(f"the report did not come: {control.report}")
+    if not control.dies:
+        reasons += [f"another report came: {r.text}" for r in others]
+        if len(reports) - len(others) > 1:
+            reasons.append("the report came more than once")
+
+    # A machine that is falling apart may as well stand still.
+    ends = ("died", "hung") if control.dies else ("0",)
+    if vm not in ends:
+        reasons.append(f"how the VM ended: {vm}, not {' or '.join(ends)}")
+    return reasons
+
+
+def matches(regex, report):
+    return any(re.search(regex, line) for line in report.body)
+
+
+def tap(control, reasons):
+    result = [f"{'not ok' if reasons else 'ok'} {control.name}"]
+    return "\n".join(result + [f"# {reason}" for reason in reasons])
+
+
+def main(arguments):
+    command, path, *rest = arguments
+    try:
+        controls = parse(Path(path).read_text(encoding="utf-8"))
+    except Mistake as e:
+        sys.exit(f"{path}: {e}")
+    if command == "list":
+        config, *pattern = rest
+        text = Path(config).read_text(encoding="utf-8")
+        for control in applicable(controls, text, *pattern):
+            print(f"{control.name}\t{int(control.dies)}\t{control.run}")
+        return 0
+    if command == "judge":
+        name, log, vm = rest
+        (control,) = (c for c in controls if c.name == name)
+        reasons = judge(control, Path(log).read_text(errors="replace"), vm)
+        print(tap(control, reasons))
+        return int(bool(reasons))
+    sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0
+import contextlib
+import io
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import report
+from test_console import WARN, expect
+
+UNITTEST = """\
+test_a (test_x.T.test_a) ... ok
+test_b (test_x.T.test_b) ... ok
+
+----------------------------------------------------------------------
+Ran 2 tests in 0.1s
+
+OK
+"""
+
+COMPILE_FAIL = "TAP version 13\n1..2\nok 1 one\nok 2 two\n"
+
+KUNIT = "[12:00:00] Testing complete. Ran 3 tests: passed: 2, skipped: 1\n"
+
+KSELFTEST = """\
+TAP version 13
+1..2
+# timeout set to 45
+# selftests: rust_mm: first
+# TAP version 13
+# 1..3
+# ok 1 first.a
+# ok 2 first.b # SKIP not here
+# ok 3 first.c
+# # Totals: pass:2
+ok 1 selftests: rust_mm: first
+# timeout set to 45
+# selftests: rust_mm: second.sh
+# some text
+ok 2 selftests: rust_mm: second.sh
+"""
+
+CONTROLS = "1..1\nok zap\n"
+
+
+def counts(results):
+    return results.passed, len(results.failed), results.skipped
+
+
+class UnitTests(unittest.TestCase):
+    def test_passed(self):
+        self.assertEqual(counts(report.unit_tests(UNITTEST)), (2, 0, 0))
+
+    def test_failed(self):
+        log = "FAIL: test_a (test_x.T.test_a)\n---\nERROR: test_b (x)\n" + UNITTEST
+        log = log.replace("OK", "FAILED (failures=1, errors=1, skipped=1)").replace("Ran 2", "Ran 4")
+        results = report.unit_tests(log)
+        self.assertEqual(counts(results), (1, 2, 1))
+        self.assertEqual(results.failed[0], "test_a (test_x.T.test_a)")
+
+    def test_nothing(self):
+        self.assertEqual(counts(report.unit_tests("")), (0, 1, 0))
+
+
+class Kunit(unittest.TestCase):
+    def test_passed(self):
+        self.assertEqual(counts(report.kunit(KUNIT)), (2, 0, 1))
+
+    def test_failed(self):
+        log = "[12:00:00] [FAILED] a_case\n" + KUNIT.replace("passed: 2", "passed: 1, failed: 1")
+        results = report.kunit(log)
+        self.assertEqual(counts(results), (1, 1, 1))
+        self.assertEqual(results.failed, ["a_case"])
+
+    def test_crashed_without_a_name(self):
+        log = KUNIT.replace("passed: 2", "passed: 1, crashed: 1, errors: 1")
+        self.assertEqual(counts(report.kunit(log)), (1, 2, 1))
+
+    def test_nothing(self):
+        for log in ("", "[12:00:00] Testing complete. Ran 0 tests: \n"):
+            self.assertEqual(counts(report.kunit(log)), (0, 1, 0))
+
+
+class Kselftest(unittest.TestCase):
+    def test_passed(self):
+        self.assertEqual(counts(report.kselftest(KSELFTEST)), (3, 0, 1))
+
+    def test_failed_case_counts_once(self):
+        log = KSELFTEST.replace("# ok 3", "# not ok 3").replace("ok 1 self", "not ok 1 self")
+        results = report.kselftest(log)
+        self.assertEqual(counts(results), (2, 1, 1))
+        self.assertEqual(results.failed, ["first: first.c"])
+
+    def test_failed_program(self):
+        log = KSELFTEST.replace("ok 2 selftests", "not ok 2 selftests")
+        self.assertEqual(counts(report.kselftest(log)), (2, 1, 1))
+
+    def test_failed_beyond_its_cases(self):
+        log = KSELFTEST.replace("ok 1 selftests: rust_mm: first", "not ok 1 selftests: rust_mm: first # TIMEOUT 45 seconds")
+        results = report.kselftest(log)
+        self.assertEqual(counts(results), (3, 1, 1))
+        self.assertIn("TIMEOUT", results.failed[0])
+
+    def test_skipped_program(self):
+        log = KSELFTEST.replace("second.sh\n", "second.sh # SKIP\n")
+        self.assertEqual(counts(report.kselftest(log)), (2, 0, 2))
+
+    def test_cut_off(self):
+        cut = KSELFTEST[: KSELFTEST.index("# ok 3")]
+        results = report.kselftest(cut)
+        self.assertEqual(counts(results), (1, 1, 1))
+        self.assertIn("did not come to its end", results.failed[0])
+        cut = KSELFTEST[: KSELFTEST.index("# selftests: rust_mm: second")]
+        self.assertIn("1 programs did not run", report.kselftest(cut).failed)
+
+    def test_nothing(self):
+        self.assertEqual(counts(report.kselftest("no selftest matches x\n")), (0, 1, 0))
+
+
+class PlainTap(unittest.TestCase):
+    def test_passed(self):
+        self.assertEqual(counts(report.compile_fail(COMPILE_FAIL)), (2, 0, 0))
+        self.assertEqual(counts(report.controls(CONTROLS)), (1, 0, 0))
+
+    def test_failed_with_its_reasons(self):
+        log = "1..3\nok 1 one\nnot ok 2 two\n# why\n# because\nnot ok 3 three\n"
+        results = report.compile_fail(log)
+        self.assertEqual(counts(results), (1, 2, 0))
+        self.assertEqual(results.failed[0], "two\n# why\n# because\n")
+        self.assertEqual(results.failed[1], "three\n")
+        results = report.controls("1..1\nnot ok zap\n# why\n")
+        self.assertEqual(results.failed, ["zap\n# why\n"])
+
+    def test_cut_off(self):
+        self.assertEqual(counts(report.compile_fail("1..2\nok 1 one\n")), (1, 1, 0))
+        self.assertEqual(counts(report.controls("1..1\n")), (0, 1, 0))
+
+    def test_nothing(self):
+        self.assertEqual(counts(report.compile_fail("1..0\n")), (0, 1, 0))
+        self.assertEqual(counts(report.controls("")), (0, 1, 0))
+        # TEST has chosen others.
+        self.assertEqual(counts(report.controls("1..0\n")), (0, 0, 0))
+
+
+class Kernel(unittest.TestCase):
+    def test_quiet(self):
+        self.assertEqual(counts(report.kernel("[    1.0] Linux\n", "0")), (2, 0, 0))
+
+    def test_reports(self):
+        results = report.kernel(WARN, "0")
+        self.assertEqual(counts(results), (1, 1, 0))
+        self.assertIn("WARNING: mm/memory.c:1", results.failed[0])
+
+    def test_expectations(self):
+        self.assertEqual(counts(report.kernel(expect("mm/memory.c", WARN), "0")), (3, 0, 0))
+        self.assertEqual(counts(report.kernel(expect("mm/memory.c", ""), "0")), (2, 1, 0))
+
+    def test_ends(self):
+        for vm in ("hung", "died"):
+            results = report.kernel("[    1.0] the last line\n", vm)
+            self.assertEqual(counts(results), (1, 1, 0))
+            self.assertIn("the last line", results.failed[0])
+
+
+class Main(unittest.TestCase):
+    """The last line and the exit status, which is what CI goes by."""
+
+    def run_main(self, vm="0", **changed):
+        logs = {
+            "unittest": UNITTEST, "compile-fail": COMPILE_FAIL, "kunit": KUNIT,
+            "kselftest": KSELFTEST, "controls": CONTROLS, "console": "",
+        }
+        logs.update({name.replace("_", "-"): log for name, log in changed.items()})
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = ["report.py", "--vm", vm]
+            for name, log in logs.items():
+                path = Path(folder) / name
+                path.write_text(log, encoding="utf-8")
+                arguments += [f"--{name}", str(path)]
+            out = io.StringIO()
+            with mock.patch.object(sys, "argv", arguments), contextlib.redirect_stdout(out):
+                with self.assertRaises(SystemExit) as end:
+                    report.main()
+        return out.getvalue().splitlines()[-1], int(end.exception.code)
+
+    def test_all_passed(self):
+        self.assertEqual(self.run_main(), ("12 passed, 0 failed, 2 skipped", 0))
+
+    def test_each_kind_can_fail(self):
+        for name, log in {
+            "unittest": "", "compile_fail": "1..1\n", "kunit": "", "kselftest": "",
+            "controls": "1..1\nnot ok zap\n", "console": WARN,
+        }.items():
+            with self.subTest(name):
+                self.assertEqual(self.run_main(**{name: log})[1], 1)
+
+    def test_status_of_the_guest(self):
+        # Although nothing that was counted has failed.
+        self.assertEqual(self.run_main(vm="1"), ("12 passed, 1 failed, 2 skipped", 1))
+        self.assertEqual(self.run_main(vm="died")[1], 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * Provokes a report of the kernel: `rust_mm_control NAME`. What is provoked may
+ * take the machine down. controls.toml says which report has to come; it has none
+ * if nothing is wrong, so this is no test by itself.
+ */
+
+#include "rust_mm.h"
+#include "rust_mm_holes.h"
+
+#include <err.h>
+
+#define RW	(PROT_READ | PROT_WRITE)
+
+/* Upstream's zap_vma_range() with a length that is not a whole page. */
+static void zap_unaligned(void)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	unsigned long range[2];
+	int holes, victim;
+	char *map;
+
+	if (load_module(HOLES_MODULE, "") || load_module("rust_mmap", ""))
+		errx(1, "modules cannot be loaded");
+	holes = open(HOLES_DEVICE, O_RDWR);
+	victim = open("/dev/rust_mmap", O_RDWR);
+	if (holes < 0 || victim < 0)
+		err(1, "open");
+	map = mmap(NULL, page, RW, MAP_SHARED, victim, 0);
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	range[0] = (unsigned long)map;
+	range[1] = 1;
+	if (ioctl(holes, HOLES_ZAP, range))
+		err(1, "ioctl");
+}
+
+static const struct {
+	const char *name;
+	void (*provoke)(void);
+} controls[] = {
+	{ "zap_unaligned", zap_unaligned },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
+		if (argc == 2 && !strcmp(argv[1], controls[i].name)) {
+			controls[i].provoke();
+			return 0;
+		}
+	}
+	errx(2, "no such control");
+}

@@ -1,0 +1,794 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * Allocations that fail: each operation on mappings of the sample drivers is done
+ * with its first allocation failing, then with the second, and so on until none
+ * is left to fail. Every time the answer is the kernel's, the driver has as many
+ * VMAs as /proc/self/maps, what was there can still be used, and the operation
+ * succeeds when it is done again.
+ *
+ * /proc/thread-self/fail-nth counts the allocations of one thread, so nobody else
+ * is disturbed (Documentation/fault-injection/fault-injection.rst).
+ */
+
+#include "rust_mm.h"
+#include "kselftest_harness.h"
+
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+
+#define RW	(PROT_READ | PROT_WRITE)
+#define PAGES	8
+#define DEBUGFS	"/sys/kernel/debug/"
+
+/* Far from everything else: there are no page tables yet. */
+#define HERE	((char *)0x100000000000)
+#define THERE	((char *)0x200000000000)
+
+/* More allocations than any operation has. */
+#define LIMIT	2000
+
+/* What an allocation has to be so that it may fail: of any kind. */
+static const char *const settings[][2] = {
+	{ "failslab/verbose", "0" },
+	{ "failslab/ignore-gfp-wait", "N" },
+	{ "failslab/cache-filter", "N" },
+	{ "fail_page_alloc/verbose", "0" },
+	{ "fail_page_alloc/ignore-gfp-wait", "N" },
+	{ "fail_page_alloc/ignore-gfp-highmem", "N" },
+	{ "fail_page_alloc/min-order", "0" },
+};
+
+#define NR_SETTINGS	(sizeof(settings) / sizeof(settings[0]))
+
+FIXTURE(inject)
+{
+	size_t page;			/* bytes in a page */
+	size_t len;			/* bytes in a mapping */
+	int fd;
+	int nth;			/* fail-nth of this thread */
+	int zero;			/* /dev/zero */
+	char saved[NR_SETTINGS][32];
+};
+
+FIXTURE_VARIANT(inject)
+{
+	const char *module;
+	const char *device;
+	unsigned long long offset;
+	bool vmas;			/* its fdinfo counts VMAs, */
+	bool data;			/* and the mappings they come from */
+	bool faults;			/* pages come by faults, */
+	bool folios;			/* and are folios */
+	bool grows;			/* mremap may grow it */
+	bool filled;			/* of pages, when it is made */
+};
+
+/* Each VMA has data of its own, and pages are allocated by faults. */
+FIXTURE_VARIANT_ADD(inject, demand)
+{
+	.module = "rust_mmap_demand",
+	.device = "/dev/rust_mmap_demand",
+	.vmas = true,
+	.data = true,
+	.faults = true,
+	.folios = true,
+};
+
+/* All there from the beginning; no callbacks. */
+FIXTURE_VARIANT_ADD(inject, filled)
+{
+	.module = "rust_mmap",
+	.device = "/dev/rust_mmap",
+	.filled = true,
+};
+
+/* May be merged and grown. */
+FIXTURE_VARIANT_ADD(inject, plain)
+{
+	.module = "rust_mmap_plain",
+	.device = "/dev/rust_mmap_plain",
+	.vmas = true,
+	.faults = true,
+	.folios = true,
+	.grows = true,
+};
+
+/* Device memory, by fault. */
+FIXTURE_VARIANT_ADD(inject, pfn_fault)
+{
+	.module = "rust_mmap_pfn",
+	.device = "/dev/rust_mmap_pfn",
+	.faults = true,
+};
+
+/* Device memory, all there from the beginning. */
+FIXTURE_VARIANT_ADD(inject, pfn_remap)
+{
+	.module = "rust_mmap_pfn",
+	.device = "/dev/rust_mmap_pfn",
+	.offset = 1ull << 40,
+};
+
+static int set(const char *name, const char *value)
+{
+	char path[128];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), DEBUGFS "%s", name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return -errno;
+	ret = write(fd, value, strlen(value)) < 0 ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static int get(const char *name, char *value, size_t size)
+{
+	char path[128];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), DEBUGFS "%s", name);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return -errno;
+	len = read(fd, value, size - 1);
+	close(fd);
+	if (len < 0)
+		return -errno;
+	value[len] = '\0';
+	return 0;
+}
+
+FIXTURE_SETUP(inject)
+{
+	int ret = load_module(variant->module, "");
+
+	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
+		SKIP(return, "no such module, and no $RUST_MM_MODULES");
+	ASSERT_EQ(ret, 0);
+	self->page = sysconf(_SC_PAGESIZE);
+	self->len = PAGES * self->page;
+	self->fd = open(variant->device, O_RDWR);
+	if (self->fd < 0 && errno == ENOENT) {
+		unload_module(variant->module);
+		SKIP(return, "no QEMU -device ivshmem-plain");
+	}
+	ASSERT_GE(self->fd, 0);
+	self->zero = open("/dev/zero", O_RDONLY);
+	ASSERT_GE(self->zero, 0);
+
+	self->nth = open("/proc/thread-self/fail-nth", O_RDWR);
+	if (self->nth < 0) {
+		close(self->fd);
+		unload_module(variant->module);
+		SKIP(return, "no CONFIG_FAULT_INJECTION");
+	}
+	mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	for (size_t i = 0; i < NR_SETTINGS; i++) {
+		ASSERT_EQ(get(settings[i][0], self->saved[i],
+			      sizeof(self->saved[i])), 0)
+			TH_LOG("no %s", settings[i][0]);
+		ASSERT_EQ(set(settings[i][0], settings[i][1]), 0);
+	}
+}
+
+FIXTURE_TEARDOWN(inject)
+{
+	for (size_t i = 0; i < NR_SETTINGS; i++)
+		set(settings[i][0], self->saved[i]);
+	if (variant->vmas)
+		EXPECT_EQ(fdinfo(self->fd, "vmas"), 0);
+	if (variant->data)
+		EXPECT_EQ(fdinfo(self->fd, "mappings"), 0);
+	close(self->nth);
+	close(self->zero);
+	close(self->fd);
+	/* Closing a file is not finished when close(2) returns. */
+	for (int i = 0; i < 20 && unload_module(variant->module); i++)
+		usleep(50000);
+	/* Whatever was lost on the way holds the module. */
+	EXPECT_EQ(access(variant->device, F_OK), -1);
+}
+
+typedef FIXTURE_DATA(inject) Inject;
+typedef FIXTURE_VARIANT(inject) Variant;
+
+/* Has the @n-th allocation of this thread fail, from now on. */
+static void arm(Inject *self, int n)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", n);
+
+	if (pwrite(self->nth, text, len, 0) != len)
+		abort();
+}
+
+/* Ends that. Returns whether an allocation has failed. */
+static bool disarm(Inject *self)
+{
+	char text[16] = "";
+
+	if (pread(self->nth, text, sizeof(text) - 1, 0) <= 0)
+		abort();
+	arm(self, 0);
+	return atoi(text) == 0;
+}
+
+/* The lines of /proc/self/maps for the device. */
+static int count_vmas(const Variant *variant)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512];
+	int vmas = 0;
+
+	while (maps && fgets(line, sizeof(line), maps)) {
+		char *path = strchr(line, '/');
+
+		if (!path)
+			continue;
+		path[strcspn(path, "\n")] = '\0';
+		vmas += !strcmp(path, variant->device);
+	}
+	if (maps)
+		fclose(maps);
+	return maps ? vmas : -1;
+}
+
+/* The driver's balance, by the kernel's own count. Returns the VMAs. */
+static int balance(struct __test_metadata *_metadata, Inject *self,
+		   const Variant *variant)
+{
+	int vmas = count_vmas(variant);
+
+	if (variant->vmas)
+		ASSERT_EQ(fdinfo(self->fd, "vmas"), vmas);
+	if (variant->data)
+		ASSERT_EQ(fdinfo(self->fd, "mappings"), vmas > 0);
+	return vmas;
+}
+
+static char *map(Inject *self, const Variant *variant)
+{
+	return mmap(HERE, self->len, RW, MAP_SHARED | MAP_FIXED_NOREPLACE,
+		    self->fd, variant->offset);
+}
+
+/* An operation; its steps return 0 or -errno. */
+struct op {
+	const char *name;
+	/* On a fresh mapping at HERE, unless there is to be none. */
+	int (*run)(Inject *self, const Variant *variant);
+	/* What it ends with if there is no memory, or that. */
+	int error, other_error;
+	/* VMAs after success, and at most after a failure. */
+	int vmas, vmas_failed;
+	bool unmapped;
+};
+
+/* Does it with each of its allocations failing. */
+static void inject(struct __test_metadata *_metadata, Inject *self,
+		   const Variant *variant, const struct op *op)
+{
+	int failed = 0, survived = 0, n;
+
+	for (n = 1; n < LIMIT; n++) {
+		bool injected;
+		int ret, vmas;
+
+		if (!op->unmapped) {
+			ASSERT_EQ(map(self, variant), HERE);
+			for (int i = 0; i < PAGES; i++)
+				HERE[i * self->page] = 'a' + i;
+		}
+		ASSERT_EQ(balance(_metadata, self, variant), !op->unmapped);
+
+		arm(self, n);
+		ret = op->run(self, variant);
+		injected = disarm(self);
+
+		vmas = balance(_metadata, self, variant);
+		if (!injected) {
+			ASSERT_EQ(ret, 0) TH_LOG("%s", op->name);
+		} else if (ret) {
+			failed++;
+			if (!op->other_error || ret != -op->other_error)
+				ASSERT_EQ(ret, -op->error)
+					TH_LOG("%s, allocation %d", op->name, n);
+			ASSERT_GE(vmas, !op->unmapped);
+			ASSERT_LE(vmas, op->vmas_failed)
+				TH_LOG("%s, allocation %d", op->name, n);
+			/* Nothing is lost that was there. */
+			for (int i = 0; i < PAGES && !op->unmapped; i++) {
+				ASSERT_EQ(try_write(HERE + i * self->page), 0);
+				ASSERT_EQ(HERE[i * self->page], 'a' + i);
+			}
+			/* Again, with all the memory there is. */
+			ASSERT_EQ(op->run(self, variant), 0)
+				TH_LOG("%s, allocation %d", op->name, n);
+			vmas = balance(_metadata, self, variant);
+		} else {
+			/* The kernel can do without. */
+			survived++;
+		}
+		if (injected && !ret) {
+			/*
+			 * What mremap cannot unmap where it has moved memory
+			 * away stays behind, empty.
+			 */
+			ASSERT_LE(vmas, op->vmas + 2);
+		} else {
+			ASSERT_EQ(vmas, op->vmas) TH_LOG("%s", op->name);
+		}
+		ASSERT_EQ(munmap(HERE, 2 * self->len), 0);
+		ASSERT_EQ(munmap(THERE, 2 * self->len), 0);
+		ASSERT_EQ(balance(_metadata, self, variant), 0);
+		if (!injected)
+			break;
+	}
+	TH_LOG("%s: of %d allocations, %d make it fail, %d do not", op->name,
+	       n - 1, failed, survived);
+	/* An allocation that does not fail tests nothing. */
+	ASSERT_GT(failed, 0) TH_LOG("%s", op->name);
+	ASSERT_LT(n, LIMIT);
+}
+
+static int run_open(Inject *self, const Variant *variant)
+{
+	int fd = open(variant->device, O_RDWR);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+TEST_F(inject, open)
+{
+	static const struct op op = {
+		.name = "open", .run = run_open, .error = ENOMEM,
+		.unmapped = true,
+	};
+
+	inject(_metadata, self, variant, &op);
+}
+
+static int run_mmap(Inject *self, const Variant *variant)
+{
+	return map(self, variant) == MAP_FAILED ? -errno : 0;
+}
+
+TEST_F(inject, mmap)
+{
+	const struct op op = {
+		.name = "mmap", .run = run_mmap, .error = ENOMEM,
+		/* What vm_insert_pages() says without upper page tables. */
+		.other_error = variant->filled ? EFAULT : 0,
+		.vmas = 1, .unmapped = true,
+	};
+
+	inject(_metadata, self, variant, &op);
+}
+
+/* A hole in the middle: two splits, of which the first may stay. */
+static int run_munmap(Inject *self, const Variant *variant)
+{
+	return munmap(HERE + 3 * self->page, 2 * self->page) ? -errno : 0;
+}
+
+TEST_F(inject, munmap_in_the_middle)
+{
+	static const struct op op = {
+		.name = "munmap", .run = run_munmap, .error = ENOMEM,
+		.vmas = 2, .vmas_failed = 2,
+	};
+
+	inject(_metadata, self, variant, &op);
+}
+
+/* Over a part of it: what was there goes, if the new one comes or not. */
+static int run_replace(Inject *self, const Variant *variant)
+{
+	char *at = HERE + 2 * self->page;
+
+	return mmap(at, self->page, PROT_READ, MAP_SHARED | MAP_FIXED, self->fd,
+		    variant->offset + 2 * self->page) == MAP_FAILED ? -errno : 0;
+}
+
+TEST_F(inject, replaced_in_the_middle)
+{
+	int failed = 0, n;
+
+	for (n = 1; n < LIMIT; n++) {
+		bool injected;
+		int ret, vmas;
+
+		ASSERT_EQ(map(self, variant), HERE);
+		arm(self, n);
+		ret = run_replace(self, variant);
+		injected = disarm(self);
+		vmas = count_vmas(variant);
+		if (variant->vmas)
+			ASSERT_EQ(fdinfo(self->fd, "vmas"), vmas);
+		if (injected && ret) {
+			failed++;
+			ASSERT_EQ(ret, -ENOMEM);
+			ASSERT_EQ(try_write(HERE), 0);
+			ASSERT_EQ(run_replace(self, variant), 0);
+			vmas = count_vmas(variant);
+		} else {
+			ASSERT_EQ(ret, 0);
+		}
+		ASSERT_EQ(vmas, 3);
+		if (variant->data)
+			ASSERT_EQ(fdinfo(self->fd, "mappings"), 2);
+		ASSERT_EQ(munmap(HERE, self->len), 0);
+		ASSERT_EQ(balance(_metadata, self, variant), 0);
+		if (!injected)
+			break;
+	}
+	TH_LOG("replace: of %d allocations, %d make it fail", n - 1, failed);
+	ASSERT_GT(failed, 0);
+	ASSERT_LT(n, LIMIT);
+}
+
+static int run_mprotect(Inject *self, const Variant *variant)
+{
+	return mprotect(HERE + 3 * self->page, 2 * self->page, PROT_READ) ?
+		-errno : 0;
+}
+
+TEST_F(inject, mprotect_of_a_part)
+{
+	static const struct op op = {
+		.name = "mprotect", .run = run_mprotect, .error = ENOMEM,
+		.vmas = 3, .vmas_failed = 2,
+	};
+
+	inject(_metadata, self, variant, &op);
+}
+
+/* madvise says "try again" where it means "no memory". */
+static int run_madvise(Inject *self, const Variant *variant)
+{
+	return madvise(HERE + 3 * self->page, 2 * self->page, MADV_RANDOM) ?
+		-errno : 0;
+}
+
+TEST_F(inject, madvise_of_a_part)
+{
+	static const struct op op = {
+		.name = "madvise", .run = run_madvise, .error = EAGAIN,
+		.vmas = 3, .vmas_failed = 2,
+	};
+
+	inject(_metadata, self, variant, &op);
+}
+
+static int remap(char *from, size_t old, size_t new, int flags)
+{
+	char *to = mremap(from, old, new, MREMAP_MAYMOVE | flags, THERE);
+
+	return to == MAP_FAILED ? -errno : 0;
+}
+
+static int run_move(Inject *self, const Variant *variant)
+{
+	return remap(HERE, self->len, self->len, MREMAP_FIXED);
+}
+
+TEST_F(inject, mremap_moves)
+{
+	static const struct op op = {
+		.name = "mremap (move)", .run = run_move, .error = ENOMEM,
+		.vmas = 1, .vmas_failed = 1,
+	};
+
+	inject(_metadata, self, variant, &op);
+}
+
+/* Two pages out of the middle. */
+static int run_move_part(Inject *self, const Variant *variant)
+{
+	return remap(HERE + 3 * self->page, 2 * self->page, 2 * self->page,
+		     MREMAP_FIXED);
+}
+
+TEST_F(inject, mremap_moves_a_part)
+{
+	static const struct op op = {
+		.name = "mremap (part)", .run = run_move_part, .error = ENOMEM,
+		.vmas = 3, .vmas_failed = 3,
+	};
+
+	inject(_metadata, self, variant, &op);
+}
+
+static int run_shrink(Inject *self, const Variant *variant)
+{
+	return remap(HERE, self->len, self->len / 2, 0);
+}
+
+TEST_F(inject, mremap_shrinks)
+{
+	static const struct op op = {
+		.name = "mremap (shrink)", .run = run_shrink, .error = ENOMEM,
+		.vmas = 1, .vmas_failed = 2,
+	};
+
+	inject(_metadata, self, variant, &op);
+}
+
+static int run_grow(Inject *self, const Variant *variant)
+{
+	return remap(HERE, self->len, self->len + 2 * self->page, MREMAP_FIXED);
+}
+
+static int run_dontunmap(Inject *self, const Variant *variant)
+{
+	return remap(HERE, self->len, self->len,
+		     MREMAP_FIXED | MREMAP_DONTUNMAP);
+}
+
+/* Where mappings may not be extended, no allocation comes before the refusal. */
+TEST_F(inject, mremap_grows)
+{
+	static const struct op op = {
+		.name = "mremap (grow)", .run = run_grow, .error = ENOMEM,
+		.vmas = 1, .vmas_failed = 1,
+	};
+
+	if (variant->grows) {
+		inject(_metadata, self, variant, &op);
+		return;
+	}
+	ASSERT_EQ(map(self, variant), HERE);
+	arm(self, 1);
+	ASSERT_EQ(run_grow(self, variant), -EFAULT);
+	ASSERT_FALSE(disarm(self));
+	ASSERT_EQ(balance(_metadata, self, variant), 1);
+	ASSERT_EQ(munmap(HERE, self->len), 0);
+}
+
+TEST_F(inject, mremap_leaves_behind)
+{
+	static const struct op op = {
+		.name = "mremap (DONTUNMAP)", .run = run_dontunmap,
+		.error = ENOMEM, .vmas = 2, .vmas_failed = 1,
+	};
+
+	if (variant->grows) {
+		inject(_metadata, self, variant, &op);
+		return;
+	}
+	ASSERT_EQ(map(self, variant), HERE);
+	arm(self, 1);
+	ASSERT_EQ(run_dontunmap(self, variant), -EINVAL);
+	ASSERT_FALSE(disarm(self));
+	ASSERT_EQ(balance(_metadata, self, variant), 1);
+	ASSERT_EQ(munmap(HERE, self->len), 0);
+}
+
+/* Drops the page tables, and in demand the page: all is to be made by a fault. */
+static void forget(Inject *self, const Variant *variant)
+{
+	unsigned int index = 0;
+
+	munmap(HERE, self->len);
+	if (variant->data)
+		ioctl(self->fd, _IOW('d', 2, unsigned int), &index);
+}
+
+/*
+ * User space does not notice when a fault fails for lack of memory: the access is
+ * repeated. So there is no errno to look at, but a page that is there, and no
+ * signal.
+ */
+TEST_F(inject, first_fault)
+{
+	int survived = 0, n;
+
+	if (!variant->faults)
+		SKIP(return, "no faults");
+	for (n = 1; n < LIMIT; n++) {
+		bool injected;
+		int sig;
+
+		forget(self, variant);
+		ASSERT_EQ(map(self, variant), HERE);
+		arm(self, n);
+		sig = try_access(HERE, n % 2);
+		injected = disarm(self);
+		ASSERT_EQ(sig, 0) TH_LOG("allocation %d", n);
+		ASSERT_EQ(try_write(HERE), 0);
+		ASSERT_EQ(balance(_metadata, self, variant), 1);
+		ASSERT_EQ(munmap(HERE, self->len), 0);
+		if (!injected)
+			break;
+		survived++;
+	}
+	TH_LOG("fault: %d allocations", survived);
+	ASSERT_GT(survived, 0);
+	ASSERT_LT(n, LIMIT);
+}
+
+/* The kernel's own access does not repeat: EFAULT, and the next one works. */
+static int run_kernel_access(Inject *self, const Variant *variant)
+{
+	return read(self->zero, HERE, 1) == 1 ? 0 : -errno;
+}
+
+TEST_F(inject, first_fault_in_the_kernel)
+{
+	int failed = 0, n;
+
+	if (!variant->faults)
+		SKIP(return, "no faults");
+	for (n = 1; n < LIMIT; n++) {
+		bool injected;
+		int ret;
+
+		forget(self, variant);
+		ASSERT_EQ(map(self, variant), HERE);
+		arm(self, n);
+		ret = run_kernel_access(self, variant);
+		injected = disarm(self);
+		if (ret) {
+			ASSERT_TRUE(injected);
+			ASSERT_EQ(ret, -EFAULT) TH_LOG("allocation %d", n);
+			failed++;
+			ASSERT_EQ(run_kernel_access(self, variant), 0);
+		}
+		ASSERT_EQ(HERE[0], 0);
+		ASSERT_EQ(balance(_metadata, self, variant), 1);
+		ASSERT_EQ(munmap(HERE, self->len), 0);
+		if (!injected)
+			break;
+	}
+	TH_LOG("fault in the kernel: %d of %d allocations", failed, n - 1);
+	ASSERT_GT(failed, 0);
+	ASSERT_LT(n, LIMIT);
+}
+
+/* On behalf of madvise, lack of memory is an errno. */
+TEST_F(inject, populate)
+{
+	int failed = 0, n;
+
+	if (!variant->folios)
+		SKIP(return, "page frames cannot be populated");
+	for (n = 1; n < LIMIT; n++) {
+		bool injected;
+		int ret;
+
+		forget(self, variant);
+		ASSERT_EQ(map(self, variant), HERE);
+		arm(self, n);
+		ret = madvise(HERE, self->len, MADV_POPULATE_WRITE) ? -errno : 0;
+		injected = disarm(self);
+		if (ret) {
+			ASSERT_TRUE(injected);
+			ASSERT_EQ(ret, -ENOMEM) TH_LOG("allocation %d", n);
+			failed++;
+			ASSERT_EQ(madvise(HERE, self->len, MADV_POPULATE_WRITE), 0);
+		}
+		ASSERT_EQ(balance(_metadata, self, variant), 1);
+		ASSERT_EQ(munmap(HERE, self->len), 0);
+		if (!injected)
+			break;
+	}
+	TH_LOG("populate: %d of %d allocations", failed, n - 1);
+	ASSERT_GT(failed, 0);
+	ASSERT_LT(n, LIMIT);
+}
+
+/* Where a function of the kernel begins, and the next symbol after it. */
+static int symbol(const char *name, unsigned long *start, unsigned long *end)
+{
+	FILE *symbols = fopen("/proc/kallsyms", "r");
+	char line[512], found[256], type;
+	unsigned long addr;
+
+	*start = 0;
+	*end = -1ul;
+	while (symbols && fgets(line, sizeof(line), symbols))
+		if (sscanf(line, "%lx %c %255s", &addr, &type, found) == 3 &&
+		    !strcmp(found, name))
+			*start = addr;
+	if (symbols && *start) {
+		rewind(symbols);
+		while (fgets(line, sizeof(line), symbols))
+			if (sscanf(line, "%lx", &addr) == 1 && addr > *start &&
+			    addr < *end)
+				*end = addr;
+	}
+	if (symbols)
+		fclose(symbols);
+	return *start ? 0 : -ENOENT;
+}
+
+/* Only allocations below one function count. */
+static int require(unsigned long start, unsigned long end)
+{
+	static const char *const attrs[] = { "failslab", "fail_page_alloc" };
+	char name[64], value[32];
+	int ret = 0;
+
+	for (int i = 0; i < 2 && !ret; i++) {
+		snprintf(name, sizeof(name), "%s/require-start", attrs[i]);
+		snprintf(value, sizeof(value), "0x%lx", start);
+		ret = set(name, value);
+		if (ret)
+			break;
+		snprintf(name, sizeof(name), "%s/require-end", attrs[i]);
+		snprintf(value, sizeof(value), "0x%lx", end);
+		ret = set(name, value);
+	}
+	return ret;
+}
+
+/*
+ * fork with many VMAs of ours, which fails before, between and after them. Only
+ * what copies the address space may fail: the new process' stack is not ours, and
+ * the kernel reports when it cannot have that.
+ */
+TEST_F(inject, fork)
+{
+	unsigned long start, end;
+	int failed = 0, n, vmas;
+
+	if (symbol("dup_mmap", &start, &end))
+		SKIP(return, "no /proc/kallsyms");
+	if (require(start, end))
+		SKIP(return, "no CONFIG_FAULT_INJECTION_STACKTRACE_FILTER");
+
+	ASSERT_EQ(map(self, variant), HERE);
+	ASSERT_EQ(mmap(THERE, self->len, RW, MAP_SHARED | MAP_FIXED, self->fd,
+		       variant->offset), THERE);
+	for (int i = 0; i < PAGES; i += 2) {
+		ASSERT_EQ(mprotect(HERE + i * self->page, self->page, PROT_READ), 0);
+		ASSERT_EQ(mprotect(THERE + i * self->page, self->page, PROT_READ), 0);
+	}
+	vmas = count_vmas(variant);
+	ASSERT_EQ(vmas, 2 * PAGES);
+
+	for (n = 1; n < LIMIT; n++) {
+		bool injected;
+		pid_t pid;
+
+		arm(self, n);
+		pid = fork();
+		if (!pid)
+			_exit(try_write(HERE + self->page) == 0 ? 0 : 1);
+		injected = disarm(self);
+		if (pid < 0) {
+			ASSERT_EQ(errno, ENOMEM);
+			ASSERT_TRUE(injected);
+			failed++;
+			/* What was duplicated is gone again. */
+			if (variant->vmas)
+				ASSERT_EQ(fdinfo(self->fd, "vmas"), vmas)
+					TH_LOG("allocation %d", n);
+			if (variant->data)
+				ASSERT_EQ(fdinfo(self->fd, "mappings"), 2);
+			continue;
+		}
+		ASSERT_EQ(wait_child(pid), 0);
+		if (variant->vmas)
+			ASSERT_EQ(fdinfo(self->fd, "vmas"), vmas);
+		if (!injected)
+			break;
+	}
+	ASSERT_EQ(require(0, -1ul), 0);
+	TH_LOG("fork: %d of %d allocations", failed, n - 1);
+	/* In each of the VMAs, at least. */
+	ASSERT_GE(failed, vmas);
+	ASSERT_LT(n, LIMIT);
+	ASSERT_EQ(munmap(HERE, self->len), 0);
+	ASSERT_EQ(munmap(THERE, self->len), 0);
+	ASSERT_EQ(balance(_metadata, self, variant), 0);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * The sample driver rust_mmap_plain: mappings without a special flag, with which
+ * user space can do what it can do with those of a file.
+ */
+
+#include "rust_mm.h"
+#include "kselftest_harness.h"
+
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+
+#define MODULE	"rust_mmap_plain"
+#define DEVICE	"/dev/rust_mmap_plain"
+#define PAGES	8
+
+#define RW	(PROT_READ | PROT_WRITE)
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
+#endif
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC (1 << 15)
+#endif
+
+FIXTURE(plain)
+{
+	size_t page;	/* bytes in a page */
+	size_t size;	/* bytes in the memory */
+	int fd;
+	char *map;	/* all of it */
+};
+
+FIXTURE_SETUP(plain)
+{
+	int ret = load_module(MODULE, "pages=8");
+
+	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
+		SKIP(return, "no " MODULE ".ko, and no $RUST_MM_MODULES");
+	ASSERT_EQ(ret, 0);
+	self->page = sysconf(_SC_PAGESIZE);
+	self->size = PAGES * self->page;
+	self->fd = open(DEVICE, O_RDWR);
+	ASSERT_GE(self->fd, 0);
+	self->map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
+	ASSERT_NE(self->map, MAP_FAILED);
+	ASSERT_EQ(fdinfo(self->fd, "vmas"), 1);
+}
+
+FIXTURE_TEARDOWN(plain)
+{
+	munmap(self->map, self->size);
+	EXPECT_EQ(fdinfo(self->fd, "vmas"), 0);
+	close(self->fd);
+	ASSERT_EQ(unload_module(MODULE), 0);
+}
+
+/* One page for each fault, whichever way it is answered. */
+TEST_F(plain, faults)
+{
+	for (int i = 0; i < PAGES; i++) {
+		self->map[i * self->page] = 'a' + i;
+		ASSERT_EQ(fdinfo(self->fd, "faults"), i + 1);
+	}
+	for (int i = 0; i < PAGES; i++)
+		ASSERT_EQ(self->map[i * self->page], 'a' + i);
+	ASSERT_EQ(fdinfo(self->fd, "faults"), PAGES);
+}
+
+/* What was split merges again, and the count goes with it. */
+TEST_F(plain, merges)
+{
+	char *middle = self->map + 3 * self->page;
+
+	ASSERT_EQ(mprotect(middle, self->page, PROT_READ), 0);
+	ASSERT_EQ(fdinfo(self->fd, "vmas"), 3);
+	ASSERT_FALSE(has_vma(self->map, self->size));
+	ASSERT_EQ(munmap(middle, self->page), 0);
+	ASSERT_EQ(fdinfo(self->fd, "vmas"), 2);
+	/* What has been opened is not taken away, but it grows. */
+	ASSERT_EQ(mmap(middle, self->page, RW, MAP_SHARED | MAP_FIXED, self->fd,
+		       3 * self->page), middle);
+	ASSERT_TRUE(has_vma(self->map, 4 * self->page));
+	ASSERT_EQ(fdinfo(self->fd, "vmas"), 2);
+}
+
+/* Grown beyond the memory: the driver says where that ends. */
+TEST_F(plain, grows)
+{
+	char *room = mmap(NULL, 4 * self->size, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(room, MAP_FAILED);
+	self->map[0] = 'g';
+	ASSERT_EQ(mremap(self->map, self->size, 2 * self->size,
+			 MREMAP_MAYMOVE | MREMAP_FIXED, room), room);
+	ASSERT_EQ(fdinfo(self->fd, "vmas"), 1);
+	ASSERT_EQ(room[0], 'g');
+	ASSERT_EQ(try_write(room + self->size - 1), 0);
+	ASSERT_EQ(try_read(room + self->size), SIGBUS);
+	ASSERT_EQ(try_write(room + 2 * self->size - 1), SIGBUS);
+	ASSERT_EQ(munmap(room, 4 * self->size), 0);
+}
+
+/* Left behind while the pages go: they come again by faults. */
+TEST_F(plain, dontunmap)
+{
+	char *moved;
+
+	self->map[0] = 'd';
+	moved = mremap(self->map, self->size, self->size,
+		       MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+	ASSERT_NE(moved, MAP_FAILED);
+	ASSERT_EQ(fdinfo(self->fd, "vmas"), 2);
+	ASSERT_EQ(moved[0], 'd');
+	ASSERT_EQ(self->map[0], 'd');
+	ASSERT_EQ(munmap(moved, self->size), 0);
+}
+
+/* Guard regions are made of markers, which a fault of ours never gets to see. */
+TEST_F(plain, guard_region)
+{
+	for (int i = 0; i < 2; i++) {
+		char *at = self->map + i * self->page;
+
+		*at = 'g';
+		if (madvise(at, self->page, MADV_GUARD_INSTALL))
+			SKIP(return, "no guard regions");
+		ASSERT_EQ(try_read(at), SIGSEGV);
+		ASSERT_EQ(try_write(at), SIGSEGV);
+		ASSERT_EQ(madvise(at, self->page, MADV_GUARD_REMOVE), 0);
+		ASSERT_EQ(*at, 'g');
+	}
+}
+
+static int write_protect(int uffd, char *start, size_t len, bool on)
+{
+	struct uffdio_writeprotect wp = {
+		.range = { (unsigned long)start, len },
+		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+	};
+
+	return ioctl(uffd, UFFDIO_WRITEPROTECT, &wp) ? -errno : 0;
+}
+
+/*
+ * userfaultfd in the mode that asks no driver leaves markers where there are no
+ * pages yet. A page that the kernel maps goes over one, a page that the driver
+ * maps does not: that access ends with SIGBUS, and it does end.
+ */
+TEST_F(plain, userfaultfd_markers)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED,
+	};
+	struct uffdio_register reg = {
+		.range = { (unsigned long)self->map, self->size },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	char *page[4];
+	int uffd = syscall(__NR_userfaultfd, O_CLOEXEC), zero;
+
+	for (int i = 0; i < 4; i++)
+		page[i] = self->map + i * self->page;
+	ASSERT_GE(uffd, 0);
+	ASSERT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
+	ASSERT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	ASSERT_EQ(write_protect(uffd, self->map, self->size, true), 0);
+
+	/* The kernel maps it. */
+	ASSERT_EQ(try_read(page[0]), 0);
+	ASSERT_EQ(try_write(page[0]), 0);
+	ASSERT_EQ(try_write(page[2]), 0);
+	/* The driver maps it. */
+	ASSERT_EQ(try_read(page[1]), SIGBUS);
+	ASSERT_EQ(try_write(page[3]), SIGBUS);
+	/* Nor does the kernel's own access wait for ever. */
+	zero = open("/dev/zero", O_RDONLY);
+	ASSERT_GE(zero, 0);
+	ASSERT_EQ(read(zero, page[3], 1), -1);
+	ASSERT_EQ(errno, EFAULT);
+	close(zero);
+
+	/* Without the markers all is well. */
+	ASSERT_EQ(write_protect(uffd, self->map, self->size, false), 0);
+	ASSERT_EQ(try_read(page[1]), 0);
+	ASSERT_EQ(try_write(page[3]), 0);
+	/* And what is mapped can be protected and written, by both ways. */
+	ASSERT_EQ(write_protect(uffd, self->map, self->size, true), 0);
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(try_write(page[i]), 0);
+	close(uffd);
+}
+
+TEST_HARNESS_MAIN
