@@ -56,7 +56,10 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 /// `PROT_READ`.
@@ -260,6 +263,21 @@ impl UserMm {
         UserSlice::new(UserPtr::from_addr(addr), data.len())
             .writer()
             .write_slice(data)
+    }
+
+    /// `mmap(2)` of private memory without a file, which can be read and written.
+    ///
+    /// # Errors
+    ///
+    /// As the system call.
+    pub fn mmap_anonymous(&self, len: usize) -> Result<usize> {
+        // SAFETY: By the type invariants, the thread has an address space, which is a test's own.
+        let addr =
+            unsafe { bindings::vm_mmap(ptr::null_mut(), 0, len, READ | WRITE, PRIVATE, 0) };
+        if addr > usize::MAX - bindings::MAX_ERRNO as usize {
+            return Err(Error::from_errno(addr as isize as c_int));
+        }
+        Ok(addr)
     }
 
     /// Returns the address space.

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/fs.h>
+#include <linux/hugetlb.h>
+#include <linux/leafops.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/pagewalk.h>
+#include <linux/pgtable.h>
+
+#include "mm_pgtable.h"
+
+/*
+ * What the walkers of the kernel check, to suit a view that does not know
+ * under which of the two locks it was found.
+ *
+ * Lockdep knows. Without it, the VMA lock is only looked at with
+ * CONFIG_DEBUG_VM, and not to be held by anyone is what is complained of.
+ */
+__rust_helper enum page_walk_lock
+rust_helper_vma_walk_lock(struct vm_area_struct *vma)
+{
+#ifdef CONFIG_PER_VMA_LOCK
+	if (IS_ENABLED(CONFIG_LOCKDEP)) {
+		if (!lockdep_is_held(&vma->vm_mm->mmap_lock))
+			return PGWALK_VMA_RDLOCK_VERIFY;
+	} else if (!IS_ENABLED(CONFIG_DEBUG_VM) ||
+		   refcount_read(&vma->vm_refcnt) > 1) {
+		return PGWALK_VMA_RDLOCK_VERIFY;
+	}
+#endif
+	return PGWALK_RDLOCK;
+}
+
+static void pgtable_softleaf(softleaf_t leaf, struct rust_pgtable_entry *out)
+{
+	if (softleaf_is_swap(leaf))
+		out->kind = RUST_PGTABLE_SWAP;
+	else if (softleaf_is_migration(leaf))
+		out->kind = RUST_PGTABLE_MIGRATION;
+	else if (softleaf_is_device_private(leaf) ||
+		 softleaf_is_device_exclusive(leaf))
+		out->kind = RUST_PGTABLE_DEVICE;
+	else if (softleaf_is_hwpoison(leaf))
+		out->kind = RUST_PGTABLE_HWPOISON;
+	else if (softleaf_is_guard_marker(leaf))
+		out->kind = RUST_PGTABLE_GUARD;
+	else if (softleaf_is_poison_marker(leaf))
+		out->kind = RUST_PGTABLE_POISON;
+	else if (softleaf_is_marker(leaf))
+		out->kind = RUST_PGTABLE_MARKER;
+	else
+		out->kind = RUST_PGTABLE_OTHER;
+
+	if (softleaf_has_pfn(leaf))
+		out->pfn = softleaf_to_pfn(leaf);
+}
+
+__rust_helper void
+rust_helper_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
+			     unsigned long addr, struct rust_pgtable_entry *out)
+{
+	pte_t pte = ptep_get(ptep);
+
+	*out = (struct rust_pgtable_entry){ .kind = RUST_PGTABLE_NONE };
+	if (pte_none(pte))
+		return;
+	if (!pte_present(pte)) {
+		pgtable_softleaf(softleaf_from_pte(pte), out);
+		return;
+	}
+	out->kind = RUST_PGTABLE_PRESENT;
+	out->pfn = pte_pfn(pte);
+	if (pte_write(pte))
+		out->flags |= RUST_PGTABLE_WRITABLE;
+	if (pte_dirty(pte))
+		out->flags |= RUST_PGTABLE_DIRTY;
+	if (pte_young(pte))
+		out->flags |= RUST_PGTABLE_YOUNG;
+	if (vm_normal_page(walk->vma, addr, pte))
+		out->flags |= RUST_PGTABLE_NORMAL;
+}
+
+__rust_helper enum rust_pgtable_lock
+rust_helper_pgtable_lock_pmd(struct mm_walk *walk, pmd_t *pmdp,
+			     unsigned long addr, struct rust_pgtable_entry *out,
+			     spinlock_t **ptl)
+{
+#ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
+	pmd_t pmd = pmdp_get_lockless(pmdp);
+
+	*out = (struct rust_pgtable_entry){ .kind = RUST_PGTABLE_NONE };
+	if (pmd_present(pmd) && !pmd_leaf(pmd))
+		return RUST_PGTABLE_IS_TABLE;
+
+	*ptl = pmd_lock(walk->mm, pmdp);
+	pmd = pmdp_get(pmdp);
+	if (pmd_none(pmd)) {
+		spin_unlock(*ptl);
+		return RUST_PGTABLE_IS_NONE;
+	}
+	if (!pmd_present(pmd)) {
+		pgtable_softleaf(softleaf_from_pmd(pmd), out);
+	} else if (pmd_leaf(pmd)) {
+		out->kind = RUST_PGTABLE_PRESENT;
+		out->pfn = pmd_pfn(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT);
+		if (pmd_write(pmd))
+			out->flags |= RUST_PGTABLE_WRITABLE;
+		if (pmd_dirty(pmd))
+			out->flags |= RUST_PGTABLE_DIRTY;
+		if (pmd_young(pmd))
+			out->flags |= RUST_PGTABLE_YOUNG;
+		if (vm_normal_page_pmd(walk->vma, addr, pmd))
+			out->flags |= RUST_PGTABLE_NORMAL;
+	} else {
+		spin_unlock(*ptl);
+		return RUST_PGTABLE_IS_TABLE;
+	}
+	return RUST_PGTABLE_IS_LEAF;
+#else
+	return RUST_PGTABLE_IS_TABLE;
+#endif
+}
+
+__rust_helper enum rust_pgtable_lock
+rust_helper_pgtable_lock_pud(struct mm_walk *walk, pud_t *pudp,
+			     unsigned long addr, struct rust_pgtable_entry *out,
+			     spinlock_t **ptl)
+{
+#ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
+	pud_t pud = pudp_get(pudp);
+
+	*out = (struct rust_pgtable_entry){ .kind = RUST_PGTABLE_NONE };
+	if (pud_present(pud) && !pud_leaf(pud))
+		return RUST_PGTABLE_IS_TABLE;
+
+	*ptl = pud_lock(walk->mm, pudp);
+	pud = pudp_get(pudp);
+	if (pud_none(pud)) {
+		spin_unlock(*ptl);
+		return RUST_PGTABLE_IS_NONE;
+	}
+	if (!pud_present(pud)) {
+		out->kind = RUST_PGTABLE_OTHER;
+	} else if (pud_leaf(pud)) {
+		out->kind = RUST_PGTABLE_PRESENT;
+		out->pfn = pud_pfn(pud) + ((addr & ~PUD_MASK) >> PAGE_SHIFT);
+#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
+		if (pud_write(pud))
+			out->flags |= RUST_PGTABLE_WRITABLE;
+		if (pud_dirty(pud))
+			out->flags |= RUST_PGTABLE_DIRTY;
+		if (pud_young(pud))
+			out->flags |= RUST_PGTABLE_YOUNG;
+#endif
+		if (vm_normal_page_pud(walk->vma, addr, pud))
+			out->flags |= RUST_PGTABLE_NORMAL;
+	} else {
+		spin_unlock(*ptl);
+		return RUST_PGTABLE_IS_TABLE;
+	}
+	return RUST_PGTABLE_IS_LEAF;
+#else
+	return RUST_PGTABLE_IS_TABLE;
+#endif
+}
+
+/* Only called by the walk of a hugetlb VMA. */
+__rust_helper void
+rust_helper_pgtable_lock_hugetlb(struct mm_walk *walk, pte_t *ptep,
+				 unsigned long hmask, unsigned long addr,
+				 struct rust_pgtable_entry *out,
+				 spinlock_t **ptl)
+{
+	*out = (struct rust_pgtable_entry){ .kind = RUST_PGTABLE_NONE };
+#ifdef CONFIG_HUGETLB_PAGE
+	pte_t pte;
+
+	*ptl = huge_pte_lock(hstate_vma(walk->vma), walk->mm, ptep);
+	pte = huge_ptep_get(walk->mm, addr & hmask, ptep);
+	if (huge_pte_none(pte))
+		return;
+	if (!pte_present(pte)) {
+		pgtable_softleaf(softleaf_from_pte(pte), out);
+		return;
+	}
+	out->kind = RUST_PGTABLE_PRESENT;
+	out->pfn = pte_pfn(pte) + ((addr & ~hmask) >> PAGE_SHIFT);
+	out->flags = RUST_PGTABLE_NORMAL;
+	if (huge_pte_write(pte))
+		out->flags |= RUST_PGTABLE_WRITABLE;
+	if (huge_pte_dirty(pte))
+		out->flags |= RUST_PGTABLE_DIRTY;
+	if (pte_young(pte))
+		out->flags |= RUST_PGTABLE_YOUNG;
+#endif
+}
+
+__rust_helper void rust_helper_pgtable_unlock(spinlock_t *ptl)
+{
+	spin_unlock(ptl);
+}

@@ -1,0 +1,744 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Walks through the page tables.
+//!
+//! C header: [`include/linux/pagewalk.h`](srctree/include/linux/pagewalk.h)
+
+use super::{
+    Entry,
+    Level,
+    LockedEntry, //
+};
+use crate::{
+    bindings,
+    error::{
+        to_result,
+        VTABLE_DEFAULT_ERROR, //
+    },
+    mm::{
+        evidence::sealed::Held,
+        virt::VmaRef,
+        MmapReadGuard, //
+    },
+    page::PAGE_MASK,
+    prelude::*,
+    task::might_sleep,
+    types::NotThreadSafe, //
+};
+use core::{
+    marker::PhantomData,
+    ops::{
+        ControlFlow,
+        Range, //
+    },
+    ptr, //
+};
+
+/// Whether to look closer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// Go on to what is in it.
+    Enter,
+    /// Leave it out.
+    Skip,
+}
+
+/// Addresses at which there is nothing, not even a page table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// The addresses.
+    pub range: Range<usize>,
+    /// The level that has no entry for them. [`None`] if there is no VMA, or it was left out, or it
+    /// is hugetlb memory.
+    pub level: Option<Level>,
+}
+
+/// What is told about the page tables during a walk (`mm_walk_ops`).
+///
+/// All functions are optional. What has none is not told: without [`pte`](Self::pte), the lowest
+/// level is not walked at all. A function stops the walk with [`ControlFlow::Break`].
+///
+/// Entries are handed out by value, or while their lock is held; they cannot be changed, and tables
+/// are neither made nor split.
+///
+/// # Context
+///
+/// The lock is held under which the VMA was found. The functions that are given a [`LockedEntry`]
+/// must not sleep, and must not start another walk. The others may sleep, as far as that lock
+/// allows it.
+///
+/// # Examples
+///
+/// The address of the first page that was written to:
+///
+/// ```
+/// use core::ops::ControlFlow;
+/// use kernel::{
+///     mm::{evidence::Stable, pgtable::{LockedEntry, PageWalk}, testing::*},
+///     page::PAGE_SIZE,
+/// };
+///
+/// struct FirstDirty;
+///
+/// #[vtable]
+/// impl PageWalk for FirstDirty {
+///     type Break = usize;
+///
+///     fn pte(&mut self, entry: &LockedEntry<'_>) -> ControlFlow<usize> {
+///         match entry.is_dirty() {
+///             true => ControlFlow::Break(entry.addr()),
+///             false => ControlFlow::Continue(()),
+///         }
+///     }
+/// }
+///
+/// let mm = UserMm::attach()?;
+/// let addr = mm.mmap_anonymous(4 * PAGE_SIZE)?;
+/// mm.write(addr + PAGE_SIZE, b"here")?;
+///
+/// let guard = mm.current().mmap_read_lock();
+/// let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+/// let all = addr..addr + 4 * PAGE_SIZE;
+/// assert_eq!(vma.walk_page_range_vma(all, &mut FirstDirty)?, Some(addr + PAGE_SIZE));
+/// # Ok::<(), Error>(())
+/// ```
+#[vtable]
+pub trait PageWalk: Sized {
+    /// What a walk is stopped with. If it never is: [`Infallible`](core::convert::Infallible).
+    type Break;
+
+    /// Called for each VMA of [`MmapReadGuard::walk_page_range`] before it is entered.
+    ///
+    /// Without it, PFNMAP VMAs are skipped, and told to [`hole`](Self::hole).
+    fn vma(&mut self, _vma: &VmaRef) -> ControlFlow<Self::Break, Visit> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called for each table of the level below P4D, with the addresses that it is asked about for.
+    fn p4d_table(&mut self, _range: Range<usize>) -> ControlFlow<Self::Break> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called for each table of the level below PUD.
+    fn pud_table(&mut self, _range: Range<usize>) -> ControlFlow<Self::Break, Visit> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called for each table of the level below PMD, the lowest.
+    fn pmd_table(&mut self, _range: Range<usize>) -> ControlFlow<Self::Break, Visit> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called for each entry of a PUD that is no table.
+    fn pud_leaf(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Self::Break> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called for each entry of a PMD that is no table: huge pages, and what has become of them.
+    fn pmd_leaf(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Self::Break> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called for each entry of the lowest level, also for empty ones.
+    fn pte(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Self::Break> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called for each entry of a hugetlb VMA, also for empty ones. The level of the entry says
+    /// nothing there.
+    fn hugetlb(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Self::Break> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Called where there is no table.
+    fn hole(&mut self, _hole: Hole) -> ControlFlow<Self::Break> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// What the functions below are told by C.
+struct Walk<'a, W: PageWalk> {
+    walker: &'a mut W,
+    /// What it was stopped with.
+    stopped: Option<W::Break>,
+    /// If not null: all VMAs but this one are left out.
+    only: *const bindings::vm_area_struct,
+}
+
+impl<W: PageWalk> Walk<'_, W> {
+    /// Turns a result into what C wants to have.
+    ///
+    /// A stop is a negative number: of positive ones, C makes several things.
+    #[inline]
+    fn stop_or<T>(&mut self, flow: ControlFlow<W::Break, T>) -> Result<T, c_int> {
+        match flow {
+            ControlFlow::Continue(value) => Ok(value),
+            ControlFlow::Break(with) => {
+                self.stopped = Some(with);
+                Err(ECANCELED.to_errno())
+            }
+        }
+    }
+}
+
+/// What the trampolines find in a walk.
+///
+/// # Safety
+///
+/// `walk` must be what C has called a trampoline with, in a walk that was started by `run::<W>`.
+#[inline]
+unsafe fn state<'a, W: PageWalk>(walk: *mut bindings::mm_walk) -> &'a mut Walk<'a, W> {
+    // SAFETY: That is what `run` has given to C, which calls one function after the other, each of
+    // which is done with it when it returns.
+    unsafe { &mut *(*walk).private.cast() }
+}
+
+/// Is this VMA one to leave out?
+///
+/// # Safety
+///
+/// As for [`state`].
+#[inline]
+unsafe fn left_out<W: PageWalk>(walk: *mut bindings::mm_walk) -> bool {
+    // SAFETY: The caller's promise.
+    let only = unsafe { state::<W>(walk) }.only;
+    // SAFETY: As above.
+    !only.is_null() && !ptr::eq(only, unsafe { (*walk).vma })
+}
+
+#[inline]
+fn status(result: Result<(), c_int>) -> c_int {
+    result.err().unwrap_or(0)
+}
+
+#[inline]
+fn locked(
+    range: Range<usize>,
+    level: Level,
+    raw: bindings::rust_pgtable_entry,
+) -> LockedEntry<'static> {
+    // INVARIANT: The callers hold the lock, and let nobody have it for longer.
+    LockedEntry {
+        entry: Entry {
+            start: range.start,
+            end: range.end,
+            level,
+            raw,
+        },
+        _lock: PhantomData,
+        _not_send: NotThreadSafe,
+    }
+}
+
+/// # Safety
+///
+/// C calls it for a VMA in a walk of `W`.
+unsafe extern "C" fn test_walk<W: PageWalk>(
+    _start: usize,
+    _end: usize,
+    walk: *mut bindings::mm_walk,
+) -> c_int {
+    // SAFETY: Our own promise.
+    let state = unsafe { state::<W>(walk) };
+    // SAFETY: The mmap lock is held where this is used.
+    let vma = unsafe { VmaRef::from_raw((*walk).vma) };
+    let visit = state.walker.vma(vma);
+    match state.stop_or(visit) {
+        Ok(Visit::Enter) => 0,
+        Ok(Visit::Skip) => 1,
+        Err(err) => err,
+    }
+}
+
+/// For a walk of one VMA, where C asks about others: none is to be entered if its flags say so.
+unsafe extern "C" fn test_any(_: usize, _: usize, _: *mut bindings::mm_walk) -> c_int {
+    0
+}
+
+/// # Safety
+///
+/// C calls it for an entry in a walk of `W`.
+unsafe extern "C" fn p4d_entry<W: PageWalk>(
+    _p4d: *mut bindings::p4d_t,
+    addr: usize,
+    next: usize,
+    walk: *mut bindings::mm_walk,
+) -> c_int {
+    // SAFETY: Our own promise.
+    if unsafe { left_out::<W>(walk) } {
+        return 0;
+    }
+    // SAFETY: As above.
+    let state = unsafe { state::<W>(walk) };
+    let flow = state.walker.p4d_table(addr..next);
+    status(state.stop_or(flow))
+}
+
+/// What a table, or an entry in its place, is to be handled as.
+enum Next {
+    /// As C does it: the table is walked.
+    Table,
+    /// It has changed under us: look again.
+    Again,
+    /// It is done with.
+    Continue,
+}
+
+/// # Safety
+///
+/// `walk` must be one that C has called a trampoline with.
+#[inline]
+unsafe fn act(walk: *mut bindings::mm_walk, next: Result<Next, c_int>) -> c_int {
+    let action = match next {
+        Ok(Next::Table) => return 0,
+        Ok(Next::Again) => bindings::page_walk_action_ACTION_AGAIN,
+        Ok(Next::Continue) => bindings::page_walk_action_ACTION_CONTINUE,
+        Err(err) => return err,
+    };
+    // SAFETY: The caller's promise.
+    unsafe { (*walk).action = action };
+    0
+}
+
+/// # Safety
+///
+/// C calls it for an entry in a walk of `W`.
+unsafe extern "C" fn pud_entry<W: PageWalk>(
+    pud: *mut bindings::pud_t,
+    addr: usize,
+    next: usize,
+    walk: *mut bindings::mm_walk,
+) -> c_int {
+    // SAFETY: Our own promise.
+    if unsafe { left_out::<W>(walk) } {
+        // SAFETY: As above.
+        return unsafe { act(walk, Ok(Next::Continue)) };
+    }
+    // SAFETY: As above.
+    let state = unsafe { state::<W>(walk) };
+    // SAFETY: C calls us with the entry of this address.
+    let result = match unsafe { lock_pud(walk, pud, addr) } {
+        Found::None => Ok(Next::Again),
+        Found::Table if W::HAS_PUD_TABLE => {
+            let flow = state.walker.pud_table(addr..next);
+            state.stop_or(flow).map(|visit| match visit {
+                Visit::Enter => Next::Table,
+                Visit::Skip => Next::Continue,
+            })
+        }
+        Found::Table => Ok(Next::Table),
+        Found::Leaf(raw, lock) => {
+            let flow = if W::HAS_PUD_LEAF {
+                let entry = locked(addr..next, Level::Pud, raw);
+                state.walker.pud_leaf(&entry)
+            } else {
+                ControlFlow::Continue(())
+            };
+            lock.unlock();
+            state.stop_or(flow).map(|()| Next::Continue)
+        }
+    };
+    // SAFETY: As above.
+    unsafe { act(walk, result) }
+}
+
+/// # Safety
+///
+/// C calls it for an entry in a walk of `W`.
+unsafe extern "C" fn pmd_entry<W: PageWalk>(
+    pmd: *mut bindings::pmd_t,
+    addr: usize,
+    next: usize,
+    walk: *mut bindings::mm_walk,
+) -> c_int {
+    // SAFETY: Our own promise.
+    let state = unsafe { state::<W>(walk) };
+    // SAFETY: C calls us with the entry of this address.
+    let result = match unsafe { lock_pmd(walk, pmd, addr) } {
+        Found::None => Ok(Next::Again),
+        Found::Table if W::HAS_PMD_TABLE => {
+            let flow = state.walker.pmd_table(addr..next);
+            state.stop_or(flow).map(|visit| match visit {
+                Visit::Enter => Next::Table,
+                Visit::Skip => Next::Continue,
+            })
+        }
+        Found::Table => Ok(Next::Table),
+        Found::Leaf(raw, lock) => {
+            let flow = if W::HAS_PMD_LEAF {
+                let entry = locked(addr..next, Level::Pmd, raw);
+                state.walker.pmd_leaf(&entry)
+            } else {
+                ControlFlow::Continue(())
+            };
+            lock.unlock();
+            // Also where nobody was told: C would split it otherwise.
+            state.stop_or(flow).map(|()| Next::Continue)
+        }
+    };
+    // SAFETY: As above.
+    unsafe { act(walk, result) }
+}
+
+/// # Safety
+///
+/// C calls it for an entry in a walk of `W`.
+unsafe extern "C" fn pte_entry<W: PageWalk>(
+    pte: *mut bindings::pte_t,
+    addr: usize,
+    next: usize,
+    walk: *mut bindings::mm_walk,
+) -> c_int {
+    // SAFETY: Our own promise; C calls us with the entry of this address, and holds its lock.
+    let (state, raw) = unsafe { (state::<W>(walk), read_pte(walk, pte, addr)) };
+    let flow = state.walker.pte(&locked(addr..next, Level::Pte, raw));
+    status(state.stop_or(flow))
+}
+
+/// # Safety
+///
+/// C calls it for an entry in a walk of `W`, in a hugetlb VMA.
+unsafe extern "C" fn hugetlb_entry<W: PageWalk>(
+    pte: *mut bindings::pte_t,
+    mask: usize,
+    addr: usize,
+    next: usize,
+    walk: *mut bindings::mm_walk,
+) -> c_int {
+    // SAFETY: Our own promise.
+    if unsafe { left_out::<W>(walk) } {
+        return 0;
+    }
+    // SAFETY: As above; C calls us with the entry of this address.
+    let (state, (raw, lock)) = unsafe { (state::<W>(walk), lock_hugetlb(walk, pte, mask, addr)) };
+    let flow = state.walker.hugetlb(&locked(addr..next, Level::Pmd, raw));
+    lock.unlock();
+    status(state.stop_or(flow))
+}
+
+/// # Safety
+///
+/// C calls it for a hole in a walk of `W`.
+unsafe extern "C" fn pte_hole<W: PageWalk>(
+    addr: usize,
+    next: usize,
+    depth: c_int,
+    walk: *mut bindings::mm_walk,
+) -> c_int {
+    // SAFETY: Our own promise.
+    if unsafe { left_out::<W>(walk) } {
+        return 0;
+    }
+    // SAFETY: As above.
+    let state = unsafe { state::<W>(walk) };
+    let level = match depth {
+        0 => Some(Level::Pgd),
+        1 => Some(Level::P4d),
+        2 => Some(Level::Pud),
+        3 => Some(Level::Pmd),
+        _ => None,
+    };
+    let flow = state.walker.hole(Hole {
+        range: addr..next,
+        level,
+    });
+    status(state.stop_or(flow))
+}
+
+/// Starts a walk by `start`, and returns what it was stopped with.
+fn run<W: PageWalk>(
+    walker: &mut W,
+    only: *const bindings::vm_area_struct,
+    start: impl FnOnce(&mut bindings::mm_walk_ops, *mut c_void) -> c_int,
+) -> Result<Option<W::Break>> {
+    let mut walk = Walk {
+        walker,
+        stopped: None,
+        only,
+    };
+    let mut ops: bindings::mm_walk_ops = pin_init::zeroed();
+    if W::HAS_VMA {
+        ops.test_walk = Some(test_walk::<W>);
+    }
+    if W::HAS_P4D_TABLE {
+        ops.p4d_entry = Some(p4d_entry::<W>);
+    }
+    // Also to leave out what is not asked about.
+    ops.pud_entry = Some(pud_entry::<W>);
+    if W::HAS_PMD_TABLE || W::HAS_PMD_LEAF || W::HAS_PTE {
+        ops.pmd_entry = Some(pmd_entry::<W>);
+    }
+    if W::HAS_PTE {
+        ops.pte_entry = Some(pte_entry::<W>);
+    }
+    if W::HAS_HUGETLB {
+        ops.hugetlb_entry = Some(hugetlb_entry::<W>);
+    }
+    if W::HAS_HOLE {
+        ops.pte_hole = Some(pte_hole::<W>);
+    }
+
+    let ret = start(&mut ops, (&raw mut walk).cast());
+    if walk.stopped.is_none() {
+        to_result(ret)?;
+    }
+    Ok(walk.stopped)
+}
+
+/// Walks a range of one VMA.
+///
+/// # Safety
+///
+/// The VMA must be stable by a lock that `held` names and the current thread holds, and the range
+/// must be whole pages in it.
+pub(in crate::mm) unsafe fn vma<W: PageWalk>(
+    vma: *mut bindings::vm_area_struct,
+    held: Held,
+    range: Range<usize>,
+    walker: &mut W,
+) -> Result<Option<W::Break>> {
+    let only = match held {
+        Held::MmapOrVma => ptr::null(),
+        Held::Rmap(_) => vma,
+    };
+    run(walker, only, |ops, private| match held {
+        // SAFETY: The caller's promise; the operations are those that go with `private`.
+        Held::MmapOrVma => unsafe { walk_vma(vma, range, ops, private) },
+        // SAFETY: As above.
+        Held::Rmap(mapping) => unsafe { walk_mapping(mapping, vma, range, ops, private) },
+    })
+}
+
+impl MmapReadGuard<'_> {
+    /// Walks a range of the address space, in bytes, from VMA to VMA.
+    ///
+    /// Where there is no VMA, there is a [`hole`](PageWalk::hole). VMAs of device memory and other
+    /// memory without a `struct page` (PFNMAP) are holes as well, unless the walker decides
+    /// otherwise in [`PageWalk::vma`].
+    ///
+    /// Returns what the walker has stopped with, or [`None`] if it has seen all.
+    ///
+    /// # Context
+    ///
+    /// Sleeps. Some of the walker's functions must not, see there.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the range is not whole pages, or none.
+    ///
+    /// # Examples
+    ///
+    /// The addresses below a mapping at which there is nothing:
+    ///
+    /// ```
+    /// use core::{convert::Infallible, ops::ControlFlow};
+    /// use kernel::{mm::{pgtable::{Hole, PageWalk}, testing::*}, page::PAGE_SIZE};
+    ///
+    /// struct Unmapped(usize);
+    ///
+    /// #[vtable]
+    /// impl PageWalk for Unmapped {
+    ///     type Break = Infallible;
+    ///
+    ///     fn hole(&mut self, hole: Hole) -> ControlFlow<Infallible> {
+    ///         self.0 += hole.range.len();
+    ///         ControlFlow::Continue(())
+    ///     }
+    /// }
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let addr = mm.mmap_anonymous(PAGE_SIZE)?;
+    /// mm.munmap(addr, PAGE_SIZE)?;
+    ///
+    /// let mut unmapped = Unmapped(0);
+    /// let guard = mm.current().mmap_read_lock();
+    /// guard.walk_page_range(addr..addr + PAGE_SIZE, &mut unmapped)?;
+    /// assert_eq!(unmapped.0, PAGE_SIZE);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn walk_page_range<W: PageWalk>(
+        &self,
+        range: Range<usize>,
+        walker: &mut W,
+    ) -> Result<Option<W::Break>> {
+        if (range.start | range.end) & !PAGE_MASK != 0 {
+            return Err(EINVAL);
+        }
+        run(walker, ptr::null(), |ops, private| {
+            // SAFETY: By the type invariants, the mmap lock is held; the operations are those that
+            // go with `private`.
+            unsafe { walk_range(self.mm.as_raw(), range, ops, private) }
+        })
+    }
+}
+
+// What follows is not generic, since modules cannot call the functions of C.
+
+/// # Safety
+///
+/// The mmap lock or the VMA lock of the VMA must be held, and the range be in it. `ops` must be
+/// operations that go with `private`, and that install nothing.
+#[inline(never)]
+unsafe fn walk_vma(
+    vma: *mut bindings::vm_area_struct,
+    range: Range<usize>,
+    ops: &mut bindings::mm_walk_ops,
+    private: *mut c_void,
+) -> c_int {
+    might_sleep();
+    // SAFETY: The caller's promise.
+    unsafe {
+        ops.walk_lock = bindings::vma_walk_lock(vma);
+        bindings::walk_page_range_vma(vma, range.start, range.end, ops, private)
+    }
+}
+
+/// # Safety
+///
+/// The mmap lock must be held. `ops` must be operations that go with `private`, and that install
+/// nothing.
+#[inline(never)]
+unsafe fn walk_range(
+    mm: *mut bindings::mm_struct,
+    range: Range<usize>,
+    ops: &mut bindings::mm_walk_ops,
+    private: *mut c_void,
+) -> c_int {
+    might_sleep();
+    ops.walk_lock = bindings::page_walk_lock_PGWALK_RDLOCK;
+    // SAFETY: The caller's promise.
+    unsafe { bindings::walk_page_range(mm, range.start, range.end, ops, private) }
+}
+
+/// Walks the one VMA that `private` says not to leave out.
+///
+/// # Safety
+///
+/// The i_mmap lock of `mapping` must be held, `vma` be a VMA in it, and the range be whole pages,
+/// at least one, in the VMA. `ops` must be operations that go with `private`, and that install
+/// nothing.
+#[inline(never)]
+unsafe fn walk_mapping(
+    mapping: *mut bindings::address_space,
+    vma: *mut bindings::vm_area_struct,
+    range: Range<usize>,
+    ops: &mut bindings::mm_walk_ops,
+    private: *mut c_void,
+) -> c_int {
+    might_sleep();
+    // C stops at the first VMA that is not to be entered, where another may be the one.
+    ops.test_walk = Some(test_any);
+    // SAFETY: The caller's promise: the fields do not change.
+    let (start, pgoff) = unsafe {
+        (
+            (*vma).__bindgen_anon_1.__bindgen_anon_1.vm_start,
+            (*vma).vm_pgoff,
+        )
+    };
+    let first = pgoff + ((range.start - start) >> crate::page::PAGE_SHIFT);
+    let nr = (range.end - range.start) >> crate::page::PAGE_SHIFT;
+    // SAFETY: The caller's promise.
+    unsafe { bindings::walk_page_mapping(mapping, first, nr, ops, private) }
+}
+
+/// The lock of an entry.
+///
+/// # Invariants
+///
+/// The current thread holds it.
+struct PageTableLock(*mut bindings::spinlock_t);
+
+impl PageTableLock {
+    #[inline(never)]
+    fn unlock(self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pgtable_unlock(self.0) };
+    }
+}
+
+enum Found {
+    None,
+    Table,
+    Leaf(bindings::rust_pgtable_entry, PageTableLock),
+}
+
+impl Found {
+    /// # Safety
+    ///
+    /// If `found` says so, the current thread must hold `lock`.
+    unsafe fn new(
+        found: bindings::rust_pgtable_lock,
+        raw: bindings::rust_pgtable_entry,
+        lock: *mut bindings::spinlock_t,
+    ) -> Self {
+        match found {
+            bindings::rust_pgtable_lock_RUST_PGTABLE_IS_LEAF => {
+                // INVARIANT: The caller's promise.
+                Found::Leaf(raw, PageTableLock(lock))
+            }
+            bindings::rust_pgtable_lock_RUST_PGTABLE_IS_TABLE => Found::Table,
+            _ => Found::None,
+        }
+    }
+}
+
+/// # Safety
+///
+/// `pud` must be the entry of `addr` in `walk`, as C calls us with it.
+#[inline(never)]
+unsafe fn lock_pud(walk: *mut bindings::mm_walk, pud: *mut bindings::pud_t, addr: usize) -> Found {
+    let mut raw = bindings::rust_pgtable_entry::default();
+    let mut lock = ptr::null_mut();
+    // SAFETY: The caller's promise; it locks where it says so.
+    unsafe {
+        let found = bindings::pgtable_lock_pud(walk, pud, addr, &mut raw, &mut lock);
+        Found::new(found, raw, lock)
+    }
+}
+
+/// # Safety
+///
+/// `pmd` must be the entry of `addr` in `walk`, as C calls us with it.
+#[inline(never)]
+unsafe fn lock_pmd(walk: *mut bindings::mm_walk, pmd: *mut bindings::pmd_t, addr: usize) -> Found {
+    let mut raw = bindings::rust_pgtable_entry::default();
+    let mut lock = ptr::null_mut();
+    // SAFETY: The caller's promise; it locks where it says so.
+    unsafe {
+        let found = bindings::pgtable_lock_pmd(walk, pmd, addr, &mut raw, &mut lock);
+        Found::new(found, raw, lock)
+    }
+}
+
+/// # Safety
+///
+/// `pte` must be the entry of `addr` in `walk`, as C calls us with it in a hugetlb VMA.
+#[inline(never)]
+unsafe fn lock_hugetlb(
+    walk: *mut bindings::mm_walk,
+    pte: *mut bindings::pte_t,
+    mask: usize,
+    addr: usize,
+) -> (bindings::rust_pgtable_entry, PageTableLock) {
+    let mut raw = bindings::rust_pgtable_entry::default();
+    let mut lock = ptr::null_mut();
+    // SAFETY: The caller's promise.
+    unsafe { bindings::pgtable_lock_hugetlb(walk, pte, mask, addr, &mut raw, &mut lock) };
+    // INVARIANT: It locks.
+    (raw, PageTableLock(lock))
+}
+
+/// # Safety
+///
+/// `pte` must be the entry of `addr` in `walk`, as C calls us with it.
+#[inline(never)]
+unsafe fn read_pte(
+    walk: *mut bindings::mm_walk,
+    pte: *mut bindings::pte_t,
+    addr: usize,
+) -> bindings::rust_pgtable_entry {
+    let mut raw = bindings::rust_pgtable_entry::default();
+    // SAFETY: The caller's promise.
+    unsafe { bindings::pgtable_read_pte(walk, pte, addr, &mut raw) };
+    raw
+}
