@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is mapped in another process.
+//!
+//! `/dev/rust_vma_inspect` has an ioctl that lists the VMAs of a process, with their files and with
+//! how much of them is present. It walks through the process without the mmap lock, one VMA after the
+//! other under its own lock, so that the process can go on mapping and faulting meanwhile.
+//! `rust_vma_inspect.h` has the interface, and `rust_vma_inspect_show.c` prints what it says beside
+//! `/proc/<pid>/maps` and `/proc/<pid>/smaps`.
+//!
+//! It shows how to get hold of the address space of another process, to walk its VMAs and its page
+//! tables, and all that without a line of `unsafe`.
+
+use kernel::{
+    fs::File,
+    ioctl::_IOWR,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        pgtable::PageCounts,
+        process::PtraceMode,
+        MmWithUser, //
+    },
+    page::{
+        PAGE_MASK,
+        PAGE_SHIFT, //
+    },
+    prelude::*,
+    task::Pid,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
+
+module! {
+    type: RustVmaInspect,
+    name: "rust_vma_inspect",
+    authors: ["Rust mm developers"],
+    description: "Rust sample: what is mapped in another process",
+    license: "GPL",
+}
+
+/// A request: `struct rust_vma_inspect`.
+struct Request {
+    pid: u64,
+    start: u64,
+    vmas: u64,
+    count: u32,
+    flags: u32,
+}
+
+/// The size of a request.
+const REQUEST_LEN: usize = 32;
+/// The size of a VMA: `struct rust_vma`.
+const VMA_LEN: usize = 256;
+/// The size of a VMA's name, which comes last.
+const NAME_LEN: usize = 192;
+/// The most VMAs in an answer.
+const MAX_COUNT: usize = 1024;
+/// The longest path that there is.
+const PATH_MAX: usize = 4096;
+
+/// Pages are to be counted.
+const PAGES: u32 = 1;
+
+/// Lists VMAs.
+const INSPECT: u32 = _IOWR::<[u8; REQUEST_LEN]>('V' as u32, 0);
+
+#[pin_data]
+struct RustVmaInspect {
+    #[pin]
+    _device: MiscDeviceRegistration<Inspect>,
+}
+
+impl kernel::InPlaceModule for RustVmaInspect {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _device <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                name: c"rust_vma_inspect",
+            }),
+        })
+    }
+}
+
+/// An open file. It has nothing to remember.
+struct Inspect;
+
+#[vtable]
+impl MiscDevice for Inspect {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Ok(KBox::new(Inspect, GFP_KERNEL)?)
+    }
+
+    fn ioctl(_this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        if cmd != INSPECT {
+            return Err(ENOTTY);
+        }
+        let (mut reader, mut writer) =
+            UserSlice::new(UserPtr::from_addr(arg), REQUEST_LEN).reader_writer();
+        let mut request = Request {
+            pid: reader.read()?,
+            start: reader.read()?,
+            vmas: reader.read()?,
+            count: reader.read()?,
+            flags: reader.read()?,
+        };
+        if request.flags & !PAGES != 0 {
+            return Err(EINVAL);
+        }
+
+        let answer = inspect(&mut request)?;
+        UserSlice::new(UserPtr::from_addr(request.vmas as usize), answer.len())
+            .writer()
+            .write_slice(&answer)?;
+
+        writer.write(&request.pid)?;
+        writer.write(&request.start)?;
+        writer.write(&request.vmas)?;
+        writer.write(&request.count)?;
+        writer.write(&request.flags)?;
+        Ok(0)
+    }
+}
+
+/// Lists as many VMAs as are asked for, and notes how many these are, and where to go on.
+fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
+    let pid = Pid::try_from(request.pid).map_err(|_| ESRCH)?;
+    let start = usize::try_from(request.start)? & PAGE_MASK;
+    let count = (request.count as usize).min(MAX_COUNT);
+    // Nothing may be copied to the caller while a VMA is locked: that can fault, and the caller may
+    // be the process that is looked at.
+    let mut answer = KVVec::with_capacity(count * VMA_LEN, GFP_KERNEL)?;
+    let mut path = KVec::from_elem(0, PATH_MAX, GFP_KERNEL)?;
+
+    let mm = MmWithUser::of_process(pid, PtraceMode::Read)?;
+    let mut walk = mm.walk_locked(start..usize::MAX);
+    request.count = 0;
+    request.start = 0;
+    while let Some(vma) = walk.next_vma()? {
+        if request.count as usize == count {
+            request.start = vma.range().start as u64;
+            break;
+        }
+        let pages = match request.flags & PAGES {
+            0 => PageCounts::default(),
+            _ => PageCounts::of(&*vma, vma.range())?,
+        };
+        let file = vma.file();
+        let offset = file.and(vma.pgoff_at(vma.range().start)).unwrap_or(0);
+        let id = file.map(|file| file.inode_id());
+        let flags = [
+            vma.readable(),
+            vma.writable(),
+            vma.executable(),
+            vma.is_shared(),
+        ];
+        let flags = (0..).zip(flags).map(|(bit, is)| u64::from(is) << bit).sum();
+        let numbers = [
+            vma.range().start as u64,
+            vma.range().end as u64,
+            (offset as u64) << PAGE_SHIFT,
+            flags,
+            pages.present as u64,
+            pages.normal as u64,
+            id.map_or(0, |id| id.ino),
+        ];
+        for number in numbers {
+            answer.extend_from_slice(&number.to_ne_bytes(), GFP_KERNEL)?;
+        }
+        for number in [id.map_or(0, |id| id.major), id.map_or(0, |id| id.minor)] {
+            answer.extend_from_slice(&number.to_ne_bytes(), GFP_KERNEL)?;
+        }
+
+        let name = match file {
+            Some(file) => file.path(&mut path)?.to_bytes(),
+            None => b"",
+        };
+        // What is there of it ends in a zero.
+        let name = &name[name.len().saturating_sub(NAME_LEN - 1)..];
+        answer.extend_from_slice(name, GFP_KERNEL)?;
+        answer.extend_with(NAME_LEN - name.len(), 0, GFP_KERNEL)?;
+        request.count += 1;
+    }
+    Ok(answer)
+}
