@@ -135,7 +135,7 @@ impl MmapLocked for MmapWriteGuard<'_> {
 /// assert_eq!(vmas.next().map(|vma| vma.len()), Some(PAGE_SIZE));
 /// assert_eq!(vmas.next().map(|vma| vma.len()), Some(2 * PAGE_SIZE));
 /// assert!(vmas.next().is_none());
-/// assert_eq!(guard.vmas(all.clone()).rev().next().map(|vma| vma.pgoff()), Some(2));
+/// assert_eq!(guard.vmas(all.clone()).next_back().map(|vma| vma.pgoff()), Some(2));
 ///
 /// // What is between them.
 /// let hole = addr + PAGE_SIZE..addr + 2 * PAGE_SIZE;

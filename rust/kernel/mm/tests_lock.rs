@@ -733,7 +733,7 @@ mod fields {
         // The file lives on with a reference of its own.
         let kept = {
             let vma = mm.lock_vma(addr).ok_or(EFAULT)?;
-            vma.file().map(|file| ARef::from(file)).ok_or(EFAULT)?
+            vma.file().map(ARef::from).ok_or(EFAULT)?
         };
         user.munmap(addr, PAGE_SIZE)?;
         assert!(kept.as_ptr() == file.as_ptr());

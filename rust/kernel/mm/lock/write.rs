@@ -198,12 +198,11 @@ impl<'a> MmapWriteGuard<'a> {
     #[inline(never)]
     pub fn munmap(&mut self, addr: usize, len: usize) -> Result {
         let mm = self.mm().as_raw();
-        // SAFETY: The lock is held for writing. There is no view of a VMA, as this takes `&mut
-        // self`; the list is one of such entries.
-        to_result(
-            self.events
-                .with_list(|list| unsafe { bindings::do_munmap(mm, addr, len, list) }),
-        )
+        self.events.with_list(|list| {
+            // SAFETY: The lock is held for writing. There is no view of a VMA, as this takes `&mut
+            // self`; the list is one of such entries.
+            to_result(unsafe { bindings::do_munmap(mm, addr, len, list) })
+        })
     }
 
     /// Keeps the lock, but for reading. The write locks of all VMAs end with it.

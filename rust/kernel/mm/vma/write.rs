@@ -159,7 +159,7 @@ impl VmaWriteRef {
     #[inline]
     unsafe fn from_raw(vma: &VmaUnderWrite) -> &Self {
         // SAFETY: The types have the same layout, and the rest is the caller's promise.
-        unsafe { &*(vma as *const VmaUnderWrite).cast() }
+        unsafe { &*core::ptr::from_ref(vma).cast() }
     }
 
     /// Sets flags, as `madvise` would on the whole VMA.
