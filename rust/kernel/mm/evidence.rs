@@ -11,7 +11,7 @@
 //! | trait | implemented by | allows |
 //! |---|---|---|
 //! | [`Stable`] | all of the below, and [`RmapVma`](super::rmap::RmapVma) | traversing page tables |
-//! | [`Install`] | [`VmaRef`], [`OwnedVma`] | also: installing, once the VMA is known to be the driver's own |
+//! | [`Install`] | [`VmaRef`], [`VmaUnderWrite`], [`VmaWriteRef`], [`OwnedVma`] | also: installing, once the VMA is known to be the driver's own |
 //!
 //! Page tables are freed by the kernel alone, after the VMA is out of reach of all three locks. No
 //! view can stand for that, and there is no function for it.
@@ -26,7 +26,11 @@ use super::{
         self,
         PageWalk, //
     },
-    virt::VmaRef, //
+    virt::VmaRef,
+    vma::{
+        VmaUnderWrite,
+        VmaWriteRef, //
+    }, //
 };
 use crate::prelude::*;
 use core::ops::Range;
@@ -206,4 +210,6 @@ macro_rules! install_evidence {
 }
 
 install_evidence!(impl for VmaRef);
+install_evidence!(impl for VmaUnderWrite);
+install_evidence!(impl for VmaWriteRef);
 install_evidence!(impl<O: VmOperations> for OwnedVma<O>);

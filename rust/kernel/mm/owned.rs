@@ -257,7 +257,7 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
 /// # Safety
 ///
 /// The VMA must be alive, and the mmap lock or the VMA lock be held at least for reading.
-unsafe fn is_owned<O: HasVmOps>(vma: *const bindings::vm_area_struct) -> bool {
+pub(super) unsafe fn is_owned<O: HasVmOps>(vma: *const bindings::vm_area_struct) -> bool {
     // SAFETY: The fields are written when the VMA is made, which readers do not see.
     let (ops, word) = unsafe { ((*vma).vm_ops, (*vma).vm_private_data) };
     core::ptr::eq(ops, O::table().as_ptr()) && ops::is_live(word)

@@ -19,6 +19,15 @@ use core::sync::atomic::{
     Ordering, //
 };
 
+mod read;
+mod write;
+
+pub use write::{
+    AdviceFlags,
+    VmaUnderWrite,
+    VmaWriteRef, //
+};
+
 /// A VMA whose range, page offset and flags cannot change: some lock keeps it stable, or it is not
 /// part of an address space (yet, or any more).
 ///

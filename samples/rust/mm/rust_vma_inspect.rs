@@ -149,7 +149,7 @@ fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
         }
         let pages = match request.flags & PAGES {
             0 => PageCounts::default(),
-            _ => PageCounts::of(&*vma, vma.range())?,
+            _ => PageCounts::of(&**vma, vma.range())?,
         };
         let file = vma.file();
         let offset = file.and(vma.pgoff_at(vma.range().start)).unwrap_or(0);

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The locks of an address space, as types.
+//!
+//! Documentation/mm/process_addrs.rst has a table of the states that the locks can be in, and of
+//! what may be done in each. Each state is a type here. A value of the type, or a borrow of one, is
+//! the evidence that an operation asks for:
+//!
+//! | mmap lock | VMA lock | type                                                 | may            |
+//! |-----------|----------|------------------------------------------------------|----------------|
+//! | -         | -        | [`MmWithUser`], [`Speculation`]                      | copy, re-check |
+//! | -         | read     | [`VmaReadGuard`]                                     | read           |
+//! | read      | -        | [`MmapReadGuard`]                                    | read           |
+//! | either    | -        | [`StableVmaGuard`]                                   | read           |
+//! | write     | -        | [`MmapWriteGuard`], [`VmaUnderWrite`]                | read, unmap    |
+//! | write     | write    | [`VmaWriteRef`]                                      | write most     |
+//!
+//! # Order
+//!
+//! The mmap lock comes before every VMA lock of the address space. So with a [`VmaReadGuard`] or a
+//! [`StableVmaGuard`] in hand, none of the functions here that take a lock may be called, nor what
+//! takes the mmap lock by itself: user memory may not be accessed either. This, and taking the mmap
+//! lock twice, is what the borrow checker cannot see, since the address space can be reached by any
+//! number of references. Lockdep reports it.
+//!
+//! No guard can be sent to another thread. Forgetting one leaves the lock held for ever, and breaks
+//! nothing else.
+//!
+//! C header: [`include/linux/mmap_lock.h`](srctree/include/linux/mmap_lock.h)
+//!
+//! [`VmaReadGuard`]: super::VmaReadGuard
+//! [`VmaUnderWrite`]: super::vma::VmaUnderWrite
+//! [`VmaWriteRef`]: super::vma::VmaWriteRef
+
+use super::{
+    MmWithUser,
+    MmapReadGuard, //
+};
+use crate::{
+    bindings,
+    error::to_result,
+    prelude::*,
+    types::NotThreadSafe, //
+};
+
+mod speculate;
+mod vma;
+mod write;
+
+pub use speculate::{
+    Speculation,
+    VmaCopy, //
+};
+pub use vma::StableVmaGuard;
+pub use write::{
+    MmapDowngradedGuard,
+    MmapWriteGuard, //
+};
+
+impl MmWithUser {
+    /// Takes the mmap lock for reading, or gives up when the current task is to die.
+    ///
+    /// # Context
+    ///
+    /// Sleeps. As [`mmap_read_lock`](Self::mmap_read_lock), it must not be called with the mmap lock
+    /// or a VMA lock of the address space held.
+    ///
+    /// # Errors
+    ///
+    /// [`EINTR`] if a fatal signal has come.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let user = UserMm::attach()?;
+    /// let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+    /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+    ///
+    /// let guard = user.current().mmap_read_lock_killable()?;
+    /// let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+    /// assert_eq!((vma.start(), vma.end()), (addr, addr + PAGE_SIZE));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn mmap_read_lock_killable(&self) -> Result<MmapReadGuard<'_>> {
+        // SAFETY: The pointer is valid since `self` is a reference.
+        to_result(unsafe { bindings::mmap_read_lock_killable(self.as_raw()) })?;
+
+        // INVARIANT: We just acquired the read lock.
+        Ok(MmapReadGuard {
+            mm: self,
+            _nts: NotThreadSafe,
+        })
+    }
+}

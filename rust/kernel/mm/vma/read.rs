@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be read of a VMA that some lock keeps stable.
+
+use super::StableVma;
+use crate::{
+    bindings,
+    fs::LocalFile,
+    mm::{
+        flags::VmaFlag,
+        ops::HasVmOps,
+        virt::VmaRef, //
+    },
+    str::{
+        CStr,
+        CStrExt, //
+    }, //
+};
+use core::{
+    ops::Deref,
+    ptr, //
+};
+
+/// Every reader of a [`StableVma`].
+///
+/// `VmaRef` has a few of them itself, and its own go first. That matters for
+/// [`flags`](VmaRef::flags), which is a plain load of a word in which others may set
+/// [`VmaFlag::MAYBE_GUARD`] meanwhile; [`stable`](VmaRef::stable) leads past it.
+impl Deref for VmaRef {
+    type Target = StableVma;
+
+    #[inline]
+    fn deref(&self) -> &StableVma {
+        // SAFETY: Both are a `vm_area_struct`. By the type invariants of `VmaRef`, the mmap lock or
+        // the VMA lock is held, which keeps the VMA stable.
+        unsafe { &*self.as_ptr().cast::<StableVma>() }
+    }
+}
+
+impl VmaRef {
+    /// Returns the view that has all readers and nothing else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::{flags::VmaFlag, testing::*}, page::PAGE_SIZE};
+    ///
+    /// let user = UserMm::attach()?;
+    /// let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+    /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+    ///
+    /// let guard = user.current().mmap_read_lock();
+    /// let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+    /// assert!(vma.stable().flags().contains(VmaFlag::MIXEDMAP));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline]
+    pub fn stable(&self) -> &StableVma {
+        self
+    }
+}
+
+/// What is not a number.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{mm::testing::*, page::PAGE_SIZE};
+///
+/// let user = UserMm::attach()?;
+/// let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+/// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+///
+/// let vma = user.current().lock_vma(addr).ok_or(EFAULT)?;
+/// assert!(vma.is_shared() && !vma.is_anonymous() && !vma.is_hugetlb());
+/// assert!(vma.file().is_some() && vma.anon_name().is_none());
+/// assert!(!vma.has_policy() && !vma.has_userfaultfd() && !vma.has_anon_vma());
+/// assert!(!vma.page_prot_writable());
+/// # Ok::<(), Error>(())
+/// ```
+impl StableVma {
+    /// Returns the file that is mapped.
+    ///
+    /// The reference is that of the VMA, and ends with the borrow; make an
+    /// [`ARef`](crate::sync::aref::ARef) to keep the file.
+    ///
+    /// It is no [`File`](crate::fs::File), because nobody can tell whether some system call on the
+    /// file goes without the lock of the file position right now.
+    #[inline]
+    pub fn file(&self) -> Option<&LocalFile> {
+        // SAFETY: By the type invariants, the VMA is alive. The field is not changed after the VMA
+        // was made.
+        let file = unsafe { (*self.as_ptr()).vm_file };
+        // SAFETY: The VMA has a reference to its file, and is alive as long as the borrow. With that
+        // reference the file is shared, so `fdget_pos` takes the lock; one that began before the VMA
+        // was made is on the thread that made it, and nothing here leads to the file position.
+        (!file.is_null()).then(|| unsafe { LocalFile::from_raw_file(file) })
+    }
+
+    /// Is it anonymous memory?
+    ///
+    /// A private mapping of a file is not, even where its pages have become anonymous.
+    #[inline]
+    pub fn is_anonymous(&self) -> bool {
+        // SAFETY: By the type invariants, the VMA is alive, and has its operations.
+        unsafe { bindings::vma_is_anonymous(self.as_ptr()) }
+    }
+
+    /// Have there been anonymous pages in it?
+    ///
+    /// It can become true under any lock but the write lock of the VMA.
+    #[inline]
+    pub fn has_anon_vma(&self) -> bool {
+        // SAFETY: By the type invariants, the VMA is alive.
+        unsafe { bindings::vma_has_anon_vma(self.as_ptr()) }
+    }
+
+    /// Returns the name that user space has given to anonymous memory (`PR_SET_VMA_ANON_NAME`).
+    ///
+    /// Always [`None`] without `CONFIG_ANON_VMA_NAME`.
+    #[inline]
+    pub fn anon_name(&self) -> Option<&CStr> {
+        // SAFETY: By the type invariants, the VMA is alive.
+        let name = unsafe { bindings::vma_anon_name_str(self.as_ptr()) };
+        // SAFETY: A string with its end. The VMA has a reference to it, which it keeps while it is
+        // stable; no view of a VMA changes the name.
+        (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
+    }
+
+    /// Does it have a NUMA policy of its own (`mbind`)?
+    ///
+    /// Always false without `CONFIG_NUMA`.
+    #[inline]
+    pub fn has_policy(&self) -> bool {
+        // SAFETY: By the type invariants, the VMA is alive.
+        unsafe { bindings::vma_has_policy(self.as_ptr()) }
+    }
+
+    /// Is it registered with a userfaultfd?
+    ///
+    /// For what is among the [`flags`](Self::flags): [`VmaFlag::UFFD_MISSING`],
+    /// [`VmaFlag::UFFD_WP`].
+    #[inline]
+    pub fn has_userfaultfd(&self) -> bool {
+        // SAFETY: By the type invariants, the VMA is alive.
+        unsafe { bindings::vma_has_userfaultfd(self.as_ptr()) }
+    }
+
+    /// Is it memory of hugetlbfs?
+    #[inline]
+    pub fn is_hugetlb(&self) -> bool {
+        self.flags().contains(VmaFlag::HUGETLB)
+    }
+
+    /// Are pages mapped writable right away?
+    ///
+    /// Not if the VMA is [writable](Self::writable), but the first write to each page is to be seen.
+    #[inline]
+    pub fn page_prot_writable(&self) -> bool {
+        // SAFETY: By the type invariants, the VMA is alive.
+        unsafe { bindings::vma_page_prot_writable(self.as_ptr()) }
+    }
+
+    /// Was it set up with the operations `O`?
+    ///
+    /// It says whose the mapping is, and not that it may be touched:
+    /// [`VmaRef::as_owned`](VmaRef::as_owned) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{ops::HasVmOps, virt::VmaRef};
+    ///
+    /// fn is_mine<O: HasVmOps>(vma: &VmaRef) -> bool {
+    ///     vma.has_ops::<O>()
+    /// }
+    /// ```
+    #[inline]
+    pub fn has_ops<O: HasVmOps>(&self) -> bool {
+        // SAFETY: By the type invariants, the VMA is alive. The field is not changed after the VMA
+        // was made.
+        ptr::eq(unsafe { (*self.as_ptr()).vm_ops }, O::table().as_ptr())
+    }
+}
