@@ -59,6 +59,8 @@ const REQUEST_LEN: usize = 32;
 const VMA_LEN: usize = 256;
 /// The size of a VMA's name, which comes last.
 const NAME_LEN: usize = 192;
+/// What follows a name.
+static NO_NAME: [u8; NAME_LEN] = [0; NAME_LEN];
 /// The most VMAs in an answer.
 const MAX_COUNT: usize = 1024;
 /// The longest path that there is.
@@ -170,21 +172,21 @@ fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
             pages.normal as u64,
             id.map_or(0, |id| id.ino),
         ];
-        for number in numbers {
-            answer.extend_from_slice(&number.to_ne_bytes(), GFP_KERNEL)?;
-        }
-        for number in [id.map_or(0, |id| id.major), id.map_or(0, |id| id.minor)] {
-            answer.extend_from_slice(&number.to_ne_bytes(), GFP_KERNEL)?;
-        }
+        let device = [id.map_or(0, |id| id.major), id.map_or(0, |id| id.minor)];
+        let numbers = numbers.map(u64::to_ne_bytes);
+        let device = device.map(u32::to_ne_bytes);
+        answer.extend_from_slice(numbers.as_flattened(), GFP_KERNEL)?;
+        answer.extend_from_slice(device.as_flattened(), GFP_KERNEL)?;
 
         let name = match file {
             Some(file) => file.path(&mut path)?.to_bytes(),
             None => b"",
         };
         // What is there of it ends in a zero.
-        let name = &name[name.len().saturating_sub(NAME_LEN - 1)..];
+        let (_, name) = name.split_at(name.len().saturating_sub(NAME_LEN - 1));
         answer.extend_from_slice(name, GFP_KERNEL)?;
-        answer.extend_with(NAME_LEN - name.len(), 0, GFP_KERNEL)?;
+        let (_, rest) = NO_NAME.split_at(name.len());
+        answer.extend_from_slice(rest, GFP_KERNEL)?;
         request.count += 1;
     }
     Ok(answer)
