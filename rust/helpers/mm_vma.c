@@ -59,6 +59,11 @@ __rust_helper void rust_helper_folio_lock(struct folio *folio)
 	folio_lock(folio);
 }
 
+__rust_helper bool rust_helper_folio_trylock(struct folio *folio)
+{
+	return folio_trylock(folio);
+}
+
 __rust_helper unsigned int rust_helper_folio_order(const struct folio *folio)
 {
 	return folio_order(folio);
@@ -110,3 +115,14 @@ __rust_helper bool rust_helper_fault_has_marker(const struct vm_fault *vmf)
 	return (vmf->flags & FAULT_FLAG_ORIG_PTE_VALID) &&
 	       !pte_none(vmf->orig_pte);
 }
+
+#if IS_ENABLED(CONFIG_KUNIT) && defined(CONFIG_MEMORY_FAILURE)
+/* For tests: broken memory, and whole again. */
+__rust_helper void rust_helper_set_page_hwpoison(struct page *page, bool broken)
+{
+	if (broken)
+		SetPageHWPoison(page);
+	else
+		ClearPageHWPoison(page);
+}
+#endif

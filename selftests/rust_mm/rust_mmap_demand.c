@@ -194,12 +194,9 @@ TEST_F(demand, revoke_while_faulting)
 		_exit(0);
 	}
 	for (int i = 0; i < 50; i++) {
-		unsigned char vec[PAGES];
-
 		ASSERT_EQ(ioctl(self->fd, DEMAND_REVOKE), 0);
 		for (int p = 0; p < PAGES; p++)
 			ASSERT_EQ(try_read(self->map + p * self->page), SIGBUS);
-		(void)vec;
 		ASSERT_EQ(ioctl(self->fd, DEMAND_RESTORE), 0);
 		ASSERT_EQ(try_read(self->map), 0);
 	}
