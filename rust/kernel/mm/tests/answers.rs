@@ -199,6 +199,7 @@ mod cases {
                 assert_eq!(device.faults() as usize, faults);
                 assert_eq!(device.folio.ref_count(), 1 + faults);
                 assert_eq!(mm.read(addr + index * PAGE_SIZE)?, [index as u8]);
+                assert!(device.is_unlocked());
                 assert_eq!(device.faults() as usize, faults + 1);
                 // A reference for each page that is mapped.
                 assert_eq!(device.folio.ref_count(), 2 + faults);
