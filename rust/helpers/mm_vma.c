@@ -63,6 +63,11 @@ __rust_helper void rust_helper_folio_lock(struct folio *folio)
 	folio_lock(folio);
 }
 
+__rust_helper bool rust_helper_folio_trylock(struct folio *folio)
+{
+	return folio_trylock(folio);
+}
+
 __rust_helper unsigned int rust_helper_folio_order(const struct folio *folio)
 {
 	return folio_order(folio);
@@ -107,5 +112,16 @@ __rust_helper unsigned long rust_helper_pci_resource_flags(struct pci_dev *pdev,
 							   int bar)
 {
 	return pci_resource_flags(pdev, bar);
+}
+#endif
+
+#if IS_ENABLED(CONFIG_KUNIT) && defined(CONFIG_MEMORY_FAILURE)
+/* For tests: broken memory, and whole again. */
+__rust_helper void rust_helper_set_page_hwpoison(struct page *page, bool broken)
+{
+	if (broken)
+		SetPageHWPoison(page);
+	else
+		ClearPageHWPoison(page);
 }
 #endif

@@ -83,7 +83,7 @@ control_tests() {
         rc=0
         # KUnit is the other boot's.
         APPEND="kunit.enable=0"
-        ((dies == 0)) || APPEND+=" oops=panic"
+        ((dies == 0)) || APPEND+=" oops=panic panic_on_warn=1"
         TIMEOUT=$CONTROL_TIMEOUT LOG=$LOGS/control-$name.log CONSOLE_LOG=console-$name.log \
             boot cat control.sh "$E_TREE" "$E_WORK/kselftest" "$name" "$run" || rc=$?
         "${PYTHON[@]}" "$P_REPO/scripts/controls.py" judge "$P_REPO/$list" "$name" \

@@ -275,6 +275,52 @@ TEST_F(pfn, huge)
 	munmap(hole, len + HUGE);
 }
 
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	int ret = fd < 0 ? -errno : write(fd, text, strlen(text)) < 0 ? -errno : 0;
+
+	close(fd);
+	return ret;
+}
+
+/*
+ * Where the kernel looks for first writes, a huge entry would come without write
+ * permission, and the fault of a write again and again. Here it looks because
+ * somebody wants to know which pages have been written since (soft-dirty).
+ */
+TEST_F(pfn, huge_and_soft_dirty)
+{
+	size_t len = 3 * HUGE;
+	char *hole, *map;
+
+	if (variant->offset)
+		SKIP(return, "remapping does not use huge entries here");
+	hole = mmap(NULL, len + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	ASSERT_NE(hole, MAP_FAILED);
+	map = (char *)(((unsigned long)hole + HUGE - 1) & ~(HUGE - 1));
+	ASSERT_EQ(mmap(map, len, RW, MAP_SHARED | MAP_FIXED, self->fd, 0), map);
+	if (!has_vm_flag(map, "sd"))
+		SKIP(return, "no CONFIG_MEM_SOFT_DIRTY");
+	map[0] = 'a';
+	ASSERT_EQ(fdinfo(self->fd, "huge_faults"), 1);
+	ASSERT_EQ(write_file("/proc/self/clear_refs", "4"), 0);
+	ASSERT_FALSE(has_vm_flag(map, "sd"));
+
+	/* Huge before, written first, and read first. */
+	map[0] = 'A';
+	map[HUGE] = 'B';
+	ASSERT_EQ(try_read(map + 2 * HUGE), 0);
+	map[2 * HUGE] = 'C';
+	ASSERT_EQ(map[0], 'A');
+	ASSERT_EQ(map[HUGE], 'B');
+	ASSERT_EQ(map[2 * HUGE], 'C');
+	/* The pages that were written are small. */
+	ASSERT_GE(fdinfo(self->fd, "faults"), 2);
+	munmap(hole, len + HUGE);
+}
+
 static int pci_name(char *name, size_t len)
 {
 	DIR *dir = opendir(DRIVER);
@@ -289,15 +335,6 @@ static int pci_name(char *name, size_t len)
 	if (dir)
 		closedir(dir);
 	return found;
-}
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	int ret = fd < 0 ? -errno : write(fd, text, strlen(text)) < 0 ? -errno : 0;
-
-	close(fd);
-	return ret;
 }
 
 /* The device goes away while it is mapped: no access any more, and no crash. */

@@ -122,6 +122,22 @@ TEST_F(plain, dontunmap)
 	ASSERT_EQ(munmap(moved, self->size), 0);
 }
 
+/* Of length 0: a second mapping of the same memory, and the first one stays. */
+TEST_F(plain, doubled)
+{
+	char *twice;
+
+	self->map[2 * self->page] = '2';
+	twice = mremap(self->map + 2 * self->page, 0, self->page, MREMAP_MAYMOVE,
+		       NULL);
+	ASSERT_NE(twice, MAP_FAILED);
+	ASSERT_EQ(fdinfo(self->fd, "vmas"), 2);
+	ASSERT_EQ(twice[0], '2');
+	twice[0] = 't';
+	ASSERT_EQ(self->map[2 * self->page], 't');
+	ASSERT_EQ(munmap(twice, self->page), 0);
+}
+
 /* Guard regions are made of markers, which a fault of ours never gets to see. */
 TEST_F(plain, guard_region)
 {

@@ -285,19 +285,19 @@ impl<'f, D> VmaDesc<'f, D> {
     /// Has user space asked to read? On most processors, what is writable can be read anyway.
     #[inline]
     pub fn readable(&self) -> bool {
-        self.flags().contains(VmaFlag::READ)
+        self.flags().readable()
     }
 
     /// May user space write, be it to the object or to private copies?
     #[inline]
     pub fn writable(&self) -> bool {
-        self.flags().contains(VmaFlag::WRITE)
+        self.flags().writable()
     }
 
     /// May user space execute?
     #[inline]
     pub fn executable(&self) -> bool {
-        self.flags().contains(VmaFlag::EXEC)
+        self.flags().executable()
     }
 
     /// Was the mapping asked for with `MAP_SHARED`?
@@ -325,7 +325,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// ```
     #[inline]
     pub fn is_shared(&self) -> bool {
-        self.flags().contains(VmaFlag::MAYSHARE)
+        self.flags().is_shared()
     }
 
     /// Does a write make a private copy, now or after an `mprotect`?
@@ -334,8 +334,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// [`ClearFlags::MAYWRITE`] has been cleared.
     #[inline]
     pub fn is_cow(&self) -> bool {
-        let flags = self.flags();
-        flags.contains(VmaFlag::MAYWRITE) && !flags.contains(VmaFlag::SHARED)
+        self.flags().is_cow()
     }
 
     /// Sets flags. Where two advices contradict each other, see [`SetFlags`] for what holds.

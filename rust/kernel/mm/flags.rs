@@ -221,6 +221,50 @@ impl VmaFlags {
         !self.intersects(self)
     }
 
+    /// May user space read?
+    #[inline]
+    pub const fn readable(self) -> bool {
+        self.contains(VmaFlag::READ)
+    }
+
+    /// May user space write?
+    #[inline]
+    pub const fn writable(self) -> bool {
+        self.contains(VmaFlag::WRITE)
+    }
+
+    /// May user space execute?
+    #[inline]
+    pub const fn executable(self) -> bool {
+        self.contains(VmaFlag::EXEC)
+    }
+
+    /// Was it mapped with `MAP_SHARED`?
+    ///
+    /// [`SHARED`](VmaFlag::SHARED) does not tell: the kernel takes it away from a shared mapping of
+    /// a file that is not open for writing.
+    #[inline]
+    pub const fn is_shared(self) -> bool {
+        self.contains(VmaFlag::MAYSHARE)
+    }
+
+    /// Does a write make a private copy, now or after an `mprotect`?
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::flags::{VmaFlag, VmaFlags};
+    ///
+    /// let private = VmaFlags::new([VmaFlag::READ, VmaFlag::MAYREAD, VmaFlag::MAYWRITE]);
+    /// assert!(private.readable() && !private.writable() && private.is_cow());
+    /// let read_only = VmaFlags::new([VmaFlag::READ, VmaFlag::MAYREAD, VmaFlag::MAYSHARE]);
+    /// assert!(read_only.is_shared() && !read_only.is_cow());
+    /// ```
+    #[inline]
+    pub const fn is_cow(self) -> bool {
+        self.contains(VmaFlag::MAYWRITE) && !self.contains(VmaFlag::SHARED)
+    }
+
     /// The same flags, and `flag`.
     #[inline]
     pub const fn with(mut self, flag: VmaFlag) -> Self {

@@ -249,6 +249,31 @@ impl LockedFolio {
         Self(ManuallyDrop::new(folio))
     }
 
+    /// Locks a folio if nobody else holds the lock; gives the reference back otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{Folio, LockedFolio};
+    ///
+    /// let folio = Folio::alloc(0, GFP_KERNEL)?;
+    /// let locked = LockedFolio::try_new(folio.clone()).map_err(|_| EBUSY)?;
+    /// assert!(LockedFolio::try_new(folio.clone()).is_err());
+    /// drop(locked);
+    /// assert!(LockedFolio::try_new(folio.clone()).is_ok());
+    /// assert_eq!(folio.ref_count(), 1);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn try_new(folio: ARef<Folio>) -> core::result::Result<Self, ARef<Folio>> {
+        // SAFETY: It has a reference.
+        if unsafe { bindings::folio_trylock(folio.as_ptr()) } {
+            // INVARIANT: Just locked.
+            Ok(Self(ManuallyDrop::new(folio)))
+        } else {
+            Err(folio)
+        }
+    }
+
     /// Unlocks the folio and returns the reference.
     pub fn unlock(self) -> ARef<Folio> {
         let mut this = ManuallyDrop::new(self);

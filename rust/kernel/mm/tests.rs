@@ -64,6 +64,9 @@ use crate::{
     },
 };
 
+mod answers;
+mod revocation;
+
 /// What a case wants of its device, and what has happened to it.
 #[pin_data]
 struct Probe {

@@ -5,10 +5,7 @@
 //! Documentation/mm/process_addrs.rst says which lock makes which field of a VMA stable. The views
 //! are one type for each answer.
 
-use super::flags::{
-    VmaFlag,
-    VmaFlags, //
-};
+use super::flags::VmaFlags;
 use crate::{
     bindings,
     page::PAGE_SHIFT,
@@ -85,7 +82,7 @@ impl StableVma {
 
     /// Returns the flags.
     ///
-    /// [`VmaFlag::MAYBE_GUARD`] can be set by others meanwhile; the other flags stay.
+    /// [`MAYBE_GUARD`](super::flags::VmaFlag::MAYBE_GUARD) can be set by others meanwhile; the other flags stay.
     #[inline]
     pub fn flags(&self) -> VmaFlags {
         // SAFETY: By the type invariants, the VMA is alive.
@@ -103,25 +100,25 @@ impl StableVma {
     /// May user space read?
     #[inline]
     pub fn readable(&self) -> bool {
-        self.flags().contains(VmaFlag::READ)
+        self.flags().readable()
     }
 
     /// May user space write?
     #[inline]
     pub fn writable(&self) -> bool {
-        self.flags().contains(VmaFlag::WRITE)
+        self.flags().writable()
     }
 
     /// May user space execute?
     #[inline]
     pub fn executable(&self) -> bool {
-        self.flags().contains(VmaFlag::EXEC)
+        self.flags().executable()
     }
 
     /// Was it mapped with `MAP_SHARED`?
     #[inline]
     pub fn is_shared(&self) -> bool {
-        self.flags().contains(VmaFlag::MAYSHARE)
+        self.flags().is_shared()
     }
 
     /// Checks that `len` bytes from `addr` on are whole pages, at least one, of this VMA.

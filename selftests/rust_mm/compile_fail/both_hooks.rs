@@ -6,18 +6,7 @@
 
 include!("prelude.rs");
 
-struct Dev {
-    pages: KernelPages,
-}
-
-#[vtable]
-impl MiscDevice for Dev {
-    type Ptr = KBox<Self>;
-
-    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        Err(ENODEV)
-    }
-
+device! {
     fn mmap_prepare<'f>(dev: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
         desc.map_kernel_pages(&dev.pages)
     }

@@ -6,18 +6,7 @@
 
 include!("prelude.rs");
 
-struct Dev {
-    pages: KernelPages,
-}
-
-#[vtable]
-impl MiscDevice for Dev {
-    type Ptr = KBox<Self>;
-
-    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        Err(ENODEV)
-    }
-
+device! {
     fn mmap_prepare<'f>(dev: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
         #[cfg(twin)]
         desc.set(SetFlags::DONTCOPY);

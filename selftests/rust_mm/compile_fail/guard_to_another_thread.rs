@@ -6,19 +6,7 @@
 
 include!("prelude.rs");
 
-struct Dev {
-    folio: ARef<Folio>,
-    pfns: PfnRange,
-}
-
-#[vtable]
-impl MiscDevice for Dev {
-    type Ptr = KBox<Self>;
-
-    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        Err(ENODEV)
-    }
-}
+device!();
 
 struct Ops;
 

@@ -43,3 +43,27 @@ module! {
     description: "A driver that must not compile, and its twin that must",
     license: "GPL",
 }
+
+/// The device of most cases: something of each kind, and the functions that are given besides `open`.
+#[allow(unused_macros)]
+macro_rules! device {
+    ($($function:tt)*) => {
+        #[allow(dead_code)]
+        struct Dev {
+            folio: ARef<Folio>,
+            pages: KernelPages,
+            pfns: PfnRange,
+        }
+
+        #[vtable]
+        impl MiscDevice for Dev {
+            type Ptr = KBox<Self>;
+
+            fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+                Err(ENODEV)
+            }
+
+            $($function)*
+        }
+    };
+}

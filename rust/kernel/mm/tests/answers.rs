@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What becomes of the answers of a fault handler.
+
+use crate::{
+    fs::File,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        desc::{
+            Mapping,
+            VmaDesc, //
+        },
+        fault::{
+            Fault,
+            FaultAnswer,
+            FaultError, //
+        },
+        ops::{
+            DataRef,
+            Ordinary,
+            PerFile,
+            VmOperations, //
+        },
+        rmap::{
+            AddressSpace,
+            Revocation, //
+        },
+        testing::{
+            UserMm,
+            READ,
+            SHARED,
+            WRITE, //
+        },
+        Folio,
+        LockedFolio, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+};
+
+/// How a handler answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// With a page.
+    Page,
+    /// With a page of a folio that it has locked.
+    Locked,
+    /// By inserting the page itself.
+    Insert,
+}
+
+/// A folio of four pages. The first byte of each is its index.
+#[pin_data]
+struct Device {
+    folio: ARef<Folio>,
+    way: Way,
+    faults: Atomic<i32>,
+    #[pin]
+    revocation: Revocation,
+}
+
+impl Device {
+    fn new(way: Way) -> Result<Arc<Self>> {
+        let folio = Folio::alloc(2, GFP_KERNEL)?;
+        for index in 0..4 {
+            folio.write_at(usize::from(index) * PAGE_SIZE, &[index])?;
+        }
+        Arc::pin_init(
+            try_pin_init!(Self {
+                folio,
+                way,
+                faults: Atomic::new(0),
+                revocation <- Revocation::new(),
+            }? Error),
+            GFP_KERNEL,
+        )
+    }
+
+    fn faults(&self) -> i32 {
+        self.faults.load(Relaxed)
+    }
+
+    /// Does nobody hold the lock of the folio?
+    fn is_unlocked(&self) -> bool {
+        LockedFolio::try_new(self.folio.clone()).is_ok()
+    }
+}
+
+/// Makes a file type with its operations, which have the given callbacks besides `fault`.
+macro_rules! answering_file {
+    ($file:ident, $ops:ident, { $($callback:tt)* }) => {
+        struct $file(Arc<Device>);
+
+        #[vtable]
+        impl MiscDevice for $file {
+            type Ptr = KBox<Self>;
+
+            fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+                Err(ENODEV)
+            }
+
+            fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+                this.0.revocation.address_space()
+            }
+
+            fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+                Ok(desc.with_ops::<$ops>()?.on_fault())
+            }
+        }
+
+        struct $ops;
+
+        #[vtable]
+        impl VmOperations for $ops {
+            type File = $file;
+            type Data = PerFile;
+            type Memory = Ordinary;
+
+            fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+                let device = &vmf.data().0;
+                device.faults.fetch_add(1, Relaxed);
+                let folio = device.folio.clone();
+                match device.way {
+                    Way::Page => vmf.page(folio, vmf.pgoff()),
+                    Way::Locked => vmf.locked_page(LockedFolio::new(folio), vmf.pgoff()),
+                    Way::Insert => Ok(vmf.insert_page(&folio, vmf.pgoff())?.into()),
+                }
+            }
+
+            $($callback)*
+        }
+
+        crate::vm_operations!($ops);
+    };
+}
+
+// The kernel maps the pages that it is given.
+answering_file!(GivenFile, GivenOps, {});
+
+// The layer maps them.
+answering_file!(RevocableFile, RevocableOps, {
+    fn revocation<'a>(device: &'a DataRef<'_, Self>) -> &'a Revocation {
+        &device.0.revocation
+    }
+});
+
+#[kunit_tests(rust_mm_answers)]
+mod cases {
+    use super::*;
+
+    /// Runs a case for every way to answer, with the kernel and with the layer to map the page.
+    fn each(case: fn(&UserMm, &Device, usize) -> Result) -> Result {
+        let mm = UserMm::attach()?;
+        for way in [Way::Page, Way::Locked, Way::Insert] {
+            for revocable in [false, true] {
+                let device = Device::new(way)?;
+                let file = match revocable {
+                    false => {
+                        mm.open::<GivenFile>(KBox::new(GivenFile(device.clone()), GFP_KERNEL)?)?
+                    }
+                    true => mm.open::<RevocableFile>(KBox::new(
+                        RevocableFile(device.clone()),
+                        GFP_KERNEL,
+                    )?)?,
+                };
+                // One page more than the folio has.
+                let addr = file.mmap(5 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+                let result = case(&mm, &device, addr);
+                if result.is_err() {
+                    pr_err!("{:?}, revocable: {}\n", way, revocable);
+                }
+                result?;
+                mm.munmap(addr, 5 * PAGE_SIZE)?;
+                // Whatever happened: no reference is left, and no lock.
+                assert_eq!(device.folio.ref_count(), 1);
+                assert!(device.is_unlocked());
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a large folio, a fault maps the page that was accessed, and none of the others, which the
+    /// driver may want to keep.
+    #[test]
+    fn one_page_of_a_large_folio() -> Result {
+        each(|mm, device, addr| {
+            for (faults, index) in [2usize, 0, 3, 1].into_iter().enumerate() {
+                assert_eq!(device.faults() as usize, faults);
+                assert_eq!(device.folio.ref_count(), 1 + faults);
+                assert_eq!(mm.read(addr + index * PAGE_SIZE)?, [index as u8]);
+                assert!(device.is_unlocked());
+                assert_eq!(device.faults() as usize, faults + 1);
+                // A reference for each page that is mapped.
+                assert_eq!(device.folio.ref_count(), 2 + faults);
+            }
+            // And the pages are those of the folio.
+            mm.write(addr + 3 * PAGE_SIZE, b"written")?;
+            let mut out = [0; 7];
+            device.folio.read_at(3 * PAGE_SIZE, &mut out)?;
+            assert_eq!(&out, b"written");
+            Ok(())
+        })
+    }
+
+    /// The folio is not locked any more when the fault is over, whichever way it ends.
+    #[test]
+    fn unlocked_afterwards() -> Result {
+        each(|mm, device, addr| {
+            assert_eq!(mm.read(addr)?, [0]);
+            assert!(device.is_unlocked());
+            // Behind the folio there is nothing.
+            assert_eq!(mm.read::<1>(addr + 4 * PAGE_SIZE), Err(EFAULT));
+            assert!(device.is_unlocked());
+            assert_eq!(device.folio.ref_count(), 2);
+            Ok(())
+        })
+    }
+
+    /// Memory that is broken is not mapped by the kernel. With a locked page it would look for the
+    /// page cache of the folio, which has none.
+    #[cfg(CONFIG_MEMORY_FAILURE)]
+    #[test]
+    fn broken_memory() -> Result {
+        each(|mm, device, addr| {
+            let page = device.folio.page(1).ok_or(EINVAL)?.as_ptr();
+            let by_kernel = device.way != Way::Insert;
+            // SAFETY: The page is one of a folio of ours, and whole again before that is freed.
+            unsafe { crate::bindings::set_page_hwpoison(page, true) };
+            let result = mm.read::<1>(addr + PAGE_SIZE);
+            let refs = device.folio.ref_count();
+            // SAFETY: As above.
+            unsafe { crate::bindings::set_page_hwpoison(page, false) };
+            if by_kernel && result == Err(EFAULT) {
+                // Refused by `__do_fault()`, which has given up the reference.
+                assert_eq!(refs, 1);
+            } else {
+                // Inserted: there the kernel does not look.
+                assert_eq!((result, refs), (Ok([1]), 2));
+            }
+            assert!(device.is_unlocked());
+            assert_eq!(mm.read(addr + PAGE_SIZE)?, [1]);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ways to memory that do not go through a fault handler, after a revocation.
+
+use super::{
+    FilledFile,
+    FilledOps,
+    Probe, //
+};
+use crate::{
+    bindings,
+    fs::File,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        desc::{
+            Cache,
+            Mapping,
+            VmaDesc, //
+        },
+        ops::{
+            Access,
+            DataRef,
+            PerFile,
+            Pfn,
+            VmOperations, //
+        },
+        owned::OwnedVma,
+        rmap::{
+            AddressSpace,
+            Revocation, //
+        },
+        testing::{
+            UserMm,
+            READ,
+            SHARED,
+            WRITE, //
+        }, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+};
+
+/// A device that answers debuggers by itself, each byte with the address that it is at.
+#[pin_data]
+struct Debugged {
+    accesses: Atomic<i32>,
+    #[pin]
+    revocation: Revocation,
+}
+
+struct DebuggedFile(Arc<Debugged>);
+
+#[vtable]
+impl MiscDevice for DebuggedFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+        this.0.revocation.address_space()
+    }
+
+    fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        Ok(desc
+            .with_ops::<DebuggedOps>()?
+            .on_pfn_fault(Cache::NonCached))
+    }
+}
+
+struct DebuggedOps;
+
+#[vtable]
+impl VmOperations for DebuggedOps {
+    type File = DebuggedFile;
+    type Data = PerFile;
+    type Memory = Pfn;
+
+    fn access(vma: &OwnedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
+        vma.data().0.accesses.fetch_add(1, Relaxed);
+        let len = access.len();
+        if let Access::Read(buf) = access {
+            for (i, byte) in buf.iter_mut().enumerate() {
+                *byte = (addr + i) as u8;
+            }
+        }
+        // More than was asked for: the layer does not pass that on.
+        Ok(len + 1)
+    }
+
+    fn revocation<'a>(device: &'a DataRef<'_, Self>) -> &'a Revocation {
+        &device.0.revocation
+    }
+}
+
+crate::vm_operations!(DebuggedOps);
+
+/// What a debugger does. Returns how many bytes it got.
+fn access(mm: &UserMm, addr: usize, buf: &mut [u8], write: bool) -> c_int {
+    let flags = match write {
+        true => bindings::FOLL_WRITE,
+        false => 0,
+    };
+    // SAFETY: The address space has users, the current thread being one, and the buffer is valid for
+    // its length.
+    unsafe {
+        bindings::access_remote_vm(
+            mm.current().as_raw(),
+            addr,
+            buf.as_mut_ptr().cast(),
+            buf.len() as c_int,
+            flags,
+        )
+    }
+}
+
+#[kunit_tests(rust_mm_revocation)]
+mod cases {
+    use super::*;
+
+    const LEN: usize = 2 * PAGE_SIZE;
+
+    #[test]
+    fn insert_page() -> Result {
+        let mm = UserMm::attach()?;
+        let probe = Probe::new()?;
+        let file = mm.open::<FilledFile>(KBox::new(FilledFile(probe.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
+        let insert = || -> Result {
+            let current = mm.current();
+            let vma = current.lock_owned_vma::<FilledOps>(addr).ok_or(ESRCH)?;
+            vma.insert_page(addr, &probe.folio, 0)
+        };
+
+        assert_eq!(insert(), Err(EBUSY));
+        probe.revocation.revoke();
+        // There is room now, but nothing may be put there.
+        assert_eq!(insert(), Err(ENODEV));
+        assert_eq!(probe.folio.ref_count(), 1);
+        assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+
+        probe.revocation.restore();
+        probe.folio.write_at(0, b"back")?;
+        insert()?;
+        assert_eq!(mm.read(addr)?, *b"back");
+        // The second revocation finds what was inserted after the first.
+        probe.revocation.revoke();
+        assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+        assert_eq!(probe.folio.ref_count(), 1);
+        mm.munmap(addr, LEN)
+    }
+
+    #[test]
+    fn access_by_a_debugger() -> Result {
+        let mm = UserMm::attach()?;
+        let device = Arc::pin_init(
+            try_pin_init!(Debugged {
+                accesses: Atomic::new(0),
+                revocation <- Revocation::new(),
+            }? Error),
+            GFP_KERNEL,
+        )?;
+        let file = mm.open::<DebuggedFile>(KBox::new(DebuggedFile(device.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
+        let mut buf = [0xff; 4];
+
+        assert_eq!(access(&mm, addr + 5, &mut buf, false), 4);
+        assert_eq!(buf, [5, 6, 7, 8]);
+        assert_eq!(access(&mm, addr + 5, &mut buf, true), 4);
+        // What is asked for ends with the VMA, whatever the driver says.
+        buf = [0xff; 4];
+        assert_eq!(access(&mm, addr + LEN - 2, &mut buf, false), 2);
+        assert_eq!(buf, [0xfe, 0xff, 0xff, 0xff]);
+        let accesses = device.accesses.load(Relaxed);
+        assert_eq!(accesses, 3);
+
+        device.revocation.revoke();
+        buf = [0xff; 4];
+        assert_eq!(access(&mm, addr, &mut buf, false), 0);
+        assert_eq!(access(&mm, addr, &mut buf, true), 0);
+        assert_eq!(buf, [0xff; 4]);
+        // The driver was not even asked.
+        assert_eq!(device.accesses.load(Relaxed), accesses);
+
+        device.revocation.restore();
+        assert_eq!(access(&mm, addr, &mut buf, false), 4);
+        mm.munmap(addr, LEN)
+    }
+}
