@@ -36,8 +36,18 @@ use core::{
     }, //
 };
 
-pub mod walk;
+mod fault_in;
+mod lookup;
+pub(super) mod walk;
 
+pub use fault_in::{
+    FaultAccess,
+    Handled, //
+};
+pub use lookup::{
+    FolioWalk,
+    PfnmapEntry, //
+};
 pub use walk::{
     Hole,
     PageWalk,

@@ -29,6 +29,11 @@ use core::{
     ops::ControlFlow, //
 };
 
+mod files;
+mod gup;
+mod lookup;
+mod rmap;
+
 /// Four pages.
 const LEN: usize = 4 * PAGE_SIZE;
 /// What an entry of a PMD maps on machines with pages of 4096 bytes.
@@ -164,9 +169,10 @@ fn notes_of(mm: &UserMm, addr: usize, len: usize, mut notes: Notes) -> Result<No
 
 /// Memory whose first page is the first of a page table, with `pages` pages that are written to.
 fn aligned(mm: &UserMm, pages: usize) -> Result<usize> {
-    let addr = mm.mmap_anonymous(2 * PMD)?.next_multiple_of(PMD);
+    let start = mm.mmap_anonymous(3 * PMD)?;
     // Not by huge pages, whatever is the default.
-    madvise(addr, PMD, bindings::MADV_NOHUGEPAGE)?;
+    madvise(start, 3 * PMD, bindings::MADV_NOHUGEPAGE)?;
+    let addr = (start + PAGE_SIZE).next_multiple_of(PMD);
     for page in 0..pages {
         mm.write(addr + page * PAGE_SIZE, &[1])?;
     }

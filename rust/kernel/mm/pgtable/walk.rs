@@ -626,6 +626,8 @@ unsafe fn walk_mapping(
     private: *mut c_void,
 ) -> c_int {
     might_sleep();
+    // Its lock would have to be taken before the one that is held.
+    ops.hugetlb_entry = None;
     // C stops at the first VMA that is not to be entered, where another may be the one.
     ops.test_walk = Some(test_any);
     // SAFETY: The caller's promise: the fields do not change.
