@@ -88,6 +88,8 @@ rust_helper_pgtable_lock_pmd(struct mm_walk *walk, pmd_t *pmdp,
 			     unsigned long addr, struct rust_pgtable_entry *out,
 			     spinlock_t **ptl)
 {
+	/* As other walks do, between two tables. */
+	cond_resched();
 #ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
 	pmd_t pmd = pmdp_get_lockless(pmdp);
 

@@ -6,7 +6,8 @@
 //!
 //! | operation | here | evidence |
 //! |---|---|---|
-//! | traverse | [`Stable::walk_page_range_vma`], [`MmapReadGuard::walk_page_range`], [`PageCounts::of`], and the lookups of [`lookup`] | [`Stable`]: any lock; the lookups say which |
+//! | traverse | [`Stable::walk_page_range_vma`], [`MmapReadGuard::walk_page_range`], [`PageCounts::of`] | [`Stable`]: any lock |
+//! | look up one address | [`MmapReadGuard::folio_walk`], [`MmapReadGuard::follow_pfnmap`], [`RmapVma::follow_pfnmap`] | the mmap lock; for the last one, that of the file's mappings |
 //! | install | [`OwnedVma::insert_page`] | [`Install`]: the mmap lock or the VMA lock; and the VMA is the driver's own |
 //! | zap | [`OwnedVma::zap`], [`AddressSpace::unmap`] | as above; or that the file is the driver's own |
 //! | free | nothing: it belongs to the kernel | |
@@ -14,6 +15,7 @@
 //! [`AddressSpace::unmap`]: super::rmap::AddressSpace::unmap
 //! [`Install`]: super::evidence::Install
 //! //! [`OwnedVma::insert_page`]: super::owned::OwnedVma::insert_page
+//! [`RmapVma::follow_pfnmap`]: super::rmap::RmapVma::follow_pfnmap
 //! [`OwnedVma::zap`]: super::owned::OwnedVma::zap
 
 use super::{

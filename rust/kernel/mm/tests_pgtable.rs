@@ -24,10 +24,7 @@ use crate::{
     page::PAGE_SIZE,
     prelude::*, //
 };
-use core::{
-    convert::Infallible,
-    ops::ControlFlow, //
-};
+use core::ops::ControlFlow;
 
 mod files;
 mod gup;
@@ -131,6 +128,8 @@ struct Plain {
     ptes: usize,
     present: usize,
     holes: usize,
+    /// Whether a hole is what it stops at.
+    stop: bool,
 }
 
 impl Plain {
@@ -139,23 +138,27 @@ impl Plain {
             ptes: 0,
             present: 0,
             holes: 0,
+            stop: false,
         }
     }
 }
 
 #[vtable]
 impl PageWalk for Plain {
-    type Break = Infallible;
+    type Break = Hole;
 
-    fn pte(&mut self, entry: &LockedEntry<'_>) -> ControlFlow<Infallible> {
+    fn pte(&mut self, entry: &LockedEntry<'_>) -> ControlFlow<Hole> {
         self.ptes += 1;
         self.present += usize::from(entry.is_present());
         ControlFlow::Continue(())
     }
 
-    fn hole(&mut self, _hole: Hole) -> ControlFlow<Infallible> {
+    fn hole(&mut self, hole: Hole) -> ControlFlow<Hole> {
         self.holes += 1;
-        ControlFlow::Continue(())
+        match self.stop {
+            true => ControlFlow::Break(hole),
+            false => ControlFlow::Continue(()),
+        }
     }
 }
 
@@ -375,6 +378,11 @@ mod walks {
             let mut plain = Plain::new();
             guard.walk_page_range(addr..addr + LEN, &mut plain)?;
             assert_eq!((plain.ptes, plain.holes), (0, 1));
+
+            // It can be stopped at.
+            plain.stop = true;
+            let stopped = guard.walk_page_range(addr..addr + LEN, &mut plain)?;
+            assert_eq!(stopped.map(|hole| hole.range), Some(addr..addr + LEN));
 
             // Unless the walker says that it wants to.
             let mut notes = Notes::new();

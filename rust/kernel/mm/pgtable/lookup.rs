@@ -74,7 +74,7 @@ impl PfnmapEntry<'_> {
 
     /// Returns the number of bytes that the entry maps, aligned to that.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         (!self.args.addr_mask).wrapping_add(1)
     }
 }

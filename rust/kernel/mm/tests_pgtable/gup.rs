@@ -169,18 +169,24 @@ mod cases {
     fn writing_makes_dirty() -> Result {
         let mm = UserMm::attach()?;
         let (pages, _file, addr) = mapped(&mm, READ | WRITE)?;
-        let is_dirty = || {
-            // SAFETY: The folio is valid, and the flags are only looked at.
-            let flags = unsafe {
-                (*pages.folio.as_ptr())
+        let flags = || {
+            // SAFETY: The folio is valid.
+            unsafe {
+                &raw mut (*pages.folio.as_ptr())
                     .__bindgen_anon_1
                     .__bindgen_anon_1
                     .flags
                     .f
-            };
-            flags & (1 << bindings::pageflags_PG_dirty) != 0
+            }
         };
-        // A shared page is dirty once it is unmapped, if it was written by user space; it is not.
+        let dirty = 1 << bindings::pageflags_PG_dirty;
+        // SAFETY: As above; nobody changes them meanwhile.
+        let is_dirty = || unsafe { *flags() } & dirty != 0;
+
+        // The fault has made it dirty, so that is to be undone first.
+        mm.write(addr, b"f")?;
+        // SAFETY: As above.
+        unsafe { *flags() &= !dirty };
         let held = UserPages::<Pinned, ReadWrite>::fast(addr, 1)?;
         drop(held);
         assert!(!is_dirty());

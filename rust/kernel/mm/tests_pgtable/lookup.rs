@@ -69,7 +69,7 @@ mod cases {
             let found = guard.follow_pfnmap(addr + PAGE_SIZE + 7, |entry| {
                 (
                     entry.pfn(),
-                    entry.len(),
+                    entry.size(),
                     entry.is_writable(),
                     entry.is_special(),
                 )
