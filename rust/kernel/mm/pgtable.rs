@@ -270,7 +270,8 @@ pub struct PageCounts {
     pub huge: usize,
     /// Of all that is mapped, hugetlb memory. It is in none of the above but the first.
     pub hugetlb: usize,
-    /// Memory that is not mapped while it is moved to another place, or belongs to a device.
+    /// Memory that is not mapped while it is moved to another place, belongs to a device, or is
+    /// broken. With [`normal`](Self::normal), this is what `/proc/pid/smaps` calls Rss.
     pub elsewhere: usize,
     /// Memory that is in swap.
     pub swap: usize,
@@ -337,7 +338,7 @@ impl PageCounts {
                 }
             }
             State::Swap => self.swap += len,
-            State::Migration | State::Device => self.elsewhere += len,
+            State::Migration | State::Device | State::HwPoison => self.elsewhere += len,
             _ => {}
         }
     }
