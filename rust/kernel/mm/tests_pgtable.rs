@@ -40,7 +40,7 @@ const PMD: usize = 512 * PAGE_SIZE;
 fn madvise(addr: usize, len: usize, advice: u32) -> Result {
     // SAFETY: A test has an address space of its own.
     to_result(unsafe {
-        bindings::do_madvise((*bindings::get_current()).mm, addr, len, advice as _)
+        bindings::do_madvise((*bindings::get_current()).mm, addr, len, advice as c_int)
     })
 }
 

@@ -13,6 +13,9 @@ pub fn read(addr: usize, out: &mut [u8]) -> Result {
     type H = Referenced;
     #[cfg(twin)]
     type H = Pinned;
-    let _ = (UserPages::<Pinned, ReadOnly>::fast, UserPages::<Referenced, ReadOnly>::fast);
+    let _ = (
+        UserPages::<Pinned, ReadOnly>::fast,
+        UserPages::<Referenced, ReadOnly>::fast,
+    );
     UserPages::<H, ReadOnly>::fast(addr, 1)?.read_at(0, out)
 }

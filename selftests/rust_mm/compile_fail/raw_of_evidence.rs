@@ -10,10 +10,8 @@ use kernel::mm::evidence::Stable;
 
 pub fn get(vma: &VmaRef) -> usize {
     #[cfg(not(twin))]
-    let vma = kernel::mm::evidence::sealed::Sealed::vma(
-        vma,
-        kernel::mm::evidence::sealed::Token(()),
-    );
+    let vma =
+        kernel::mm::evidence::sealed::Sealed::vma(vma, kernel::mm::evidence::sealed::Token(()));
     #[cfg(twin)]
     let vma = Stable::start(vma);
     vma as usize

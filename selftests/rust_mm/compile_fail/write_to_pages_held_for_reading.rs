@@ -13,6 +13,9 @@ pub fn write(addr: usize) -> Result {
     type A = ReadOnly;
     #[cfg(twin)]
     type A = ReadWrite;
-    let _ = (UserPages::<Pinned, ReadOnly>::fast, UserPages::<Pinned, ReadWrite>::fast);
+    let _ = (
+        UserPages::<Pinned, ReadOnly>::fast,
+        UserPages::<Pinned, ReadWrite>::fast,
+    );
     UserPages::<Pinned, A>::fast(addr, 1)?.write_at(0, b"x")
 }

@@ -14,7 +14,11 @@ use core::{
     ptr, //
 };
 
-/// For a walk of one VMA, where C asks about others: none is to be entered if its flags say so.
+/// For the walk of one VMA, where C asks about others as well, and would skip some for their flags.
+///
+/// # Safety
+///
+/// None: it does nothing.
 unsafe extern "C" fn test_any(_: usize, _: usize, _: *mut bindings::mm_walk) -> c_int {
     0
 }
