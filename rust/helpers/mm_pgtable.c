@@ -4,6 +4,7 @@
 #include <linux/hugetlb.h>
 #include <linux/leafops.h>
 #include <linux/mm.h>
+#include <linux/mmu_context.h>
 #include <linux/pagemap.h>
 #include <linux/pagewalk.h>
 #include <linux/pgtable.h>
@@ -32,7 +33,8 @@ rust_helper_vma_walk_lock(struct vm_area_struct *vma)
 	return PGWALK_RDLOCK;
 }
 
-static void pgtable_softleaf(softleaf_t leaf, struct rust_pgtable_entry *out)
+static inline void pgtable_softleaf(softleaf_t leaf,
+				    struct rust_pgtable_entry *out)
 {
 	if (softleaf_is_swap(leaf))
 		out->kind = RUST_PGTABLE_SWAP;
@@ -86,6 +88,8 @@ rust_helper_pgtable_lock_pmd(struct mm_walk *walk, pmd_t *pmdp,
 			     unsigned long addr, struct rust_pgtable_entry *out,
 			     spinlock_t **ptl)
 {
+	/* As other walks do, between two tables. */
+	cond_resched();
 #ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
 	pmd_t pmd = pmdp_get_lockless(pmdp);
 
@@ -199,4 +203,115 @@ rust_helper_pgtable_lock_hugetlb(struct mm_walk *walk, pte_t *ptep,
 __rust_helper void rust_helper_pgtable_unlock(spinlock_t *ptl)
 {
 	spin_unlock(ptl);
+}
+
+__rust_helper bool rust_helper_folio_walk_lookup(struct vm_area_struct *vma,
+						 unsigned long addr,
+						 struct rust_folio_walk *out)
+{
+	struct folio_walk fw;
+	struct folio *folio;
+
+	*out = (struct rust_folio_walk){};
+	folio = folio_walk_start(&fw, vma, addr, FW_ZEROPAGE);
+	if (!folio)
+		return false;
+
+	out->level = fw.level;
+	out->order = folio_order(folio);
+	out->zero = !fw.page;
+	if (fw.page) {
+		out->pfn = page_to_pfn(fw.page);
+		out->anon = folio_test_anon(folio);
+	}
+	switch (fw.level) {
+	case FW_LEVEL_PTE:
+		out->writable = pte_write(fw.pte);
+		break;
+	case FW_LEVEL_PMD:
+#ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
+		out->writable = pmd_write(fw.pmd);
+#endif
+		break;
+	case FW_LEVEL_PUD:
+#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
+		out->writable = pud_write(fw.pud);
+#endif
+		break;
+	}
+	folio_walk_end(&fw, vma);
+	return true;
+}
+
+/* As gup.c asks before it faults. */
+__rust_helper bool
+rust_helper_vma_permits_fault(struct vm_area_struct *vma, bool write, bool foreign)
+{
+	if (!(vma->vm_flags & (write ? VM_WRITE : VM_READ)))
+		return false;
+	return arch_vma_access_permitted(vma, write, false, foreign);
+}
+
+__rust_helper int rust_helper_vm_fault_to_errno(vm_fault_t fault)
+{
+	return vm_fault_to_errno(fault, 0);
+}
+
+__rust_helper void rust_helper_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+__rust_helper void rust_helper_i_mmap_lock_read(struct address_space *mapping)
+{
+	i_mmap_lock_read(mapping);
+}
+
+__rust_helper bool
+rust_helper_i_mmap_trylock_read(struct address_space *mapping)
+{
+	return i_mmap_trylock_read(mapping);
+}
+
+__rust_helper void rust_helper_i_mmap_unlock_read(struct address_space *mapping)
+{
+	i_mmap_unlock_read(mapping);
+}
+
+__rust_helper void rust_helper_i_mmap_lock_write(struct address_space *mapping)
+{
+	i_mmap_lock_write(mapping);
+}
+
+__rust_helper bool
+rust_helper_i_mmap_trylock_write(struct address_space *mapping)
+{
+	return i_mmap_trylock_write(mapping);
+}
+
+__rust_helper void
+rust_helper_i_mmap_unlock_write(struct address_space *mapping)
+{
+	i_mmap_unlock_write(mapping);
+}
+
+/* 7.3 has given the tree a name of its own. */
+#ifndef mapping_rmap_tree_foreach
+#define mapping_rmap_tree_iter_first(mapping, first, last) \
+	vma_interval_tree_iter_first(&(mapping)->i_mmap, first, last)
+#define mapping_rmap_tree_iter_next vma_interval_tree_iter_next
+#endif
+
+__rust_helper struct vm_area_struct *
+rust_helper_mapping_rmap_first(struct address_space *mapping,
+			       unsigned long first, unsigned long last)
+{
+	return mapping_rmap_tree_iter_first(mapping, first, last);
+}
+
+__rust_helper struct vm_area_struct *
+rust_helper_mapping_rmap_next(struct vm_area_struct *vma, unsigned long first,
+			      unsigned long last)
+{
+	return mapping_rmap_tree_iter_next(vma, first, last);
 }

@@ -40,4 +40,15 @@ enum rust_pgtable_lock {
 	RUST_PGTABLE_IS_LEAF,
 };
 
+/* What a lookup of one address has found. */
+struct rust_folio_walk {
+	unsigned long pfn;
+	/* A level of the page tables, from the bottom: enum folio_walk_level. */
+	unsigned int level;
+	unsigned int order;
+	_Bool zero;
+	_Bool anon;
+	_Bool writable;
+};
+
 #endif /* __RUST_HELPERS_MM_PGTABLE_H */

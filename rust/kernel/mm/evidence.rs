@@ -149,8 +149,9 @@ pub trait Stable: Sealed {
 /// A view of a VMA under the mmap lock or the VMA lock: page tables can be installed, if the VMA is
 /// the driver's own.
 ///
-/// Not implemented by what is found through the reverse mapping: the kernel takes page tables of a
-/// file's mappings away under the i_mmap lock, and relies on nobody making new ones meanwhile.
+/// Not implemented by what is found through the reverse mapping: it shows a VMA that is being
+/// unmapped for a while after its entries were cleared, and an entry that is made then is lost
+/// together with the table that it is in.
 ///
 /// # Examples
 ///

@@ -6,7 +6,8 @@
 //!
 //! | operation | here | evidence |
 //! |---|---|---|
-//! | traverse | [`Stable::walk_page_range_vma`], [`MmapReadGuard::walk_page_range`], [`PageCounts::of`], and the lookups of [`lookup`] | [`Stable`]: any lock; the lookups say which |
+//! | traverse | [`Stable::walk_page_range_vma`], [`MmapReadGuard::walk_page_range`], [`PageCounts::of`] | [`Stable`]: any lock |
+//! | look up one address | [`MmapReadGuard::folio_walk`], [`MmapReadGuard::follow_pfnmap`], [`RmapVma::follow_pfnmap`] | the mmap lock; for the last one, that of the file's mappings |
 //! | install | [`OwnedVma::insert_page`] | [`Install`]: the mmap lock or the VMA lock; and the VMA is the driver's own |
 //! | zap | [`OwnedVma::zap`], [`AddressSpace::unmap`] | as above; or that the file is the driver's own |
 //! | free | nothing: it belongs to the kernel | |
@@ -14,6 +15,7 @@
 //! [`AddressSpace::unmap`]: super::rmap::AddressSpace::unmap
 //! [`Install`]: super::evidence::Install
 //! //! [`OwnedVma::insert_page`]: super::owned::OwnedVma::insert_page
+//! [`RmapVma::follow_pfnmap`]: super::rmap::RmapVma::follow_pfnmap
 //! [`OwnedVma::zap`]: super::owned::OwnedVma::zap
 
 use super::{
@@ -36,8 +38,18 @@ use core::{
     }, //
 };
 
-pub mod walk;
+mod fault_in;
+mod lookup;
+pub(super) mod walk;
 
+pub use fault_in::{
+    FaultAccess,
+    Handled, //
+};
+pub use lookup::{
+    FolioWalk,
+    PfnmapEntry, //
+};
 pub use walk::{
     Hole,
     PageWalk,
@@ -258,7 +270,8 @@ pub struct PageCounts {
     pub huge: usize,
     /// Of all that is mapped, hugetlb memory. It is in none of the above but the first.
     pub hugetlb: usize,
-    /// Memory that is not mapped while it is moved to another place, or belongs to a device.
+    /// Memory that is not mapped while it is moved to another place, belongs to a device, or is
+    /// broken. With [`normal`](Self::normal), this is what `/proc/pid/smaps` calls Rss.
     pub elsewhere: usize,
     /// Memory that is in swap.
     pub swap: usize,
@@ -325,7 +338,7 @@ impl PageCounts {
                 }
             }
             State::Swap => self.swap += len,
-            State::Migration | State::Device => self.elsewhere += len,
+            State::Migration | State::Device | State::HwPoison => self.elsewhere += len,
             _ => {}
         }
     }

@@ -10,6 +10,7 @@ use crate::{
         from_err_ptr,
         to_result, //
     },
+    page::PAGE_SHIFT,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -25,6 +26,16 @@ use core::{
     marker::PhantomData,
     pin::Pin,
     ptr::NonNull, //
+};
+
+mod i_mmap;
+
+pub use i_mmap::{
+    FileMappings,
+    IMmapReadGuard,
+    IMmapWriteGuard,
+    RmapIter,
+    RmapVma, //
 };
 
 /// The mappings of a device, whatever the file and the process through which they were made.
@@ -104,6 +115,32 @@ impl AddressSpace {
     /// [`Fault::insert_page`]: super::fault::Fault::insert_page
     pub fn unmap(&self, first: usize, nr_pages: usize) {
         self.unmap_raw(first, nr_pages, false);
+    }
+
+    /// As [`unmap`](Self::unmap), in bytes: every page that has one of them (`unmap_mapping_range`).
+    ///
+    /// # Context
+    ///
+    /// As [`unmap`](Self::unmap).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::rmap::AddressSpace;
+    ///
+    /// let space = AddressSpace::new()?;
+    /// // The last byte of the first page, and the first one of the second.
+    /// space.unmap_range(kernel::page::PAGE_SIZE - 1, 2);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn unmap_range(&self, start: usize, len: usize) {
+        if len == 0 {
+            return;
+        }
+        // Not C's function for bytes: it rounds the length as if the range began with a page.
+        let first = start >> PAGE_SHIFT;
+        let last = start.saturating_add(len - 1) >> PAGE_SHIFT;
+        self.unmap_raw(first, last - first + 1, false);
     }
 
     fn unmap_raw(&self, first: usize, nr_pages: usize, even_cows: bool) {

@@ -353,6 +353,13 @@ impl UserFile<'_> {
         self.vm_mmap(addr, len, prot, flags | bindings::MAP_FIXED as usize, pgoff)
     }
 
+    /// Returns the file.
+    pub fn file(&self) -> &File {
+        // SAFETY: By the type invariants, it is a file for as long as `self` is. Nobody uses its
+        // position without a lock, since there is no file descriptor.
+        unsafe { File::from_raw_file(self.file.as_ptr()) }
+    }
+
     /// Returns the file, which is valid for as long as `self` is.
     pub(super) fn as_ptr(&self) -> *mut bindings::file {
         self.file.as_ptr()

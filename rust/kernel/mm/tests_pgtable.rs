@@ -24,10 +24,12 @@ use crate::{
     page::PAGE_SIZE,
     prelude::*, //
 };
-use core::{
-    convert::Infallible,
-    ops::ControlFlow, //
-};
+use core::ops::ControlFlow;
+
+mod files;
+mod gup;
+mod lookup;
+mod rmap;
 
 /// Four pages.
 const LEN: usize = 4 * PAGE_SIZE;
@@ -38,7 +40,7 @@ const PMD: usize = 512 * PAGE_SIZE;
 fn madvise(addr: usize, len: usize, advice: u32) -> Result {
     // SAFETY: A test has an address space of its own.
     to_result(unsafe {
-        bindings::do_madvise((*bindings::get_current()).mm, addr, len, advice as _)
+        bindings::do_madvise((*bindings::get_current()).mm, addr, len, advice as c_int)
     })
 }
 
@@ -126,6 +128,8 @@ struct Plain {
     ptes: usize,
     present: usize,
     holes: usize,
+    /// Whether a hole is what it stops at.
+    stop: bool,
 }
 
 impl Plain {
@@ -134,23 +138,27 @@ impl Plain {
             ptes: 0,
             present: 0,
             holes: 0,
+            stop: false,
         }
     }
 }
 
 #[vtable]
 impl PageWalk for Plain {
-    type Break = Infallible;
+    type Break = Hole;
 
-    fn pte(&mut self, entry: &LockedEntry<'_>) -> ControlFlow<Infallible> {
+    fn pte(&mut self, entry: &LockedEntry<'_>) -> ControlFlow<Hole> {
         self.ptes += 1;
         self.present += usize::from(entry.is_present());
         ControlFlow::Continue(())
     }
 
-    fn hole(&mut self, _hole: Hole) -> ControlFlow<Infallible> {
+    fn hole(&mut self, hole: Hole) -> ControlFlow<Hole> {
         self.holes += 1;
-        ControlFlow::Continue(())
+        match self.stop {
+            true => ControlFlow::Break(hole),
+            false => ControlFlow::Continue(()),
+        }
     }
 }
 
@@ -164,9 +172,10 @@ fn notes_of(mm: &UserMm, addr: usize, len: usize, mut notes: Notes) -> Result<No
 
 /// Memory whose first page is the first of a page table, with `pages` pages that are written to.
 fn aligned(mm: &UserMm, pages: usize) -> Result<usize> {
-    let addr = mm.mmap_anonymous(2 * PMD)?.next_multiple_of(PMD);
+    let start = mm.mmap_anonymous(3 * PMD)?;
     // Not by huge pages, whatever is the default.
-    madvise(addr, PMD, bindings::MADV_NOHUGEPAGE)?;
+    madvise(start, 3 * PMD, bindings::MADV_NOHUGEPAGE)?;
+    let addr = (start + PAGE_SIZE).next_multiple_of(PMD);
     for page in 0..pages {
         mm.write(addr + page * PAGE_SIZE, &[1])?;
     }
@@ -369,6 +378,11 @@ mod walks {
             let mut plain = Plain::new();
             guard.walk_page_range(addr..addr + LEN, &mut plain)?;
             assert_eq!((plain.ptes, plain.holes), (0, 1));
+
+            // It can be stopped at.
+            plain.stop = true;
+            let stopped = guard.walk_page_range(addr..addr + LEN, &mut plain)?;
+            assert_eq!(stopped.map(|hole| hole.range), Some(addr..addr + LEN));
 
             // Unless the walker says that it wants to.
             let mut notes = Notes::new();

@@ -18,6 +18,7 @@ use kernel::{
             Pfn, VmOperations, VmOpsTable,
         },
         owned::{DriverVma, OwnedVma},
+        rmap::AddressSpace,
         virt::VmaRef,
         DeviceMemory, Folio, KernelPages, KernelPagesSlice, LockedFolio, MmWithUser, PfnRange,
     },

@@ -22,7 +22,6 @@ use crate::{
     },
     page::PAGE_MASK,
     prelude::*,
-    task::might_sleep,
     types::NotThreadSafe, //
 };
 use core::{
@@ -32,6 +31,19 @@ use core::{
         Range, //
     },
     ptr, //
+};
+
+mod raw;
+
+use raw::{
+    lock_hugetlb,
+    lock_pmd,
+    lock_pud,
+    read_pte,
+    walk_mapping,
+    walk_range,
+    walk_vma,
+    Found, //
 };
 
 /// Whether to look closer.
@@ -248,11 +260,6 @@ unsafe extern "C" fn test_walk<W: PageWalk>(
         Ok(Visit::Skip) => 1,
         Err(err) => err,
     }
-}
-
-/// For a walk of one VMA, where C asks about others: none is to be entered if its flags say so.
-unsafe extern "C" fn test_any(_: usize, _: usize, _: *mut bindings::mm_walk) -> c_int {
-    0
 }
 
 /// # Safety
@@ -570,175 +577,4 @@ impl MmapReadGuard<'_> {
             unsafe { walk_range(self.mm.as_raw(), range, ops, private) }
         })
     }
-}
-
-// What follows is not generic, since modules cannot call the functions of C.
-
-/// # Safety
-///
-/// The mmap lock or the VMA lock of the VMA must be held, and the range be in it. `ops` must be
-/// operations that go with `private`, and that install nothing.
-#[inline(never)]
-unsafe fn walk_vma(
-    vma: *mut bindings::vm_area_struct,
-    range: Range<usize>,
-    ops: &mut bindings::mm_walk_ops,
-    private: *mut c_void,
-) -> c_int {
-    might_sleep();
-    // SAFETY: The caller's promise.
-    unsafe {
-        ops.walk_lock = bindings::vma_walk_lock(vma);
-        bindings::walk_page_range_vma(vma, range.start, range.end, ops, private)
-    }
-}
-
-/// # Safety
-///
-/// The mmap lock must be held. `ops` must be operations that go with `private`, and that install
-/// nothing.
-#[inline(never)]
-unsafe fn walk_range(
-    mm: *mut bindings::mm_struct,
-    range: Range<usize>,
-    ops: &mut bindings::mm_walk_ops,
-    private: *mut c_void,
-) -> c_int {
-    might_sleep();
-    ops.walk_lock = bindings::page_walk_lock_PGWALK_RDLOCK;
-    // SAFETY: The caller's promise.
-    unsafe { bindings::walk_page_range(mm, range.start, range.end, ops, private) }
-}
-
-/// Walks the one VMA that `private` says not to leave out.
-///
-/// # Safety
-///
-/// The i_mmap lock of `mapping` must be held, `vma` be a VMA in it, and the range be whole pages,
-/// at least one, in the VMA. `ops` must be operations that go with `private`, and that install
-/// nothing.
-#[inline(never)]
-unsafe fn walk_mapping(
-    mapping: *mut bindings::address_space,
-    vma: *mut bindings::vm_area_struct,
-    range: Range<usize>,
-    ops: &mut bindings::mm_walk_ops,
-    private: *mut c_void,
-) -> c_int {
-    might_sleep();
-    // C stops at the first VMA that is not to be entered, where another may be the one.
-    ops.test_walk = Some(test_any);
-    // SAFETY: The caller's promise: the fields do not change.
-    let (start, pgoff) = unsafe {
-        (
-            (*vma).__bindgen_anon_1.__bindgen_anon_1.vm_start,
-            (*vma).vm_pgoff,
-        )
-    };
-    let first = pgoff + ((range.start - start) >> crate::page::PAGE_SHIFT);
-    let nr = (range.end - range.start) >> crate::page::PAGE_SHIFT;
-    // SAFETY: The caller's promise.
-    unsafe { bindings::walk_page_mapping(mapping, first, nr, ops, private) }
-}
-
-/// The lock of an entry.
-///
-/// # Invariants
-///
-/// The current thread holds it.
-struct PageTableLock(*mut bindings::spinlock_t);
-
-impl PageTableLock {
-    #[inline(never)]
-    fn unlock(self) {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::pgtable_unlock(self.0) };
-    }
-}
-
-enum Found {
-    None,
-    Table,
-    Leaf(bindings::rust_pgtable_entry, PageTableLock),
-}
-
-impl Found {
-    /// # Safety
-    ///
-    /// If `found` says so, the current thread must hold `lock`.
-    unsafe fn new(
-        found: bindings::rust_pgtable_lock,
-        raw: bindings::rust_pgtable_entry,
-        lock: *mut bindings::spinlock_t,
-    ) -> Self {
-        match found {
-            bindings::rust_pgtable_lock_RUST_PGTABLE_IS_LEAF => {
-                // INVARIANT: The caller's promise.
-                Found::Leaf(raw, PageTableLock(lock))
-            }
-            bindings::rust_pgtable_lock_RUST_PGTABLE_IS_TABLE => Found::Table,
-            _ => Found::None,
-        }
-    }
-}
-
-/// # Safety
-///
-/// `pud` must be the entry of `addr` in `walk`, as C calls us with it.
-#[inline(never)]
-unsafe fn lock_pud(walk: *mut bindings::mm_walk, pud: *mut bindings::pud_t, addr: usize) -> Found {
-    let mut raw = bindings::rust_pgtable_entry::default();
-    let mut lock = ptr::null_mut();
-    // SAFETY: The caller's promise; it locks where it says so.
-    unsafe {
-        let found = bindings::pgtable_lock_pud(walk, pud, addr, &mut raw, &mut lock);
-        Found::new(found, raw, lock)
-    }
-}
-
-/// # Safety
-///
-/// `pmd` must be the entry of `addr` in `walk`, as C calls us with it.
-#[inline(never)]
-unsafe fn lock_pmd(walk: *mut bindings::mm_walk, pmd: *mut bindings::pmd_t, addr: usize) -> Found {
-    let mut raw = bindings::rust_pgtable_entry::default();
-    let mut lock = ptr::null_mut();
-    // SAFETY: The caller's promise; it locks where it says so.
-    unsafe {
-        let found = bindings::pgtable_lock_pmd(walk, pmd, addr, &mut raw, &mut lock);
-        Found::new(found, raw, lock)
-    }
-}
-
-/// # Safety
-///
-/// `pte` must be the entry of `addr` in `walk`, as C calls us with it in a hugetlb VMA.
-#[inline(never)]
-unsafe fn lock_hugetlb(
-    walk: *mut bindings::mm_walk,
-    pte: *mut bindings::pte_t,
-    mask: usize,
-    addr: usize,
-) -> (bindings::rust_pgtable_entry, PageTableLock) {
-    let mut raw = bindings::rust_pgtable_entry::default();
-    let mut lock = ptr::null_mut();
-    // SAFETY: The caller's promise.
-    unsafe { bindings::pgtable_lock_hugetlb(walk, pte, mask, addr, &mut raw, &mut lock) };
-    // INVARIANT: It locks.
-    (raw, PageTableLock(lock))
-}
-
-/// # Safety
-///
-/// `pte` must be the entry of `addr` in `walk`, as C calls us with it.
-#[inline(never)]
-unsafe fn read_pte(
-    walk: *mut bindings::mm_walk,
-    pte: *mut bindings::pte_t,
-    addr: usize,
-) -> bindings::rust_pgtable_entry {
-    let mut raw = bindings::rust_pgtable_entry::default();
-    // SAFETY: The caller's promise.
-    unsafe { bindings::pgtable_read_pte(walk, pte, addr, &mut raw) };
-    raw
 }

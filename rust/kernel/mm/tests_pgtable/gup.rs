@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pages of user space, held.
+
+use super::{
+    files::{
+        FolioFile,
+        Pages, //
+    },
+    *,
+};
+use crate::{
+    mm::{
+        gup::{
+            Access,
+            Hold,
+            Pinned,
+            PinnedLongTerm,
+            ReadOnly,
+            ReadWrite,
+            Referenced,
+            UserPages, //
+        },
+        MmWithUser, //
+    },
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
+    task::Task, //
+};
+use core::ptr::NonNull;
+
+/// What a pin adds to the reference count of a small folio.
+const PIN: usize = 1024;
+
+/// A folio, and where it is mapped.
+fn mapped(mm: &UserMm, prot: usize) -> Result<(Arc<Pages>, UserFile<'_>, usize)> {
+    let pages = Pages::new()?;
+    pages.folio.write_at(0, b"folio")?;
+    let file = mm.open::<FolioFile>(KBox::new(FolioFile(pages.clone()), GFP_KERNEL)?)?;
+    let addr = file.mmap(LEN, prot, SHARED, 0)?;
+    Ok((pages, file, addr))
+}
+
+/// An address space in which there is nothing.
+fn empty_mm() -> Result<ARef<MmWithUser>> {
+    // SAFETY: It makes one.
+    let mm = NonNull::new(unsafe { bindings::mm_alloc() }).ok_or(ENOMEM)?;
+    // SAFETY: We own the one reference to it.
+    Ok(unsafe { ARef::from_raw(mm.cast()) })
+}
+
+/// Checks one way to hold pages: that it is held, and given up.
+fn held_and_given_up<H: Hold, A: Access>(
+    adds: usize,
+    hold: impl FnOnce(usize) -> Result<UserPages<H, A>>,
+) -> Result {
+    let mm = UserMm::attach()?;
+    let (pages, _file, addr) = mapped(&mm, READ | WRITE)?;
+    assert_eq!(mm.read(addr)?, *b"folio");
+    assert_eq!(pages.folio.ref_count(), 2);
+    let held = hold(addr)?;
+    assert_eq!(held.nr_pages(), 1);
+    assert_eq!(pages.folio.ref_count(), 2 + adds);
+    // It stays when it is not mapped any more.
+    mm.munmap(addr, LEN)?;
+    assert_eq!(pages.folio.ref_count(), 1 + adds);
+    drop(held);
+    assert_eq!(pages.folio.ref_count(), 1);
+    Ok(())
+}
+
+/// The three ways to hold pages, by the same function.
+macro_rules! each_way {
+    ($addr:ident => $hold:expr) => {{
+        fn way<H: Hold, A: Access>(adds: usize) -> Result {
+            held_and_given_up::<H, A>(adds, |$addr| $hold)
+        }
+        way::<Pinned, ReadOnly>(PIN)?;
+        way::<Pinned, ReadWrite>(PIN)?;
+        way::<PinnedLongTerm, ReadOnly>(PIN)?;
+        way::<PinnedLongTerm, ReadWrite>(PIN)?;
+        way::<Referenced, ReadOnly>(1)?;
+        way::<Referenced, ReadWrite>(1)
+    }};
+}
+
+#[kunit_tests(rust_mm_gup)]
+mod cases {
+    use super::*;
+
+    #[test]
+    fn fast() -> Result {
+        each_way!(addr => UserPages::fast(addr, 1))
+    }
+
+    #[test]
+    fn unlocked() -> Result {
+        each_way!(addr => UserPages::unlocked(addr, 1))
+    }
+
+    #[test]
+    fn current() -> Result {
+        each_way!(addr => {
+            let mm = UserMm::attach()?;
+            let guard = mm.current().mmap_read_lock();
+            UserPages::current(&guard, addr, 1)
+        })
+    }
+
+    #[test]
+    fn remote() -> Result {
+        each_way!(addr => {
+            let mm = UserMm::attach()?;
+            let guard = mm.current().mmap_read_lock();
+            UserPages::remote(&guard, addr, 1)
+        })
+    }
+
+    #[test]
+    fn remote_unlockable() -> Result {
+        each_way!(addr => {
+            let mm = UserMm::attach()?;
+            let guard = mm.current().mmap_read_lock();
+            let (pages, guard) = UserPages::remote_unlockable(guard, addr, 1);
+            // Nothing to wait for, so it was not given up.
+            assert!(guard.is_some());
+            pages
+        })
+    }
+
+    #[test]
+    fn remote_gives_up_the_lock() -> Result {
+        let mm = UserMm::attach()?;
+        let (pages, _file, addr) = mapped(&mm, READ)?;
+        // Not mapped yet: the first answer of the driver is to try again.
+        let guard = mm.current().mmap_read_lock();
+        let (held, guard) = UserPages::<Pinned, ReadOnly>::remote_unlockable(guard, addr, 1);
+        assert!(guard.is_none());
+        let mut out = [0; 5];
+        held?.read_at(0, &mut out)?;
+        assert_eq!(out, *b"folio");
+        assert_eq!(pages.folio.ref_count(), 2);
+        // This would wait for ever otherwise.
+        mm.munmap(addr, LEN)
+    }
+
+    #[test]
+    fn contents() -> Result {
+        let mm = UserMm::attach()?;
+        let (pages, _file, addr) = mapped(&mm, READ | WRITE)?;
+        let held = UserPages::<Pinned, ReadWrite>::fast(addr, 2)?;
+        assert_eq!((held.nr_pages(), held.len()), (2, 2 * PAGE_SIZE));
+        held.write_at(PAGE_SIZE, b"p")?;
+        let mut out = [0; 5];
+        held.read_at(0, &mut out)?;
+        assert_eq!(out, *b"polio");
+        assert_eq!(mm.read(addr)?, *b"polio");
+        assert_eq!(held.read_at(2 * PAGE_SIZE - 4, &mut out), Err(EINVAL));
+        assert_eq!(held.read_at(usize::MAX, &mut out), Err(EINVAL));
+        assert_eq!(held.write_at(2 * PAGE_SIZE, b"x"), Err(EINVAL));
+        drop(held);
+        assert_eq!(pages.folio.ref_count(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn writing_makes_dirty() -> Result {
+        let mm = UserMm::attach()?;
+        let (pages, _file, addr) = mapped(&mm, READ | WRITE)?;
+        let flags = || {
+            // SAFETY: The folio is valid.
+            unsafe {
+                &raw mut (*pages.folio.as_ptr())
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    .flags
+                    .f
+            }
+        };
+        let dirty = 1 << bindings::pageflags_PG_dirty;
+        // SAFETY: As above; nobody changes them meanwhile.
+        let is_dirty = || unsafe { *flags() } & dirty != 0;
+
+        // The fault has made it dirty, so that is to be undone first.
+        mm.write(addr, b"f")?;
+        // SAFETY: As above.
+        unsafe { *flags() &= !dirty };
+        let held = UserPages::<Pinned, ReadWrite>::fast(addr, 1)?;
+        drop(held);
+        assert!(!is_dirty());
+        let held = UserPages::<Pinned, ReadWrite>::fast(addr, 1)?;
+        held.write_at(0, b"x")?;
+        drop(held);
+        assert!(is_dirty());
+        Ok(())
+    }
+
+    #[test]
+    fn what_cannot_be_held() -> Result {
+        let mm = UserMm::attach()?;
+        let (_pages, _file, addr) = mapped(&mm, READ)?;
+        type Rd = UserPages<Pinned, ReadOnly>;
+        type Wr = UserPages<Pinned, ReadWrite>;
+        let errno = |result: Result<Rd>| result.err();
+
+        assert_eq!(errno(Rd::fast(addr + 1, 1)), Some(EINVAL));
+        assert_eq!(errno(Rd::fast(addr, 0)), Some(EINVAL));
+        assert_eq!(errno(Rd::fast(addr, usize::MAX)), Some(EINVAL));
+        assert_eq!(errno(Rd::fast(addr, 1 << 30)), Some(EINVAL));
+        assert_eq!(errno(Rd::fast(0, 1)), Some(EFAULT));
+        assert_eq!(
+            errno(Rd::fast(usize::MAX & !(PAGE_SIZE - 1), 2)),
+            Some(EOVERFLOW)
+        );
+        assert_eq!(
+            errno(Rd::unlocked(usize::MAX & !(PAGE_SIZE - 1), 1)),
+            Some(EFAULT)
+        );
+        // Not to be written.
+        assert!(Wr::fast(addr, 1).is_err_and(|e| e == EFAULT));
+        assert!(Wr::unlocked(addr, 1).is_err_and(|e| e == EFAULT));
+        // As far as it goes.
+        mm.munmap(addr + 2 * PAGE_SIZE, 2 * PAGE_SIZE)?;
+        assert_eq!(Rd::fast(addr, 4)?.nr_pages(), 2);
+        Ok(())
+    }
+
+    #[test]
+    #[cfg(CONFIG_X86)]
+    fn device_memory_cannot_be_held() -> Result {
+        let mm = UserMm::attach()?;
+        let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), Cache::Cached))?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        assert!(UserPages::<Pinned, ReadOnly>::fast(addr, 1).is_err_and(|e| e == EFAULT));
+        assert!(UserPages::<Referenced, ReadOnly>::unlocked(addr, 1).is_err_and(|e| e == EFAULT));
+        Ok(())
+    }
+
+    #[test]
+    fn without_user_space() -> Result {
+        // No address space was attached to this thread.
+        assert!(UserPages::<Pinned, ReadOnly>::fast(PAGE_SIZE, 1).is_err_and(|e| e == EFAULT));
+        assert!(
+            UserPages::<Referenced, ReadOnly>::unlocked(PAGE_SIZE, 1).is_err_and(|e| e == EFAULT)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn of_another_address_space() -> Result {
+        let mm = UserMm::attach()?;
+        let (_pages, _file, addr) = mapped(&mm, READ)?;
+        let other = empty_mm()?;
+        {
+            let guard = other.mmap_read_lock();
+            let held = UserPages::<Pinned, ReadOnly>::current(&guard, addr, 1);
+            assert!(held.is_err_and(|e| e == EINVAL));
+            let held = UserPages::<Pinned, ReadOnly>::remote(&guard, addr, 1);
+            assert!(held.is_err_and(|e| e == EFAULT));
+        }
+        let mut out = [0; 5];
+        assert_eq!(other.read_remote_vm(addr, &mut out), 0);
+        // From an address space that is not its own, a thread can look into this one.
+        assert_eq!(mm.current().read_remote_vm(addr, &mut out), 5);
+        assert_eq!(out, *b"folio");
+        Ok(())
+    }
+
+    #[test]
+    fn access_remote_vm() -> Result {
+        let mm = UserMm::attach()?;
+        let (pages, file, addr) = mapped(&mm, READ)?;
+        let mut out = [0; 8];
+        // Over the end of the mapping.
+        assert_eq!(mm.current().read_remote_vm(addr + LEN - 3, &mut out), 3);
+        assert_eq!(mm.current().write_remote_vm(addr, b"x"), 0);
+        let writable = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
+        assert_eq!(mm.current().write_remote_vm(writable, b"by force"), 8);
+        assert_eq!(mm.current().read_remote_vm(addr, &mut out), 8);
+        assert_eq!(out, *b"by force");
+        pages.folio.read_at(0, &mut out)?;
+        assert_eq!(out, *b"by force");
+        assert_eq!(mm.current().read_remote_vm(addr, &mut []), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn access_process_vm() -> Result {
+        let mm = UserMm::attach()?;
+        let (_pages, _file, addr) = mapped(&mm, READ | WRITE)?;
+        let task = Task::current_raw();
+        let mut out = [0; 5];
+        // A kernel thread's address space is not its own.
+        assert_eq!(current!().read_process_vm(addr, &mut out), 0);
+        // SAFETY: The flags are the current task's, which nobody else writes. It has an address
+        // space, and for the time of these calls it passes as a process.
+        unsafe { (*task).flags &= !bindings::PF_KTHREAD };
+        let written = current!().write_process_vm(addr, b"F");
+        let read = current!().read_process_vm(addr, &mut out);
+        // SAFETY: As above.
+        unsafe { (*task).flags |= bindings::PF_KTHREAD };
+        assert_eq!((written, read), (1, 5));
+        assert_eq!(out, *b"Folio");
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lookups of one address, and faults.
+
+use super::{
+    files::{
+        FolioFile,
+        Pages, //
+    },
+    *,
+};
+use crate::mm::pgtable::{
+    FaultAccess,
+    Handled, //
+};
+
+#[kunit_tests(rust_mm_lookup)]
+mod cases {
+    use super::*;
+
+    #[test]
+    fn folio_walk() -> Result {
+        let mm = UserMm::attach()?;
+        let addr = aligned(&mm, 1)?;
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, [0]);
+        let guard = mm.current().mmap_read_lock();
+
+        let written = guard.folio_walk(addr + 5).ok_or(ENOENT)?;
+        assert!(written.anon && written.writable && written.pfn.is_some());
+        assert_eq!((written.level, written.order), (Level::Pte, 0));
+        let zero = guard.folio_walk(addr + PAGE_SIZE).ok_or(ENOENT)?;
+        assert!(zero.pfn.is_none() && !zero.anon && !zero.writable);
+        assert_eq!(guard.folio_walk(addr + 2 * PAGE_SIZE), None);
+        assert_eq!(guard.folio_walk(0), None);
+        assert_eq!(guard.folio_walk(usize::MAX), None);
+
+        // The walk says the same.
+        let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+        let mut notes = Notes::new();
+        vma.walk_page_range_vma(addr..addr + PAGE_SIZE, &mut notes)?;
+        assert_eq!(notes.last.and_then(|entry| entry.pfn()), written.pfn);
+        Ok(())
+    }
+
+    #[test]
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    fn folio_walk_of_a_huge_page() -> Result {
+        let mm = UserMm::attach()?;
+        let addr = mm.mmap_anonymous(2 * PMD)?.next_multiple_of(PMD);
+        madvise(addr, PMD, bindings::MADV_HUGEPAGE)?;
+        mm.write(addr, b"huge")?;
+        let guard = mm.current().mmap_read_lock();
+        let first = guard.folio_walk(addr).ok_or(ENOENT)?;
+        assert_eq!((first.level, first.order), (Level::Pmd, 9));
+        let second = guard.folio_walk(addr + PAGE_SIZE).ok_or(ENOENT)?;
+        assert_eq!(second.pfn, first.pfn.map(|pfn| pfn + 1));
+        Ok(())
+    }
+
+    #[test]
+    #[cfg(CONFIG_X86)]
+    fn follow_pfnmap() -> Result {
+        let mm = UserMm::attach()?;
+        let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), Cache::Cached))?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        let anonymous = aligned(&mm, 1)?;
+        {
+            let guard = mm.current().mmap_read_lock();
+            let found = guard.follow_pfnmap(addr + PAGE_SIZE + 7, |entry| {
+                (
+                    entry.pfn(),
+                    entry.size(),
+                    entry.is_writable(),
+                    entry.is_special(),
+                )
+            });
+            assert_eq!(found, Ok((0xf1, PAGE_SIZE, false, true)));
+            // Not what the kernel manages, and not what is not there.
+            assert_eq!(guard.follow_pfnmap(anonymous, |_| ()), Err(EINVAL));
+            assert_eq!(guard.follow_pfnmap(0, |_| ()), Err(EINVAL));
+            assert_eq!(guard.folio_walk(addr), None);
+        }
+        // The lock of the entry was given up.
+        mm.munmap(addr, LEN)?;
+        assert_eq!(
+            mm.current().mmap_read_lock().follow_pfnmap(addr, |_| ()),
+            Err(EINVAL)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn fixup_user_fault() -> Result {
+        let mm = UserMm::attach()?;
+        let addr = aligned(&mm, 0)?;
+        let pages = Pages::new()?;
+        let file = mm.open::<FolioFile>(KBox::new(FolioFile(pages.clone()), GFP_KERNEL)?)?;
+        let mapped = file.mmap(LEN, READ, SHARED, 0)?;
+
+        let mut guard = mm.current().mmap_read_lock();
+        assert_eq!(guard.fixup_user_fault(addr, FaultAccess::Read), Ok(false));
+        assert!(guard.folio_walk(addr).is_some_and(|found| !found.writable));
+        assert_eq!(guard.fixup_user_fault(addr, FaultAccess::Write), Ok(false));
+        assert!(guard.folio_walk(addr).is_some_and(|found| found.writable));
+        // The first answer of the driver is to try again.
+        assert_eq!(guard.fixup_user_fault(mapped, FaultAccess::Read), Ok(true));
+        assert_eq!(pages.folio.ref_count(), 2);
+        assert_eq!(
+            guard.fixup_user_fault(mapped, FaultAccess::Write),
+            Err(EFAULT)
+        );
+        assert_eq!(guard.fixup_user_fault(0, FaultAccess::Read), Err(EFAULT));
+        // It is still held.
+        assert!(guard.vma_lookup(addr).is_some());
+        Ok(())
+    }
+
+    #[test]
+    fn handle_mm_fault() -> Result {
+        let mm = UserMm::attach()?;
+        let addr = aligned(&mm, 0)?;
+        let pages = Pages::new()?;
+        let file = mm.open::<FolioFile>(KBox::new(FolioFile(pages.clone()), GFP_KERNEL)?)?;
+        let mapped = file.mmap(LEN, READ, SHARED, 0)?;
+
+        let guard = mm.current().mmap_read_lock();
+        let Handled::Done(guard) = guard.handle_mm_fault(addr, FaultAccess::Write) else {
+            return Err(EIO);
+        };
+        assert!(guard.folio_walk(addr).is_some_and(|found| found.writable));
+        let Handled::Failed(guard, EFAULT) = guard.handle_mm_fault(mapped, FaultAccess::Write)
+        else {
+            return Err(EIO);
+        };
+        let Handled::Failed(guard, EFAULT) = guard.handle_mm_fault(0, FaultAccess::Read) else {
+            return Err(EIO);
+        };
+        assert!(matches!(
+            guard.handle_mm_fault(mapped, FaultAccess::Read),
+            Handled::Retry
+        ));
+        // It was given up: this would wait for ever otherwise.
+        mm.munmap(mapped, LEN)
+    }
+
+    #[test]
+    #[cfg(CONFIG_PER_VMA_LOCK)]
+    fn handle_mm_fault_under_the_vma_lock() -> Result {
+        let mm = UserMm::attach()?;
+        let addr = aligned(&mm, 0)?;
+        let pages = Pages::new()?;
+        let file = mm.open::<FolioFile>(KBox::new(FolioFile(pages.clone()), GFP_KERNEL)?)?;
+        let mapped = file.mmap(LEN, READ, SHARED, 0)?;
+
+        let guard = mm.current().lock_vma_under_rcu(addr).ok_or(EAGAIN)?;
+        let Handled::Done(guard) = guard.handle_mm_fault(addr, FaultAccess::Read) else {
+            return Err(EIO);
+        };
+        assert_eq!(
+            PageCounts::of(&*guard, addr..addr + LEN)?.present,
+            PAGE_SIZE
+        );
+        // An address that is not in the VMA.
+        let end = guard.end();
+        let Handled::Failed(guard, EFAULT) = guard.handle_mm_fault(end, FaultAccess::Read) else {
+            return Err(EIO);
+        };
+        drop(guard);
+        // The kernel asks drivers only under the mmap lock.
+        let guard = mm.current().lock_vma_under_rcu(mapped).ok_or(EAGAIN)?;
+        assert!(matches!(
+            guard.handle_mm_fault(mapped, FaultAccess::Read),
+            Handled::Retry
+        ));
+        assert_eq!(pages.folio.ref_count(), 1);
+        mm.munmap(mapped, LEN)
+    }
+}

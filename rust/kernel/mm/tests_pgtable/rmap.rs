@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The mappings of a file, seen from the file.
+
+use super::{
+    files::{
+        Pages,
+        PagesFile, //
+    },
+    *,
+};
+use crate::mm::{
+    evidence::Install,
+    rmap::FileMappings, //
+};
+
+fn starts(mappings: &FileMappings, pgoffs: core::ops::Range<usize>) -> Result<KVec<usize>> {
+    let mut starts = KVec::new();
+    for vma in mappings.vmas(pgoffs) {
+        starts.push(vma.start(), GFP_KERNEL)?;
+    }
+    starts.sort_unstable();
+    Ok(starts)
+}
+
+#[kunit_tests(rust_mm_rmap)]
+mod cases {
+    use super::*;
+
+    #[test]
+    fn two_mappings_at_different_offsets() -> Result {
+        let mm = UserMm::attach()?;
+        let pages = Pages::new()?;
+        let file = mm.open::<PagesFile>(KBox::new(PagesFile(pages.clone()), GFP_KERNEL)?)?;
+        assert!(pages.space.i_mmap_lock_read().is_empty());
+        let all = file.mmap(LEN, READ, SHARED, 0)?;
+        let half = file.mmap(LEN / 2, READ, SHARED, 2)?;
+        let mut both = [all, half];
+        both.sort_unstable();
+        {
+            // The file has the same mappings as what it was given.
+            let mappings = file.file().i_mmap_lock_read();
+            assert_eq!(starts(&mappings, 2..3)?.as_slice(), &both);
+        }
+        {
+            let mappings = pages.space.i_mmap_lock_read();
+            assert!(!mappings.is_empty());
+            assert_eq!(starts(&mappings, 0..2)?.as_slice(), &[all]);
+            assert_eq!(starts(&mappings, 1..3)?.as_slice(), &both);
+            assert_eq!(starts(&mappings, 0..usize::MAX)?.as_slice(), &both);
+            assert!(starts(&mappings, 4..usize::MAX)?.is_empty());
+            assert!(starts(&mappings, 2..2)?.is_empty());
+            let (first, end) = (3, 2);
+            assert!(starts(&mappings, first..end)?.is_empty());
+            assert!(starts(&mappings, 0..0)?.is_empty());
+
+            let vma = mappings.vmas(2..4).find(|vma| vma.start() == half);
+            let vma = vma.ok_or(ENOENT)?;
+            assert_eq!((vma.pgoff(), vma.nr_pages()), (2, 2));
+            assert_eq!(vma.end(), half + LEN / 2);
+            assert_eq!(vma.address_of(3), Some(half + PAGE_SIZE));
+            assert_eq!((vma.address_of(1), vma.address_of(4)), (None, None));
+        }
+        mm.munmap(all, LEN)?;
+        let mappings = pages.space.i_mmap_lock_write();
+        assert_eq!(starts(&mappings, 0..4)?.as_slice(), &[half]);
+        Ok(())
+    }
+
+    #[test]
+    fn walking_one_of_several() -> Result {
+        let mm = UserMm::attach()?;
+        let pages = Pages::new()?;
+        let file = mm.open::<PagesFile>(KBox::new(PagesFile(pages.clone()), GFP_KERNEL)?)?;
+        let all = file.mmap(LEN, READ, SHARED, 0)?;
+        let half = file.mmap(LEN / 2, READ, SHARED, 2)?;
+        let count = |start, len| -> Result<usize> {
+            let mappings = pages.space.i_mmap_lock_read();
+            let vma = mappings.vmas(0..4).find(|vma| vma.start() == start);
+            Ok(PageCounts::of(vma.ok_or(ENOENT)?, start..start + len)?.present)
+        };
+        // The same pages are mapped by the other one as well, which is not counted.
+        assert_eq!(count(all, LEN)?, LEN);
+        assert_eq!(count(half, LEN / 2)?, LEN / 2);
+        assert_eq!(count(half, PAGE_SIZE)?, PAGE_SIZE);
+        assert_eq!(count(half, LEN), Err(EINVAL));
+        // Where the walk stops.
+        {
+            let mappings = pages.space.i_mmap_lock_read();
+            for vma in mappings.vmas(2..4) {
+                let mut notes = Notes {
+                    stop_after: 2,
+                    ..Notes::new()
+                };
+                let range = vma.start()..vma.end();
+                let stopped = vma.walk_page_range_vma(range, &mut notes)?;
+                assert_eq!(stopped, Some(vma.start() + PAGE_SIZE));
+            }
+        }
+        pages.space.unmap(2, 1);
+        assert_eq!(count(all, LEN)?, LEN - PAGE_SIZE);
+        assert_eq!(count(half, LEN / 2)?, PAGE_SIZE);
+        // The last byte of page 0, the first one of page 1.
+        pages.space.unmap_range(PAGE_SIZE - 1, 2);
+        assert_eq!(count(all, LEN)?, PAGE_SIZE);
+        pages.space.unmap_range(0, 0);
+        assert_eq!(count(all, LEN)?, PAGE_SIZE);
+        pages.space.unmap_range(3 * PAGE_SIZE, usize::MAX);
+        assert_eq!(count(all, LEN)?, 0);
+        assert_eq!(count(half, LEN / 2)?, 0);
+        Ok(())
+    }
+
+    #[test]
+    #[cfg(CONFIG_X86)]
+    fn pfnmap_through_the_file() -> Result {
+        let mm = UserMm::attach()?;
+        let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), Cache::Cached))?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        let mappings = file.file().i_mmap_lock_read();
+        // Files that are made alike share their mappings.
+        let vma = mappings.vmas(0..4).find(|vma| vma.start() == addr);
+        let vma = vma.ok_or(ENOENT)?;
+        assert_eq!(vma.follow_pfnmap(addr + PAGE_SIZE, |e| e.pfn()), Ok(0xf1));
+        assert_eq!(vma.follow_pfnmap(addr + LEN, |e| e.pfn()), Err(EINVAL));
+        let counts = PageCounts::of(vma, addr..addr + LEN)?;
+        assert_eq!((counts.present, counts.normal), (LEN, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn locks_exclude_each_other() -> Result {
+        let pages = Pages::new()?;
+        let space = &pages.space;
+        {
+            let _read = space.i_mmap_lock_read();
+            assert!(space.i_mmap_trylock_write().is_none());
+        }
+        {
+            let _write = space.i_mmap_lock_write();
+            assert!(space.i_mmap_trylock_read().is_none());
+            assert!(space.i_mmap_trylock_write().is_none());
+        }
+        assert!(space.i_mmap_trylock_write().is_some());
+        assert!(space.i_mmap_trylock_read().is_some());
+        Ok(())
+    }
+
+    #[test]
+    fn a_view_that_may_install_finds_its_own() -> Result {
+        use super::super::files::{
+            FolioOps,
+            PagesOps, //
+        };
+        let mm = UserMm::attach()?;
+        let pages = Pages::new()?;
+        let file = mm.open::<PagesFile>(KBox::new(PagesFile(pages.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+
+        fn refill(view: &impl Install, folio: &crate::mm::Folio) -> Result {
+            assert!(view.as_own::<FolioOps>().is_none());
+            let own = view.as_own::<PagesOps>().ok_or(EINVAL)?;
+            assert_eq!(own.insert_page(view.start(), folio, 0), Err(EBUSY));
+            own.zap(view.start(), PAGE_SIZE)?;
+            own.insert_page(view.start(), folio, 0)
+        }
+        pages.folio.write_at(0, b"own")?;
+        {
+            let guard = mm.current().mmap_read_lock();
+            let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+            refill(vma, &pages.folio)?;
+            // The view of its own is evidence, too.
+            let own = vma.as_owned::<PagesOps>().ok_or(EINVAL)?;
+            assert_eq!(PageCounts::of(own, addr..addr + LEN)?.present, LEN);
+            refill(own, &pages.folio)?;
+        }
+        assert_eq!(mm.read(addr)?, *b"own");
+        #[cfg(CONFIG_PER_VMA_LOCK)]
+        {
+            let guard = mm.current().lock_vma_under_rcu(addr).ok_or(EAGAIN)?;
+            refill(&*guard, &pages.folio)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Reading the contents of pages that are only kept from being freed.
+// error: E0599
+// message: the method `read_at` exists for struct `UserPages<Referenced, ReadOnly>`, but its trait bounds were not satisfied
+
+include!("prelude.rs");
+
+use kernel::mm::gup::{Pinned, ReadOnly, Referenced, UserPages};
+
+pub fn read(addr: usize, out: &mut [u8]) -> Result {
+    #[cfg(not(twin))]
+    type H = Referenced;
+    #[cfg(twin)]
+    type H = Pinned;
+    let _ = (
+        UserPages::<Pinned, ReadOnly>::fast,
+        UserPages::<Referenced, ReadOnly>::fast,
+    );
+    UserPages::<H, ReadOnly>::fast(addr, 1)?.read_at(0, out)
+}

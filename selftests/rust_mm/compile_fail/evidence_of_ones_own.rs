@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A type of the driver's that says it proves something.
+// error: E0277
+// message: the trait bound `Mine: evidence::sealed::Sealed` is not satisfied
+
+include!("prelude.rs");
+
+pub struct Mine;
+
+#[cfg(not(twin))]
+impl kernel::mm::evidence::Stable for Mine {}
+
+pub fn start(vma: &impl kernel::mm::evidence::Stable) -> usize {
+    vma.start()
+}

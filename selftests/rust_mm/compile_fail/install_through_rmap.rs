@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Asking for what may install page tables, with a VMA that was found through its file.
+// error: E0277
+// message: page tables must not be installed with `RmapVma` as the evidence
+
+include!("prelude.rs");
+
+use kernel::mm::evidence::{Install, Stable};
+
+#[allow(dead_code)]
+fn traverse(vma: &impl Stable) -> usize {
+    vma.end() - vma.start()
+}
+
+#[allow(dead_code)]
+fn install(vma: &impl Install) -> usize {
+    vma.end() - vma.start()
+}
+
+pub fn mappings(space: &AddressSpace) -> usize {
+    let mappings = space.i_mmap_lock_read();
+    #[cfg(not(twin))]
+    let sum = mappings.vmas(0..1).map(install).sum();
+    #[cfg(twin)]
+    let sum = mappings.vmas(0..1).map(traverse).sum();
+    sum
+}

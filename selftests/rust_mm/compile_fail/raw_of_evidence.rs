@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Getting at the pointer behind a view.
+// error: E0603
+// message: module `sealed` is private
+
+include!("prelude.rs");
+
+use kernel::mm::evidence::Stable;
+
+pub fn get(vma: &VmaRef) -> usize {
+    #[cfg(not(twin))]
+    let vma =
+        kernel::mm::evidence::sealed::Sealed::vma(vma, kernel::mm::evidence::sealed::Token(()));
+    #[cfg(twin)]
+    let vma = Stable::start(vma);
+    vma as usize
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A VMA that was found through its file, without the lock.
+// error: E0597
+// message: `mappings` does not live long enough
+
+include!("prelude.rs");
+
+use kernel::mm::rmap::RmapVma;
+
+pub fn start(space: &AddressSpace) -> Option<usize> {
+    #[cfg(twin)]
+    let mappings;
+    let vma: &RmapVma;
+    {
+        #[cfg(not(twin))]
+        let mappings;
+        mappings = space.i_mmap_lock_read();
+        vma = mappings.vmas(0..1).next()?;
+    }
+    Some(vma.start())
+}

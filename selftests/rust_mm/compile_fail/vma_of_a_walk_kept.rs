@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Keeping a VMA that a walk has shown, for longer than the lock.
+// error: E0521
+// message: borrowed data escapes outside of method
+
+include!("prelude.rs");
+
+use core::{convert::Infallible, ops::ControlFlow};
+use kernel::mm::pgtable::{PageWalk, Visit};
+
+#[allow(dead_code)]
+struct Keep {
+    vma: Option<&'static VmaRef>,
+    start: usize,
+}
+
+#[vtable]
+impl PageWalk for Keep {
+    type Break = Infallible;
+
+    fn vma(&mut self, vma: &VmaRef) -> ControlFlow<Infallible, Visit> {
+        #[cfg(not(twin))]
+        let _ = self.vma.insert(vma);
+        self.start = vma.start();
+        ControlFlow::Continue(Visit::Enter)
+    }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Using a VMA after a fault, for which the lock may have been given up.
+// error: E0502
+// message: cannot borrow `guard` as mutable because it is also borrowed as immutable
+
+include!("prelude.rs");
+
+use kernel::mm::pgtable::FaultAccess;
+
+pub fn end(mm: &MmWithUser, addr: usize) -> Result<usize> {
+    let mut guard = mm.mmap_read_lock();
+    let vma = guard.vma_lookup(addr).ok_or(EINVAL)?;
+    guard.fixup_user_fault(addr, FaultAccess::Read)?;
+    #[cfg(twin)]
+    let vma = guard.vma_lookup(addr).ok_or(EINVAL)?;
+    Ok(vma.end())
+}
