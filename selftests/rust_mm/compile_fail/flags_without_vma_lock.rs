@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// The flags of a VMA, changed under the mmap write lock alone.
+// error: E0599
+// message: no method named `set_flags` found
+
+include!("prelude.rs");
+
+use kernel::mm::vma::AdviceFlags;
+
+pub fn start(mm: &MmWithUser, addr: usize) -> Result {
+    let guard = mm.mmap_write_lock();
+    let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+    #[cfg(twin)]
+    let vma = vma.start_write();
+    vma.set_flags(AdviceFlags::DONTDUMP);
+    Ok(())
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A type that claims to hold the mmap lock.
+// error: E0277
+// message: is not satisfied
+
+include!("prelude.rs");
+
+use kernel::mm::iter::MmapLocked;
+
+struct NoGuard;
+
+#[cfg(not(twin))]
+impl MmapLocked for NoGuard {
+    type View = VmaRef;
+}
+
+pub fn start(mm: &MmWithUser) -> usize {
+    let _ = NoGuard;
+    mm.mmap_read_lock().vmas(0..usize::MAX).count()
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// The way from a VMA to its address space, whose lock is held for writing.
+// error: E0599
+// message: no method named `mm` found
+
+include!("prelude.rs");
+
+#[cfg(not(twin))]
+use kernel::mm::vma::VmaUnderWrite as View;
+#[cfg(twin)]
+use VmaRef as View;
+
+pub fn start(vma: &View) -> bool {
+    vma.mm().mmap_read_trylock().is_some()
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A VMA read lock taken under the mmap write lock, which does not wait for it.
+// error: E0599
+// message: no method named `vma_start_read_locked` found
+
+include!("prelude.rs");
+
+pub fn start(mm: &MmWithUser, addr: usize) -> bool {
+    let guard = mm.mmap_write_lock();
+    #[cfg(twin)]
+    let guard = guard.downgrade();
+    guard.vma_start_read_locked(addr).is_some()
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A reference as the result of a look without a lock.
+// error: E0597
+// message: `local` does not live long enough
+
+include!("prelude.rs");
+
+pub fn start(mm: &MmWithUser, addr: usize) -> bool {
+    let local = addr;
+    #[cfg(not(twin))]
+    let kept = mm.speculate(|_| &local);
+    #[cfg(twin)]
+    let kept = mm.speculate(|_| local);
+    kept.is_some()
+}

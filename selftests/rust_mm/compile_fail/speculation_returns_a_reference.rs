@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Something that is no plain value, from a look without a lock.
+// error: E0277
+// message: is not satisfied
+
+include!("prelude.rs");
+
+pub fn start(mm: &MmWithUser, addr: usize) -> bool {
+    #[cfg(not(twin))]
+    let found = mm.speculate(|_| mm.mmap_read_trylock());
+    #[cfg(twin)]
+    let found = mm.speculate(|mm| mm.vma(addr));
+    let _ = addr;
+    found.is_some()
+}

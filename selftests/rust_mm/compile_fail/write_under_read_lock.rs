@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A VMA write lock with the mmap lock held for reading only.
+// error: E0599
+// message: no method named `start_write` found
+
+include!("prelude.rs");
+
+pub fn start(mm: &MmWithUser, addr: usize) -> Result {
+    #[cfg(not(twin))]
+    let guard = mm.mmap_read_lock();
+    #[cfg(twin)]
+    let guard = mm.mmap_write_lock();
+    guard.vma_lookup(addr).ok_or(EFAULT)?.start_write();
+    Ok(())
+}
