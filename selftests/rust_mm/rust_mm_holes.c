@@ -77,12 +77,24 @@ TEST_F(holes, foreign_page)
 /* The owned view is of a module's own mappings, and of no other. */
 TEST_F(holes, owned_view)
 {
-	char *own = mmap(NULL, self->page, RW, MAP_SHARED, self->holes, 0);
+	char *own = mmap(NULL, self->page, RW, MAP_SHARED, self->holes, 0), *other;
+	int fd;
 
 	ASSERT_NE(own, MAP_FAILED);
+	/* With callbacks and data of the layer, too, like ours. */
+	ASSERT_EQ(load_module("rust_mmap_demand", ""), 0);
+	fd = open("/dev/rust_mmap_demand", O_RDWR);
+	ASSERT_GE(fd, 0);
+	other = mmap(NULL, self->page, RW, MAP_SHARED, fd, 0);
+	ASSERT_NE(other, MAP_FAILED);
+
 	ASSERT_EQ(ioctl(self->holes, HOLES_IS_OWNED, own), 1);
 	ASSERT_EQ(ioctl(self->holes, HOLES_IS_OWNED, self->map), 0);
+	ASSERT_EQ(ioctl(self->holes, HOLES_IS_OWNED, other), 0);
 	ASSERT_EQ(ioctl(self->holes, HOLES_IS_OWNED, self), 0);
+	munmap(other, self->page);
+	close(fd);
+	ASSERT_EQ(unload_module("rust_mmap_demand"), 0);
 	munmap(own, self->page);
 	ASSERT_EQ(ioctl(self->holes, HOLES_IS_OWNED, own), -1);
 	ASSERT_EQ(errno, EFAULT);

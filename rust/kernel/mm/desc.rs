@@ -15,7 +15,6 @@
 use super::flags::{
     ClearFlags,
     SetFlags,
-    VmaFlag,
     VmaFlags, //
 };
 use crate::{

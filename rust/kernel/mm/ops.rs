@@ -53,6 +53,7 @@ pub use data::{
     DupForeign,
     PerFile,
     PerVma,
+    PerVmaUnique,
     VmaData, //
 };
 #[doc(hidden)]
@@ -154,7 +155,7 @@ pub trait VmOperations: Sized + 'static {
     /// The kind of file that is mapped.
     type File: MapFile;
 
-    /// What belongs to a VMA: [`PerFile`], which is nothing, or [`PerVma`].
+    /// What belongs to a VMA: [`PerFile`], which is nothing, [`PerVma`] or [`PerVmaUnique`].
     type Data: VmaData;
 
     /// What kind of memory the mapping holds.

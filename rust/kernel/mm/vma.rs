@@ -82,7 +82,8 @@ impl StableVma {
 
     /// Returns the flags.
     ///
-    /// [`MAYBE_GUARD`](super::flags::VmaFlag::MAYBE_GUARD) can be set by others meanwhile; the other flags stay.
+    /// [`MAYBE_GUARD`](super::flags::VmaFlag::MAYBE_GUARD) can be set by others meanwhile; the other
+    /// flags stay.
     #[inline]
     pub fn flags(&self) -> VmaFlags {
         // SAFETY: By the type invariants, the VMA is alive.

@@ -27,7 +27,8 @@ use super::{
         Memory,
         Mixed,
         Paged,
-        Pfn, //
+        Pfn,
+        VmaData, //
     },
     pfn::{
         DeviceMemory,
@@ -157,10 +158,15 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
         // there when it was made. And see `lower` for what has no fault handler. Memory that can be
         // revoked is inserted by the layer, which cannot be done over userfaultfd's markers.
         let mergeable = O::MERGEABLE && ops::may_merge::<O>() && O::HAS_FAULT && !O::HAS_REVOCATION;
-        let expand = match mergeable {
+        let mut expand = match mergeable {
             true => VmaFlags::EMPTY,
             false => VmaFlags::new([VmaFlag::DONTEXPAND]),
         };
+        if O::Data::UNIQUE {
+            // For good: a VMA that must not be expanded cannot be made inheritable again
+            // (`MADV_DOFORK`).
+            expand = expand.with(VmaFlag::DONTCOPY);
+        }
         let operations = Operations {
             table: O::table().as_ptr(),
             word: ops::unmapped(device),

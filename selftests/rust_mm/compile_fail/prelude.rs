@@ -15,7 +15,7 @@ use kernel::{
         flags::{ClearFlags, SetFlags, VmaFlag},
         ops::{
             Access, DataRef, DeviceRef, HasVmOps, MappedArea, Mixed, Ordinary, PerFile, PerVma,
-            Pfn, VmOperations, VmOpsTable,
+            PerVmaUnique, Pfn, VmOperations, VmOpsTable,
         },
         owned::{DriverVma, OwnedVma},
         rmap::AddressSpace,

@@ -5,7 +5,7 @@
 //! The field is one word, and the kernel copies it whenever it makes one VMA from another. So each
 //! of its states has one meaning:
 //!
-//! | word                              | [`PerFile`]          | [`PerVma`]                    |
+//! | word                              | [`PerFile`]          | [`PerVma`], [`PerVmaUnique`]  |
 //! |-----------------------------------|----------------------|-------------------------------|
 //! | null                              | never                | could not be duplicated       |
 //! | the device's pointer, bit 0 set   | `mapped` is to come  | `mapped` is to come           |
@@ -44,10 +44,14 @@ pub(in super::super) fn is_live(word: *mut c_void) -> bool {
     !word.is_null() && word.addr() & UNMAPPED == 0
 }
 
-/// What belongs to a VMA: [`PerFile`] or [`PerVma`].
+/// What belongs to a VMA: [`PerFile`], [`PerVma`] or [`PerVmaUnique`].
 pub trait VmaData: Sealed + Sized + Send + Sync + 'static {
     #[doc(hidden)]
     const PER_VMA: bool;
+
+    /// Must there never be a second VMA made from one?
+    #[doc(hidden)]
+    const UNIQUE: bool = false;
 
     #[doc(hidden)]
     const ALIGN: usize;
@@ -68,7 +72,7 @@ pub trait VmaData: Sealed + Sized + Send + Sync + 'static {
     #[doc(hidden)]
     fn into_word(self, device: *mut c_void) -> *mut c_void;
 
-    /// Returns the word for a VMA that is made from one with a live word.
+    /// Returns the word for a VMA that is made from one with a live word: live, or null.
     ///
     /// # Safety
     ///
@@ -155,12 +159,108 @@ impl<P: DupForeign + Send + Sync + 'static> VmaData for PerVma<P> {
     }
 }
 
+/// Every VMA owns a `P`, as with [`PerVma`], which there is only one of: it cannot be duplicated.
+///
+/// So such a VMA stays what it is until it goes away. A forked child does not get it, and whatever
+/// would split or move it fails with [`EINVAL`](crate::error::code::EINVAL): `munmap`, `mprotect` and
+/// the like on a part of it, `mremap` to another address. For data that knows its mapping, like the
+/// bookkeeping of what the device was told about it, in a [`KBox`](crate::alloc::KBox).
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::{
+///     desc::{Mapping, VmaDesc},
+///     ops::{DeviceRef, MappedArea, Ordinary, PerVmaUnique, VmOperations},
+///     testing::*, //
+/// };
+/// use kernel::{
+///     fs::File,
+///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+///     page::PAGE_SIZE, //
+/// };
+///
+/// struct Device;
+///
+/// #[vtable]
+/// impl MiscDevice for Device {
+///     type Ptr = KBox<Self>;
+///
+///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+///         Err(ENODEV)
+///     }
+///
+///     fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+///         Ok(desc.with_ops::<Ops>()?.on_fault())
+///     }
+/// }
+///
+/// struct Ops;
+///
+/// #[vtable]
+/// impl VmOperations for Ops {
+///     type File = Device;
+///     type Data = PerVmaUnique<KBox<MappedArea>>;
+///     type Memory = Ordinary;
+///
+///     fn mapped(_: DeviceRef<'_, Self>, area: &MappedArea) -> Result<Self::Data> {
+///         Ok(PerVmaUnique(KBox::new(area.clone(), GFP_KERNEL)?))
+///     }
+/// }
+/// kernel::vm_operations!(Ops);
+///
+/// let mm = UserMm::attach()?;
+/// let file = mm.open::<Device>(KBox::new(Device, GFP_KERNEL)?)?;
+/// let addr = file.mmap(2 * PAGE_SIZE, READ, SHARED, 0)?;
+/// assert_eq!(mm.munmap(addr, PAGE_SIZE), Err(EINVAL));
+/// {
+///     let vma = mm.current().lock_owned_vma::<Ops>(addr).ok_or(ESRCH)?;
+///     assert_eq!(vma.data().range, addr..addr + 2 * PAGE_SIZE);
+/// }
+/// mm.munmap(addr, 2 * PAGE_SIZE)?;
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct PerVmaUnique<P>(pub P);
+
+impl<P> Sealed for PerVmaUnique<P> {}
+
+impl<P: ForeignOwnable + Send + Sync + 'static> VmaData for PerVmaUnique<P> {
+    const PER_VMA: bool = true;
+    const UNIQUE: bool = true;
+    const ALIGN: usize = P::FOREIGN_ALIGN;
+    type Ref<'a, F: MapFile> = P::Borrowed<'a>;
+
+    #[inline]
+    unsafe fn borrow<'a, F: MapFile>(word: *mut c_void) -> Self::Ref<'a, F> {
+        // SAFETY: A live word comes from `into_foreign` in `into_word`, and goes back to
+        // `from_foreign` in `release`, when the VMA is closed.
+        unsafe { P::borrow(word) }
+    }
+
+    fn into_word(self, _device: *mut c_void) -> *mut c_void {
+        self.0.into_foreign()
+    }
+
+    unsafe fn duplicate(_word: *mut c_void) -> *mut c_void {
+        // A VMA that is about to be moved: `mremap` is refused next, and this one goes away again.
+        // No other is made from ours: they are neither inherited nor split.
+        core::ptr::null_mut()
+    }
+
+    unsafe fn release(word: *mut c_void) {
+        // SAFETY: The word is live, hence from `into_foreign`, and this is the only time that it
+        // goes back: no other VMA has it.
+        drop(unsafe { P::from_foreign(word) });
+    }
+}
+
 /// A pointer that can be duplicated, from a borrow, without ever failing.
 ///
 /// The kernel cannot be told that a VMA could not be duplicated.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be duplicated without failing",
-    note = "the data of a VMA is duplicated where nothing can fail: use `Arc<T>`"
+    note = "the data of a VMA is duplicated where nothing can fail: use `Arc<T>`, or `PerVmaUnique`"
 )]
 pub trait DupForeign: ForeignOwnable {
     /// Makes another one.

@@ -66,6 +66,11 @@ impl<O: VmOperations> VmOpsTable<O> {
             "`map_pages` maps pages of folios, as an addition to `fault`"
         );
 
+        assert!(
+            !O::Data::UNIQUE || !(O::HAS_OPEN || O::HAS_MAY_SPLIT || O::HAS_MREMAP),
+            "there is never a second VMA with `PerVmaUnique` data: no `open`, `may_split`, `mremap`"
+        );
+
         let mut ops: bindings::vm_operations_struct = pin_init::zeroed();
         // The lifecycle is needed by the layer, whatever the driver implements.
         ops.mapped = Some(trampoline::mapped::<O>);
@@ -73,10 +78,10 @@ impl<O: VmOperations> VmOpsTable<O> {
             ops.open = Some(trampoline::open::<O>);
             ops.close = Some(trampoline::close::<O>);
         }
-        if O::HAS_MAY_SPLIT {
+        if O::HAS_MAY_SPLIT || O::Data::UNIQUE {
             ops.may_split = Some(trampoline::may_split::<O>);
         }
-        if O::HAS_MREMAP {
+        if O::HAS_MREMAP || O::Data::UNIQUE {
             ops.mremap = Some(trampoline::mremap::<O>);
         }
         if O::HAS_MPROTECT {

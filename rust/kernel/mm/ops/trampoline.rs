@@ -145,7 +145,8 @@ pub(super) unsafe extern "C" fn open<O: VmOperations>(vma: *mut bindings::vm_are
     // SAFETY: The other VMA has the word and is not closed meanwhile: the mmap lock is held for
     // writing. The copy is replaced by what belongs to this VMA.
     unsafe { (*vma).vm_private_data = O::Data::duplicate(word) };
-    if O::HAS_OPEN {
+    // Where nothing is duplicated, there is no `open` either.
+    if O::HAS_OPEN && !O::Data::UNIQUE {
         // SAFETY: The VMA is new, so it does not change. Its word is live now.
         O::open(unsafe { DriverVma::from_raw(vma) });
     }
@@ -181,6 +182,9 @@ pub(super) unsafe extern "C" fn may_split<O: VmOperations>(
     vma: *mut bindings::vm_area_struct,
     addr: usize,
 ) -> c_int {
+    if O::Data::UNIQUE {
+        return EINVAL.to_errno();
+    }
     // SAFETY: The mmap lock is held for writing.
     if unsafe { live_word(vma) }.is_none() {
         return 0;
@@ -200,6 +204,10 @@ pub(super) unsafe extern "C" fn may_split<O: VmOperations>(
 pub(super) unsafe extern "C" fn mremap<O: VmOperations>(
     vma: *mut bindings::vm_area_struct,
 ) -> c_int {
+    if O::Data::UNIQUE {
+        // The pages are moved back, and the new VMA, whose word `open` has made null, is closed.
+        return EINVAL.to_errno();
+    }
     // SAFETY: The mmap lock is held for writing.
     if unsafe { live_word(vma) }.is_none() {
         return 0;

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Data of a VMA that belongs to one thread.
+// error: E0277
+// message: cannot be shared between threads safely
+
+include!("prelude.rs");
+
+device!();
+
+#[cfg(not(twin))]
+type Data = core::cell::Cell<u32>;
+#[cfg(twin)]
+type Data = u32;
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerVmaUnique<KBox<Data>>;
+    type Memory = Ordinary;
+
+    fn mapped(_: DeviceRef<'_, Self>, _: &MappedArea) -> Result<PerVmaUnique<KBox<Data>>> {
+        Err(ENODEV)
+    }
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
+    Ok(desc.with_ops::<Ops>()?.on_fault())
+}
