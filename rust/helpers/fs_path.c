@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/dcache.h>
+#include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/sched.h>
 
 __rust_helper char *rust_helper_file_user_d_path(struct file *file, char *buf,
 						 int len)
 {
+	/* A file can be closed by what is left of a process. */
+	if (!current->fs)
+		return ERR_PTR(-ESRCH);
 	return d_path(file_user_path(file), buf, len);
 }
 

@@ -5,6 +5,11 @@
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
 
+__rust_helper pgprot_t rust_helper_pgprot_decrypted(pgprot_t prot)
+{
+	return pgprot_decrypted(prot);
+}
+
 __rust_helper void rust_helper_release_fault_lock(struct vm_fault *vmf)
 {
 	release_fault_lock(vmf);
@@ -22,11 +27,79 @@ __rust_helper pgprot_t
 rust_helper_vma_cached_page_prot(const struct vm_area_struct *vma)
 {
 	vm_flags_t flags = vma->vm_flags;
+	pgprot_t prot;
 
 	/* First writes are seen because the protection is that of a private VMA. */
 	if (!pte_write(pfn_pte(0, vma->vm_page_prot)))
 		flags &= ~VM_SHARED;
-	return vm_get_page_prot(flags);
+	prot = vm_get_page_prot(flags);
+	/* Device memory, in a machine whose own is encrypted. */
+	if (pgprot_val(pgprot_decrypted(vma->vm_page_prot)) ==
+	    pgprot_val(vma->vm_page_prot))
+		prot = pgprot_decrypted(prot);
+	return prot;
+}
+
+/*
+ * Sees to it that addr has a page table of the lowest level. -EEXIST if it has
+ * not, because a huge entry maps it: what inserts a PFN takes such an entry for a
+ * table. Once there, the table stays: only what MADV_DONTNEED leaves empty is
+ * taken away from a VMA that exists, and that is not for PFNMAP.
+ */
+__rust_helper int rust_helper_vma_alloc_pte_table(struct vm_area_struct *vma,
+						  unsigned long addr)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	p4d_t *p4d = p4d_alloc(mm, pgd_offset(mm, addr), addr);
+	pud_t *pud;
+	pmd_t *pmd;
+
+	if (!p4d)
+		return -ENOMEM;
+	pud = pud_alloc(mm, p4d, addr);
+	if (!pud)
+		return -ENOMEM;
+	if (pud_leaf(pudp_get(pud)))
+		return -EEXIST;
+	pmd = pmd_alloc(mm, pud, addr);
+	if (!pmd)
+		return -ENOMEM;
+	/* Somebody may have been faster than pmd_alloc(), which does not say so. */
+	if (pud_leaf(pudp_get(pud)))
+		return -EEXIST;
+	if (pte_alloc(mm, pmd))
+		return -ENOMEM;
+	return pmd_leaf(pmdp_get(pmd)) ? -EEXIST : 0;
+}
+
+/*
+ * Maps a page at the address of a fault, unless something is there. Unlike
+ * vmf_insert_page_mkwrite(), it can do with a huge entry that another thread has
+ * just put there.
+ */
+__rust_helper vm_fault_t rust_helper_fault_insert_page(struct vm_fault *vmf,
+						       struct page *page)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct folio *folio = page_folio(page);
+	pte_t *pte;
+
+	if (pmd_none(pmdp_get(vmf->pmd)) && pte_alloc(vma->vm_mm, vmf->pmd))
+		return VM_FAULT_OOM;
+	pte = pte_offset_map_lock(vma->vm_mm, vmf->pmd, vmf->address, &vmf->ptl);
+	if (!pte)
+		return VM_FAULT_NOPAGE;
+	if (pte_none(ptep_get(pte))) {
+		folio_get(folio);
+		flush_dcache_folio(folio);
+		folio_add_file_rmap_pte(folio, page, vma);
+		add_mm_counter(vma->vm_mm, mm_counter_file(folio), 1);
+		set_pte_at(vma->vm_mm, vmf->address, pte,
+			   pte_mkyoung(mk_pte(page, vma->vm_page_prot)));
+		update_mmu_cache_range(vmf, vma, vmf->address, pte, 1);
+	}
+	pte_unmap_unlock(pte, vmf->ptl);
+	return VM_FAULT_NOPAGE;
 }
 
 /* Is there something in the page table already, like a marker? */

@@ -12,7 +12,7 @@ use crate::{
     prelude::*, //
 };
 
-/// What names an inode: as the columns of `/proc/<pid>/maps`, and as `stat(2)` has it.
+/// What names an inode, as in the columns of `/proc/<pid>/maps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InodeId {
     /// The major number of the file system's device.
@@ -34,7 +34,9 @@ impl LocalFile {
     ///
     /// # Errors
     ///
-    /// [`ENAMETOOLONG`] if `buf` is too small for it; `PATH_MAX` bytes are always enough.
+    /// - [`ENAMETOOLONG`] if `buf` is too small for it. There are paths of more than `PATH_MAX`
+    ///   bytes.
+    /// - [`ESRCH`] if the current process is about to end, and has no root any more.
     ///
     /// # Examples
     ///
@@ -52,7 +54,8 @@ impl LocalFile {
         // SAFETY: The file is valid, and `buf` may be written for `len` bytes.
         let path = unsafe { bindings::file_user_d_path(self.as_ptr(), buf.as_mut_ptr().cast(), len) };
         // What was never written stays initialised, so this is a string that ends in `buf`.
-        let start = from_err_ptr(path)?.addr() - buf.as_ptr().addr();
+        let start = from_err_ptr(path)?.addr();
+        let start = start.checked_sub(buf.as_ptr().addr()).ok_or(EINVAL)?;
         let path = buf.get(start..).ok_or(EINVAL)?;
         CStr::from_bytes_until_nul(path).map_err(|_| EINVAL)
     }

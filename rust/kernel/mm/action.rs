@@ -58,6 +58,8 @@ enum Action<'f> {
     SimpleIoRemap(&'f PfnRange, Cache),
     /// Nothing now: page frames come by faults.
     PfnFaults(Cache),
+    /// As `PfnFaults`, and they are a device's.
+    IoFaults(Cache),
 }
 
 impl Action<'_> {
@@ -72,7 +74,8 @@ impl Action<'_> {
             Action::RemapPfn(..)
             | Action::IoRemapPfn(..)
             | Action::SimpleIoRemap(..)
-            | Action::PfnFaults(..) => VmaFlags::new([
+            | Action::PfnFaults(..)
+            | Action::IoFaults(..) => VmaFlags::new([
                 VmaFlag::IO,
                 VmaFlag::PFNMAP,
                 VmaFlag::DONTEXPAND,
@@ -90,7 +93,8 @@ impl Action<'_> {
             Action::RemapPfn(_, _, cache)
             | Action::IoRemapPfn(_, _, cache)
             | Action::SimpleIoRemap(_, cache)
-            | Action::PfnFaults(cache) => *cache,
+            | Action::PfnFaults(cache)
+            | Action::IoFaults(cache) => *cache,
         }
     }
 }
@@ -233,6 +237,13 @@ fn lower(
 
     // The kernel has computed the protection from the access flags, which a driver cannot change.
     desc.page_prot = action.cache().apply(desc.page_prot);
+    if let Action::IoFaults(_) = action {
+        // The memory of a device is not encrypted, unlike the machine's own may be. Where the kernel
+        // maps it, it sees to that itself (`io_remap_pfn_range`).
+        //
+        // SAFETY: A pure computation.
+        desc.page_prot = unsafe { bindings::pgprot_decrypted(desc.page_prot) };
+    }
 
     let remap = |range: &DescRange<'_>, pfns: &PfnSlice<'_>| bindings::mmap_action__bindgen_ty_1 {
         remap: bindings::mmap_action__bindgen_ty_1__bindgen_ty_1 {
@@ -243,7 +254,9 @@ fn lower(
         },
     };
     let (type_, what) = match action {
-        Action::Nothing | Action::PfnFaults(_) => (bindings::mmap_action_type_MMAP_NOTHING, None),
+        Action::Nothing | Action::PfnFaults(_) | Action::IoFaults(_) => {
+            (bindings::mmap_action_type_MMAP_NOTHING, None)
+        }
         Action::KernelPages(range, pages) => (
             bindings::mmap_action_type_MMAP_MAP_KERNEL_PAGES,
             Some(bindings::mmap_action__bindgen_ty_1 {
@@ -545,6 +558,12 @@ impl<'f, D> VmaDesc<'f, D> {
     pub(super) fn map_pfn_faults(self, cache: Cache) -> Mapping<'f, D> {
         // INVARIANT: No range.
         Mapping::new(self, Action::PfnFaults(cache))
+    }
+
+    /// As [`map_pfn_faults`](Self::map_pfn_faults), for the memory of a device.
+    pub(super) fn map_io_faults(self, cache: Cache) -> Mapping<'f, D> {
+        // INVARIANT: No range.
+        Mapping::new(self, Action::IoFaults(cache))
     }
 
     fn check_remap(&self, range: &DescRange<'_>, pfns: &PfnSlice<'_>) -> Result {

@@ -317,9 +317,13 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
             return Err(FaultError::SigBus);
         }
         let fixed = self.context.fixed();
+        // SAFETY: The VMA is locked for reading, and the address is in it.
+        if O::HAS_HUGE_FAULT && unsafe { is_huge(fixed.vma, self.address()) }? {
+            return Ok(Inserted::new());
+        }
         // SAFETY: The context is that of a fault which is being handled, under a lock that allows
-        // installing. The VMA is a PFNMAP one which is not copy-on-write: `with_ops` has seen to
-        // that. User space may have the frame, as the type of `pfns` says.
+        // installing; there is no huge entry. The VMA is a PFNMAP one which is not copy-on-write:
+        // `with_ops` has seen to that. User space may have the frame, as the type of `pfns` says.
         let ret =
             unsafe { bindings::vmf_insert_pfn(fixed.vma, self.address(), pfns.start() + index) };
         FaultError::check(ret)?;
@@ -349,6 +353,10 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
         let fixed = self.context.fixed();
         // SAFETY: The VMA is locked for reading, so its flags and its protection do not change.
         let prot = cache.apply(unsafe { bindings::vma_cached_page_prot(fixed.vma) });
+        // SAFETY: As above, and the address is in the VMA.
+        if O::HAS_HUGE_FAULT && unsafe { is_huge(fixed.vma, self.address()) }? {
+            return Ok(Inserted::new());
+        }
         // SAFETY: As in `insert_pfn`; the protection is the VMA's but for the cache mode.
         let ret = unsafe {
             bindings::vmf_insert_pfn_prot(fixed.vma, self.address(), pfns.start() + index, prot)
@@ -360,6 +368,9 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
 
 impl<O: VmOperations<Memory = Mixed>> Fault<O> {
     /// Maps a page frame at the address of the fault, among the folios that are mapped otherwise.
+    ///
+    /// For memory: it is mapped as the folios are, cached. Registers want a [`Pfn`] mapping, which has
+    /// a cache mode.
     ///
     /// If another thread has just mapped something at the address, that stays.
     ///
@@ -390,11 +401,14 @@ impl<O: VmOperations<Memory = Mixed>> Fault<O> {
 
 /// Maps a page at the address of a fault.
 ///
+/// Not inlined: modules cannot call what this calls.
+///
 /// # Safety
 ///
 /// - `vmf` must be a fault that is being handled, under the VMA lock or the mmap lock.
 /// - Its VMA must not be a PFNMAP one.
 /// - `page` must be a page of a folio that has a reference.
+#[inline(never)]
 pub(super) unsafe fn insert_page(
     vmf: NonNull<bindings::vm_fault>,
     page: NonNull<bindings::page>,
@@ -405,9 +419,31 @@ pub(super) unsafe fn insert_page(
         // would come again without end.
         return Err(FaultError::SigBus);
     }
-    // SAFETY: The caller promises a fault that is being handled, with the right lock and VMA. Not
-    // for writing: a shared mapping of which writes are to be seen gets a fault of its own for
-    // them, and all others have the write permission in the protection of the VMA.
-    let ret = unsafe { bindings::vmf_insert_page_mkwrite(vmf.as_ptr(), page.as_ptr(), false) };
-    FaultError::check(ret)
+    // SAFETY: The caller promises a fault that is being handled, with the right lock and VMA, and
+    // the folio's reference. Not for writing: a shared mapping of which writes are to be seen gets a
+    // fault of its own for them, and all others have the write permission in the protection of the
+    // VMA.
+    FaultError::check(unsafe { bindings::fault_insert_page(vmf.as_ptr(), page.as_ptr()) })
+}
+
+/// Sees to it that there is a page table for an address, and says if there cannot be one, because a
+/// huge entry maps it.
+///
+/// Not inlined: modules cannot call what this calls.
+///
+/// # Safety
+///
+/// The VMA lock or the mmap lock must be held, and the address be in the VMA, which must be a PFNMAP
+/// one.
+#[inline(never)]
+pub(super) unsafe fn is_huge(
+    vma: *mut bindings::vm_area_struct,
+    addr: usize,
+) -> Result<bool, FaultError> {
+    // SAFETY: The caller's promise.
+    match unsafe { bindings::vma_alloc_pte_table(vma, addr) } {
+        0 => Ok(false),
+        err if err == EEXIST.to_errno() => Ok(true),
+        _ => Err(FaultError::Oom),
+    }
 }

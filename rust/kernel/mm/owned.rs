@@ -7,6 +7,7 @@
 //! its table of callbacks is the driver's.
 
 use super::{
+    fault,
     flags::VmaFlag,
     folio::Folio,
     ops::{
@@ -30,6 +31,7 @@ use crate::{
     error::to_result,
     page::PAGE_SIZE,
     prelude::*,
+    task::might_sleep,
     types::NotThreadSafe, //
 };
 use core::{
@@ -137,6 +139,7 @@ impl<O: VmOperations> OwnedVma<O> {
         if !self.contains_pages(addr, len) {
             return Err(EINVAL);
         }
+        might_sleep();
         // SAFETY: By the type invariants, a lock that allows zapping is held. The range consists of
         // whole pages of the VMA, and a driver's VMA is not hugetlb memory.
         unsafe { bindings::zap_vma_range(self.as_ptr(), addr, len) };
@@ -206,9 +209,19 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
             true => Some(O::revocation(&data).enter().ok_or(ENODEV)?),
             false => None,
         };
-        // SAFETY: By the type invariants, a lock that allows installing is held. The address is in
-        // the VMA, which is a PFNMAP one that is not copy-on-write: `with_ops` has seen to that. User
-        // space may have the frame, as the type of `pfns` says.
+        might_sleep();
+        if O::HAS_HUGE_FAULT {
+            // SAFETY: By the type invariants, a lock is held. The address is in the VMA, which is a
+            // PFNMAP one.
+            match unsafe { fault::is_huge(self.as_ptr(), addr) } {
+                Ok(false) => {}
+                Ok(true) => return Ok(()),
+                Err(_) => return Err(ENOMEM),
+            }
+        }
+        // SAFETY: By the type invariants, a lock that allows installing is held; there is no huge
+        // entry. The address is in the VMA, which is a PFNMAP one that is not copy-on-write:
+        // `with_ops` has seen to that. User space may have the frame, as the type of `pfns` says.
         let ret = unsafe { bindings::vmf_insert_pfn(self.as_ptr(), addr, pfns.start() + index) };
         match ret {
             bindings::vm_fault_reason_VM_FAULT_NOPAGE => Ok(()),
@@ -241,6 +254,7 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
             return Err(EINVAL);
         }
         let page = folio.page(index).ok_or(EINVAL)?;
+        might_sleep();
         let data = self.data();
         let _guard = match O::HAS_REVOCATION {
             true => Some(O::revocation(&data).enter().ok_or(ENODEV)?),

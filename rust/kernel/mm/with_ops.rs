@@ -234,6 +234,15 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
         unsafe { desc.map_pfn_faults(cache).with_operations(operations) }
     }
 
+    /// As [`on_pfn_fault`](Self::on_pfn_fault), for frames of [`DeviceMemory`].
+    ///
+    /// Makes a difference in a machine that encrypts its memory: that of a device is not encrypted.
+    pub fn on_io_fault(self, cache: Cache) -> Mapping<'f, O::File> {
+        let (desc, operations) = self.split();
+        // SAFETY: As in `finish`; makes a `Pfn` mapping.
+        unsafe { desc.map_io_faults(cache).with_operations(operations) }
+    }
+
     /// As [`VmaDesc::remap_pfn`].
     ///
     /// # Errors

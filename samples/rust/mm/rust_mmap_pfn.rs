@@ -192,7 +192,7 @@ impl MiscDevice for SharedMemory {
         }
         // What is beyond the memory is found here, not by the access.
         memory.memory.pfns().slice(desc.pgoff(), desc.nr_pages())?;
-        Ok(desc.with_ops::<PfnOps>()?.on_pfn_fault(Cache::NonCached))
+        Ok(desc.with_ops::<PfnOps>()?.on_io_fault(Cache::NonCached))
     }
 
     fn show_fdinfo(memory: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {

@@ -25,7 +25,10 @@ struct rust_vma {
 	__u64 ino;	/* of the file, or 0 */
 	__u32 major;	/* of the file's device */
 	__u32 minor;
-	/* Path of the file, if there is one; the end of it, if it is too long. */
+	/*
+	 * Path of the file, if there is one; the end of it, if it is too long;
+	 * "?" if it is longer than PATH_MAX.
+	 */
 	char name[192];
 };
 

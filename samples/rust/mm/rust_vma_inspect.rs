@@ -179,7 +179,8 @@ fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
         answer.extend_from_slice(device.as_flattened(), GFP_KERNEL)?;
 
         let name = match file {
-            Some(file) => file.path(&mut path)?.to_bytes(),
+            // A path can be too long for any buffer: that must not hide what comes after it.
+            Some(file) => file.path(&mut path).map_or(&b"?"[..], |path| path.to_bytes()),
             None => b"",
         };
         // What is there of it ends in a zero.
