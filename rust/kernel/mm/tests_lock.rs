@@ -403,6 +403,8 @@ mod locks {
         }
 
         let vma = mm.mmap_read_lock().into_vma(layout.addr(6)).ok_or(EFAULT)?;
+        #[cfg(CONFIG_PER_VMA_LOCK)]
+        assert_eq!(readers(&vma), 1);
         assert_eq!(vma.is_vma_locked(), cfg!(CONFIG_PER_VMA_LOCK));
         assert_eq!(is_unlocked(mm), cfg!(CONFIG_PER_VMA_LOCK));
         assert_eq!(layout.pages(&vma), 6..7);
@@ -472,14 +474,15 @@ mod locks {
 
         let guard = mm.mmap_write_lock();
         let first = guard.vma_lookup(layout.addr(1)).ok_or(EFAULT)?;
-        let (write, again) = (first.start_write(), first.start_write_killable()?);
-        assert_eq!(write.start(), again.start());
+        let write = first.start_write();
         // Nobody can read this one, but the other ones.
         assert!(mm.lock_vma_under_rcu(layout.addr(2)).is_none());
         assert_eq!(
             mm.lock_vma_under_rcu(layout.addr(3)).is_some(),
             cfg!(CONFIG_PER_VMA_LOCK)
         );
+        // Again, which does nothing.
+        assert_eq!(write.start_write().start(), first.start());
         let other = guard.vma_lookup(layout.addr(3)).ok_or(EFAULT)?;
         other.start_write_killable()?;
         assert!(mm.lock_vma_under_rcu(layout.addr(3)).is_none());
@@ -724,6 +727,7 @@ mod fields {
         assert!(vma.file().is_some_and(|of| of.as_ptr() == file.as_ptr()));
         assert!(vma.has_ops::<DevOps>() && !vma.has_ops::<OtherOps>());
         assert!(!vma.is_anonymous() && vma.is_shared() && vma.readable() && !vma.writable());
+        assert!(vma.protection() == Protection::READ);
 
         let anon = guard.vma_lookup(layout.addr(1)).ok_or(EFAULT)?;
         assert!(anon.file().is_none() && !anon.has_ops::<DevOps>());
@@ -1003,7 +1007,11 @@ mod iter {
             &[3..4, 6..7, 8..9, 10..12],
         );
 
-        // It sees what a split has left behind where it has not been yet.
+        assert!(guard.cursor(layout.range(4..6)).next_vma().is_none());
+        assert!(guard.cursor(layout.range(4..4)).next_vma().is_none());
+        assert!(guard.cursor(layout.range(12..16)).next_vma().is_none());
+
+        // In what is left, it finds each part.
         let mut cursor = guard.cursor(layout.all());
         while let Some(vma) = cursor.next_vma() {
             let range = vma.start()..vma.end();
