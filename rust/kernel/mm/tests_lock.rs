@@ -73,6 +73,7 @@ mod locks;
 mod threads;
 mod user;
 
+/// Of two of the VMAs of a [`Layout`].
 const READ_WRITE: Protection = Protection::READ_WRITE;
 
 /// 16 pages of address space, with four VMAs: pages 1 and 2, page 3, page 6, and pages 8 to 11.
