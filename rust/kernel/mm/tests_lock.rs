@@ -70,6 +70,7 @@ use core::{
 mod fields;
 mod iter;
 mod locks;
+mod signals;
 mod threads;
 mod user;
 
