@@ -3,6 +3,7 @@
 //! What a fault handler may do besides answering with a page, on a real address space.
 
 use crate::{
+    bindings,
     fs::File,
     miscdevice::{
         MiscDevice,
@@ -266,6 +267,30 @@ fault_file!(
     }
 );
 
+/// A file that looks at its address space when it is closed.
+struct ClosedFile(Arc<Device>);
+
+#[vtable]
+impl MiscDevice for ClosedFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+        this.0.revocation.address_space()
+    }
+
+    fn release(this: KBox<Self>, file: &File) {
+        let device = this.0.clone();
+        drop(this);
+        // SAFETY: The file is valid, and has its inode.
+        let own = unsafe { (*file.as_ptr()).f_mapping == (*(*file.as_ptr()).f_inode).i_mapping };
+        device.faults.store(1 + i32::from(own), Relaxed);
+    }
+}
+
 #[kunit_tests(rust_mm_fault)]
 mod cases {
     use super::*;
@@ -395,6 +420,17 @@ mod cases {
         assert_eq!(other, b'/');
         mm.munmap(addr, 4 * PAGE_SIZE)?;
         assert!(device.is_idle());
+        Ok(())
+    }
+
+    #[test]
+    fn address_space_of_a_closed_file() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = open(&mm, ClosedFile)?;
+        // SAFETY: The reference is the one that `file` owns, which is not dropped. A kernel thread
+        // would leave it to a worker otherwise.
+        unsafe { bindings::__fput_sync(core::mem::ManuallyDrop::new(file).as_ptr()) };
+        assert_eq!(device.faults.load(Relaxed), 2);
         Ok(())
     }
 

@@ -8,7 +8,10 @@ include!("prelude.rs");
 
 pub fn start(mm: &MmWithUser, addr: usize) -> Result<u32> {
     let mut guard = mm.mmap_write_lock();
-    let file = guard.vma_lookup(addr).and_then(|vma| vma.file()).ok_or(EFAULT)?;
+    let file = guard
+        .vma_lookup(addr)
+        .and_then(|vma| vma.file())
+        .ok_or(EFAULT)?;
     #[cfg(twin)]
     let file: ARef<_> = file.into();
     guard.munmap(addr, PAGE_SIZE)?;

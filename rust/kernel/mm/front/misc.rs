@@ -87,7 +87,17 @@ pub(crate) unsafe fn set_address_space<T: MiscDevice>(file: *mut bindings::file)
     // `fdget_pos` region.
     let space = T::address_space(device, unsafe { File::from_raw_file(file) });
     // SAFETY: Nobody else has the file yet, and nothing is mapped. The address space is borrowed for
-    // as long as the device is, hence until the file is released, after which the kernel does not
-    // use the field.
+    // as long as the device is, hence until the file is released: `reset_address_space`.
     unsafe { (*file).f_mapping = space.as_ptr() };
+}
+
+/// Makes a file that is being released use its inode's address space again, before the device goes.
+///
+/// # Safety
+///
+/// `file` must be undergoing its `release`.
+pub(crate) unsafe fn reset_address_space(file: *mut bindings::file) {
+    // SAFETY: Nobody else has the file any more, and nothing of it is mapped. It has its inode until
+    // it is freed.
+    unsafe { (*file).f_mapping = (*(*file).f_inode).i_mapping };
 }

@@ -9,6 +9,7 @@ use crate::{
     mm::{
         flags::VmaFlag,
         ops::HasVmOps,
+        user::Protection,
         virt::VmaRef, //
     },
     str::{
@@ -144,6 +145,22 @@ impl StableVma {
     pub fn has_userfaultfd(&self) -> bool {
         // SAFETY: By the type invariants, the VMA is alive.
         unsafe { bindings::vma_has_userfaultfd(self.as_ptr()) }
+    }
+
+    /// What user space may do with it now.
+    #[inline]
+    pub fn protection(&self) -> Protection {
+        let mut prot = Protection::NONE;
+        if self.readable() {
+            prot = prot | Protection::READ;
+        }
+        if self.writable() {
+            prot = prot | Protection::WRITE;
+        }
+        if self.executable() {
+            prot = prot | Protection::EXEC;
+        }
+        prot
     }
 
     /// Is it memory of hugetlbfs?

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mapping and unmapping from within the kernel.
+
+use super::*;
+
+#[kunit_tests(rust_mm_user)]
+mod cases {
+    use super::*;
+
+    #[test]
+    fn map_and_unmap() -> Result {
+        let user = UserMm::attach()?;
+        let task = current!();
+        let mut mm = task.user_mm().ok_or(EINVAL)?;
+        let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+        // SAFETY: The file is open as long as `file` is, and no system call works on it.
+        let of = unsafe { File::from_raw_file(file.as_ptr()) };
+
+        let (prot, shared) = (Protection::READ, MapFlags::SHARED);
+        let addr = mm.vm_mmap(Some(of), 0, 2 * PAGE_SIZE, prot, shared, 1)?;
+        assert_eq!(user.read(addr)?, [1]);
+        assert_eq!(user.read(addr + PAGE_SIZE)?, [2]);
+
+        // The kernel's errors are those of the system call.
+        let there = shared | MapFlags::FIXED_NOREPLACE;
+        assert_eq!(
+            mm.vm_mmap(Some(of), addr, PAGE_SIZE, prot, there, 0),
+            Err(EEXIST)
+        );
+        assert_eq!(mm.vm_mmap(Some(of), 0, 0, prot, shared, 0), Err(EINVAL));
+        assert_eq!(
+            mm.vm_mmap(Some(of), 0, PAGE_SIZE, prot, shared, usize::MAX),
+            Err(EOVERFLOW)
+        );
+        assert_eq!(mm.vm_munmap(addr + 1, PAGE_SIZE), Err(EINVAL));
+        mm.vm_mmap(Some(of), addr, PAGE_SIZE, prot, shared | MapFlags::FIXED, 3)?;
+        assert_eq!(user.read(addr)?, [3]);
+        mm.vm_munmap(addr, 2 * PAGE_SIZE)?;
+        assert_eq!(user.read::<1>(addr), Err(EFAULT));
+        Ok(())
+    }
+
+    #[test]
+    fn populate() -> Result {
+        let user = UserMm::attach()?;
+        let task = current!();
+        let mut layout = Layout::new(task.user_mm().ok_or(EINVAL)?)?;
+        let has = |mm: &MmWithUser, addr| mm.lock_vma(addr).map(|vma| vma.has_anon_vma());
+        let (first, len) = (layout.addr(0), 16 * PAGE_SIZE);
+        assert_eq!(layout.mm.populate(first + 1, PAGE_SIZE), Err(EINVAL));
+        assert_eq!(layout.mm.populate(first, PAGE_SIZE + 1), Err(EINVAL));
+        assert_eq!(layout.mm.populate(first, !0 << 12), Err(EINVAL));
+        assert_eq!(has(user.current(), layout.addr(1)), Some(false));
+        // Over the holes.
+        layout.mm.populate(first, len)?;
+        assert_eq!(has(user.current(), layout.addr(1)), Some(true));
+        assert_eq!(has(user.current(), layout.addr(6)), Some(true));
+        Ok(())
+    }
+
+    #[test]
+    fn of_another_address_space() -> Result {
+        let user = UserMm::attach()?;
+        let task = current!();
+        let layout = Layout::new(task.user_mm().ok_or(EINVAL)?)?;
+        // By a reference that keeps it in use, as to that of another process.
+        let mm: ARef<MmWithUser> = user.current().into();
+        mm.mmap_write_lock_killable()?
+            .munmap(layout.addr(1), PAGE_SIZE)?;
+        assert_eq!(
+            mm.lock_vma(layout.addr(2)).map(|vma| layout.pages(&vma)),
+            Some(2..3)
+        );
+        drop(MmWithUser::into_mmput_async(mm));
+        assert_eq!(user.read::<1>(layout.addr(1)), Err(EFAULT));
+        Ok(())
+    }
+}
