@@ -39,6 +39,7 @@ use crate::{
             VmaDesc, //
         },
         front,
+        rmap::AddressSpace,
         DeviceMemory,
         KernelPages,
         MmWithUser, //
@@ -112,6 +113,8 @@ impl TestDevice {
 struct TestFile {
     device: TestDevice,
     hook: Hook,
+    /// Of its own: a case that fails can leave mappings behind, and even the lock of them.
+    space: AddressSpace,
 }
 
 #[vtable]
@@ -121,6 +124,10 @@ impl MiscDevice for TestFile {
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
         // Never registered, so never opened by name.
         Err(ENODEV)
+    }
+
+    fn address_space<'a>(file: &'a Self, _file: &'a File) -> &'a AddressSpace {
+        &file.space
     }
 
     fn mmap_prepare<'f>(file: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
@@ -237,6 +244,7 @@ impl UserMm {
         let file = TestFile {
             device: TestDevice::new()?,
             hook,
+            space: AddressSpace::new()?,
         };
         self.open::<TestFile>(KBox::new(file, GFP_KERNEL)?)
     }
@@ -272,8 +280,7 @@ impl UserMm {
     /// As the system call.
     pub fn mmap_anonymous(&self, len: usize) -> Result<usize> {
         // SAFETY: By the type invariants, the thread has an address space, which is a test's own.
-        let addr =
-            unsafe { bindings::vm_mmap(ptr::null_mut(), 0, len, READ | WRITE, PRIVATE, 0) };
+        let addr = unsafe { bindings::vm_mmap(ptr::null_mut(), 0, len, READ | WRITE, PRIVATE, 0) };
         if addr > usize::MAX - bindings::MAX_ERRNO as usize {
             return Err(Error::from_errno(addr as isize as c_int));
         }

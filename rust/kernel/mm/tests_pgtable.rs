@@ -379,11 +379,6 @@ mod walks {
             guard.walk_page_range(addr..addr + LEN, &mut plain)?;
             assert_eq!((plain.ptes, plain.holes), (0, 1));
 
-            // It can be stopped at.
-            plain.stop = true;
-            let stopped = guard.walk_page_range(addr..addr + LEN, &mut plain)?;
-            assert_eq!(stopped.map(|hole| hole.range), Some(addr..addr + LEN));
-
             // Unless the walker says that it wants to.
             let mut notes = Notes::new();
             guard.walk_page_range(addr..addr + LEN, &mut notes)?;
@@ -396,6 +391,25 @@ mod walks {
             assert_eq!((counts.present, counts.normal), (LEN, 0));
         }
         mm.munmap(addr, LEN)
+    }
+
+    #[test]
+    #[cfg(CONFIG_X86)]
+    fn a_walk_stops_at_pfnmap() -> Result {
+        let mm = UserMm::attach()?;
+        let addr = aligned(&mm, 8)?;
+        let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), Cache::Cached))?;
+        file.mmap_over(addr, LEN, READ, SHARED, 0)?;
+        let mut plain = Plain {
+            stop: true,
+            ..Plain::new()
+        };
+        let guard = mm.current().mmap_read_lock();
+        let stopped = guard.walk_page_range(addr..addr + 2 * LEN, &mut plain)?;
+        assert_eq!(stopped.map(|hole| hole.range), Some(addr..addr + LEN));
+        // C takes a positive result of that hole for its wish to go on.
+        assert_eq!((plain.holes, plain.ptes), (1, 0));
+        Ok(())
     }
 
     #[test]

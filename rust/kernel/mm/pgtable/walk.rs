@@ -516,6 +516,25 @@ pub(in crate::mm) unsafe fn vma<W: PageWalk>(
     })
 }
 
+/// Walks a range of an address space.
+///
+/// # Safety
+///
+/// The current thread must hold the mmap lock.
+pub(in crate::mm) unsafe fn mm<W: PageWalk>(
+    mm: *mut bindings::mm_struct,
+    range: Range<usize>,
+    walker: &mut W,
+) -> Result<Option<W::Break>> {
+    if (range.start | range.end) & !PAGE_MASK != 0 {
+        return Err(EINVAL);
+    }
+    run(walker, ptr::null(), |ops, private| {
+        // SAFETY: The caller's promise; the operations are those that go with `private`.
+        unsafe { walk_range(mm, range, ops, private) }
+    })
+}
+
 impl MmapReadGuard<'_> {
     /// Walks a range of the address space, in bytes, from VMA to VMA.
     ///
@@ -568,13 +587,7 @@ impl MmapReadGuard<'_> {
         range: Range<usize>,
         walker: &mut W,
     ) -> Result<Option<W::Break>> {
-        if (range.start | range.end) & !PAGE_MASK != 0 {
-            return Err(EINVAL);
-        }
-        run(walker, ptr::null(), |ops, private| {
-            // SAFETY: By the type invariants, the mmap lock is held; the operations are those that
-            // go with `private`.
-            unsafe { walk_range(self.mm.as_raw(), range, ops, private) }
-        })
+        // SAFETY: By the type invariants, the mmap lock is held.
+        unsafe { mm(self.mm.as_raw(), range, walker) }
     }
 }

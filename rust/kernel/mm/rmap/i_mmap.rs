@@ -124,11 +124,9 @@ impl FileMappings {
     /// let addr = file.mmap(4 * PAGE_SIZE, READ, SHARED, 0)?;
     ///
     /// let mappings = file.file().i_mmap_lock_read();
-    /// let page = mappings
-    ///     .vmas(3..4)
-    ///     .filter_map(|vma| vma.address_of(3))
-    ///     .find(|page| *page == addr + 3 * PAGE_SIZE);
-    /// assert!(page.is_some());
+    /// let page = mappings.vmas(3..4).find_map(|vma| vma.address_of(3));
+    /// drop(mappings);
+    /// assert_eq!(page, Some(addr + 3 * PAGE_SIZE));
     /// # Ok::<(), Error>(())
     /// ```
     pub fn vmas(&self, pgoffs: Range<usize>) -> RmapIter<'_> {
