@@ -16,24 +16,34 @@
  * under which of the two locks it was found.
  *
  * Lockdep knows. Without it, the VMA lock is only looked at with
- * CONFIG_DEBUG_VM, and not to be held by anyone is what is complained of.
+ * CONFIG_DEBUG_VM, and not to be held by anyone is what is complained of. If both
+ * locks are held by somebody, who could give his up meanwhile, the mmap lock is
+ * taken if it can be had, and *locked says so. It cannot if a writer has it, and
+ * then it is the VMA lock that is ours; or if one is waiting, and then what is
+ * complained of depends on luck, in such a kernel.
  */
 __rust_helper enum page_walk_lock
-rust_helper_vma_walk_lock(struct vm_area_struct *vma)
+rust_helper_vma_walk_lock(struct vm_area_struct *vma, bool *locked)
 {
+	*locked = false;
 #ifdef CONFIG_PER_VMA_LOCK
 	if (IS_ENABLED(CONFIG_LOCKDEP)) {
 		if (!lockdep_is_held(&vma->vm_mm->mmap_lock))
 			return PGWALK_VMA_RDLOCK_VERIFY;
-	} else if (!IS_ENABLED(CONFIG_DEBUG_VM) ||
-		   refcount_read(&vma->vm_refcnt) > 1) {
+	} else if (!IS_ENABLED(CONFIG_DEBUG_VM)) {
 		return PGWALK_VMA_RDLOCK_VERIFY;
+	} else if (refcount_read(&vma->vm_refcnt) > 1) {
+		if (rwsem_is_locked(&vma->vm_mm->mmap_lock))
+			*locked = mmap_read_trylock(vma->vm_mm);
+		if (!*locked)
+			return PGWALK_VMA_RDLOCK_VERIFY;
 	}
 #endif
 	return PGWALK_RDLOCK;
 }
 
-static inline void pgtable_softleaf(softleaf_t leaf,
+/* offset: of the page that is asked about, in those that the entry stands for. */
+static inline void pgtable_softleaf(softleaf_t leaf, unsigned long offset,
 				    struct rust_pgtable_entry *out)
 {
 	if (softleaf_is_swap(leaf))
@@ -55,7 +65,7 @@ static inline void pgtable_softleaf(softleaf_t leaf,
 		out->kind = RUST_PGTABLE_OTHER;
 
 	if (softleaf_has_pfn(leaf))
-		out->pfn = softleaf_to_pfn(leaf);
+		out->pfn = softleaf_to_pfn(leaf) + offset;
 }
 
 __rust_helper void
@@ -68,7 +78,7 @@ rust_helper_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
 	if (pte_none(pte))
 		return;
 	if (!pte_present(pte)) {
-		pgtable_softleaf(softleaf_from_pte(pte), out);
+		pgtable_softleaf(softleaf_from_pte(pte), 0, out);
 		return;
 	}
 	out->kind = RUST_PGTABLE_PRESENT;
@@ -104,7 +114,8 @@ rust_helper_pgtable_lock_pmd(struct mm_walk *walk, pmd_t *pmdp,
 		return RUST_PGTABLE_IS_NONE;
 	}
 	if (!pmd_present(pmd)) {
-		pgtable_softleaf(softleaf_from_pmd(pmd), out);
+		pgtable_softleaf(softleaf_from_pmd(pmd),
+				 (addr & ~PMD_MASK) >> PAGE_SHIFT, out);
 	} else if (pmd_leaf(pmd)) {
 		out->kind = RUST_PGTABLE_PRESENT;
 		out->pfn = pmd_pfn(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT);
@@ -185,7 +196,8 @@ rust_helper_pgtable_lock_hugetlb(struct mm_walk *walk, pte_t *ptep,
 	if (huge_pte_none(pte))
 		return;
 	if (!pte_present(pte)) {
-		pgtable_softleaf(softleaf_from_pte(pte), out);
+		pgtable_softleaf(softleaf_from_pte(pte),
+				 (addr & ~hmask) >> PAGE_SHIFT, out);
 		return;
 	}
 	out->kind = RUST_PGTABLE_PRESENT;
@@ -198,6 +210,11 @@ rust_helper_pgtable_lock_hugetlb(struct mm_walk *walk, pte_t *ptep,
 	if (pte_young(pte))
 		out->flags |= RUST_PGTABLE_YOUNG;
 #endif
+}
+
+__rust_helper void rust_helper_pgtable_cond_resched(void)
+{
+	cond_resched();
 }
 
 __rust_helper void rust_helper_pgtable_unlock(spinlock_t *ptl)

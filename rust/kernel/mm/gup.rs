@@ -415,7 +415,7 @@ impl<H: Hold, A: Access> Drop for UserPages<H, A> {
 
 /// Is this the address space that the current thread uses?
 #[inline(never)]
-fn is_current(mm: &MmWithUser) -> bool {
+pub(super) fn is_current(mm: &MmWithUser) -> bool {
     // SAFETY: The current task is valid, and its address space is changed by itself only.
     ptr::eq(mm.as_raw(), unsafe { (*Task::current_raw()).mm })
 }

@@ -17,14 +17,15 @@
 //!
 //! # Order
 //!
-//! The mmap lock comes before every VMA lock of the address space. So with a [`VmaReadGuard`] or a
-//! [`StableVmaGuard`] in hand, none of the functions here that take a lock may be called, nor what
-//! takes the mmap lock by itself: user memory may not be accessed either. This, and taking the mmap
+//! The mmap lock comes before every VMA lock, of whichever address space: two that look at each other
+//! can wait for each other, too. So with a [`VmaReadGuard`] or a [`StableVmaGuard`] in hand, none of
+//! the functions here that take a lock may be called, nor what takes the mmap lock by itself: user
+//! memory may not be accessed either. This, and taking the mmap
 //! lock twice, is what the borrow checker cannot see, since the address space can be reached by any
 //! number of references. Lockdep reports it.
 //!
-//! No guard can be sent to another thread. Forgetting one leaves the lock held for ever, and breaks
-//! nothing else.
+//! No guard can be sent to another thread. Forgetting one leaves the lock held for ever, and those who
+//! watch by userfaultfd what was unmapped under it waiting for ever, and breaks nothing else.
 //!
 //! C header: [`include/linux/mmap_lock.h`](srctree/include/linux/mmap_lock.h)
 //!

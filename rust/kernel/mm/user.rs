@@ -3,14 +3,12 @@
 //! Mapping and unmapping from within the kernel.
 //!
 //! What `mmap(2)` and its kin do, the kernel can do in the address space of the process for which it
-//! works: [`CurrentMm`]. In that of another process it can unmap, through a [`MmapWriteGuard`]; it
-//! has to hold an [`ARef<MmWithUser>`](crate::sync::aref::ARef) meanwhile, which keeps the address
-//! space in use. Dropping the last of those tears the address space down and sleeps. Do it with no
-//! lock held, or see [`MmWithUser::into_mmput_async`].
+//! works: [`CurrentMm`]. In that of another process it can do neither. It can lock and read it, through
+//! an [`ARef<MmWithUser>`](crate::sync::aref::ARef), which keeps the address space in use. Dropping the
+//! last of those tears the address space down and sleeps. Do it with no lock held, or see
+//! [`MmWithUser::into_mmput_async`].
 //!
 //! C source: [`mm/util.c`](srctree/mm/util.c)
-//!
-//! [`MmapWriteGuard`]: super::lock::MmapWriteGuard
 
 use super::MmWithUser;
 use crate::{
@@ -159,6 +157,7 @@ impl CurrentMm<'_> {
     ///
     /// - [`EINVAL`] if the range is not whole pages, or wraps around.
     /// - [`EFAULT`] or [`ENOMEM`] if a page cannot be had.
+    /// - [`EINTR`] if a fatal signal comes meanwhile.
     ///
     /// # Examples
     ///

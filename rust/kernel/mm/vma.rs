@@ -76,8 +76,11 @@ impl StableVma {
     /// Returns the page offset in the file of the page at an address, if that is in the VMA.
     #[inline]
     pub fn pgoff_at(&self, addr: usize) -> Option<usize> {
-        (self.start() <= addr && addr < self.end())
-            .then(|| self.pgoff() + ((addr - self.start()) >> PAGE_SHIFT))
+        let inside = self.start() <= addr && addr < self.end();
+        // The kernel does not look at what other drivers make of the offset.
+        self.pgoff()
+            .checked_add(addr.checked_sub(self.start())? >> PAGE_SHIFT)
+            .filter(|_| inside)
     }
 
     /// Returns the flags.

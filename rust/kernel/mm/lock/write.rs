@@ -6,6 +6,7 @@ use crate::{
     bindings,
     error::to_result,
     mm::{
+        gup::is_current,
         vma::VmaUnderWrite,
         MmWithUser,
         MmapReadGuard, //
@@ -172,7 +173,11 @@ impl<'a> MmapWriteGuard<'a> {
         (!vma.is_null()).then(|| unsafe { VmaUnderWrite::from_raw(vma) })
     }
 
-    /// Unmaps a range. VMAs that are partly in it are split.
+    /// Unmaps a range of the address space that the current thread works in. VMAs that are partly in
+    /// it are split.
+    ///
+    /// Of another process nothing can be unmapped: the kernel would count it as this one's
+    /// (`vms_complete_munmap_vmas()` in mm/vma.c).
     ///
     /// The callbacks of the drivers whose memory it is are called. Those who watch the memory by
     /// userfaultfd are told when the guard is dropped, which waits until they have read it.
@@ -186,7 +191,8 @@ impl<'a> MmapWriteGuard<'a> {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if the range is no range of user addresses, or empty.
+    /// - [`EINVAL`] if it is another address space, or if the range is no range of user addresses, or
+    ///   empty.
     /// - [`EPERM`] if one of the VMAs is sealed.
     /// - [`ENOMEM`] if there is not enough memory, or if there would be too many VMAs.
     /// - What a driver says about splitting its mapping.
@@ -197,9 +203,13 @@ impl<'a> MmapWriteGuard<'a> {
     // Not exported to modules.
     #[inline(never)]
     pub fn munmap(&mut self, addr: usize, len: usize) -> Result {
+        if !is_current(self.mm()) {
+            return Err(EINVAL);
+        }
         let mm = self.mm().as_raw();
         self.events.with_list(|list| {
-            // SAFETY: The lock is held for writing. There is no view of a VMA, as this takes `&mut
+            // SAFETY: The lock is held for writing, and it is the current address space, whose counts
+            // C changes. There is no view of a VMA, as this takes `&mut
             // self`; the list is one of such entries.
             to_result(unsafe { bindings::do_munmap(mm, addr, len, list) })
         })

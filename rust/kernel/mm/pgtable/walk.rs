@@ -36,6 +36,7 @@ use core::{
 mod raw;
 
 use raw::{
+    cond_resched,
     lock_hugetlb,
     lock_pmd,
     lock_pud,
@@ -175,6 +176,8 @@ struct Walk<'a, W: PageWalk> {
     stopped: Option<W::Break>,
     /// If not null: all VMAs but this one are left out.
     only: *const bindings::vm_area_struct,
+    /// Was that one entered?
+    entered: bool,
 }
 
 impl<W: PageWalk> Walk<'_, W> {
@@ -240,6 +243,29 @@ fn locked(
         _lock: PhantomData,
         _not_send: NotThreadSafe,
     }
+}
+
+/// For the walk of one VMA, where C asks about others as well, and would skip some for their flags.
+///
+/// # Safety
+///
+/// C calls it for a VMA in a walk of `W`.
+unsafe extern "C" fn test_only<W: PageWalk>(
+    _start: usize,
+    _end: usize,
+    walk: *mut bindings::mm_walk,
+) -> c_int {
+    // SAFETY: Our own promise.
+    let state = unsafe { state::<W>(walk) };
+    if state.entered {
+        // It is done: the walk is to stop.
+        return 1;
+    }
+    // SAFETY: As above.
+    state.entered = ptr::eq(state.only, unsafe { (*walk).vma });
+    // There may be very many of them.
+    cond_resched();
+    0
 }
 
 /// # Safety
@@ -462,9 +488,12 @@ fn run<W: PageWalk>(
         walker,
         stopped: None,
         only,
+        entered: false,
     };
     let mut ops: bindings::mm_walk_ops = pin_init::zeroed();
-    if W::HAS_VMA {
+    if !only.is_null() {
+        ops.test_walk = Some(test_only::<W>);
+    } else if W::HAS_VMA {
         ops.test_walk = Some(test_walk::<W>);
     }
     if W::HAS_P4D_TABLE {

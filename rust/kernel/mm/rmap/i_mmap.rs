@@ -340,7 +340,9 @@ macro_rules! i_mmap_locks {
             ///
             /// Sleeps. This lock is inside the mmap lock: while it is held, the mmap lock of no
             /// address space may be taken, and no VMA lock. Nothing of the file may be mapped or
-            /// unmapped, either, which takes this lock.
+            /// unmapped, either, which takes this lock. Nor may memory be allocated in a way that
+            /// waits for memory to be freed (`GFP_KERNEL`): that takes this lock, to look where a
+            /// file's pages are mapped.
             ///
             /// # Examples
             ///

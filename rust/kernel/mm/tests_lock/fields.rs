@@ -178,6 +178,8 @@ mod cases {
         };
         user.munmap(addr, PAGE_SIZE)?;
         assert!(kept.as_ptr() == file.as_ptr());
+        drop(file);
+        assert!(kept.flags() & crate::fs::file::flags::O_ACCMODE == crate::fs::file::flags::O_RDWR);
         Ok(())
     }
 

@@ -4,6 +4,29 @@
 
 use super::*;
 
+/// Runs `f` in an address space that is empty, and not `mm`, the current one.
+fn in_another_mm<R>(mm: &MmWithUser, f: impl FnOnce() -> R) -> Result<R> {
+    // SAFETY: Makes an address space that nobody else knows, with one user, which is given up to the
+    // reference.
+    let other: ARef<MmWithUser> = unsafe {
+        let other = core::ptr::NonNull::new(bindings::mm_alloc()).ok_or(ENOMEM)?;
+        ARef::from_raw(other.cast())
+    };
+    // SAFETY: A case runs on a kernel thread that uses `mm`. Nothing that `f` does relies on that: it
+    // has no reference to the current address space but by `mm`.
+    unsafe {
+        bindings::kthread_unuse_mm(mm.as_raw());
+        bindings::kthread_use_mm(other.as_raw());
+    }
+    let ret = f();
+    // SAFETY: As it was.
+    unsafe {
+        bindings::kthread_unuse_mm(other.as_raw());
+        bindings::kthread_use_mm(mm.as_raw());
+    }
+    Ok(ret)
+}
+
 #[kunit_tests(rust_mm_user)]
 mod cases {
     use super::*;
@@ -72,8 +95,16 @@ mod cases {
             mm.lock_vma(layout.addr(2)).map(|vma| layout.pages(&vma)),
             Some(2..3)
         );
+        // While this thread works in another one, nothing can be unmapped here, but looked at.
+        let other = in_another_mm(&mm, || {
+            let unmapped = mm.mmap_write_lock().munmap(layout.addr(2), PAGE_SIZE);
+            let seen = mm.lock_vma(layout.addr(2)).map(|vma| layout.pages(&vma));
+            (unmapped, seen)
+        })?;
+        assert_eq!(other, (Err(EINVAL), Some(2..3)));
         drop(MmWithUser::into_mmput_async(mm));
         assert_eq!(user.read::<1>(layout.addr(1)), Err(EFAULT));
+        assert!(user.read::<1>(layout.addr(2)).is_ok());
         Ok(())
     }
 }

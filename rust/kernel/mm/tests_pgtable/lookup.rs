@@ -166,7 +166,7 @@ mod cases {
             return Err(EIO);
         };
         drop(guard);
-        // The kernel asks drivers only under the mmap lock.
+        // The driver is asked, under the VMA lock too, and says so: its answer is a retry.
         let guard = mm.current().lock_vma_under_rcu(mapped).ok_or(EAGAIN)?;
         assert!(matches!(
             guard.handle_mm_fault(mapped, FaultAccess::Read),

@@ -15,9 +15,10 @@ use crate::mm::{
 };
 
 fn starts(mappings: &FileMappings, pgoffs: core::ops::Range<usize>) -> Result<KVec<usize>> {
+    // Under this lock, nobody may wait for memory.
     let mut starts = KVec::new();
     for vma in mappings.vmas(pgoffs) {
-        starts.push(vma.start(), GFP_KERNEL)?;
+        starts.push(vma.start(), GFP_NOWAIT)?;
     }
     starts.sort_unstable();
     Ok(starts)

@@ -92,9 +92,8 @@ impl StableVma {
         // SAFETY: By the type invariants, the VMA is alive. The field is not changed after the VMA
         // was made.
         let file = unsafe { (*self.as_ptr()).vm_file };
-        // SAFETY: The VMA has a reference to its file, and is alive as long as the borrow. With that
-        // reference the file is shared, so `fdget_pos` takes the lock; one that began before the VMA
-        // was made is on the thread that made it, and nothing here leads to the file position.
+        // SAFETY: The VMA, or the one that it is being made from, has a reference to its file, and is
+        // alive as long as the borrow. Nothing here leads to the file position.
         (!file.is_null()).then(|| unsafe { LocalFile::from_raw_file(file) })
     }
 

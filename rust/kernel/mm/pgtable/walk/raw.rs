@@ -14,15 +14,6 @@ use core::{
     ptr, //
 };
 
-/// For the walk of one VMA, where C asks about others as well, and would skip some for their flags.
-///
-/// # Safety
-///
-/// None: it does nothing.
-unsafe extern "C" fn test_any(_: usize, _: usize, _: *mut bindings::mm_walk) -> c_int {
-    0
-}
-
 /// # Safety
 ///
 /// The mmap lock or the VMA lock of the VMA must be held, and the range be in it. `ops` must be
@@ -35,10 +26,15 @@ pub(super) unsafe fn walk_vma(
     private: *mut c_void,
 ) -> c_int {
     might_sleep();
-    // SAFETY: The caller's promise.
+    let mut locked = false;
+    // SAFETY: The caller's promise. The address space stays: one of its locks is held.
     unsafe {
-        ops.walk_lock = bindings::vma_walk_lock(vma);
-        bindings::walk_page_range_vma(vma, range.start, range.end, ops, private)
+        ops.walk_lock = bindings::vma_walk_lock(vma, &mut locked);
+        let ret = bindings::walk_page_range_vma(vma, range.start, range.end, ops, private);
+        if locked {
+            bindings::mmap_read_unlock((*vma).vm_mm);
+        }
+        ret
     }
 }
 
@@ -59,7 +55,8 @@ pub(super) unsafe fn walk_range(
     unsafe { bindings::walk_page_range(mm, range.start, range.end, ops, private) }
 }
 
-/// Walks the one VMA that `private` says not to leave out.
+/// Walks the one VMA that `private` says not to leave out. The operations must have a `test_walk`: C
+/// stops at the first VMA that is not to be entered, where another may be the one.
 ///
 /// # Safety
 ///
@@ -77,8 +74,6 @@ pub(super) unsafe fn walk_mapping(
     might_sleep();
     // Its lock would have to be taken before the one that is held.
     ops.hugetlb_entry = None;
-    // C stops at the first VMA that is not to be entered, where another may be the one.
-    ops.test_walk = Some(test_any);
     // SAFETY: The caller's promise: the fields do not change.
     let (start, pgoff) = unsafe {
         (
@@ -90,6 +85,13 @@ pub(super) unsafe fn walk_mapping(
     let nr = (range.end - range.start) >> PAGE_SHIFT;
     // SAFETY: The caller's promise.
     unsafe { bindings::walk_page_mapping(mapping, first, nr, ops, private) }
+}
+
+/// Lets others run, in a walk that takes long.
+#[inline(never)]
+pub(super) fn cond_resched() {
+    // SAFETY: Walks are in places where sleeping is allowed, between two page tables.
+    unsafe { bindings::pgtable_cond_resched() };
 }
 
 /// The lock of an entry.
