@@ -14,7 +14,7 @@
 //!
 //! [`AddressSpace::unmap`]: super::rmap::AddressSpace::unmap
 //! [`Install`]: super::evidence::Install
-//! //! [`OwnedVma::insert_page`]: super::owned::OwnedVma::insert_page
+//! [`OwnedVma::insert_page`]: super::owned::OwnedVma::insert_page
 //! [`RmapVma::follow_pfnmap`]: super::rmap::RmapVma::follow_pfnmap
 //! [`OwnedVma::zap`]: super::owned::OwnedVma::zap
 
