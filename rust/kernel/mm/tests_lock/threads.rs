@@ -109,6 +109,12 @@ impl Watcher {
                     pages |= 1 << page;
                 }
             }
+            drop(vma);
+            // Sometimes there is time for a lot to happen between two steps.
+            if self.walks.load(Relaxed) % 64 == 0 {
+                // SAFETY: Nothing is locked.
+                unsafe { bindings::msleep(1) };
+            }
         }
         let always = 0b1111_0100_1110;
         let sometimes = 0b1_0000_1001_0000;
