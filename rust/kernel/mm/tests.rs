@@ -66,6 +66,7 @@ use crate::{
 
 mod answers;
 mod revocation;
+mod sizeless;
 mod unique;
 
 /// What a case wants of its device, and what has happened to it.

@@ -58,7 +58,7 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     ///
     /// [`EINVAL`] if the memory is [`Pfn`] and the mapping is [copy-on-write](Self::is_cow): the
     /// kernel has no way to insert single page frames into such a mapping. See
-    /// [`deny_cow`](Self::deny_cow).
+    /// [`deny_cow`](Self::deny_cow). Also if the device is a [`KBox`] of a type without size.
     ///
     /// # Examples
     ///
@@ -133,6 +133,12 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     /// ```
     pub fn with_ops<O: HasVmOps<File = D>>(self) -> Result<OpsDesc<'f, O>> {
         if O::Memory::FLAGS.contains(VmaFlag::PFNMAP) && self.is_cow() {
+            return Err(EINVAL);
+        }
+        // SAFETY: The descriptor's file is open.
+        if !ops::is_live(unsafe { (*self.file().as_ptr()).private_data }) {
+            // A box of something that has no size: `FOREIGN_ALIGN` is not true for that. It could not
+            // be told from a mapping that is still to be made.
             return Err(EINVAL);
         }
         // INVARIANT: Just checked, and nothing about it changes any more.

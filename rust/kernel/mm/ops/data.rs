@@ -84,7 +84,8 @@ pub trait VmaData: Sealed + Sized + Send + Sync + 'static {
     ///
     /// # Safety
     ///
-    /// `word` must be live, of a VMA of this kind of data, and not be used afterwards.
+    /// `word` must be live, of a VMA of this kind of data, or just come from
+    /// [`into_word`](Self::into_word), and not be used afterwards.
     #[doc(hidden)]
     unsafe fn release(word: *mut c_void);
 }
@@ -180,7 +181,7 @@ impl<P: DupForeign + Send + Sync + 'static> VmaData for PerVma<P> {
 ///     page::PAGE_SIZE, //
 /// };
 ///
-/// struct Device;
+/// struct Device(u32);
 ///
 /// #[vtable]
 /// impl MiscDevice for Device {
@@ -210,7 +211,7 @@ impl<P: DupForeign + Send + Sync + 'static> VmaData for PerVma<P> {
 /// kernel::vm_operations!(Ops);
 ///
 /// let mm = UserMm::attach()?;
-/// let file = mm.open::<Device>(KBox::new(Device, GFP_KERNEL)?)?;
+/// let file = mm.open::<Device>(KBox::new(Device(1), GFP_KERNEL)?)?;
 /// let addr = file.mmap(2 * PAGE_SIZE, READ, SHARED, 0)?;
 /// assert_eq!(mm.munmap(addr, PAGE_SIZE), Err(EINVAL));
 /// {

@@ -114,6 +114,13 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
         Err(err) => return err.to_errno(),
     };
 
+    if !data::is_live(word) {
+        // SAFETY: Nobody else has the word, and C does not store it if this fails. It is from
+        // `into_word`, though not live: the data has no size, and `FOREIGN_ALIGN` is not true for it.
+        unsafe { O::Data::release(word) };
+        return EINVAL.to_errno();
+    }
+
     if O::HAS_REVOCATION {
         // SAFETY: The word was just made, so it is live, and no VMA has it yet.
         let data = unsafe { O::Data::borrow::<O::File>(word) };

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Boxes of nothing: their pointer is a number with bit 0 set, whatever `FOREIGN_ALIGN` says. Such a
+//! word means that `mapped` is to come, so both devices and data of that kind are refused.
+
+use crate::{
+    fs::File,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        desc::{
+            Mapping,
+            VmaDesc, //
+        },
+        ops::{
+            DeviceRef,
+            HasVmOps,
+            MappedArea,
+            Ordinary,
+            PerFile,
+            PerVmaUnique,
+            VmOperations, //
+        },
+        testing::{
+            UserMm,
+            READ,
+            SHARED, //
+        }, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    types::ForeignOwnable, //
+};
+
+macro_rules! sizeless {
+    ($file:ident, $size:ty, $ops:ident, $data:ty, $make:expr) => {
+        struct $file($size);
+
+        #[vtable]
+        impl MiscDevice for $file {
+            type Ptr = KBox<Self>;
+
+            fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+                Err(ENODEV)
+            }
+
+            fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+                Ok(desc.with_ops::<$ops>()?.on_fault())
+            }
+        }
+
+        struct $ops;
+
+        #[vtable]
+        impl VmOperations for $ops {
+            type File = $file;
+            type Data = $data;
+            type Memory = Ordinary;
+
+            fn mapped(_: DeviceRef<'_, Self>, _: &MappedArea) -> Result<$data> {
+                $make
+            }
+        }
+
+        crate::vm_operations!($ops);
+    };
+}
+
+sizeless!(NoFile, (), NoFileOps, PerFile, Ok(PerFile));
+sizeless!(
+    NoDataFile,
+    u32,
+    NoDataOps,
+    PerVmaUnique<KBox<()>>,
+    Ok(PerVmaUnique(KBox::new((), GFP_KERNEL)?))
+);
+
+#[kunit_tests(rust_mm_sizeless)]
+mod cases {
+    use super::*;
+
+    #[test]
+    fn device_without_size() -> Result {
+        let mm = UserMm::attach()?;
+        let file = mm.open::<NoFile>(KBox::new(NoFile(()), GFP_KERNEL)?)?;
+        assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 0), Err(EINVAL));
+        Ok(())
+    }
+
+    #[test]
+    fn data_without_size() -> Result {
+        let mm = UserMm::attach()?;
+        let file = mm.open::<NoDataFile>(KBox::new(NoDataFile(1), GFP_KERNEL)?)?;
+        assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 0), Err(EINVAL));
+        Ok(())
+    }
+
+    /// If this fails, the kernel has mended it, and the two cases above are not needed any more.
+    #[test]
+    fn pointer_of_a_box_of_nothing() -> Result {
+        let word = KBox::new((), GFP_KERNEL)?.into_foreign();
+        // SAFETY: It goes back once.
+        drop(unsafe { KBox::<()>::from_foreign(word) });
+        assert!(word.addr() % 2 == 1);
+        assert!(<KBox<()> as ForeignOwnable>::FOREIGN_ALIGN >= 2);
+        assert!(!NoFileOps::MERGEABLE);
+        Ok(())
+    }
+}
