@@ -19,7 +19,10 @@ use crate::{
             Fault,
             FaultAnswer,
             FaultAround,
-            FaultError, //
+            FaultError,
+            HugeAnswer,
+            HugeFault,
+            HugeOrder, //
         },
         ops::{
             DataRef,
@@ -267,6 +270,57 @@ fault_file!(
     }
 );
 
+/// Frames that are mapped by huge entries, where nothing answers.
+struct HugeFile(Arc<Device>, DeviceMemory);
+
+/// Beyond the RAM of a small VM, and before its devices.
+const NOWHERE: u64 = 0x7000_0000;
+
+#[vtable]
+impl MiscDevice for HugeFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(_: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        desc.deny_cow()?;
+        Ok(desc.with_ops::<HugeOps>()?.on_io_fault(Cache::NonCached))
+    }
+}
+
+struct HugeOps;
+
+#[vtable]
+impl VmOperations for HugeOps {
+    type File = HugeFile;
+    type Data = PerFile;
+    type Memory = Pfn;
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        let HugeFile(device, memory) = vmf.data();
+        device.faults.fetch_add(1, Relaxed);
+        let pfns = memory.pfns().slice(0, memory.pfns().nr_pages())?;
+        Ok(vmf.insert_pfn(pfns, vmf.pgoff())?.into())
+    }
+
+    fn huge_fault(vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
+        let HugeFile(device, memory) = vmf.data();
+        let Some(pgoffs) = vmf.pgoff_range() else {
+            return Ok(HugeAnswer::Fallback);
+        };
+        // Page by page in the second half.
+        if pgoffs.start != 0 {
+            return Ok(HugeAnswer::Fallback);
+        }
+        device.arounds.fetch_add(1, Relaxed);
+        vmf.insert_pfns(memory.pfns().slice(0, memory.pfns().nr_pages())?, pgoffs.start)
+    }
+}
+
+crate::vm_operations!(HugeOps);
+
 /// A file that looks at its address space when it is closed.
 struct ClosedFile(Arc<Device>);
 
@@ -432,6 +486,38 @@ mod cases {
         unsafe { bindings::__fput_sync(core::mem::ManuallyDrop::new(file).as_ptr()) };
         assert_eq!(device.faults.load(Relaxed), 2);
         Ok(())
+    }
+
+    #[test]
+    fn frames_beside_a_huge_entry() -> Result {
+        let mm = UserMm::attach()?;
+        let device = Device::new()?;
+        let huge = HugeOrder::Pmd.len();
+        // SAFETY: Nobody answers there.
+        let memory = unsafe { DeviceMemory::from_phys(NOWHERE, 2 * huge) }?;
+        let file = mm.open::<HugeFile>(KBox::new(HugeFile(device.clone(), memory), GFP_KERNEL)?)?;
+        let free = file.mmap(3 * huge, READ, SHARED, 0)?;
+        mm.munmap(free, 3 * huge)?;
+        let addr = file.mmap_at(free.next_multiple_of(huge), 2 * huge, READ, SHARED, 0)?;
+
+        peek(&mm, addr, 3)?;
+        assert_eq!(device.counts(), (0, 1));
+        peek(&mm, addr + huge, 0)?;
+        assert_eq!(device.counts(), (1, 1));
+
+        {
+            let vma = mm.current().lock_owned_vma::<HugeOps>(addr).ok_or(ESRCH)?;
+            let HugeFile(_, memory) = vma.data();
+            let nr = memory.pfns().nr_pages();
+            let pfns = memory.pfns().slice(0, nr)?;
+            // What is there stays, and is no table.
+            vma.insert_pfn(addr + PAGE_SIZE, pfns, 1)?;
+            vma.insert_pfn(addr + huge + PAGE_SIZE, pfns, nr / 2 + 1)?;
+        }
+        peek(&mm, addr, 1)?;
+        peek(&mm, addr + huge, 1)?;
+        assert_eq!(device.counts(), (1, 1));
+        mm.munmap(addr, 2 * huge)
     }
 
     #[test]

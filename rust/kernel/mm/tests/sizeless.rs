@@ -46,7 +46,11 @@ macro_rules! sizeless {
                 Err(ENODEV)
             }
 
-            fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+            fn mmap_prepare<'f>(
+                file: &'f Self,
+                desc: VmaDesc<'f, Self>,
+            ) -> Result<Mapping<'f, Self>> {
+                let _ = &file.0;
                 Ok(desc.with_ops::<$ops>()?.on_fault())
             }
         }
