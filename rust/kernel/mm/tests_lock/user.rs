@@ -83,6 +83,29 @@ mod cases {
     }
 
     #[test]
+    fn path_of_a_file() -> Result {
+        let user = UserMm::attach()?;
+        let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+        let mut buf = KVec::from_elem(0xff, 64, GFP_KERNEL)?;
+        assert!(file.file().path(&mut buf)?.to_bytes().starts_with(b"anon_inode:"));
+        assert_eq!(file.file().path(&mut []).err(), Some(ENAMETOOLONG));
+        assert_eq!(file.file().path(&mut [0; 4]).err(), Some(ENAMETOOLONG));
+        assert!(file.file().inode_id().ino != 0);
+
+        let task = bindings::get_current;
+        // SAFETY: A process that ends closes files after it has given up its root. Nobody else looks
+        // at the field, and it is put back.
+        let lost = unsafe {
+            let fs = core::mem::replace(&mut (*task()).fs, core::ptr::null_mut());
+            let lost = file.file().path(&mut buf).err();
+            (*task()).fs = fs;
+            lost
+        };
+        assert_eq!(lost, Some(ESRCH));
+        Ok(())
+    }
+
+    #[test]
     fn of_another_address_space() -> Result {
         let user = UserMm::attach()?;
         let task = current!();
