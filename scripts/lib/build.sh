@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2153
 # Configuration, kernel, modules, selftests.
 
 # Of two that set the same option, the later one counts.

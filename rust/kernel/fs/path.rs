@@ -52,7 +52,8 @@ impl LocalFile {
     pub fn path<'b>(&self, buf: &'b mut [u8]) -> Result<&'b CStr> {
         let len = c_int::try_from(buf.len()).unwrap_or(c_int::MAX);
         // SAFETY: The file is valid, and `buf` may be written for `len` bytes.
-        let path = unsafe { bindings::file_user_d_path(self.as_ptr(), buf.as_mut_ptr().cast(), len) };
+        let path =
+            unsafe { bindings::file_user_d_path(self.as_ptr(), buf.as_mut_ptr().cast(), len) };
         // What was never written stays initialised, so this is a string that ends in `buf`.
         let start = from_err_ptr(path)?.addr();
         let start = start.checked_sub(buf.as_ptr().addr()).ok_or(EINVAL)?;

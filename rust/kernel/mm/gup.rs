@@ -147,6 +147,9 @@ enum Source<'a> {
 /// another question. User space may write to them at any time, so there are no references to the
 /// contents, only functions that copy.
 ///
+/// Dropping it sleeps if something was written: it takes the lock of each folio, to mark it dirty. So no
+/// [`LockedFolio`](super::LockedFolio) that may be one of them may be held.
+///
 /// # Invariants
 ///
 /// All of `pages` are pages that were pinned or referenced, as `H` says, once for each entry; and

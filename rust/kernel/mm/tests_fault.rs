@@ -315,7 +315,10 @@ impl VmOperations for HugeOps {
             return Ok(HugeAnswer::Fallback);
         }
         device.arounds.fetch_add(1, Relaxed);
-        vmf.insert_pfns(memory.pfns().slice(0, memory.pfns().nr_pages())?, pgoffs.start)
+        vmf.insert_pfns(
+            memory.pfns().slice(0, memory.pfns().nr_pages())?,
+            pgoffs.start,
+        )
     }
 }
 

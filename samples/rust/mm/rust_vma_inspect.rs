@@ -180,7 +180,9 @@ fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
 
         let name = match file {
             // A path can be too long for any buffer: that must not hide what comes after it.
-            Some(file) => file.path(&mut path).map_or(&b"?"[..], |path| path.to_bytes()),
+            Some(file) => file
+                .path(&mut path)
+                .map_or(&b"?"[..], |path| path.to_bytes()),
             None => b"",
         };
         // What is there of it ends in a zero.

@@ -28,8 +28,8 @@ use core::{
 ///
 /// # Invariants
 ///
-/// `page` is the page of a fault that is being handled during `'a`, on this thread. Nobody else has
-/// it, and it is initialised.
+/// `page` is the page of a fault that is being handled during `'a`, on this thread. Only values like
+/// this one lead to it, and it is initialised.
 #[must_use = "this is what the handler answers with"]
 pub struct CowPage<'a> {
     page: NonNull<bindings::page>,

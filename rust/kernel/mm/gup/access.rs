@@ -91,7 +91,8 @@ impl Task {
     ///
     /// # Context
     ///
-    /// As [`MmWithUser::read_remote_vm`].
+    /// As [`MmWithUser::read_remote_vm`]. If the process ends meanwhile, its address space is torn down
+    /// here: no lock may be held that a driver takes when its memory is unmapped.
     ///
     /// # Examples
     ///

@@ -170,7 +170,8 @@ impl<'a> MmapReadGuard<'a> {
     /// Makes an address accessible, as if user space had accessed it.
     ///
     /// Returns whether the mmap lock was given up for a time: then, what was known of the address
-    /// space is known no more. That nobody still uses it is why this borrows the guard for itself.
+    /// space is known no more; and so it can be after an error. That nobody still uses it is why this
+    /// borrows the guard for itself.
     ///
     /// What was made accessible may be taken away again at any time.
     ///

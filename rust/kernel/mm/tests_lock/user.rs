@@ -87,7 +87,11 @@ mod cases {
         let user = UserMm::attach()?;
         let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
         let mut buf = KVec::from_elem(0xff, 64, GFP_KERNEL)?;
-        assert!(file.file().path(&mut buf)?.to_bytes().starts_with(b"anon_inode:"));
+        assert!(file
+            .file()
+            .path(&mut buf)?
+            .to_bytes()
+            .starts_with(b"anon_inode:"));
         assert_eq!(file.file().path(&mut []).err(), Some(ENAMETOOLONG));
         assert_eq!(file.file().path(&mut [0; 4]).err(), Some(ENAMETOOLONG));
         assert!(file.file().inode_id().ino != 0);
