@@ -36,11 +36,56 @@ static void zap_unaligned(void)
 		err(1, "ioctl");
 }
 
+#define MISUSE_MODULE	"rust_mm_misuse"
+#define MISUSE_DEVICE	"/dev/rust_mm_misuse"
+
+#define MISUSE_TWICE	_IO('m', 0)
+#define MISUSE_ORDER	_IO('m', 1)
+#define MISUSE_SLEEP	_IO('m', 2)
+
+/* What the types cannot keep safe code from doing. */
+static void misuse(unsigned int cmd)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	char *map = mmap(NULL, page, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd;
+
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	map[0] = 1;
+	if (load_module(MISUSE_MODULE, ""))
+		errx(1, MISUSE_MODULE " cannot be loaded");
+	fd = open(MISUSE_DEVICE, O_RDONLY);
+	if (fd < 0)
+		err(1, MISUSE_DEVICE);
+	if (ioctl(fd, cmd, map))
+		err(1, "ioctl");
+	close(fd);
+}
+
+static void mmap_lock_twice(void)
+{
+	misuse(MISUSE_TWICE);
+}
+
+static void mmap_lock_under_vma_lock(void)
+{
+	misuse(MISUSE_ORDER);
+}
+
+static void sleep_in_a_walk(void)
+{
+	misuse(MISUSE_SLEEP);
+}
+
 static const struct {
 	const char *name;
 	void (*provoke)(void);
 } controls[] = {
 	{ "zap_unaligned", zap_unaligned },
+	{ "mmap_lock_twice", mmap_lock_twice },
+	{ "mmap_lock_under_vma_lock", mmap_lock_under_vma_lock },
+	{ "sleep_in_a_walk", sleep_in_a_walk },
 };
 
 int main(int argc, char **argv)

@@ -422,6 +422,20 @@ mod cases {
         }
         assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"new");
         assert_eq!(probe.folio.ref_count(), 2);
+
+        probe.pages.write_at(3 * PAGE_SIZE, b"last")?;
+        {
+            let vma = current.lock_owned_vma::<FilledOps>(addr).ok_or(EINVAL)?;
+            vma.zap(addr, LEN)?;
+            let (all, one) = (probe.pages.slice(0, 4)?, probe.pages.slice(0, 1)?);
+            assert_eq!(vma.insert_pages(addr + PAGE_SIZE, all), Err(EINVAL));
+            assert_eq!(vma.insert_pages(addr + 1, one), Err(EINVAL));
+            assert_eq!(vma.insert_pages(addr - PAGE_SIZE, one), Err(EINVAL));
+            vma.insert_pages(addr, all)?;
+            assert_eq!(vma.insert_pages(addr + PAGE_SIZE, one), Err(EBUSY));
+        }
+        assert_eq!(mm.read(addr + 3 * PAGE_SIZE)?, *b"last");
+        assert_eq!(probe.folio.ref_count(), 1);
         mm.munmap(addr, LEN)?;
         assert_eq!(probe.folio.ref_count(), 1);
         Ok(())
