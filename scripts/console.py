@@ -32,6 +32,7 @@ END_EXPECT = "rust_mm: end-expect"
 STAMP = re.compile(r"^(<\d+>)?\[ *\d+\.\d+\](\[ *[TC]\d+\])? ")
 
 BEFORE, AFTER = 3, 45  # lines of context
+LONGEST = 150  # lines of a report: lockdep tells both chains before it shows the stack
 
 
 @dataclass
@@ -57,7 +58,7 @@ def scan(log):
 
     def inside(index):
         last = reports[-1] if reports else None
-        return last is not None and index - last.line < AFTER
+        return last is not None and index - last.line < LONGEST
 
     for index, line in enumerate(bare):
         if match := EXPECT.search(line):
