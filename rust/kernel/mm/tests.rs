@@ -65,6 +65,10 @@ use crate::{
 };
 
 mod answers;
+#[cfg(CONFIG_X86)]
+mod fault;
+mod lock;
+mod pgtable;
 mod revocation;
 mod sizeless;
 mod unique;
