@@ -73,7 +73,7 @@ def applicable(controls, config, pattern="*"):
     return [
         control for control in controls
         if fnmatch.fnmatchcase(control.name, pattern)
-        and (not control.config or control.config in options)
+        and options.issuperset(control.config.split())
     ]
 
 

@@ -61,6 +61,11 @@ class Applicable(unittest.TestCase):
         self.assertEqual(self.names("# CONFIG_KASAN is not set\n"), ["a"])
         self.assertEqual(self.names("CONFIG_KASAN_INLINE=y\n"), ["a"])
 
+    def test_two_options(self):
+        both = controls.Control("both", "x", "y", config="CONFIG_A CONFIG_B")
+        self.assertEqual(controls.applicable([both], "CONFIG_A=y\nCONFIG_B=m\n"), [both])
+        self.assertEqual(controls.applicable([both], "CONFIG_A=y\n"), [])
+
     def test_pattern(self):
         self.assertEqual(self.names("CONFIG_KASAN=y\n", "ka*"), ["kasan"])
         self.assertEqual(self.names("", "rust_mmap"), [])
