@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What our pages say about tests: that each of them exists."""
+
+import re
+import tomllib
+import unittest
+from pathlib import Path
+
+import rst
+
+REPO = Path(__file__).parent.parent
+PAGES = REPO / "Documentation/rust/mm"
+SELFTESTS = REPO / "selftests/rust_mm"
+
+FOLDERS = ("Documentation", "rust", "samples", "scripts", "selftests")
+
+# Columns in which tests are named.
+COLUMNS = ("Case", "Cases", "Asserted by", "Noticed by", "Shown by")
+# The pages that must have one: else a table may have got another heading unnoticed.
+WITH_TESTS = ("history", "locking", "page-tables", "unsafe", "vm-operations")
+
+
+def kunit(text):
+    """The KUnit cases of a source: (suite without `rust_mm_`, case)."""
+    found, suite = [], None
+    for match in re.finditer(
+        r"kunit_tests\((?:rust_mm_)?(\w+)\)|#\[test\]\s*(?:#\[[^\n]*\]\s*)*fn (\w+)", text
+    ):
+        if match[1]:
+            suite = match[1]
+        elif suite:
+            found.append((suite, match[2]))
+    return found
+
+
+def kselftests(text):
+    """The tests of a C source: (fixture, test)."""
+    return re.findall(r"^TEST_F(?:_TIMEOUT)?\((\w+), (\w+)", text, re.MULTILINE)
+
+
+class Tests:
+    """All that can be named."""
+
+    def __init__(self, repo=REPO):
+        self.files = {p.name for p in (repo / "selftests/rust_mm").rglob("*") if p.is_file()}
+        self.cases = set()
+        for path in (repo / "rust").rglob("*.rs"):
+            self.cases.update(kunit(path.read_text(encoding="utf-8")))
+        for path in (repo / "selftests/rust_mm").glob("*.c"):
+            for fixture, test in kselftests(path.read_text(encoding="utf-8")):
+                self.cases.add((fixture.replace("rust_mmap", "mmap"), test))
+        controls = tomllib.loads((repo / "selftests/rust_mm/controls.toml").read_text())
+        self.cases.update(("controls", name) for name in controls)
+
+    def missing(self, cell):
+        """Those names in a cell that are of no test."""
+        missing, suite = [], None
+        for name in filter(None, (part.strip() for part in cell.replace("``", "").split(","))):
+            if name in ("none", "doctest"):
+                continue
+            if re.fullmatch(r"\w+\.(rs|sh)", name):
+                known = name in self.files
+            elif re.fullmatch(r"\w+\.\*", name):
+                known = any(s == name[:-2] for s, _ in self.cases)
+            else:
+                # Without a suite, the one that was named before in this cell, or any.
+                prefix, _, case = name.rpartition(".")
+                suite = prefix or suite
+                known = any(c == case and suite in (None, s) for s, c in self.cases)
+            if not known:
+                missing.append(name)
+        return missing
+
+
+class Parse(unittest.TestCase):
+    def test_kunit(self):
+        text = (
+            "#[test]\nfn of_no_suite() {}\n#[kunit_tests(rust_mm_a)]\nmod cases {\n    #[test]\n"
+            "    fn one() {}\n    #[test]\n    #[cfg(CONFIG_X)]\n    fn two() {}\n    fn no() {}\n}\n"
+            "#[kunit_tests(rust_mm_b)]\nmod more { #[test] fn one() {} }"
+        )
+        self.assertEqual(kunit(text), [("a", "one"), ("a", "two"), ("b", "one")])
+
+    def test_kselftests(self):
+        text = "TEST_F(a, one)\n{\n}\n\nTEST_F_TIMEOUT(a, two, 60)\n{\n\t/* TEST_F(a, no) */\n"
+        self.assertEqual(kselftests(text), [("a", "one"), ("a", "two")])
+
+    def test_names(self):
+        tests = Tests()
+        for cell in (
+            "",
+            "none",
+            "``locks.downgrade``",
+            "``downgrade``",
+            "mmap.private, open_modes",
+            "``demand.faults``, pfnmap.sh, ``two_actions.rs``, inject.*",
+            "controls.zap_unaligned",
+        ):
+            with self.subTest(cell):
+                self.assertEqual(tests.missing(cell), [])
+        for name in ("downgrades", "fields.downgrade", "no.*", "no.rs", "controls.no", "pfn.mmap"):
+            with self.subTest(name):
+                self.assertEqual(tests.missing(f"``{name}``, none"), [name])
+        # Of another suite than the one before.
+        self.assertEqual(tests.missing("mmap.private, downgrade"), ["downgrade"])
+
+
+class Pages(unittest.TestCase):
+    def setUp(self):
+        self.pages = {p.stem: p.read_text(encoding="utf-8") for p in PAGES.glob("*.rst")}
+
+    def test_tests_exist(self):
+        tests, with_tests = Tests(), set()
+        for page, text in self.pages.items():
+            for heading, columns, rows in rst.tables(text):
+                for at in (i for i, column in enumerate(columns) if column in COLUMNS):
+                    with_tests.add(page)
+                    for row in rows:
+                        with self.subTest(page=page, heading=heading, row=row[0]):
+                            self.assertEqual(tests.missing(row[at]), [])
+        self.assertEqual(sorted(with_tests), sorted(WITH_TESTS))
+
+    def test_doctests_exist(self):
+        for heading, columns, rows in rst.tables(self.pages["unsafe"]):
+            if heading.endswith(".rs") and any("doctest" in row[-1] for row in rows):
+                with self.subTest(heading):
+                    self.assertTrue("/// ```" in (REPO / heading).read_text(encoding="utf-8"))
+
+    def test_files_exist(self):
+        """Also those that are named in running text."""
+        ours = [p for f in FOLDERS for p in (REPO / f).rglob("*")]
+        paths = {str(p.relative_to(REPO)) for p in ours} | set(FOLDERS)
+        inserts = tomllib.loads((REPO / "integration.toml").read_text(encoding="utf-8"))["insert"]
+        paths.update(insert["file"] for insert in inserts)
+        names = {p.name for p in ours}
+        for page, text in self.pages.items():
+            for name in re.findall(r"``([\w/-]+(?:\.(?:rs|c|sh|py|toml)|/))``", text):
+                path = name.replace("tools/testing/", "", 1).rstrip("/")
+                if "/" in path and path.split("/")[0] not in FOLDERS:
+                    continue
+                with self.subTest(page=page, name=name):
+                    self.assertTrue(path in (paths if "/" in path else names))
+
+    def test_in_the_index(self):
+        listed = re.findall(r"^    ([a-z-]+)$", self.pages.pop("index"), re.MULTILINE)
+        self.assertEqual(sorted(listed), sorted(self.pages))
+
+
+if __name__ == "__main__":
+    unittest.main()
