@@ -322,7 +322,8 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
 ///
 /// The VMA must be alive, and the mmap lock or the VMA lock be held at least for reading.
 pub(super) unsafe fn is_owned<O: HasVmOps>(vma: *const bindings::vm_area_struct) -> bool {
-    // SAFETY: The fields are written when the VMA is made, which readers do not see.
+    // SAFETY: The fields are written when the VMA is made and when it is closed (`vma_close()`), and
+    // then nobody else can have either lock. The word is only looked at, not followed.
     let (ops, word) = unsafe { ((*vma).vm_ops, (*vma).vm_private_data) };
     core::ptr::eq(ops, O::table().as_ptr()) && ops::is_live(word)
 }

@@ -383,6 +383,37 @@ mod cases {
         Ok(())
     }
 
+    /// What Rust Binder has let happen (CVE-2026-43434): where a driver remembers a mapping, there is
+    /// another one by now.
+    #[test]
+    fn another_mapping_at_the_same_address() -> Result {
+        let mm = UserMm::attach()?;
+        let (probe, file) = filled(&mm)?;
+        let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
+        let current = mm.current();
+        assert!(current.lock_owned_vma::<FilledOps>(addr).is_some());
+
+        // Another driver's, of the same kind of memory.
+        let other = mm.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+        other.mmap_over(addr, LEN, READ | WRITE, SHARED, 0)?;
+        assert_eq!(probe.counts(), (1, 0, 1, 0));
+        assert!(current.lock_owned_vma::<FilledOps>(addr).is_none());
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, [1]);
+
+        // The same driver's, of another file: it is that one's data that the view leads to.
+        let (second, file) = filled(&mm)?;
+        file.mmap_over(addr, LEN, READ | WRITE, SHARED, 0)?;
+        {
+            let vma = current.lock_owned_vma::<FilledOps>(addr).ok_or(EINVAL)?;
+            let data = vma.data();
+            assert!(Arc::ptr_eq(&data.0, &second));
+        }
+        mm.munmap(addr, LEN)?;
+        assert_eq!(probe.counts(), (1, 0, 1, 0));
+        assert_eq!(second.counts(), (1, 0, 1, 0));
+        Ok(())
+    }
+
     #[test]
     fn owned_zap_and_insert() -> Result {
         let mm = UserMm::attach()?;

@@ -417,7 +417,8 @@ impl AddressSpace {
 impl File {
     #[inline]
     fn mapping_ptr(&self) -> NonNull<bindings::address_space> {
-        // SAFETY: The file is open; the field is set when it is opened, to what its inode has.
+        // SAFETY: The file is open; the field is set when it is opened, to what its inode has or, of
+        // a device that has an address space of its own, to that. It stays until the file is released.
         unsafe { NonNull::new_unchecked((*self.as_ptr()).f_mapping) }
     }
 }

@@ -193,8 +193,8 @@ impl StableVma {
     /// ```
     #[inline]
     pub fn has_ops<O: HasVmOps>(&self) -> bool {
-        // SAFETY: By the type invariants, the VMA is alive. The field is not changed after the VMA
-        // was made.
+        // SAFETY: By the type invariants, the VMA is alive. The field is written when the VMA is made
+        // and when it is closed, and then nobody has a view of this kind.
         ptr::eq(unsafe { (*self.as_ptr()).vm_ops }, O::table().as_ptr())
     }
 }

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Memory of the kernel, mapped past the cache, where it may not be zeroed yet.
+// error: E0061
+// message: this method takes 1 argument but 2 arguments were supplied
+
+include!("prelude.rs");
+
+device! {
+    fn mmap_prepare<'f>(dev: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        #[cfg(not(twin))]
+        return desc.map_kernel_pages(&dev.pages, kernel::mm::desc::Cache::NonCached);
+        #[cfg(twin)]
+        return desc.remap_pfn(&dev.pfns, kernel::mm::desc::Cache::NonCached);
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A page into a VMA of which nobody has asked whose it is.
+// error: E0599
+// message: no method named `insert_page` found for reference `&VmaRef`
+
+include!("prelude.rs");
+
+device!();
+
+struct Ops;
+
+#[vtable]
+impl VmOperations for Ops {
+    type File = Dev;
+    type Data = PerFile;
+    type Memory = Mixed;
+}
+
+kernel::vm_operations!(Ops);
+
+pub fn insert(vma: &VmaRef, folio: &Folio) -> Result {
+    #[cfg(twin)]
+    let vma = vma.as_owned::<Ops>().ok_or(EINVAL)?;
+    vma.insert_page(vma.start(), folio, 0)
+}
