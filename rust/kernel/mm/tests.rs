@@ -67,6 +67,8 @@ use crate::{
 mod answers;
 #[cfg(CONFIG_X86)]
 mod fault;
+#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+mod huge;
 mod lock;
 mod pgtable;
 mod revocation;

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A folio that is mapped by one entry.
+
+use crate::{
+    fs::File,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        desc::{
+            Mapping,
+            VmaDesc, //
+        },
+        fault::{
+            Fault,
+            FaultAnswer,
+            FaultError,
+            HugeAnswer,
+            HugeFault,
+            HugeOrder, //
+        },
+        ops::{
+            Ordinary,
+            PerFile,
+            VmOperations, //
+        },
+        testing::{
+            UserMm,
+            PRIVATE,
+            READ,
+            SHARED,
+            WRITE, //
+        },
+        Folio, //
+    },
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+};
+
+struct Device {
+    /// What a huge fault maps.
+    folio: ARef<Folio>,
+    /// What a fault maps, at any offset.
+    page: ARef<Folio>,
+    huge_faults: Atomic<i32>,
+    inserted: Atomic<i32>,
+    faults: Atomic<i32>,
+}
+
+impl Device {
+    fn new(len: usize) -> Result<Arc<Self>> {
+        let order = (len >> PAGE_SHIFT).ilog2();
+        let device = Self {
+            folio: Folio::alloc(order, GFP_KERNEL)?,
+            page: Folio::alloc(0, GFP_KERNEL)?,
+            huge_faults: Atomic::new(0),
+            inserted: Atomic::new(0),
+            faults: Atomic::new(0),
+        };
+        device.folio.write_at(len - 1, b"h")?;
+        device.page.write_at(PAGE_SIZE - 1, b"p")?;
+        Ok(Arc::new(device, GFP_KERNEL)?)
+    }
+
+    /// How many huge faults there were, how many of them have mapped the folio, and how many faults.
+    fn counts(&self) -> (i32, i32, i32) {
+        (
+            self.huge_faults.load(Relaxed),
+            self.inserted.load(Relaxed),
+            self.faults.load(Relaxed),
+        )
+    }
+}
+
+struct HugeFile(Arc<Device>);
+
+#[vtable]
+impl MiscDevice for HugeFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        Ok(desc.with_ops::<HugeOps>()?.on_fault())
+    }
+}
+
+struct HugeOps;
+
+#[vtable]
+impl VmOperations for HugeOps {
+    type File = HugeFile;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        let device = &vmf.data().0;
+        device.faults.fetch_add(1, Relaxed);
+        vmf.page(device.page.clone(), 0)
+    }
+
+    fn huge_fault(vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
+        let device = &vmf.data().0;
+        device.huge_faults.fetch_add(1, Relaxed);
+        let answer = vmf.insert_folio(&device.folio)?;
+        if matches!(answer, HugeAnswer::Inserted(_)) {
+            device.inserted.fetch_add(1, Relaxed);
+        }
+        Ok(answer)
+    }
+}
+
+crate::vm_operations!(HugeOps);
+
+#[kunit_tests(rust_mm_huge)]
+mod cases {
+    use super::*;
+
+    /// The size of a huge entry.
+    fn pmd() -> usize {
+        HugeOrder::Pmd.len()
+    }
+
+    /// Maps `len` bytes where a huge entry can begin, and reads the last of them.
+    fn last_byte(len: usize, flags: usize, folio: usize) -> Result<(u8, Arc<Device>)> {
+        let mm = UserMm::attach()?;
+        let device = Device::new(folio)?;
+        let file = mm.open::<HugeFile>(KBox::new(HugeFile(device.clone()), GFP_KERNEL)?)?;
+        let free = file.mmap(2 * pmd(), READ, SHARED, 0)?;
+        mm.munmap(free, 2 * pmd())?;
+        let addr = file.mmap_at(free.next_multiple_of(pmd()), len, READ | WRITE, flags, 0)?;
+
+        let [byte] = mm.read(addr + len - 1)?;
+        let (_, inserted, faults) = device.counts();
+        assert_eq!(inserted + faults, 1);
+        assert_eq!(device.folio.ref_count(), 1 + inserted as usize);
+        assert_eq!(device.page.ref_count(), 1 + faults as usize);
+        if inserted != 0 {
+            // One entry for all of it, which can be written.
+            mm.write(addr, b"w")?;
+            let mut out = [0];
+            device.folio.read_at(0, &mut out)?;
+            assert_eq!(out, *b"w");
+            assert_eq!(device.counts(), (1, 1, 0));
+        }
+        mm.munmap(addr, len)?;
+        assert_eq!((device.folio.ref_count(), device.page.ref_count()), (1, 1));
+        Ok((byte, device))
+    }
+
+    #[test]
+    fn a_folio_by_one_entry() -> Result {
+        let (byte, device) = last_byte(pmd(), SHARED, pmd())?;
+        assert_eq!((byte, device.counts()), (b'h', (1, 1, 0)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_vma_that_ends_inside() -> Result {
+        // The kernel may not even ask.
+        let (byte, device) = last_byte(pmd() - PAGE_SIZE, SHARED, pmd())?;
+        let (_, inserted, faults) = device.counts();
+        assert_eq!((byte, inserted, faults), (b'p', 0, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn a_folio_of_another_size() -> Result {
+        let (byte, device) = last_byte(pmd(), SHARED, pmd() / 2)?;
+        assert_eq!((byte, device.counts()), (b'p', (1, 0, 1)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_private_mapping() -> Result {
+        let (byte, device) = last_byte(pmd(), PRIVATE, pmd())?;
+        assert_eq!((byte, device.counts()), (b'p', (1, 0, 1)));
+        Ok(())
+    }
+}
