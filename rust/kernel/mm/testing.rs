@@ -126,8 +126,8 @@ impl MiscDevice for TestFile {
         Err(ENODEV)
     }
 
-    fn address_space<'a>(file: &'a Self, _file: &'a File) -> &'a AddressSpace {
-        &file.space
+    fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+        &this.space
     }
 
     fn mmap_prepare<'f>(file: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
