@@ -22,18 +22,21 @@ use crate::{
             FaultError,
             HugeAnswer,
             HugeFault,
-            HugeOrder, //
+            HugeOrder,
+            PfnMkwriteFault, //
         },
         ops::{
             DataRef,
             DeviceRef,
             MappedArea,
             Mixed,
+            MmuPageSize,
             Ordinary,
             PerFile,
             Pfn,
             VmOperations, //
         },
+        owned::DriverVma,
         rmap::{
             AddressSpace,
             Revocation, //
@@ -320,6 +323,28 @@ impl VmOperations for HugeOps {
             pgoffs.start,
         )
     }
+
+    fn pfn_mkwrite(vmf: &PfnMkwriteFault<Self>) -> Result<(), FaultError> {
+        let HugeFile(device, _) = vmf.data();
+        check(vmf.is_write())?;
+        device.first.store(vmf.pgoff(), Relaxed);
+        device.end.fetch_add(1, Relaxed);
+        match vmf.pgoff() % 2 {
+            0 => Ok(()),
+            _ => Err(FaultError::SigBus),
+        }
+    }
+
+    fn name(vma: &DriverVma<Self>) -> Option<&'static CStr> {
+        (vma.pgoff() == 0).then_some(c"[huge]")
+    }
+
+    fn pagesize(vma: &DriverVma<Self>) -> MmuPageSize {
+        match vma.pgoff() {
+            0 => MmuPageSize::Pmd,
+            _ => MmuPageSize::Base,
+        }
+    }
 }
 
 crate::vm_operations!(HugeOps);
@@ -363,6 +388,15 @@ mod cases {
     {
         let device = Device::new()?;
         let file = mm.open::<T>(KBox::new(file(device.clone()), GFP_KERNEL)?)?;
+        Ok((device, file))
+    }
+
+    fn huge_file(mm: &UserMm) -> Result<(Arc<Device>, UserFile<'_>)> {
+        let device = Device::new()?;
+        // SAFETY: Nobody answers there.
+        let memory = unsafe { DeviceMemory::from_phys(NOWHERE, 2 * HugeOrder::Pmd.len()) }?;
+        let file = HugeFile(device.clone(), memory);
+        let file = mm.open::<HugeFile>(KBox::new(file, GFP_KERNEL)?)?;
         Ok((device, file))
     }
 
@@ -494,11 +528,8 @@ mod cases {
     #[test]
     fn frames_beside_a_huge_entry() -> Result {
         let mm = UserMm::attach()?;
-        let device = Device::new()?;
+        let (device, file) = huge_file(&mm)?;
         let huge = HugeOrder::Pmd.len();
-        // SAFETY: Nobody answers there.
-        let memory = unsafe { DeviceMemory::from_phys(NOWHERE, 2 * huge) }?;
-        let file = mm.open::<HugeFile>(KBox::new(HugeFile(device.clone(), memory), GFP_KERNEL)?)?;
         let free = file.mmap(3 * huge, READ, SHARED, 0)?;
         mm.munmap(free, 3 * huge)?;
         let addr = file.mmap_at(free.next_multiple_of(huge), 2 * huge, READ, SHARED, 0)?;
@@ -521,6 +552,58 @@ mod cases {
         peek(&mm, addr + huge, 1)?;
         assert_eq!(device.counts(), (1, 1));
         mm.munmap(addr, 2 * huge)
+    }
+
+    #[test]
+    fn first_write_to_a_frame() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = huge_file(&mm)?;
+        let half = HugeOrder::Pmd.nr_pages();
+        let addr = file.mmap(4 * PAGE_SIZE, READ | WRITE, SHARED, half)?;
+        mm.write(addr, b"nobody has it")?;
+        assert_eq!((device.counts().0, device.end.load(Relaxed)), (1, 1));
+        assert_eq!(device.first.load(Relaxed), half);
+        mm.write(addr, b"again")?;
+        // Read first: no other fault, but the write is seen.
+        peek(&mm, addr, 2)?;
+        assert_eq!((device.counts().0, device.end.load(Relaxed)), (2, 1));
+        mm.write(addr + 2 * PAGE_SIZE, b"x")?;
+        assert_eq!((device.counts().0, device.end.load(Relaxed)), (2, 2));
+        // The driver may refuse it.
+        assert_eq!(mm.write(addr + PAGE_SIZE, b"x"), Err(EFAULT));
+        assert_eq!(device.first.load(Relaxed), half + 1);
+        mm.munmap(addr, 4 * PAGE_SIZE)
+    }
+
+    #[test]
+    fn name_and_page_size() -> Result {
+        let mm = UserMm::attach()?;
+        let (_device, file) = huge_file(&mm)?;
+        let half = HugeOrder::Pmd.nr_pages();
+        for (pgoff, name, size) in [
+            (0, Some(c"[huge]"), HugeOrder::Pmd.len()),
+            (half, None, PAGE_SIZE),
+        ] {
+            let addr = file.mmap(PAGE_SIZE, READ, SHARED, pgoff)?;
+            {
+                let guard = mm.current().mmap_read_lock();
+                let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
+                // SAFETY: The VMA is locked, and its operations have both.
+                let (said, pagesize) = unsafe {
+                    let ops = &*(*vma).vm_ops;
+                    (
+                        ops.name.ok_or(EINVAL)?(vma),
+                        ops.pagesize.ok_or(EINVAL)?(vma),
+                    )
+                };
+                // SAFETY: A string that is static, or null.
+                let said = (!said.is_null()).then(|| unsafe { CStr::from_char_ptr(said) });
+                assert!(said == name);
+                assert_eq!(pagesize, size);
+            }
+            mm.munmap(addr, PAGE_SIZE)?;
+        }
+        Ok(())
     }
 
     #[test]

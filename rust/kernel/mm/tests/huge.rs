@@ -21,6 +21,7 @@ use crate::{
             HugeFault,
             HugeOrder, //
         },
+        flags::SetFlags,
         ops::{
             Ordinary,
             PerFile,
@@ -95,7 +96,9 @@ impl MiscDevice for HugeFile {
         Err(ENODEV)
     }
 
-    fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+    fn mmap_prepare<'f>(_: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        // Memory of folios obeys the switch in sysfs, unlike that of page frames.
+        desc.set(SetFlags::HUGEPAGE);
         Ok(desc.with_ops::<HugeOps>()?.on_fault())
     }
 }
