@@ -301,8 +301,8 @@ static void say(const char *format, ...)
 }
 
 /* No thread may hang. A machine without KVM and with debugging is slow. */
-#define HANGS_AFTER 150
-#define PATIENCE 60
+#define HANGS_AFTER 90
+#define PATIENCE 50
 
 /*
  * Waits until the time is over, and, on a machine that is too slow for it, until each
