@@ -154,22 +154,26 @@ def kernel(log, vm):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("unittest", "compile-fail", "kunit", "kselftest", "controls", "console"):
+    for name in ("kselftest", "console"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="LOG")
+    # Not each kind of run has these.
+    for name in ("unittest", "compile-fail", "kunit", "controls"):
+        parser.add_argument(f"--{name}", type=Path, metavar="LOG")
     parser.add_argument("--vm", required=True, help="exit status of the guest, hung or died")
     args = parser.parse_args()
 
     def read(path):
         return path.read_text(errors="replace")
 
-    everything = [
-        unit_tests(read(args.unittest)),
-        compile_fail(read(args.compile_fail)),
-        kunit(read(args.kunit)),
-        kselftest(read(args.kselftest)),
-        controls(read(args.controls)),
-        kernel(read(args.console), args.vm),
-    ]
+    logs = (
+        (unit_tests, args.unittest),
+        (compile_fail, args.compile_fail),
+        (kunit, args.kunit),
+        (kselftest, args.kselftest),
+        (controls, args.controls),
+    )
+    everything = [judge(read(path)) for judge, path in logs if path]
+    everything.append(kernel(read(args.console), args.vm))
     if args.vm not in ("0", "hung", "died") and not any(r.failed for r in everything):
         everything[-1].failed.append(f"the tests ended with status {args.vm}")
     for results in everything:

@@ -51,7 +51,7 @@ vm_tests() {
     stage_begin "tests in the VM"
     KSELFTEST=$LOG
     if [[ -d $TREE/$SELFTESTS ]]; then
-        boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" "$TEST" || VM_STATUS=$?
+        boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" "$TEST" "$RUST_MM_SEED" || VM_STATUS=$?
     else
         boot cat true.sh || VM_STATUS=$?
     fi

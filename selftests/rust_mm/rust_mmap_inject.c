@@ -12,14 +12,13 @@
  */
 
 #include "rust_mm.h"
+#include "rust_mm_inject.h"
 #include "kselftest_harness.h"
 
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 
 #define RW	(PROT_READ | PROT_WRITE)
 #define PAGES	8
-#define DEBUGFS	"/sys/kernel/debug/"
 
 /* Far from everything else: there are no page tables yet. */
 #define HERE	((char *)0x100000000000)
@@ -27,19 +26,6 @@
 
 /* More allocations than any operation has. */
 #define LIMIT	2000
-
-/* What an allocation has to be so that it may fail: of any kind. */
-static const char *const settings[][2] = {
-	{ "failslab/verbose", "0" },
-	{ "failslab/ignore-gfp-wait", "N" },
-	{ "failslab/cache-filter", "N" },
-	{ "fail_page_alloc/verbose", "0" },
-	{ "fail_page_alloc/ignore-gfp-wait", "N" },
-	{ "fail_page_alloc/ignore-gfp-highmem", "N" },
-	{ "fail_page_alloc/min-order", "0" },
-};
-
-#define NR_SETTINGS	(sizeof(settings) / sizeof(settings[0]))
 
 FIXTURE(inject)
 {
@@ -110,38 +96,6 @@ FIXTURE_VARIANT_ADD(inject, pfn_remap)
 	.offset = 1ull << 40,
 };
 
-static int set(const char *name, const char *value)
-{
-	char path[128];
-	int fd, ret;
-
-	snprintf(path, sizeof(path), DEBUGFS "%s", name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, value, strlen(value)) < 0 ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
-static int get(const char *name, char *value, size_t size)
-{
-	char path[128];
-	ssize_t len;
-	int fd;
-
-	snprintf(path, sizeof(path), DEBUGFS "%s", name);
-	fd = open(path, O_RDONLY);
-	if (fd < 0)
-		return -errno;
-	len = read(fd, value, size - 1);
-	close(fd);
-	if (len < 0)
-		return -errno;
-	value[len] = '\0';
-	return 0;
-}
-
 FIXTURE_SETUP(inject)
 {
 	int ret = load_module(variant->module, "");
@@ -166,7 +120,7 @@ FIXTURE_SETUP(inject)
 		unload_module(variant->module);
 		SKIP(return, "no CONFIG_FAULT_INJECTION");
 	}
-	mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	mount_debugfs();
 	for (size_t i = 0; i < NR_SETTINGS; i++) {
 		ASSERT_EQ(get(settings[i][0], self->saved[i],
 			      sizeof(self->saved[i])), 0)
@@ -195,27 +149,6 @@ FIXTURE_TEARDOWN(inject)
 
 typedef FIXTURE_DATA(inject) Inject;
 typedef FIXTURE_VARIANT(inject) Variant;
-
-/* Has the @n-th allocation of this thread fail, from now on. */
-static void arm(Inject *self, int n)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%d", n);
-
-	if (pwrite(self->nth, text, len, 0) != len)
-		abort();
-}
-
-/* Ends that. Returns whether an allocation has failed. */
-static bool disarm(Inject *self)
-{
-	char text[16] = "";
-
-	if (pread(self->nth, text, sizeof(text) - 1, 0) <= 0)
-		abort();
-	arm(self, 0);
-	return atoi(text) == 0;
-}
 
 /* The lines of /proc/self/maps for the device. */
 static int count_vmas(const Variant *variant)
@@ -285,9 +218,9 @@ static void inject(struct __test_metadata *_metadata, Inject *self,
 		}
 		ASSERT_EQ(balance(_metadata, self, variant), !op->unmapped);
 
-		arm(self, n);
+		arm(self->nth, n);
 		ret = op->run(self, variant);
-		injected = disarm(self);
+		injected = disarm(self->nth);
 
 		vmas = balance(_metadata, self, variant);
 		if (!injected) {
@@ -406,9 +339,9 @@ TEST_F(inject, replaced_in_the_middle)
 		int ret, vmas;
 
 		ASSERT_EQ(map(self, variant), HERE);
-		arm(self, n);
+		arm(self->nth, n);
 		ret = run_replace(self, variant);
-		injected = disarm(self);
+		injected = disarm(self->nth);
 		vmas = count_vmas(variant);
 		if (variant->vmas)
 			ASSERT_EQ(fdinfo(self->fd, "vmas"), vmas);
@@ -545,9 +478,9 @@ TEST_F(inject, mremap_grows)
 		return;
 	}
 	ASSERT_EQ(map(self, variant), HERE);
-	arm(self, 1);
+	arm(self->nth, 1);
 	ASSERT_EQ(run_grow(self, variant), -EFAULT);
-	ASSERT_FALSE(disarm(self));
+	ASSERT_FALSE(disarm(self->nth));
 	ASSERT_EQ(balance(_metadata, self, variant), 1);
 	ASSERT_EQ(munmap(HERE, self->len), 0);
 }
@@ -564,9 +497,9 @@ TEST_F(inject, mremap_leaves_behind)
 		return;
 	}
 	ASSERT_EQ(map(self, variant), HERE);
-	arm(self, 1);
+	arm(self->nth, 1);
 	ASSERT_EQ(run_dontunmap(self, variant), -EINVAL);
-	ASSERT_FALSE(disarm(self));
+	ASSERT_FALSE(disarm(self->nth));
 	ASSERT_EQ(balance(_metadata, self, variant), 1);
 	ASSERT_EQ(munmap(HERE, self->len), 0);
 }
@@ -598,9 +531,9 @@ TEST_F(inject, first_fault)
 
 		forget(self, variant);
 		ASSERT_EQ(map(self, variant), HERE);
-		arm(self, n);
+		arm(self->nth, n);
 		sig = try_access(HERE, n % 2);
-		injected = disarm(self);
+		injected = disarm(self->nth);
 		ASSERT_EQ(sig, 0) TH_LOG("allocation %d", n);
 		ASSERT_EQ(try_write(HERE), 0);
 		ASSERT_EQ(balance(_metadata, self, variant), 1);
@@ -632,9 +565,9 @@ TEST_F(inject, first_fault_in_the_kernel)
 
 		forget(self, variant);
 		ASSERT_EQ(map(self, variant), HERE);
-		arm(self, n);
+		arm(self->nth, n);
 		ret = run_kernel_access(self, variant);
-		injected = disarm(self);
+		injected = disarm(self->nth);
 		if (ret) {
 			ASSERT_TRUE(injected);
 			ASSERT_EQ(ret, -EFAULT) TH_LOG("allocation %d", n);
@@ -665,9 +598,9 @@ TEST_F(inject, populate)
 
 		forget(self, variant);
 		ASSERT_EQ(map(self, variant), HERE);
-		arm(self, n);
+		arm(self->nth, n);
 		ret = madvise(HERE, self->len, MADV_POPULATE_WRITE) ? -errno : 0;
-		injected = disarm(self);
+		injected = disarm(self->nth);
 		if (ret) {
 			ASSERT_TRUE(injected);
 			ASSERT_EQ(ret, -ENOMEM) TH_LOG("allocation %d", n);
@@ -682,51 +615,6 @@ TEST_F(inject, populate)
 	TH_LOG("populate: %d of %d allocations", failed, n - 1);
 	ASSERT_GT(failed, 0);
 	ASSERT_LT(n, LIMIT);
-}
-
-/* Where a function of the kernel begins, and the next symbol after it. */
-static int symbol(const char *name, unsigned long *start, unsigned long *end)
-{
-	FILE *symbols = fopen("/proc/kallsyms", "r");
-	char line[512], found[256], type;
-	unsigned long addr;
-
-	*start = 0;
-	*end = -1ul;
-	while (symbols && fgets(line, sizeof(line), symbols))
-		if (sscanf(line, "%lx %c %255s", &addr, &type, found) == 3 &&
-		    !strcmp(found, name))
-			*start = addr;
-	if (symbols && *start) {
-		rewind(symbols);
-		while (fgets(line, sizeof(line), symbols))
-			if (sscanf(line, "%lx", &addr) == 1 && addr > *start &&
-			    addr < *end)
-				*end = addr;
-	}
-	if (symbols)
-		fclose(symbols);
-	return *start ? 0 : -ENOENT;
-}
-
-/* Only allocations below one function count. */
-static int require(unsigned long start, unsigned long end)
-{
-	static const char *const attrs[] = { "failslab", "fail_page_alloc" };
-	char name[64], value[32];
-	int ret = 0;
-
-	for (int i = 0; i < 2 && !ret; i++) {
-		snprintf(name, sizeof(name), "%s/require-start", attrs[i]);
-		snprintf(value, sizeof(value), "0x%lx", start);
-		ret = set(name, value);
-		if (ret)
-			break;
-		snprintf(name, sizeof(name), "%s/require-end", attrs[i]);
-		snprintf(value, sizeof(value), "0x%lx", end);
-		ret = set(name, value);
-	}
-	return ret;
 }
 
 /*
@@ -758,11 +646,11 @@ TEST_F(inject, fork)
 		bool injected;
 		pid_t pid;
 
-		arm(self, n);
+		arm(self->nth, n);
 		pid = fork();
 		if (!pid)
 			_exit(try_write(HERE + self->page) == 0 ? 0 : 1);
-		injected = disarm(self);
+		injected = disarm(self->nth);
 		if (pid < 0) {
 			ASSERT_EQ(errno, ENOMEM);
 			ASSERT_TRUE(injected);

@@ -10,6 +10,7 @@
 //! It shows [`VmOperations`] with data that belongs to a mapping, and without a line of `unsafe`.
 
 use kernel::{
+    alloc::flags::__GFP_NOWARN,
     fs::File,
     ioctl::{
         _IO,
@@ -160,7 +161,9 @@ impl Memory {
                 if nr_pages == 0 {
                     return Err(EINVAL);
                 }
-                let mut pages = KVVec::new();
+                // All at once: if there is not as much memory, nobody has to make room first.
+                let flags = GFP_KERNEL | __GFP_NOWARN;
+                let mut pages = KVVec::with_capacity(nr_pages as usize, flags)?;
                 for _ in 0..nr_pages {
                     pages.push(Page::default(), GFP_KERNEL)?;
                 }
@@ -223,12 +226,16 @@ impl MiscDevice for Memory {
     }
 
     fn ioctl(memory: ArcBorrow<'_, Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
-        let arg = UserSlice::new(UserPtr::from_addr(arg), size_of::<u32>());
+        let arg = || UserSlice::new(UserPtr::from_addr(arg), size_of::<u32>());
         match cmd {
             DEMAND_REVOKE => memory.revocation.revoke(),
             DEMAND_RESTORE => memory.revocation.restore(),
-            DEMAND_TAKE => memory.take(arg.reader().read::<u32>()? as usize)?,
-            DEMAND_CLEAN => arg.writer().write(&memory.clean())?,
+            DEMAND_TAKE => memory.take(arg().reader().read::<u32>()? as usize)?,
+            DEMAND_CLEAN => {
+                // What cannot be told must not be forgotten.
+                arg().writer().write(&0u32)?;
+                arg().writer().write(&memory.clean())?
+            }
             _ => return Err(ENOTTY),
         }
         Ok(0)

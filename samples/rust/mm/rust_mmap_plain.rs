@@ -11,6 +11,7 @@
 //! two ways there are to answer a fault.
 
 use kernel::{
+    alloc::flags::__GFP_NOWARN,
     fs::File,
     miscdevice::{
         MiscDevice,
@@ -103,7 +104,8 @@ struct Memory {
 
 impl Memory {
     fn new(nr_pages: u32) -> Result<Self> {
-        let mut pages = KVVec::new();
+        // If there is not even the memory for their list, nobody has to make room for the pages.
+        let mut pages = KVVec::with_capacity(nr_pages as usize, GFP_KERNEL | __GFP_NOWARN)?;
         for _ in 0..nr_pages {
             pages.push(Folio::alloc(0, GFP_KERNEL)?, GFP_KERNEL)?;
         }

@@ -1,0 +1,788 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * What the threads of rust_mm_load.c do. All of it must also be possible in a child
+ * that was forked while others had any lock of the C library: no stdio, no malloc.
+ */
+
+#include "rust_mm_load.h"
+
+#include <dirent.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+#include "../../../../samples/rust/mm/rust_vma_inspect.h"
+
+#define DEMAND_REVOKE	_IO('d', 0)
+#define DEMAND_RESTORE	_IO('d', 1)
+#define DEMAND_TAKE	_IOW('d', 2, unsigned int)
+#define DEMAND_CLEAN	_IOR('d', 3, unsigned int)
+
+#define PFN_DRIVER	"/sys/bus/pci/drivers/rust_mmap_pfn"
+#define PFN_REMAP	(1ull << 40)
+
+#define RW	(PROT_READ | PROT_WRITE)
+#define HUGE	(2ul << 20)
+
+#define KIND_NAME(name) #name,
+const char *const kind_names[NR_KINDS] = { KINDS(KIND_NAME) };
+
+/* --- addresses */
+
+/*
+ * Where the kernel puts nothing by itself: so MAP_FIXED hits what is meant only.
+ * The first of these is everybody's.
+ */
+#define ARENAS		0x100000000000ul
+#define ARENA_DISTANCE	(1ul << 30)
+#define ARENA_LEN	(4 * HUGE)
+#define WINDOW		32	/* pages, around a border of page tables */
+
+static char *arena(struct worker *w, bool shared)
+{
+	return (char *)ARENAS + (shared ? 0 : w->number + 1) * ARENA_DISTANCE;
+}
+
+struct range {
+	char *at;
+	size_t len;
+	bool shared;	/* with the other threads */
+};
+
+/* Mostly where there is most going on. */
+static struct range any_range(struct worker *w)
+{
+	unsigned long first, pages = 1 + below(w, below(w, 4) ? 4 : WINDOW);
+	struct range r = { .shared = !below(w, 3) };
+
+	first = HUGE / w->page - WINDOW / 2;
+	if (below(w, 8))
+		first += below(w, WINDOW - pages + 1);
+	else
+		first = below(w, ARENA_LEN / w->page - pages + 1);
+	r.at = arena(w, r.shared) + first * w->page;
+	r.len = pages * w->page;
+	return r;
+}
+
+static char *any_address(struct worker *w)
+{
+	struct range r = any_range(w);
+
+	return r.at + below(w, r.len / w->page) * w->page;
+}
+
+/* What the first word of a page of a device is, if not zero. */
+static uint64_t tag(int device, unsigned long page)
+{
+	return 0x7275737400000000 | (uint64_t)device << 24 | page;
+}
+
+/* --- files */
+
+static int any_device(struct worker *w)
+{
+	return below(w, NR_MAPPABLE);
+}
+
+void open_files(struct worker *w)
+{
+	for (int i = 0; i < NR_DEVICES; i++)
+		w->fds[i] = devices[i].there ?
+			open(devices[i].path, O_RDWR | O_CLOEXEC) : -1;
+	w->proc_mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+}
+
+void close_files(struct worker *w)
+{
+	for (int i = 0; i < NR_DEVICES; i++)
+		if (w->fds[i] >= 0)
+			close(w->fds[i]);
+	close(w->proc_mem);
+}
+
+/* Mappings of the file go on living. */
+static void reopen(struct worker *w, int i)
+{
+	int fd;
+
+	if (!devices[i].there)
+		return;
+	fd = open(devices[i].path, O_RDWR | O_CLOEXEC);
+	count(OPEN, fd);
+	/* Not while its driver is unbound: ENOENT or ENODEV. */
+	if (fd < 0) {
+		if (i != PFN)
+			wrong(w, "open %s: errno %d", devices[i].name, errno);
+		return;
+	}
+	if (w->fds[i] >= 0)
+		close(w->fds[i]);
+	w->fds[i] = fd;
+}
+
+static void op_reopen(struct worker *w)
+{
+	reopen(w, below(w, NR_DEVICES));
+}
+
+/* --- making and unmaking mappings */
+
+/* In a range that nobody else changes, what was just mapped is what it should be. */
+static void check_pages(struct worker *w, char *at, unsigned long pages, int device,
+			unsigned long first, bool write)
+{
+	for (int i = 0; i < 3; i++) {
+		unsigned long page = below(w, pages);
+		uint64_t expected = tag(device, first + page), value;
+
+		if (access_word(at + page * w->page, &value, false))
+			continue;
+		if (value && value != expected)
+			wrong(w, "%s, page %lu: %#lx", devices[device].name,
+			      first + page, (unsigned long)value);
+		if (write)
+			access_word(at + page * w->page, &expected, true);
+	}
+}
+
+static void op_mmap(struct worker *w)
+{
+	struct range r = any_range(w);
+	int device = any_device(w), flags = MAP_FIXED, prot = RW;
+	unsigned long pages = r.len / w->page, first;
+	enum kind kind = MMAP_SHARED;
+	off_t view = 0;
+	char *map;
+
+	if (device == PFN && !below(w, 4)) {
+		/* Of a length and alignment for huge entries, or nearly so. */
+		r.at = arena(w, r.shared) + below(w, 3) * HUGE;
+		r.len = HUGE + below(w, 2) * HUGE - below(w, 2) * w->page;
+		pages = r.len / w->page;
+		first = below(w, 4) ? below(w, 4) * (HUGE / w->page) : 1;
+	} else if (below(w, 16)) {
+		first = below(w, devices[device].pages);
+	} else {
+		first = 1ul << below(w, 52);
+	}
+	if (device == PFN && below(w, 2))
+		view = PFN_REMAP;
+
+	switch (below(w, 5)) {
+	case 0:
+		kind = MMAP_PRIVATE;
+		flags |= MAP_PRIVATE;
+		prot = below(w, 4) ? PROT_READ : RW;
+		break;
+	case 1:
+		kind = MMAP_POPULATE;
+		flags |= MAP_SHARED | MAP_POPULATE;
+		break;
+	default:
+		flags |= MAP_SHARED;
+		prot = below(w, 4) ? RW : PROT_READ;
+	}
+	if (!below(w, 16))
+		flags |= MAP_LOCKED;
+	map = mmap(r.at, r.len, prot, flags, w->fds[device],
+		   view + (off_t)(first * w->page));
+	count(kind, map == MAP_FAILED ? -1 : 0);
+	if (map == MAP_FAILED) {
+		if (device == PFN && (errno == ENODEV || errno == EBADF))
+			reopen(w, PFN);
+		return;
+	}
+	if (map != r.at)
+		wrong(w, "mmap at %p", map);
+	if (!r.shared)
+		check_pages(w, map, pages, device, first, prot == RW);
+}
+
+/*
+ * A range with one mapping in it, half of the time: what is full of holes, or of
+ * different mappings, is refused more often than not.
+ */
+static struct range covered_range(struct worker *w)
+{
+	struct range r = any_range(w);
+	unsigned long pages = r.len / w->page, first;
+	int device = below(w, 2 * NR_MAPPABLE);
+
+	if (below(w, 2))
+		return r;
+	if (device >= NR_MAPPABLE) {
+		mmap(r.at, r.len, RW, MAP_FIXED | MAP_ANONYMOUS |
+		     (device & 1 ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+	} else {
+		if (pages > devices[device].pages)
+			pages = devices[device].pages;
+		r.len = pages * w->page;
+		first = below(w, devices[device].pages - pages + 1);
+		mmap(r.at, r.len, RW, MAP_FIXED | MAP_SHARED, w->fds[device],
+		     first * w->page);
+	}
+	if (below(w, 2))
+		access_word(r.at + 64, &(uint64_t){ 0 }, below(w, 2));
+	return r;
+}
+
+/* Neighbours of another kind. */
+static void op_mmap_other(struct worker *w)
+{
+	struct range r = any_range(w);
+	bool none = !below(w, 4);
+	void *map = mmap(r.at, r.len, none ? PROT_NONE : RW, MAP_FIXED |
+			 MAP_ANONYMOUS | (below(w, 2) ? MAP_SHARED : MAP_PRIVATE),
+			 -1, 0);
+
+	count(none ? MMAP_NONE : MMAP_ANON, map == MAP_FAILED ? -1 : 0);
+}
+
+static void op_munmap(struct worker *w)
+{
+	struct range r = any_range(w);
+
+	if (!below(w, 64))
+		count(MUNMAP_MANY, munmap(arena(w, r.shared), ARENA_LEN));
+	else
+		count(MUNMAP_PART, munmap(r.at, r.len));
+}
+
+/* Where mremap may put it: not over what is moved, if that is to succeed. */
+static char *other_place(struct worker *w, struct range *r)
+{
+	char *base = arena(w, r->shared);
+	unsigned long last = (ARENA_LEN - 2 * r->len) / w->page;
+
+	if (below(w, 16))
+		return base + HUGE + below(w, 2 * WINDOW) * w->page;
+	return base + below(w, last + 1) * w->page;
+}
+
+static void op_mremap(struct worker *w)
+{
+	struct range r = covered_range(w);
+	size_t half = (r.len / 2 + w->page - 1) & -w->page;
+	int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+	uint64_t before = 0, after = 0;
+	char *to = other_place(w, &r);
+	enum kind kind;
+	void *ret;
+
+	switch (below(w, 8)) {
+	case 0:
+		kind = REMAP_SHRINK;
+		ret = mremap(r.at, r.len, half, 0);
+		break;
+	case 1:
+		/* Not beyond the arena: what follows it is not mapped. */
+		kind = REMAP_GROW;
+		ret = mremap(r.at, half, r.len, 0);
+		break;
+	case 2:
+		kind = REMAP_GROW_MOVE;
+		ret = mremap(r.at, r.len, r.len + w->page, flags, to);
+		break;
+	case 3:
+		kind = REMAP_DONTUNMAP;
+		ret = mremap(r.at, r.len, r.len, flags | MREMAP_DONTUNMAP, to);
+		break;
+	case 4:
+		kind = REMAP_OLD_LEN_0;
+		ret = mremap(r.at, 0, r.len, flags, to);
+		break;
+	default:
+		kind = REMAP_MOVE;
+		/* A page stays what it is. */
+		if (access_word(r.at, &before, false))
+			before = 0;
+		ret = mremap(r.at, r.len, r.len, flags, to);
+		if (ret == to && !r.shared &&
+		    (access_word(to, &after, false) || !before || !after))
+			after = before;
+		if (ret == to && !r.shared && before != after)
+			wrong(w, "moved: %#lx is now %#lx", (unsigned long)before,
+			      (unsigned long)after);
+	}
+	count(kind, ret == MAP_FAILED ? -1 : 0);
+}
+
+static void op_mprotect(struct worker *w)
+{
+	static const int prots[] = { PROT_NONE, PROT_READ, RW, RW, RW };
+	struct range r = covered_range(w);
+
+	count(MPROTECT, mprotect(r.at, r.len, prots[below(w, 5)]));
+}
+
+/* --- advice */
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+
+static const struct {
+	enum kind kind;
+	int advice;
+} advices[] = {
+	{ ADVISE_NORMAL, MADV_NORMAL }, { ADVISE_RANDOM, MADV_RANDOM },
+	{ ADVISE_SEQUENTIAL, MADV_SEQUENTIAL },
+	{ ADVISE_WILLNEED, MADV_WILLNEED }, { ADVISE_DONTNEED, MADV_DONTNEED },
+	{ ADVISE_FREE, MADV_FREE }, { ADVISE_REMOVE, MADV_REMOVE },
+	{ ADVISE_DONTFORK, MADV_DONTFORK }, { ADVISE_DOFORK, MADV_DOFORK },
+	{ ADVISE_MERGEABLE, MADV_MERGEABLE },
+	{ ADVISE_UNMERGEABLE, MADV_UNMERGEABLE },
+	{ ADVISE_HUGEPAGE, MADV_HUGEPAGE },
+	{ ADVISE_NOHUGEPAGE, MADV_NOHUGEPAGE },
+	{ ADVISE_DONTDUMP, MADV_DONTDUMP }, { ADVISE_DODUMP, MADV_DODUMP },
+	{ ADVISE_WIPEONFORK, MADV_WIPEONFORK },
+	{ ADVISE_KEEPONFORK, MADV_KEEPONFORK }, { ADVISE_COLD, MADV_COLD },
+	{ ADVISE_PAGEOUT, MADV_PAGEOUT },
+	{ ADVISE_POPULATE_READ, MADV_POPULATE_READ },
+	{ ADVISE_POPULATE_WRITE, MADV_POPULATE_WRITE },
+	{ ADVISE_DONTNEED_LOCKED, MADV_DONTNEED_LOCKED },
+	{ ADVISE_COLLAPSE, MADV_COLLAPSE },
+	{ ADVISE_GUARD_INSTALL, MADV_GUARD_INSTALL },
+	{ ADVISE_GUARD_REMOVE, MADV_GUARD_REMOVE },
+};
+
+#define NR_ADVICES (sizeof(advices) / sizeof(advices[0]))
+
+static void op_madvise(struct worker *w)
+{
+	struct range r = covered_range(w);
+	int i = below(w, NR_ADVICES);
+
+	if (advices[i].kind == ADVISE_COLLAPSE && below(w, 2)) {
+		/* Only where a huge page fits. */
+		r.at = arena(w, r.shared);
+		r.len = HUGE;
+		if (below(w, 2) && mmap(r.at, r.len, RW, MAP_FIXED | MAP_PRIVATE |
+					MAP_ANONYMOUS, -1, 0) == r.at)
+			access_word(r.at, &(uint64_t){ 0 }, true);
+	}
+	count(advices[i].kind, madvise(r.at, r.len, advices[i].advice));
+}
+
+/* Can it succeed at all, with this kernel and this machine? */
+bool kind_is_possible(enum kind kind)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	if (kind == REBIND)
+		return devices[PFN].there;
+	/* Pages have to be there, and huge ones free. */
+	if (kind == ADVISE_COLLAPSE)
+		return false;
+	for (size_t i = 0; i < NR_ADVICES; i++) {
+		bool possible = false;
+
+		if (advices[i].kind != kind)
+			continue;
+		for (int shared = 0; shared < 2; shared++) {
+			char *map = mmap(NULL, page, RW, MAP_ANONYMOUS |
+					 (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+
+			possible |= !madvise(map, page, advices[i].advice);
+			munmap(map, page);
+		}
+		return possible;
+	}
+	return true;
+}
+
+/* --- access */
+
+/*
+ * Words are written beside the one that says what page it is: in the shared range,
+ * it may be another page since it was looked at.
+ */
+static void op_access(struct worker *w)
+{
+	for (int i = 0; i < 4; i++) {
+		char *at = any_address(w) + 64 + below(w, 400) * 8;
+		uint64_t value = w->operation;
+
+		access_word(at, &value, below(w, 2));
+	}
+}
+
+static void op_proc_mem(struct worker *w)
+{
+	char *at = any_address(w) + 64;
+	size_t len = 1 + below(w, w->is_child ? 100 : 3 * w->page);
+
+	if (below(w, 2))
+		count(PROC_MEM_READ, pread(w->proc_mem, w->text, len, (off_t)at));
+	else
+		count(PROC_MEM_WRITE, pwrite(w->proc_mem, w->text,
+					     len % (w->page - 64), (off_t)at));
+}
+
+static void op_vm_readv(struct worker *w)
+{
+	char *at = any_address(w) + 64;
+	size_t len = 1 + below(w, 3 * w->page);
+	struct iovec local = { w->text, len }, remote = { at, len };
+
+	if (below(w, 2)) {
+		count(VM_READV, process_vm_readv(getpid(), &local, 1, &remote, 1, 0));
+	} else {
+		local.iov_len = remote.iov_len = len % (w->page - 64);
+		count(VM_WRITEV, process_vm_writev(getpid(), &local, 1, &remote, 1, 0));
+	}
+}
+
+/* Through the file, from and to memory that comes and goes. */
+static void op_read_write(struct worker *w)
+{
+	int device = below(w, 8) ? BUFFER : any_device(w), fd = w->fds[device];
+	off_t at = below(w, 18) * w->page + 64;
+	size_t len = below(w, w->page - 64);
+	char *where = below(w, 3) ? any_address(w) + 64 : w->text;
+
+	switch (below(w, 5)) {
+	case 0:
+	case 1:
+		count(DEV_READ, pread(fd, where, len, at));
+		break;
+	case 2:
+	case 3:
+		count(DEV_WRITE, pwrite(fd, where, len, at));
+		break;
+	case 4:
+		count(LSEEK, lseek(fd, at - 64, below(w, 2) ? SEEK_SET : SEEK_END));
+		break;
+	}
+}
+
+static void op_lock(struct worker *w)
+{
+	struct range r = covered_range(w);
+
+	if (below(w, 2))
+		count(MLOCK, mlock(r.at, r.len));
+	else
+		count(MUNLOCK, munlock(r.at, r.len));
+}
+
+static void op_msync(struct worker *w)
+{
+	static const int flags[] = { MS_ASYNC, MS_SYNC, MS_INVALIDATE };
+	struct range r = covered_range(w);
+
+	count(MSYNC, msync(r.at, r.len, flags[below(w, 3)]));
+}
+
+/* --- what the drivers can do besides */
+
+/* The argument of an ioctl may be in memory that the driver has to provide. */
+static void *argument(struct worker *w)
+{
+	static __thread uint64_t plain;
+
+	return below(w, 2) ? (void *)&plain : any_address(w) + 64;
+}
+
+static void op_demand(struct worker *w)
+{
+	void *where = argument(w);
+	int fd = w->fds[DEMAND];
+	uint64_t index = below(w, devices[DEMAND].pages + 1);
+
+	switch (below(w, 6)) {
+	case 0:
+		count(REVOKE, ioctl(fd, DEMAND_REVOKE));
+		/* Revoked, there is not much to do. */
+		op_access(w);
+		count(RESTORE, ioctl(fd, DEMAND_RESTORE));
+		break;
+	case 1:
+		count(RESTORE, ioctl(fd, DEMAND_RESTORE));
+		break;
+	case 2:
+	case 3:
+		if (!access_word(where, &index, true))
+			count(TAKE, ioctl(fd, DEMAND_TAKE, where));
+		break;
+	default:
+		count(CLEAN, ioctl(fd, DEMAND_CLEAN, where));
+	}
+}
+
+/* Lists VMAs of a process, and sees whether that can be true. */
+static void inspect(struct worker *w, enum kind kind, pid_t pid)
+{
+	struct rust_vma *vmas = (void *)w->text, *last = NULL;
+	struct rust_vma_inspect request = {
+		.pid = pid, .flags = below(w, 4) ? RUST_VMA_INSPECT_PAGES : 0,
+		.start = (unsigned long)any_address(w),
+		.count = 1 + below(w, sizeof(w->text) / sizeof(*vmas)),
+		.vmas = (unsigned long)vmas,
+	};
+	uint64_t start = request.start;
+	long ret;
+
+	if (!below(w, 3)) {
+		/* To where we look. */
+		request.vmas = (unsigned long)any_address(w) + 64;
+		request.count = 1 + below(w, 15);
+		vmas = NULL;
+	}
+	ret = ioctl(w->fds[INSPECT], RUST_VMA_INSPECT, &request);
+	count(kind, ret);
+	if (ret || !vmas)
+		return;
+	for (unsigned int i = 0; i < request.count; last = &vmas[i], i++) {
+		if (vmas[i].start >= vmas[i].end || vmas[i].end <= start ||
+		    (last && vmas[i].start < last->end))
+			wrong(w, "inspect: %#llx to %#llx", vmas[i].start, vmas[i].end);
+		if (vmas[i].present > vmas[i].end - vmas[i].start ||
+		    vmas[i].rss > vmas[i].present)
+			wrong(w, "inspect: %#llx: %llu bytes, present %llu, rss %llu",
+			      vmas[i].start, vmas[i].end - vmas[i].start,
+			      vmas[i].present, vmas[i].rss);
+	}
+}
+
+static void op_inspect(struct worker *w)
+{
+	inspect(w, INSPECT_SELF, getpid());
+}
+
+/* --- /proc */
+
+/* The decimal digits of @n at the end of @path. */
+static void append_number(char *path, unsigned int n)
+{
+	char digits[12];
+	int len = 0;
+
+	path += strlen(path);
+	do {
+		digits[len++] = '0' + n % 10;
+		n /= 10;
+	} while (n);
+	while (len)
+		*path++ = digits[--len];
+	*path = '\0';
+}
+
+/* Reads all of it; the last part is in w->text then. */
+static long read_all(struct worker *w, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	long got, all = 0;
+
+	if (fd < 0)
+		return -1;
+	while ((got = read(fd, w->text, sizeof(w->text) - 1)) > 0) {
+		w->text[got] = '\0';
+		all += got;
+	}
+	close(fd);
+	return got < 0 ? got : all;
+}
+
+static void op_proc(struct worker *w)
+{
+	char path[64] = "/proc/self/fdinfo/";
+	int device = any_device(w);
+	uint64_t words[WINDOW];
+	int fd;
+
+	switch (below(w, 16)) {
+	case 0:
+		count(PROC_SMAPS, read_all(w, "/proc/self/smaps"));
+		return;
+	case 1:
+	case 2:
+		count(PROC_MAPS, read_all(w, "/proc/self/maps"));
+		return;
+	case 3:
+		/* Young bits, or what was written since. */
+		fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+		count(CLEAR_REFS, write(fd, below(w, 2) ? "1" : "4", 1));
+		close(fd);
+		return;
+	case 4:
+		fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+		if (pread(fd, words, sizeof(words),
+			  (uintptr_t)any_address(w) / w->page * 8) < 0)
+			wrong(w, "pagemap: errno %d", errno);
+		close(fd);
+		return;
+	}
+	if (w->fds[device] < 0)
+		return;
+	append_number(path, w->fds[device]);
+	count(FDINFO, read_all(w, path));
+	/* What is counted down more than up. */
+	if (strstr(w->text, ":\t-"))
+		wrong(w, "%s: negative: %s", devices[device].name, w->text);
+}
+
+/* --- the device goes away, with all that is mapped, and comes back */
+
+static unsigned int unbound;
+
+/* So that the device can be bound again, each thread has to do this once. */
+static void let_go_of_pfn(struct worker *w)
+{
+	w->unbound = __atomic_load_n(&unbound, __ATOMIC_ACQUIRE);
+	close(w->fds[PFN]);
+	w->fds[PFN] = -1;
+	munmap(arena(w, false), ARENA_LEN + w->page);
+	munmap(arena(w, true), ARENA_LEN + w->page);
+}
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return -1;
+	ret = write(fd, text, strlen(text)) < 0 ? -1 : 0;
+	close(fd);
+	return ret;
+}
+
+static void bind_again(struct worker *w, const char *name)
+{
+	int ret = -1;
+
+	/* Whatever was made with the old one has the memory: that must end. */
+	for (int i = 0; i < 3000 && ret; i++) {
+		let_go_of_pfn(w);
+		ret = write_file(PFN_DRIVER "/bind", name);
+		if (ret && errno != EBUSY)
+			break;
+		usleep(10000);
+	}
+	count(REBIND, ret);
+	if (ret)
+		wrong(w, "bind: errno %d", errno);
+}
+
+static void op_rebind(struct worker *w)
+{
+	static int busy;
+	static char name[64];
+
+	if (!devices[PFN].there || w->is_child || below(w, 16) ||
+	    __atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE))
+		return;
+	if (!name[0]) {
+		DIR *dir = opendir(PFN_DRIVER);
+		struct dirent *entry;
+
+		while (dir && (entry = readdir(dir)))
+			if (strchr(entry->d_name, ':') && strlen(entry->d_name) < 64)
+				strcpy(name, entry->d_name);
+		if (dir)
+			closedir(dir);
+	}
+	if (write_file(PFN_DRIVER "/unbind", name))
+		wrong(w, "unbind: errno %d", errno);
+	op_access(w);
+	__atomic_add_fetch(&unbound, 1, __ATOMIC_RELEASE);
+	bind_again(w, name);
+	reopen(w, PFN);
+	__atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+}
+
+/* --- children */
+
+/* What a child does with what it has inherited: the same, for a while. */
+static void child(struct worker *w, char *at, uint64_t before)
+{
+	int operations = below(w, 30);
+	uint64_t after = 0;
+
+	w->is_child = true;
+	/* Its own memory, not that of who has opened it. */
+	close(w->proc_mem);
+	w->proc_mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	if (!access_word(at, &after, false) && before && after && before != after)
+		wrong(w, "in a child: %#lx is now %#lx", (unsigned long)before,
+		      (unsigned long)after);
+	while (operations--)
+		any_operation(w);
+	if (below(w, 2))
+		unmap_everything(w->page);
+	_exit(0);
+}
+
+static void op_fork(struct worker *w)
+{
+	struct range r = any_range(w);
+	uint64_t before = 0;
+	int status;
+	pid_t pid;
+
+	if (w->is_child || below(w, 3))
+		return;
+	if (r.shared || access_word(r.at, &before, false))
+		before = 0;
+	pid = fork();
+	if (!pid)
+		child(w, r.at, before);
+	count(FORK, pid);
+	if (pid < 0)
+		return;
+	if (below(w, 2))
+		inspect(w, INSPECT_CHILD, pid);
+	if (!below(w, 4))
+		kill(pid, SIGKILL);
+	if (waitpid(pid, &status, 0) != pid)
+		wrong(w, "waitpid: errno %d", errno);
+	else if (status && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
+		wrong(w, "a child ends with %#x", status);
+}
+
+/* --- all of it */
+
+static const struct {
+	const char *name;
+	void (*run)(struct worker *w);
+	int weight;
+} operations[] = {
+	{ "mmap", op_mmap, 24 }, { "mmap_other", op_mmap_other, 5 },
+	{ "munmap", op_munmap, 6 }, { "mremap", op_mremap, 12 },
+	{ "mprotect", op_mprotect, 8 }, { "madvise", op_madvise, 14 },
+	{ "access", op_access, 16 }, { "proc_mem", op_proc_mem, 2 },
+	{ "vm_readv", op_vm_readv, 3 }, { "read_write", op_read_write, 6 },
+	{ "lock", op_lock, 3 }, { "msync", op_msync, 2 },
+	{ "demand", op_demand, 6 }, { "inspect", op_inspect, 2 },
+	{ "proc", op_proc, 3 }, { "reopen", op_reopen, 2 },
+	{ "fork", op_fork, 2 }, { "rebind", op_rebind, 1 },
+};
+
+void any_operation(struct worker *w)
+{
+	int total = 0, n, i = 0;
+
+	for (size_t j = 0; j < sizeof(operations) / sizeof(operations[0]); j++)
+		total += operations[j].weight;
+	n = below(w, total);
+	while (n >= operations[i].weight)
+		n -= operations[i++].weight;
+	w->doing = operations[i].name;
+	if (!w->is_child && w->unbound != __atomic_load_n(&unbound, __ATOMIC_ACQUIRE))
+		let_go_of_pfn(w);
+	operations[i].run(w);
+}
+
+void unmap_everything(size_t page)
+{
+	for (unsigned int i = 0; i <= nr_threads; i++)
+		munmap((char *)ARENAS + i * ARENA_DISTANCE, ARENA_LEN + page);
+}
