@@ -75,7 +75,8 @@ static char *any_address(struct worker *w)
 /* What the first word of a page of a device is, if not zero. */
 static uint64_t tag(int device, unsigned long page)
 {
-	return 0x7275737400000000 | (uint64_t)device << 24 | page;
+	/* Both views of rust_mmap_pfn are of one memory. */
+	return 0x7275737400000000 | (uint64_t)device << 24 | (page & 0xffffff);
 }
 
 /* --- files */
