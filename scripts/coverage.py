@@ -103,7 +103,8 @@ class File:
 
     def add(self, line, reached):
         function = functions.at_line(self.functions, line)
-        if not (function and function.test):
+        # Outside of functions is what derive makes.
+        if function and not function.test:
             self.lines[line] = self.lines.get(line, False) or reached
 
     def of_functions(self):
@@ -113,6 +114,10 @@ class File:
             found[functions.at_line(self.functions, line)].append(line)
         return found
 
+    def lines_of(self, name):
+        """Of all functions of that name."""
+        return [line for f, lines in self.of_functions().items() if f.name == name for line in lines]
+
     def without_code(self):
         found = self.of_functions()
         return [f for f in self.functions if f not in found and not f.test]
@@ -120,14 +125,14 @@ class File:
     def unreached(self):
         runs = []
         for function, lines in self.of_functions().items():
-            name, run = function.name if function else "the file", None
+            run = None
             for line in lines:
                 if self.lines[line]:
                     run = None
                 elif run:
                     run.last = line
                 else:
-                    run = Run(name, line, line)
+                    run = Run(function.name, line, line)
                     runs.append(run)
         return sorted(runs, key=lambda run: run.first)
 
@@ -210,9 +215,7 @@ def explain(files, reasons, series):
         file = files.get(reason.file)
         runs = [r for r in file.unreached() if r.function == reason.function] if file else []
         if not reason.at:
-            lines = [line for f, ls in (file.of_functions() if file else {}).items() for line in ls
-                     if f and f.name == reason.function]
-            if not runs or any(file.lines[line] for line in lines):
+            if file and any(file.lines[line] for line in file.lines_of(reason.function)):
                 runs = []
         wanted = set(reason.at)
         for run in runs:
@@ -274,7 +277,7 @@ def lcov(files, root):
     for file in files.values():
         yield f"SF:{root}/{file.path}"
         by_function = file.of_functions()
-        found = [(f, ls) for f, ls in by_function.items() if f]
+        found = by_function.items()
         for function, _ in found:
             yield f"FN:{function.first},{function.last},{function.name}"
         for function, lines in found:

@@ -15,8 +15,8 @@ run_soak() {
     note "RUST_MM_SEED=$RUST_MM_SEED, for $SOAK minutes, until about $(date -d "+$seconds seconds" +%H:%M)"
     VM_STATUS=0
     stage_begin soak
-    boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" rust_mm_load "$RUST_MM_SEED" \
-        "$seconds" || VM_STATUS=$?
+    boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" rust_mm_load \
+        "$((seconds + 600))" "$RUST_MM_SEED" "$seconds" || VM_STATUS=$?
     VM_STATUS=$(boot_end "$VM_STATUS")
     sed -n 's/^# # \(.* succeeded .*\|[0-9]* operations\)$/  \1/p' "$LOG"
     case $VM_STATUS in
