@@ -29,7 +29,7 @@ GOAL = 90  # per cent of the lines that have code
 # Where modules are.
 MODULES = (0xFFFF_FFFF_A000_0000, 0xFFFF_FFFF_FEFF_FFFF)
 
-KEYS = {"file": str, "function": str, "at": list, "reason": str, "kernel": list, "sometimes": bool}
+KEYS = {"file": str, "function": (str, list), "at": list, "reason": str, "kernel": list, "sometimes": bool}
 
 
 class Mistake(Exception):
@@ -39,14 +39,14 @@ class Mistake(Exception):
 @dataclass
 class Reason:
     file: str
-    function: str
+    functions: list
     reason: str
     at: list = field(default_factory=list)
     kernel: list = field(default_factory=list)
     sometimes: bool = False
 
     def __str__(self):
-        return f"{self.file}: {self.function}" + (f": {self.at[0]}" if self.at else "")
+        return f"{self.file}: {', '.join(self.functions)}"
 
 
 def parse_list(text):
@@ -66,7 +66,8 @@ def parse_list(text):
         for key in ("file", "function", "reason"):
             if not entry.get(key):
                 raise Mistake(f"{name}: no {key}")
-        reasons.append(Reason(**entry))
+        names = entry.pop("function")
+        reasons.append(Reason(functions=[names] if isinstance(names, str) else names, **entry))
     return top.get("not_measured", {}), reasons
 
 
@@ -86,11 +87,12 @@ def sources(repo, not_measured):
 
 @dataclass
 class Run:
-    """Lines one after the other of which none is reached."""
+    """Lines one after the other of which none is reached, or a function that has no code at all."""
 
     function: str
     first: int
     last: int
+    code: bool = True
 
 
 class File:
@@ -118,13 +120,14 @@ class File:
         """Of all functions of that name."""
         return [line for f, lines in self.of_functions().items() if f.name == name for line in lines]
 
-    def without_code(self):
-        found = self.of_functions()
-        return [f for f in self.functions if f not in found and not f.test]
-
-    def unreached(self):
-        runs = []
-        for function, lines in self.of_functions().items():
+    def runs(self):
+        by_function = self.of_functions()
+        runs = [
+            Run(f.name, f.first, f.last, code=False)
+            for f in self.functions
+            if f not in by_function and not f.test
+        ]
+        for function, lines in by_function.items():
             run = None
             for line in lines:
                 if self.lines[line]:
@@ -207,23 +210,26 @@ def ranges(spans):
 # --- reasons
 
 def explain(files, reasons, series):
-    """Gives each run its reason. Returns those that are stale."""
+    """Gives each run its reason. Returns what is stale: (reason, names of functions or lines)."""
     stale = []
     for reason in reasons:
         if reason.kernel and series not in reason.kernel:
             continue
         file = files.get(reason.file)
-        runs = [r for r in file.unreached() if r.function == reason.function] if file else []
-        if not reason.at:
-            if file and any(file.lines[line] for line in file.lines_of(reason.function)):
-                runs = []
-        wanted = set(reason.at)
-        for run in runs:
-            texts = wanted & set(file.text[run.first - 1 : run.last])
-            wanted -= texts
-            if texts or not reason.at:
+        wanted = set(reason.at or reason.functions)
+        for run in file.runs() if file else []:
+            if run.function not in reason.functions:
+                continue
+            if reason.at:
+                answered = set(reason.at) & set(file.text[run.first - 1 : run.last])
+            else:
+                # All of it.
+                reached = any(file.lines[line] for line in file.lines_of(run.function))
+                answered = set() if reached else {run.function}
+            wanted -= answered
+            if answered:
                 file.explained[run.first] = reason
-        if (wanted or not runs) and not reason.sometimes:
+        if wanted and not reason.sometimes:
             stale.append((reason, sorted(wanted)))
     return stale
 
@@ -232,6 +238,16 @@ def explain(files, reasons, series):
 
 def percent(reached, lines):
     return f"{100 * reached / lines:5.1f} %" if lines else "      -"
+
+
+def show_run(file, run, out):
+    """Returns whether there is a reason."""
+    reason = file.explained.get(run.first)
+    span = f"{run.first}" + (f"-{run.last}" if run.last > run.first else "")
+    out(f"  {file.path}:{span} {run.function}: {reason.reason if reason else 'NO REASON'}")
+    if not reason:
+        out(f"      {file.text[run.first - 1]}")
+    return reason is not None
 
 
 def show(files, stale, unknown, not_measured, out=print):
@@ -246,23 +262,18 @@ def show(files, stale, unknown, not_measured, out=print):
     for name, why in not_measured.items():
         out(f"{name:<42} not measured: {why}")
     out("")
-    out("not reached, and why:")
-    for file in files.values():
-        for run in file.unreached():
-            reason = file.explained.get(run.first)
-            span = f"{run.first}" + (f"-{run.last}" if run.last > run.first else "")
-            out(f"  {file.path}:{span} {run.function}: {reason.reason if reason else 'NO REASON'}")
-            if not reason:
-                missing += 1
-                out(f"      {file.text[run.first - 1]}")
-    out("")
-    out("functions without code, because nothing in this kernel calls them when it runs:")
-    for file in files.values():
-        if names := [f"{f.name} ({f.first})" for f in file.without_code()]:
-            out(f"  {file.path}: {', '.join(names)}")
-    out("")
-    for reason, texts in stale:
-        out(f"STALE in {LIST}: {reason}: {', '.join(texts) or 'reached, or not there'}")
+    for code, title in (
+        (True, "not reached, and why:"),
+        (False, "without code, because nothing in this kernel can call it:"),
+    ):
+        out(title)
+        for file in files.values():
+            for run in file.runs():
+                if run.code == code:
+                    missing += not show_run(file, run, out)
+        out("")
+    for reason, what in stale:
+        out(f"STALE in {LIST}: {reason}: not so: {', '.join(what)}")
     if unknown:
         out(f"UNKNOWN: {unknown} executed blocks that are of no module of ours")
     if missing:

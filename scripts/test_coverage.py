@@ -152,7 +152,7 @@ def example():
 
 
 def reason(**keys):
-    return coverage.Reason(**{"file": "a.rs", "function": "S::one", "reason": "so", **keys})
+    return coverage.Reason(**{"file": "a.rs", "functions": ["S::one"], "reason": "so", **keys})
 
 
 class Functions(unittest.TestCase):
@@ -285,32 +285,50 @@ class Trace(unittest.TestCase):
         self.assertEqual((list(executed), unknown), ([None], 1))
 
 
+# The functions of the example that have no code.
+NO_CODE = {"functions": ["make!::made", "outer::inner"]}
+
+
 class Reasons(unittest.TestCase):
     def test_runs(self):
-        runs = [(r.function, r.first, r.last) for r in example().unreached()]
-        self.assertEqual(runs, [("S::one", 7, 12), ("outer", 27, 27)])
+        runs = [(r.function, r.first, r.last, r.code) for r in example().runs()]
+        self.assertEqual(
+            runs,
+            [
+                ("S::one", 7, 12, True),
+                ("make!::made", 18, 18, False),
+                ("outer::inner", 23, 25, False),
+                ("outer", 27, 27, True),
+            ],
+        )
 
     def explain(self, *reasons, series="7.3"):
         file = example()
         stale = coverage.explain({"a.rs": file}, reasons, series)
-        return sorted(file.explained), [(r.function, texts) for r, texts in stale]
+        return sorted(file.explained), [(r.functions, what) for r, what in stale]
 
-    def test_function_and_line(self):
+    def test_functions_and_lines(self):
         self.assertEqual(
-            self.explain(reason(), reason(function="outer", at=["return;"])), ([7, 27], [])
+            self.explain(
+                reason(), reason(functions=["outer"], at=["return;"]), reason(**NO_CODE)
+            ),
+            ([7, 18, 23, 27], []),
         )
 
+    def test_a_line_chooses_among_functions_without_code(self):
+        self.assertEqual(self.explain(reason(functions=["outer::inner"], at=["work();"])), ([23], []))
+
     def test_stale(self):
-        for wrong, texts in (
-            (reason(function="outer"), []),  # reached in part
-            (reason(function="gone"), []),
-            (reason(file="gone.rs"), []),
-            (reason(function="outer", at=["inner();"]), ["inner();"]),  # reached
+        for wrong, what in (
+            (reason(functions=["outer"]), ["outer"]),  # reached in part
+            (reason(functions=["S::one", "gone"]), ["gone"]),
+            (reason(file="gone.rs"), ["S::one"]),
+            (reason(functions=["outer"], at=["inner();"]), ["inner();"]),  # reached
             (reason(at=["true", "false"]), ["false"]),
         ):
             with self.subTest(str(wrong)):
                 _, stale = self.explain(wrong)
-                self.assertEqual(stale, [(wrong.function, texts)])
+                self.assertEqual(stale, [(wrong.functions, what)])
                 wrong.sometimes = True
                 self.assertEqual(self.explain(wrong)[1], [])
 
@@ -318,30 +336,30 @@ class Reasons(unittest.TestCase):
         self.assertEqual(self.explain(reason(kernel=["7.2"])), ([], []))
         self.assertEqual(self.explain(reason(kernel=["7.2"]), series="7.2"), ([7], []))
 
-    def test_without_code(self):
-        self.assertEqual([f.name for f in example().without_code()], ["make!::made", "outer::inner"])
-
-    def test_cases_do_not_count(self):
+    def test_only_lines_of_functions_count(self):
         file = example()
-        file.add(36, False)
-        self.assertNotIn(36, file.lines)
+        for line in (1, 36):  # what derive makes, and a KUnit case
+            file.add(line, False)
+            self.assertNotIn(line, file.lines)
 
     def test_verdict(self):
-        def verdict(*reasons, unknown=0, more=0):
-            file, out = example(), []
-            for line in range(100, 100 + more):
-                file.add(line, True)
-            stale = coverage.explain({"a.rs": file}, reasons, "7.3")
-            good = coverage.show({"a.rs": file}, stale, unknown, {}, out.append)
+        def verdict(*reasons, unknown=0, more=24):
+            more_lines = coverage.File("b.rs", "fn f() {\n" + "x();\n" * more + "}\n")
+            for line in range(2, 2 + more):
+                more_lines.add(line, True)
+            files, out = {"a.rs": example(), "b.rs": more_lines}, []
+            stale = coverage.explain(files, reasons, "7.3")
+            good = coverage.show(files, stale, unknown, {}, out.append)
             return good, "\n".join(out)
 
-        both = (reason(), reason(function="outer", at=["return;"]))
-        self.assertTrue(verdict(*both, more=24)[0])  # 27 of 30
-        self.assertFalse(verdict(*both, more=23)[0])
-        self.assertFalse(verdict(both[0], more=24)[0])
-        self.assertFalse(verdict(*both, reason(function="gone"), more=24)[0])
-        self.assertFalse(verdict(*both, more=24, unknown=1)[0])
-        text = verdict(both[0], more=24)[1]
+        all_of_them = (reason(), reason(functions=["outer"], at=["return;"]), reason(**NO_CODE))
+        self.assertTrue(verdict(*all_of_them)[0])  # 27 of 30
+        self.assertFalse(verdict(*all_of_them, more=23)[0])
+        self.assertFalse(verdict(*all_of_them[:2])[0])
+        self.assertFalse(verdict(*all_of_them, reason(functions=["gone"]))[0])
+        self.assertFalse(verdict(*all_of_them, unknown=1)[0])
+        good, text = verdict(all_of_them[0], all_of_them[2])
+        self.assertFalse(good)
         self.assertIn("coverage: 27 of 30 lines, 90.0 %", text)
         self.assertIn("a.rs:27 outer: NO REASON", text)
 
@@ -374,8 +392,9 @@ class List(unittest.TestCase):
         for entry in reasons:
             with self.subTest(str(entry)):
                 source = texts[entry.file].splitlines()
-                found = [f for f in functions.of_file(entry.file, texts[entry.file]) if f.name == entry.function]
-                self.assertTrue(found, "no such function")
+                found = functions.of_file(entry.file, texts[entry.file])
+                found = [f for f in found if f.name in entry.functions]
+                self.assertEqual({f.name for f in found}, set(entry.functions))
                 lines = {line.strip() for f in found for line in source[f.first - 1 : f.last]}
                 self.assertLessEqual(set(entry.at), lines)
 

@@ -20,7 +20,8 @@ run_coverage() {
     executed=$LOGS/executed
     rm -f "$executed"
     DEVICES[0]+=" -d in_asm -D $E_WORK/logs/executed -dfilter $ranges"
-    APPEND="'dyndbg=func move_module +p'"
+    # The second is for the tests that look how long things take.
+    APPEND="'dyndbg=func move_module +p' rust_mm.unoptimized"
     # The same each time, as far as threads let it.
     RUST_MM_SEED=${RUST_MM_SEED:-1}
     vm_tests

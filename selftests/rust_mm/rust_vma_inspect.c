@@ -465,6 +465,8 @@ TEST_F_TIMEOUT(inspect, speed, 60)
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	double best_ours = 1e9, best_proc = 1e9;
 
+	if (unoptimized())
+		SKIP(return, "the kernel's Rust is not optimized (make coverage)");
 	ASSERT_NE(map, MAP_FAILED);
 	for (int i = 0; i < pages; i += 2)
 		ASSERT_EQ(mprotect(map + i * self->page, self->page, PROT_READ), 0);
