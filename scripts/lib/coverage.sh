@@ -25,10 +25,8 @@ run_coverage() {
     # The same each time, as far as threads let it.
     RUST_MM_SEED=${RUST_MM_SEED:-1}
     vm_tests
-    [[ $VM_STATUS == 0 ]] || {
-        console_tail
-        exit 1
-    }
+    [[ $VM_STATUS == 0 ]] || die "the tests have failed (kernel console: $CONSOLE)"
+    ! grep -E '^\[[ .0-9]+\] +not ok ' "$CONSOLE" || die "KUnit has failed (kernel console: $CONSOLE)"
 
     stage_begin coverage
     logged in_env python3 -B "$E_REPO/scripts/coverage.py" report "$E_REPO" "$E_TREE" \

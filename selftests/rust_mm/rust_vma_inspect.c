@@ -449,6 +449,19 @@ static double seconds(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
+/* make coverage says so on the kernel's command line. */
+static bool unoptimized(void)
+{
+	char line[4096] = "";
+	FILE *file = fopen("/proc/cmdline", "r");
+	bool found = file && fgets(line, sizeof(line), file) &&
+		     strstr(line, "rust_mm.unoptimized");
+
+	if (file)
+		fclose(file);
+	return found;
+}
+
 /*
  * As quick as /proc/<pid>/maps. Both are given every chance: the best of many.
  *

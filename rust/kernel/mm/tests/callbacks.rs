@@ -33,13 +33,19 @@ use crate::{
             VmOperations, //
         },
         owned::DriverVma,
+        pgtable::{
+            FaultAccess,
+            Handled, //
+        },
         testing::{
             UserFile,
             UserMm,
+            EXEC,
             READ,
             SHARED,
             WRITE, //
         },
+        user::Protection,
         Folio,
         LockedFolio, //
     },
@@ -213,6 +219,11 @@ mod cases {
             device.fault.store(way, Relaxed);
             assert_eq!(code(&mm, addr, FAULT)?, expected);
             assert_eq!(folio(&device), (true, 1));
+            // And what the layer makes of it.
+            let guard = mm.current().mmap_read_lock();
+            let errno = if way == fault::ENOMEM { ENOMEM } else { EFAULT };
+            let handled = guard.handle_mm_fault(addr, FaultAccess::Read);
+            assert!(matches!(handled, Handled::Failed(_, err) if err == errno));
         }
         // Of those that succeed, one has taken I/O.
         device.fault.store(fault::MAJOR, Relaxed);
@@ -318,6 +329,24 @@ mod cases {
         assert_eq!(device.protected_writable.load(Relaxed), 1);
         mm.write(part, b"page")?;
         mm.munmap(addr, LEN)
+    }
+
+    #[cfg(CONFIG_X86_64)]
+    #[test]
+    fn protection_as_it_is_now() -> Result {
+        let mm = UserMm::attach()?;
+        let addr = mm.mmap_anonymous(PAGE_SIZE)?;
+        for (prot, expected) in [
+            (READ | EXEC, Protection::READ | Protection::EXEC),
+            (READ | WRITE, Protection::READ_WRITE),
+            (0, Protection::NONE),
+        ] {
+            mprotect(&mm, addr, PAGE_SIZE, prot)?;
+            let guard = mm.current().mmap_read_lock();
+            let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+            assert!(vma.protection() == expected);
+        }
+        Ok(())
     }
 
     #[cfg(CONFIG_X86_64)]

@@ -28,9 +28,9 @@ use crate::{
         pgtable::{
             Entry,
             LockedEntry,
-            PageWalk, //
+            PageWalk,
+            Visit, //
         },
-        process::PtraceMode,
         testing::{
             UserMm,
             FIRMWARE_DATE,
@@ -39,9 +39,8 @@ use crate::{
             SHARED,
             WRITE, //
         },
-        user::Protection,
+        virt::VmaRef,
         DeviceMemory,
-        MmWithUser,
         PfnRange, //
     },
     page::{
@@ -51,9 +50,9 @@ use crate::{
     prelude::*,
     str::CString, //
 };
-use core::{
-    ops::ControlFlow,
-    ptr, //
+use core::ops::{
+    ControlFlow,
+    Range, //
 };
 
 /// Copies the first entry that it is shown.
@@ -65,6 +64,42 @@ impl PageWalk for First {
 
     fn pte(&mut self, entry: &LockedEntry<'_>) -> ControlFlow<Entry> {
         ControlFlow::Break(**entry)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Vma,
+    Table,
+    Entry,
+}
+
+/// Stops at the first of what it is told to stop at.
+struct Stopper(Stop);
+
+impl Stopper {
+    fn at<T>(&self, place: Stop, go_on: T) -> ControlFlow<Stop, T> {
+        match self.0 == place {
+            true => ControlFlow::Break(place),
+            false => ControlFlow::Continue(go_on),
+        }
+    }
+}
+
+#[vtable]
+impl PageWalk for Stopper {
+    type Break = Stop;
+
+    fn vma(&mut self, _vma: &VmaRef) -> ControlFlow<Stop, Visit> {
+        self.at(Stop::Vma, Visit::Enter)
+    }
+
+    fn pmd_table(&mut self, _range: Range<usize>) -> ControlFlow<Stop, Visit> {
+        self.at(Stop::Table, Visit::Enter)
+    }
+
+    fn pte(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Stop> {
+        ControlFlow::Break(Stop::Entry)
     }
 }
 
@@ -173,12 +208,15 @@ mod cases {
     }
 
     #[test]
-    fn protection() -> Result {
+    fn walk_that_stops_early() -> Result {
         let mm = UserMm::attach()?;
         let addr = mm.mmap_anonymous(PAGE_SIZE)?;
+        mm.write(addr, b"page")?;
         let guard = mm.current().mmap_read_lock();
-        let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-        assert!(vma.protection() == Protection::READ_WRITE);
+        for at in [Stop::Vma, Stop::Table] {
+            let stopped = guard.walk_page_range(addr..addr + PAGE_SIZE, &mut Stopper(at))?;
+            assert_eq!(stopped, Some(at));
+        }
         Ok(())
     }
 
@@ -211,18 +249,6 @@ mod cases {
             // Of frames there are no private copies beside callbacks.
             let private = file.mmap(FIRMWARE_LEN, READ | WRITE, PRIVATE, 0);
             assert_eq!(private, Err(EINVAL));
-        }
-        Ok(())
-    }
-
-    /// Who may look at an address space may not always change it; of one's own one may do both.
-    #[test]
-    fn ones_own_address_space() -> Result {
-        let user = UserMm::attach()?;
-        let pid = current!().pid();
-        for mode in [PtraceMode::Read, PtraceMode::Attach] {
-            let mm = MmWithUser::of_process(pid, mode)?;
-            assert!(ptr::eq(&*mm, user.current()));
         }
         Ok(())
     }
