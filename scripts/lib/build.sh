@@ -69,6 +69,9 @@ missing_options() { # FILE
 
 # --- kernel and modules
 
+# More for make's command line.
+KBUILD_OPTIONS=()
+
 # How many objects a build from nothing makes: what the last one here made, at
 # first a number that was measured.
 expected_objects() {
@@ -95,7 +98,8 @@ build_kernel() {
     log=$(cat "$BUILD_LOG" 2>/dev/null) || :
     stage_begin "kernel build"
     [[ -z $log ]] || printf '%s\n' "$log" >"$LOG"
-    PROGRESS=build_progress logged in_env make LLVM=1 -j"$JOBS" ${V:+V=$V} bzImage modules || stage_fail
+    PROGRESS=build_progress logged in_env make LLVM=1 -j"$JOBS" ${V:+V=$V} "${KBUILD_OPTIONS[@]}" \
+        bzImage modules || stage_fail
     built=$(built_objects)
     if [[ -n $EXPECTED ]]; then
         mkdir -p "$CACHE/objects"

@@ -16,7 +16,8 @@ variants() {
     local file names=()
     for file in "$REPO"/config/variants/*.config; do
         file=${file##*/}
-        names+=("${file%.config}")
+        # make coverage's own.
+        [[ $file == coverage.config ]] || names+=("${file%.config}")
     done
     echo "${names[*]}"
 }

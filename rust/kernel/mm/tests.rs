@@ -67,6 +67,9 @@ use crate::{
 use core::ptr::NonNull;
 
 mod answers;
+mod callbacks;
+#[cfg(CONFIG_X86)]
+mod details;
 #[cfg(CONFIG_X86)]
 mod fault;
 #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
@@ -239,6 +242,11 @@ probe_file!(FilledFile, FilledOps, Mixed, desc => |probe, desc| {
 probe_file!(TwinFile, TwinOps, Mixed, desc => |probe, desc| {
     desc.with_ops::<TwinOps>()?.map_kernel_pages(&probe.pages)
 });
+probe_file!(PartFile, PartOps, Mixed, desc => |probe, desc| {
+    let desc = desc.with_ops::<PartOps>()?;
+    let part = desc.range().sub(PAGE_SIZE, 2 * PAGE_SIZE)?;
+    desc.map_kernel_pages_range(part, probe.pages.slice(1, 2)?)
+});
 
 /// A file whose pages come by faults and whose mappings have no data of their own.
 struct FaultFile(Arc<Probe>);
@@ -385,6 +393,29 @@ mod cases {
         // The hook refuses, and what was there is gone all the same.
         assert_eq!(file.mmap_over(addr, LEN, READ, SHARED, 1), Err(ENXIO));
         assert_eq!(probe.counts(), (2, 0, 2, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn filled_in_part() -> Result {
+        let mm = UserMm::attach()?;
+        let probe = Probe::new()?;
+        let file = mm.open::<PartFile>(KBox::new(PartFile(probe.clone()), GFP_KERNEL)?)?;
+        probe.pages.write_at(PAGE_SIZE, b"second")?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"second");
+        assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+        assert_eq!(mm.read::<1>(addr + 3 * PAGE_SIZE), Err(EFAULT));
+        mm.munmap(addr, LEN)?;
+        assert_eq!(probe.counts(), (1, 0, 1, 0));
+
+        // Fewer pages than the range has.
+        let short = mm.device(|dev, desc| {
+            let all = desc.range();
+            desc.map_kernel_pages_range(all, dev.pages.slice(0, 3)?)
+        })?;
+        assert_eq!(short.mmap(LEN, READ, SHARED, 0), Err(ENXIO));
+        short.mmap(LEN - PAGE_SIZE, READ, SHARED, 0)?;
         Ok(())
     }
 

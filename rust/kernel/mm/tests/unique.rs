@@ -129,7 +129,7 @@ extern "C" {
 
 /// `mremap(2)` to an address.
 #[cfg(CONFIG_X86_64)]
-fn mremap(_: &UserMm, from: usize, old: usize, new: usize, to: usize) -> Result {
+pub(super) fn mremap(_: &UserMm, from: usize, old: usize, new: usize, to: usize) -> Result {
     let mut regs: bindings::pt_regs = pin_init::zeroed();
     regs.di = from;
     regs.si = old;
