@@ -8,8 +8,10 @@
  *
  * Only the descendants of the program that is started so get such mappings: what it
  * maps itself is memory that it needs. Each mapping is of another part of the device,
- * as far as there is one, since the parts are memory of their own to the program. What
- * the device refuses is mapped as it was meant.
+ * as far as there is one, since the parts are memory of their own to the program. Small
+ * ones, in which programs keep count, have a quarter of the device to themselves: what
+ * is in large ones is only compared with what was just written. What the device
+ * refuses is mapped as it was meant.
  */
 
 #define _GNU_SOURCE
@@ -23,10 +25,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ZEROED	(16 * 4096)
+/* What is small, and zero if it is new. */
+#define SMALL	(16 * 4096)
 
 static struct {
-	unsigned long next;	/* page of the device */
+	unsigned long small, large;	/* the next page of either part */
 	unsigned long mapped, refused;
 } *shared;
 
@@ -86,16 +89,18 @@ static __attribute__((destructor)) void end(void)
 /* The page where a part begins that is as long. */
 static unsigned long part(size_t len)
 {
-	unsigned long pages = size / page, wanted = (len + page - 1) / page;
-	unsigned long first, next = __atomic_load_n(&shared->next, __ATOMIC_RELAXED);
+	unsigned long quarter = size / page / 4, wanted = (len + page - 1) / page;
+	unsigned long pages = len <= SMALL ? quarter : size / page - quarter;
+	unsigned long *at = len <= SMALL ? &shared->small : &shared->large;
+	unsigned long first, next = __atomic_load_n(at, __ATOMIC_RELAXED);
 
 	do {
 		first = next % pages;
 		if (first + wanted > pages)
 			first = 0;
-	} while (!__atomic_compare_exchange_n(&shared->next, &next, first + wanted, 1,
+	} while (!__atomic_compare_exchange_n(at, &next, first + wanted, 1,
 					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-	return first;
+	return len <= SMALL ? first : quarter + first;
 }
 
 void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
@@ -104,7 +109,7 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 		   MAP_NORESERVE, ours, error = errno;
 	void *map = MAP_FAILED;
 
-	if (!parent || getpid() == parent || !len || len > size ||
+	if (!parent || getpid() == parent || !len || len > size / 2 ||
 	    flags & (MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB))
 		return real_mmap(addr, len, prot, flags, fd, offset);
 	ours = open(device, O_RDWR | O_CLOEXEC);
@@ -114,7 +119,7 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 		close(ours);
 	}
 	/* What is to be new is zero; of much, programs see to what they find in it. */
-	if (map != MAP_FAILED && flags & MAP_ANONYMOUS && prot & PROT_WRITE && len <= ZEROED)
+	if (map != MAP_FAILED && flags & MAP_ANONYMOUS && prot & PROT_WRITE && len <= SMALL)
 		memset(map, 0, len);
 	__atomic_add_fetch(map == MAP_FAILED ? &shared->refused : &shared->mapped, 1,
 			   __ATOMIC_RELAXED);
