@@ -7,10 +7,15 @@ A test that provokes a report says so on /dev/kmsg, around it:
     rust_mm: end-expect
 
 Then one that matches has to come, and any other still counts.
+
+Data races that upstream's code has with itself are listed in config/known-races.toml, with
+reasons. A report of one is told apart, if none of our code is on either stack.
 """
 
 import re
+import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 # The first line of a report.
 FIRST = re.compile(
@@ -20,16 +25,28 @@ FIRST = re.compile(
     r"|bad unlock balance|held lock freed|scheduling while atomic"
     r"|sleeping function called|rcu.*\bstall|soft lockup|hard LOCKUP"
     r"|blocked for more than \d+ seconds|Bad page (state|map)|Bad rss-counter"
-    r"|kmemleak: \d+ new suspected|refcount_t: "
+    r"|kmemleak: unreferenced object|refcount_t: "
 )
 
 # Lines within one; on their own they are a report as well.
-WITHIN = re.compile(r"\bOops\b|Kernel panic|Call Trace:|double fault|kernel BUG at")
+WITHIN = re.compile(
+    r"\bOops\b|Kernel panic|Call Trace:|double fault|kernel BUG at"
+    r"|kmemleak: \d+ new suspected"
+)
 
 EXPECT = re.compile(r"rust_mm: expect-report (.*)")
 END_EXPECT = "rust_mm: end-expect"
 
 STAMP = re.compile(r"^(<\d+>)?\[ *\d+\.\d+\](\[ *[TC]\d+\])? ")
+
+# KCSAN's first line names both functions; one with an offset if the other is not known.
+RACE = re.compile(r"BUG: KCSAN: data-race in (?P<functions>.+)")
+RACE_END = re.compile(r"=====+")
+LONGEST_RACE = 400  # two stacks, and what locks are held
+# The layer (kernel::mm, mangled), its samples, and what Rust calls C through.
+OURS = re.compile(r"6kernel2mm|\[rust_(mm|vma)\w*\]|\brust_helper_")
+
+KNOWN_RACES = Path(__file__).parent.parent / "config" / "known-races.toml"
 
 BEFORE, AFTER = 3, 45  # lines of context
 LONGEST = 150  # lines of a report: lockdep tells both chains before it shows the stack
@@ -41,6 +58,7 @@ class Report:
     text: str
     context: list = field(default_factory=list)
     body: list = field(default_factory=list)  # of the context, its own lines, bare
+    known: str = ""  # why it is none of ours
 
 
 @dataclass
@@ -49,8 +67,36 @@ class Expectation:
     met: bool = False
 
 
-def scan(log):
-    """Returns (unexpected reports, expectations)."""
+def known_races(text=None):
+    """What is listed: {functions: why}."""
+    text = KNOWN_RACES.read_text(encoding="utf-8") if text is None else text
+    races = {}
+    for race in tomllib.loads(text).get("race", []):
+        functions, why = race["functions"], race["why"]
+        if not 1 <= len(functions) <= 2 or not why:
+            raise ValueError(f"{KNOWN_RACES}: {functions}")
+        races[tuple(sorted(functions))] = why
+    return races
+
+
+def known_race(lines, races):
+    """Why the report that begins with the first of these lines is none of ours; or nothing."""
+    match = RACE.search(lines[0])
+    if not match:
+        return ""
+    functions = sorted(re.sub(r"\+0x.*", "", f) for f in match["functions"].split(" / "))
+    for line in lines[1:LONGEST_RACE]:
+        if OURS.search(line):
+            return ""
+        if RACE_END.match(line):
+            return races.get(tuple(functions), "")
+    # Cut off: nobody knows what was to come.
+    return ""
+
+
+def scan(log, races=None):
+    """Returns (unexpected reports, expectations). What is known is among the reports."""
+    races = known_races() if races is None else races
     lines = log.splitlines()
     bare = [STAMP.sub("", line.rstrip()) for line in lines]
     reports, expectations, owners = [], [], {}
@@ -79,6 +125,7 @@ def scan(log):
         end = min(end, report.line + AFTER)
         report.context = lines[max(0, report.line - BEFORE) : end]
         report.body = bare[report.line : end]
+        report.known = known_race(bare[report.line :][:LONGEST_RACE], races)
         expectation = owners.get(report.line)
         if expectation and any(re.search(expectation.regex, line) for line in report.body):
             expectation.met = True

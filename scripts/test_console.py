@@ -14,6 +14,31 @@ WARN = """\
 """
 
 
+RACE = """\
+[    5.0] ==================================================================
+[    5.0] BUG: KCSAN: data-race in bar / foo
+[    5.0]
+[    5.0] write to 0xffff888003a3c000 of 8 bytes by task 99 on cpu 1:
+[    5.0]  bar+0x1/0x2
+[    5.0]  do_syscall_64+0x1/0x2
+[    5.0]
+[    5.0] read to 0xffff888003a3c000 of 8 bytes by task 98 on cpu 0:
+[    5.0]  foo+0x1/0x2
+[    5.0]
+[    5.0] Reported by Kernel Concurrency Sanitizer on:
+[    5.0] ==================================================================
+"""
+KNOWN = """
+[[race]]
+functions = ["foo", "bar"]
+why = "a count of no importance"
+
+[[race]]
+functions = ["foo"]
+why = "another"
+"""
+
+
 def expect(regex, log):
     return (
         f"[    4.0] rust_mm: expect-report {regex}\n{log}[    6.0] rust_mm: end-expect\n"
@@ -48,6 +73,8 @@ class Scan(unittest.TestCase):
             "BUG: scheduling while atomic: a/1/0x2",
             "INFO: task a:1 blocked for more than 120 seconds.",
             "refcount_t: underflow; use-after-free.",
+            "kmemleak: unreferenced object 0xffff888003a3c000 (size 192):",
+            "kmemleak: 16 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
             "Call Trace:",
         ):
             with self.subTest(line):
@@ -55,6 +82,15 @@ class Scan(unittest.TestCase):
                 # With a thread id in the stamp, and without a stamp.
                 self.assertEqual(self.reports(f"[    1.0][  T99] {line}\n"), [line])
                 self.assertEqual(self.reports(f"{line}\n"), [line])
+
+    def test_leaks_told_one_by_one(self):
+        log = (
+            "[    1.0] kmemleak: unreferenced object 0xffff888003a3c000 (size 192):\n"
+            "[    1.0] kmemleak:     leak+0x1/0x2 [rust_mm_broken]\n"
+            "[    1.0] kmemleak: 1 new suspected memory leaks (see the file)\n"
+        )
+        (report,), _ = console.scan(log)
+        self.assertIn("kmemleak:     leak+0x1/0x2 [rust_mm_broken]", report.body)
 
     def test_two_reports_in_a_row_are_two(self):
         self.assertEqual(len(self.reports(WARN + WARN)), 2)
@@ -84,6 +120,51 @@ class Scan(unittest.TestCase):
     def test_expectation_ends(self):
         reports, _ = console.scan(expect("mm/memory.c", WARN) + WARN)
         self.assertEqual(len(reports), 1)
+
+
+class KnownRaces(unittest.TestCase):
+    def known(self, log, text=KNOWN):
+        (report,), _ = console.scan(log, console.known_races(text))
+        return report.known
+
+    def test_told_apart(self):
+        self.assertEqual(self.known(RACE), "a count of no importance")
+        self.assertEqual(self.known(RACE, ""), "")
+        self.assertEqual(self.known(RACE.replace("in bar / foo", "in foo+0x1/0x2")), "another")
+
+    def test_other_functions(self):
+        for other in ("foo / foo", "bar / bar", "bar+0x1/0x2", "bar / foo2", "bar / foo [rust_mmap]"):
+            with self.subTest(other):
+                self.assertEqual(self.known(RACE.replace("bar / foo", other)), "")
+
+    def test_with_ours_on_a_stack(self):
+        for frame in (
+            "_RNvMs1_NtNtCsb5MLIFMWygY_6kernel2mm5folioNtB5_5Folio5alloc+0x4f/0x110",
+            "init_module+0x88/0x1000 [rust_mmap_plain]",
+            "ioctl+0x1/0x2 [rust_vma_inspect]",
+            "rust_helper_folio_alloc+0x11/0x20",
+        ):
+            with self.subTest(frame):
+                log = RACE.replace(" do_syscall_64+0x1/0x2", f" {frame}")
+                self.assertEqual(self.known(log), "")
+
+    def test_cut_off(self):
+        self.assertEqual(self.known(RACE[: RACE.index("[    5.0] Reported")]), "")
+
+    def test_no_race(self):
+        self.assertEqual(self.known(WARN), "")
+
+    def test_mistakes(self):
+        for text in (
+            '[[race]]\nfunctions = []\nwhy = "a"',
+            '[[race]]\nfunctions = ["a", "b", "c"]\nwhy = "a"',
+            '[[race]]\nfunctions = ["a"]\nwhy = ""',
+        ):
+            with self.subTest(text), self.assertRaises(ValueError):
+                console.known_races(text)
+
+    def test_the_list(self):
+        console.known_races()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 import report
-from test_console import WARN, expect
+from test_console import RACE, WARN, expect
 
 UNITTEST = """\
 test_a (test_x.T.test_a) ... ok
@@ -152,6 +152,17 @@ class Kernel(unittest.TestCase):
         results = report.kernel(WARN, "0")
         self.assertEqual(counts(results), (1, 1, 0))
         self.assertIn("WARNING: mm/memory.c:1", results.failed[0])
+
+    def test_known_races(self):
+        races = {("bar", "foo"): "a count"}
+        with mock.patch.object(report.console, "known_races", lambda: races):
+            results = report.kernel(RACE + RACE + WARN, "0")
+        self.assertEqual((results.skipped, len(results.failed)), (2, 1))
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            results.show()
+        self.assertIn("known BUG: KCSAN: data-race in bar / foo: 2 times: a count", out.getvalue())
+        self.assertEqual(len(report.kernel(RACE, "0").failed), 1)
 
     def test_expectations(self):
         self.assertEqual(counts(report.kernel(expect("mm/memory.c", WARN), "0")), (3, 0, 0))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
@@ -10,9 +11,17 @@ __rust_helper pgprot_t rust_helper_pgprot_decrypted(pgprot_t prot)
 	return pgprot_decrypted(prot);
 }
 
+/*
+ * Gives up the lock of a fault, and with it all that keeps the VMA, its file and
+ * the module of the caller, which has some instructions to go: a last reference
+ * to the file is given up when the thread is on its way back to user space.
+ */
 __rust_helper void rust_helper_release_fault_lock(struct vm_fault *vmf)
 {
+	struct file *file = get_file(vmf->vma->vm_file);
+
 	release_fault_lock(vmf);
+	fput(file);
 }
 
 /* Does the protection of a VMA grant writing, or are first writes to be seen? */
@@ -51,62 +60,83 @@ __rust_helper int rust_helper_vma_alloc_pte_table(struct vm_area_struct *vma,
 {
 	struct mm_struct *mm = vma->vm_mm;
 	p4d_t *p4d = p4d_alloc(mm, pgd_offset(mm, addr), addr);
-	pud_t *pud;
-	pmd_t *pmd;
+	pud_t *pudp;
 
 	if (!p4d)
 		return -ENOMEM;
-	pud = pud_alloc(mm, p4d, addr);
-	if (!pud)
+	pudp = pud_alloc(mm, p4d, addr);
+	if (!pudp)
 		return -ENOMEM;
-	if (pud_leaf(pudp_get(pud)))
-		return -EEXIST;
-	pmd = pmd_alloc(mm, pud, addr);
-	if (!pmd)
-		return -ENOMEM;
-	/* Somebody may have been faster than pmd_alloc(), which does not say so. */
-	if (pud_leaf(pudp_get(pud)))
-		return -EEXIST;
-	if (pte_alloc(mm, pmd))
-		return -ENOMEM;
-	return pmd_leaf(pmdp_get(pmd)) ? -EEXIST : 0;
+	/*
+	 * A huge entry comes and goes at any time, so each entry is read once, and
+	 * what was read is what is decided on, and gone on with.
+	 */
+	for (;;) {
+		pud_t pud = pudp_get(pudp);
+		pmd_t *pmdp, pmd;
+
+		if (pud_none(pud)) {
+			if (!pmd_alloc(mm, pudp, addr))
+				return -ENOMEM;
+			continue;
+		}
+		if (!pud_present(pud) || pud_leaf(pud))
+			return -EEXIST;
+		pmdp = pmd_offset_lockless(pudp, pud, addr);
+		pmd = pmdp_get_lockless(pmdp);
+		if (pmd_none(pmd)) {
+			if (pte_alloc(mm, pmdp))
+				return -ENOMEM;
+			continue;
+		}
+		return !pmd_present(pmd) || pmd_leaf(pmd) ? -EEXIST : 0;
+	}
 }
 
 /*
  * Maps a page at the address of a fault, unless something is there. Unlike
  * vmf_insert_page_mkwrite(), it can do with a huge entry that another thread has
- * just put there.
+ * just put there; and with a marker of userfaultfd's, which goes over to what
+ * takes its place, as in finish_fault().
  */
 __rust_helper vm_fault_t rust_helper_fault_insert_page(struct vm_fault *vmf,
 						       struct page *page)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct folio *folio = page_folio(page);
-	pte_t *pte;
+	enum fault_flag flags = vmf->flags;
+	pte_t pte;
 
+	if (PageHWPoison(page))
+		return VM_FAULT_HWPOISON;
 	if (pmd_none(pmdp_get(vmf->pmd)) && pte_alloc(vma->vm_mm, vmf->pmd))
 		return VM_FAULT_OOM;
-	pte = pte_offset_map_lock(vma->vm_mm, vmf->pmd, vmf->address, &vmf->ptl);
-	if (!pte)
+	vmf->pte = pte_offset_map_lock(vma->vm_mm, vmf->pmd, vmf->address,
+				       &vmf->ptl);
+	if (!vmf->pte)
 		return VM_FAULT_NOPAGE;
-	if (pte_none(ptep_get(pte))) {
+	pte = ptep_get(vmf->pte);
+	if (flags & FAULT_FLAG_ORIG_PTE_VALID ? pte_same(pte, vmf->orig_pte) :
+						pte_none(pte)) {
 		folio_get(folio);
 		flush_dcache_folio(folio);
-		folio_add_file_rmap_pte(folio, page, vma);
+		/* Writing is what the protection of the VMA says. */
+		vmf->flags &= ~FAULT_FLAG_WRITE;
+		set_pte_range(vmf, folio, page, 1, vmf->address);
+		vmf->flags = flags;
 		add_mm_counter(vma->vm_mm, mm_counter_file(folio), 1);
-		set_pte_at(vma->vm_mm, vmf->address, pte,
-			   pte_mkyoung(mk_pte(page, vma->vm_page_prot)));
-		update_mmu_cache_range(vmf, vma, vmf->address, pte, 1);
 	}
-	pte_unmap_unlock(pte, vmf->ptl);
+	pte_unmap_unlock(vmf->pte, vmf->ptl);
+	vmf->pte = NULL;
 	return VM_FAULT_NOPAGE;
 }
 
-/* Is there something in the page table already, like a marker? */
-__rust_helper bool rust_helper_fault_has_marker(const struct vm_fault *vmf)
+/* Is there an entry already where a huge one could be? */
+__rust_helper bool rust_helper_fault_huge_is_occupied(const struct vm_fault *vmf,
+						      bool pud)
 {
-	return (vmf->flags & FAULT_FLAG_ORIG_PTE_VALID) &&
-	       !pte_none(vmf->orig_pte);
+	return pud ? !pud_none(pudp_get(vmf->pud)) :
+		     !pmd_none(pmdp_get_lockless(vmf->pmd));
 }
 
 /*

@@ -8,6 +8,7 @@
 #include <linux/pagemap.h>
 #include <linux/pagewalk.h>
 #include <linux/pgtable.h>
+#include <linux/sched/signal.h>
 
 #include "mm_pgtable.h"
 
@@ -18,9 +19,9 @@
  * Lockdep knows. Without it, the VMA lock is only looked at with
  * CONFIG_DEBUG_VM, and not to be held by anyone is what is complained of. If both
  * locks are held by somebody, who could give his up meanwhile, the mmap lock is
- * taken if it can be had, and *locked says so. It cannot if a writer has it, and
- * then it is the VMA lock that is ours; or if one is waiting, and then what is
- * complained of depends on luck, in such a kernel.
+ * taken if it can be had, and *locked says so. It cannot if a writer has it, who
+ * is not us: those views say so. Then it is the VMA lock that is ours. Or if one is
+ * waiting, and then what is complained of depends on luck, in such a kernel.
  */
 __rust_helper enum page_walk_lock
 rust_helper_vma_walk_lock(struct vm_area_struct *vma, bool *locked)
@@ -212,9 +213,32 @@ rust_helper_pgtable_lock_hugetlb(struct mm_walk *walk, pte_t *ptep,
 #endif
 }
 
-__rust_helper void rust_helper_pgtable_cond_resched(void)
+/*
+ * Between the entries of a hugetlb VMA, a walk holds a lock that faults and other
+ * walks take, too. The kernel's walk looks each entry up anew.
+ */
+__rust_helper void rust_helper_pgtable_hole_begin(struct mm_walk *walk)
+{
+	if (walk->vma && is_vm_hugetlb_page(walk->vma))
+		hugetlb_vma_unlock_read(walk->vma);
+}
+
+__rust_helper void rust_helper_pgtable_hole_end(struct mm_walk *walk)
+{
+	if (walk->vma && is_vm_hugetlb_page(walk->vma))
+		hugetlb_vma_lock_read(walk->vma);
+}
+
+__rust_helper bool rust_helper_current_is_to_die(void)
+{
+	return fatal_signal_pending(current);
+}
+
+/* Lets others run. Returns whether the task is to die. */
+__rust_helper bool rust_helper_pgtable_cond_resched(void)
 {
 	cond_resched();
+	return fatal_signal_pending(current);
 }
 
 __rust_helper void rust_helper_pgtable_unlock(spinlock_t *ptl)

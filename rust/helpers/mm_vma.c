@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/highmem.h>
+#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/pci.h>
@@ -9,6 +10,7 @@
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
+#include <linux/slab.h>
 #include <linux/srcu.h>
 
 __rust_helper pgprot_t rust_helper_pgprot_noncached(pgprot_t prot)
@@ -112,6 +114,44 @@ __rust_helper unsigned long rust_helper_pci_resource_flags(struct pci_dev *pdev,
 							   int bar)
 {
 	return pci_resource_flags(pdev, bar);
+}
+
+/*
+ * As pci_request_region(), but it can be told afterwards which claim is whose: a
+ * device that is removed takes its BARs out of the tree of resources with what is
+ * claimed of them, and another claim of the same addresses may follow.
+ */
+__rust_helper struct resource *
+rust_helper_pci_claim_bar(struct pci_dev *pdev, int bar, const char *name)
+{
+	return request_mem_region(pci_resource_start(pdev, bar),
+				  pci_resource_len(pdev, bar), name);
+}
+
+/* The device must still be there, be it removed: the BAR is a part of it. */
+__rust_helper void rust_helper_pci_release_claim(struct resource *claim)
+{
+	release_resource(claim);
+	kfree(claim);
+}
+#endif
+
+#if IS_ENABLED(CONFIG_KUNIT)
+/* For tests: whether the first writes to a shared VMA are to be seen. */
+__rust_helper void rust_helper_test_notice_writes(struct vm_area_struct *vma,
+						  bool notice)
+{
+	vm_flags_t flags = vma->vm_flags;
+
+	vma->vm_page_prot = vm_get_page_prot(notice ? flags & ~VM_SHARED : flags);
+}
+
+/* For tests: hugetlb memory that does not take any. */
+__rust_helper struct file *rust_helper_test_hugetlb_file(size_t len)
+{
+	return hugetlb_file_setup("rust_mm_test", len,
+				  mk_vma_flags(VMA_NORESERVE_BIT),
+				  HUGETLB_ANONHUGE_INODE, 0);
 }
 #endif
 

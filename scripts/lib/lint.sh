@@ -28,7 +28,7 @@ lint_stage() { # NAME FUNCTION
 
 lint_shell() {
     # shellcheck disable=SC2016 # for the other shell
-    in_env bash -c 'cd "$0" && shellcheck -x scripts/rust-mm scripts/*/*.sh .ci/run \
+    in_env bash -c 'cd "$0" && shellcheck -x scripts/rust-mm scripts/*/*.sh selftests/*/*.sh .ci/run \
         config/rootfs/usr/bin/* config/rootfs/usr/lib/systemd/*' "$E_REPO"
 }
 

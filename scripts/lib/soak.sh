@@ -1,10 +1,14 @@
 # shellcheck shell=bash disable=SC2034,SC2153
 # make soak: what make test does for some seconds, for as long as one likes.
 
+# Each of these has the time, one after the other.
+SOAK_PROGRAMS=(rust_mm_load rust_mm_stress.sh rust_mm_trinity.sh)
+
 run_soak() {
-    local seconds
+    local seconds each pattern
     [[ $SOAK =~ ^[1-9][0-9]{0,3}$ ]] || die "SOAK is in minutes, from 1 to 9999"
-    seconds=$((SOAK * 60))
+    each=$((SOAK * 60)) seconds=$((SOAK * 60 * ${#SOAK_PROGRAMS[@]}))
+    pattern="@($(IFS='|' && echo "${SOAK_PROGRAMS[*]}"))"
     RUST_MM_SEED=${RUST_MM_SEED:-$((SRANDOM))}
     build
     use_python
@@ -12,13 +16,14 @@ run_soak() {
     # KUnit is make test's.
     APPEND="kunit.enable=0"
     TIMEOUT=$((seconds + TIMEOUT))
-    note "RUST_MM_SEED=$RUST_MM_SEED, for $SOAK minutes, until about $(date -d "+$seconds seconds" +%H:%M)"
+    note "RUST_MM_SEED=$RUST_MM_SEED, $SOAK minutes for each of ${SOAK_PROGRAMS[*]}:"
+    note "until about $(date -d "+$seconds seconds" +%H:%M)"
     VM_STATUS=0
     stage_begin soak
-    boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" rust_mm_load \
-        "$((seconds + 600))" "$RUST_MM_SEED" "$seconds" || VM_STATUS=$?
+    boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" "$pattern" $((each + 900)) \
+        "$RUST_MM_SEED" "$each" || VM_STATUS=$?
     VM_STATUS=$(boot_end "$VM_STATUS")
-    sed -n 's/^# # \(.* succeeded .*\|[0-9]* operations\)$/  \1/p' "$LOG"
+    sed -nE 's/^(# )+(.* succeeded .*|.*[0-9] (operations|mappings|uses|rounds).*)$/  \2/p' "$LOG"
     case $VM_STATUS in
         hung) stage_line "FAILED: the VM hung for $TIMEOUT s" ;;
         died) stage_line "FAILED: the VM died" ;;

@@ -10,6 +10,7 @@
 #include "rust_mm_holes.h"
 
 #include <err.h>
+#include <time.h>
 
 #define RW	(PROT_READ | PROT_WRITE)
 
@@ -85,6 +86,8 @@ static void sleep_in_a_walk(void)
 #define BROKEN_VMALLOC	_IO('b', 1)
 #define BROKEN_STACK	_IO('b', 2)
 #define BROKEN_PAGE	_IO('b', 3)
+#define BROKEN_LEAK	_IO('b', 4)
+#define BROKEN_RACE	_IO('b', 5)
 
 /* Memory that is used wrongly. */
 static void broken(unsigned int cmd, void *addr)
@@ -133,6 +136,37 @@ static void freed_while_mapped(void)
 	broken(BROKEN_PAGE, map);
 }
 
+/* Two at once; that the one meets the other is a matter of luck, and of time. */
+static void race(void)
+{
+	time_t end = time(NULL) + 10;
+	int fd;
+
+	if (load_module(BROKEN_MODULE, ""))
+		errx(1, BROKEN_MODULE " cannot be loaded");
+	fd = open(BROKEN_DEVICE, O_RDONLY);
+	if (fd < 0)
+		err(1, BROKEN_DEVICE);
+	if (fork() < 0)
+		err(1, "fork");
+	while (time(NULL) < end)
+		if (ioctl(fd, BROKEN_RACE, 10000))
+			err(1, "ioctl");
+	close(fd);
+	wait(NULL);
+}
+
+/* And then the test for leaks has to fail. */
+static void leak(void)
+{
+	int status;
+
+	broken(BROKEN_LEAK, NULL);
+	status = system("./leaks.sh");
+	if (status < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 1)
+		errx(1, "leaks.sh ended with %#x", status);
+}
+
 static const struct {
 	const char *name;
 	void (*provoke)(void);
@@ -145,6 +179,8 @@ static const struct {
 	{ "behind_vmalloc", behind_vmalloc },
 	{ "behind_variable", behind_variable },
 	{ "freed_while_mapped", freed_while_mapped },
+	{ "leak", leak },
+	{ "race", race },
 };
 
 int main(int argc, char **argv)

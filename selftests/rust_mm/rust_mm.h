@@ -54,6 +54,17 @@ static inline int load_module(const char *name, const char *params)
 	return ret;
 }
 
+/* Writes to a file of /proc or /sys. Returns 0 or -errno. */
+static inline int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int ret = fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 /* Has the kernel VMA locks (PER_VMA_LOCK)? All with several processors have. */
 static inline bool has_vma_locks(void)
 {

@@ -34,6 +34,12 @@ struct device devices[NR_DEVICES] = {
 	[INSPECT] = { "rust_vma_inspect" },
 };
 
+const char *const kind_names[NR_KINDS] = {
+#define KIND(name) #name
+#include "rust_mm_load_kinds.h"
+#undef KIND
+};
+
 struct statistics *statistics;
 unsigned int nr_threads;
 

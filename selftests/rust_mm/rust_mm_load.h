@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 
-/* Between rust_mm_load.c, which runs the threads, and rust_mm_load_ops.c, what they do. */
+/* Between rust_mm_load.c, which runs the threads, and the files with what they do. */
 
 #ifndef RUST_MM_LOAD_H
 #define RUST_MM_LOAD_H
@@ -28,29 +28,12 @@ struct device {
 };
 
 /* What is counted. */
-#define KINDS(_) \
-	_(MMAP_SHARED) _(MMAP_PRIVATE) _(MMAP_POPULATE) _(MMAP_ANON) \
-	_(MMAP_NONE) _(MUNMAP_MANY) _(MUNMAP_PART) \
-	_(REMAP_MOVE) _(REMAP_SHRINK) _(REMAP_GROW) _(REMAP_GROW_MOVE) \
-	_(REMAP_DONTUNMAP) _(REMAP_OLD_LEN_0) _(MPROTECT) \
-	_(READ_WORD) _(WRITE_WORD) _(GOT_SIGBUS) _(GOT_SIGSEGV) \
-	_(FORK) _(OPEN) _(REVOKE) _(RESTORE) _(TAKE) _(CLEAN) \
-	_(DEV_READ) _(DEV_WRITE) _(LSEEK) _(PROC_MAPS) _(PROC_SMAPS) \
-	_(FDINFO) _(CLEAR_REFS) _(PROC_MEM_READ) _(PROC_MEM_WRITE) \
-	_(VM_READV) _(VM_WRITEV) _(MLOCK) _(MUNLOCK) \
-	_(MSYNC) _(INSPECT_SELF) _(INSPECT_CHILD) _(REBIND) \
-	_(ADVISE_NORMAL) _(ADVISE_RANDOM) _(ADVISE_SEQUENTIAL) \
-	_(ADVISE_WILLNEED) _(ADVISE_DONTNEED) _(ADVISE_FREE) \
-	_(ADVISE_REMOVE) _(ADVISE_DONTFORK) _(ADVISE_DOFORK) \
-	_(ADVISE_MERGEABLE) _(ADVISE_UNMERGEABLE) _(ADVISE_HUGEPAGE) \
-	_(ADVISE_NOHUGEPAGE) _(ADVISE_DONTDUMP) _(ADVISE_DODUMP) \
-	_(ADVISE_WIPEONFORK) _(ADVISE_KEEPONFORK) _(ADVISE_COLD) \
-	_(ADVISE_PAGEOUT) _(ADVISE_POPULATE_READ) _(ADVISE_POPULATE_WRITE) \
-	_(ADVISE_DONTNEED_LOCKED) _(ADVISE_COLLAPSE) \
-	_(ADVISE_GUARD_INSTALL) _(ADVISE_GUARD_REMOVE)
-
-#define KIND_ENUM(name) name,
-enum kind { KINDS(KIND_ENUM) NR_KINDS };
+#define KIND(name) name
+enum kind {
+#include "rust_mm_load_kinds.h"
+	NR_KINDS
+};
+#undef KIND
 
 struct kind_statistics {
 	unsigned long succeeded, refused;
@@ -87,8 +70,41 @@ void count(enum kind kind, long ret);
 void wrong(struct worker *w, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-void any_operation(struct worker *w);
+/* rust_mm_load_map.c */
+
+/*
+ * Where the kernel puts nothing by itself: so MAP_FIXED hits what is meant only.
+ * The first of these is everybody's.
+ */
+#define HUGE		(2ul << 20)
+#define ARENAS		0x100000000000ul
+#define ARENA_DISTANCE	(1ul << 30)
+#define ARENA_LEN	(4 * HUGE)
+#define WINDOW		32	/* pages, around a border of page tables */
+
+struct range {
+	char *at;
+	size_t len;
+	bool shared;	/* with the other threads */
+};
+
+char *arena(struct worker *w, bool shared);
+struct range any_range(struct worker *w);
+struct range covered_range(struct worker *w);
+char *any_address(struct worker *w);
+void op_mmap(struct worker *w);
+void op_mmap_other(struct worker *w);
+void op_munmap(struct worker *w);
+void op_mremap(struct worker *w);
+void op_mprotect(struct worker *w);
+void op_madvise(struct worker *w);
 bool kind_is_possible(enum kind kind);
+
+/* rust_mm_load_ops.c */
+
+int any_device(struct worker *w);
+void reopen(struct worker *w, int i);
+void any_operation(struct worker *w);
 void open_files(struct worker *w);
 void close_files(struct worker *w);
 void unmap_everything(size_t page);

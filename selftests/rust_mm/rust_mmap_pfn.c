@@ -275,15 +275,6 @@ TEST_F(pfn, huge)
 	munmap(hole, len + HUGE);
 }
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	int ret = fd < 0 ? -errno : write(fd, text, strlen(text)) < 0 ? -errno : 0;
-
-	close(fd);
-	return ret;
-}
-
 /*
  * Where the kernel looks for first writes, a huge entry would come without write
  * permission, and the fault of a write again and again. Here it looks because
@@ -305,7 +296,7 @@ TEST_F(pfn, huge_and_soft_dirty)
 		SKIP(return, "no CONFIG_MEM_SOFT_DIRTY");
 	map[0] = 'a';
 	ASSERT_EQ(fdinfo(self->fd, "huge_faults"), 1);
-	ASSERT_EQ(write_file("/proc/self/clear_refs", "4"), 0);
+	ASSERT_EQ(write_text("/proc/self/clear_refs", "4"), 0);
 	ASSERT_FALSE(has_vm_flag(map, "sd"));
 
 	/* Huge before, written first, and read first. */
@@ -348,7 +339,7 @@ TEST_F(pfn, unbind_while_mapped)
 	ASSERT_NE(map, MAP_FAILED);
 	map[0] = 'u';
 	ASSERT_EQ(pci_name(name, sizeof(name)), 0);
-	ASSERT_EQ(write_file(DRIVER "/unbind", name), 0);
+	ASSERT_EQ(write_text(DRIVER "/unbind", name), 0);
 	ASSERT_EQ(try_read(map), SIGBUS);
 	ASSERT_EQ(try_write(map + self->page), SIGBUS);
 	ASSERT_EQ(mmap(NULL, len, RW, MAP_SHARED, self->fd, variant->offset),
@@ -361,7 +352,7 @@ TEST_F(pfn, unbind_while_mapped)
 	/* Closing a file is not finished when close(2) returns. */
 	usleep(100000);
 
-	ASSERT_EQ(write_file(DRIVER "/bind", name), 0);
+	ASSERT_EQ(write_text(DRIVER "/bind", name), 0);
 	fd = open(DEVICE, O_RDWR);
 	ASSERT_GE(fd, 0);
 	map = mmap(NULL, len, RW, MAP_SHARED, fd, variant->offset);

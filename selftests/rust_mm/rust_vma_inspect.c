@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/swap.h>
 #include <time.h>
 
 #define MODULE	"rust_vma_inspect"
@@ -26,7 +27,7 @@
 
 /* A VMA, from either source. */
 struct vma {
-	unsigned long start, end, offset, ino, rss;
+	unsigned long start, end, offset, ino, present, rss, swap;
 	unsigned int major, minor;
 	char perms[5];
 	char name[192];
@@ -81,8 +82,8 @@ static int inspect(int fd, pid_t pid, unsigned long start, unsigned long end,
 				return -E2BIG;
 			out[n] = (struct vma) {
 				vmas[i].start, vmas[i].end, vmas[i].offset,
-				vmas[i].ino, vmas[i].rss, vmas[i].major,
-				vmas[i].minor,
+				vmas[i].ino, vmas[i].present, vmas[i].rss,
+				vmas[i].swap, vmas[i].major, vmas[i].minor,
 			};
 			out[n].perms[0] = vmas[i].flags & RUST_VMA_READ ? 'r' : '-';
 			out[n].perms[1] = vmas[i].flags & RUST_VMA_WRITE ? 'w' : '-';
@@ -131,6 +132,8 @@ static int proc_maps(pid_t pid, unsigned long start, unsigned long end,
 			}
 		} else if (last && sscanf(line, "Rss: %lu kB", &vma.rss) == 1) {
 			last->rss = vma.rss << 10;
+		} else if (last && sscanf(line, "Swap: %lu kB", &vma.swap) == 1) {
+			last->swap = vma.swap << 10;
 		}
 		line = next;
 	}
@@ -163,6 +166,10 @@ static int differ(int fd, pid_t pid, unsigned long start, unsigned long end,
 		if (!same(&ours[i], &theirs[i]))
 			return i + 1;
 		if (flags & RUST_VMA_INSPECT_PAGES && ours[i].rss != theirs[i].rss)
+			return i + 1;
+		/* Of a file in memory, smaps counts what no page table knows of. */
+		if (flags & RUST_VMA_INSPECT_PAGES && !ours[i].ino &&
+		    ours[i].swap != theirs[i].swap)
 			return i + 1;
 	}
 	return 0;
@@ -242,6 +249,78 @@ TEST_F(inspect, present)
 	EXPECT_EQ(vma.present, 2 * self->page);
 	EXPECT_EQ(vma.rss, self->page);
 	ASSERT_EQ(munmap(all, 6 * self->page), 0);
+}
+
+/* Pages of hugetlbfs: present, and not in Rss. */
+TEST_F(inspect, hugetlb)
+{
+	const size_t huge = 2 << 20;
+	unsigned long start;
+	char *map;
+	int n;
+
+	if (write_text("/proc/sys/vm/nr_hugepages", "4"))
+		SKIP(return, "no hugetlbfs");
+	for (int shared = 0; shared < 2; shared++) {
+		map = mmap(NULL, 3 * huge, RW, (shared ? MAP_SHARED : MAP_PRIVATE) |
+			   MAP_ANONYMOUS | MAP_HUGETLB | (21 << MAP_HUGE_SHIFT), -1, 0);
+		if (map == MAP_FAILED)
+			SKIP(return, "no hugetlb pages: %s", strerror(errno));
+		start = (unsigned long)map;
+		map[huge] = 1;
+		/* Of which only a part may be written to. */
+		ASSERT_EQ(mprotect(map + huge, huge, PROT_READ), 0);
+
+		n = inspect(self->fd, getpid(), start, start + 3 * huge,
+			    RUST_VMA_INSPECT_PAGES, MAX, ours);
+		ASSERT_EQ(n, 3);
+		for (int i = 0; i < n; i++) {
+			EXPECT_EQ(ours[i].start, start + i * huge);
+			EXPECT_EQ(ours[i].present, i == 1 ? huge : 0);
+			EXPECT_EQ(ours[i].rss, 0);
+			EXPECT_EQ(ours[i].swap, 0);
+		}
+		EXPECT_EQ(differ(self->fd, getpid(), start, start + 3 * huge,
+				 RUST_VMA_INSPECT_PAGES, MAX), 0);
+		ASSERT_EQ(munmap(map, 3 * huge), 0);
+	}
+	ASSERT_EQ(write_text("/proc/sys/vm/nr_hugepages", "0"), 0);
+}
+
+/* Pages that are in swap, which is memory here. */
+TEST_F(inspect, swap)
+{
+	const size_t len = 64 * self->page;
+	char *map, *all = mmap(NULL, len + 2 * self->page, PROT_NONE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned long start, out = 0;
+
+	ASSERT_NE(all, MAP_FAILED);
+	if (write_text("/sys/block/zram0/disksize", "16M"))
+		SKIP(return, "no zram");
+	ASSERT_EQ(system("mkswap /dev/zram0 >/dev/null"), 0);
+	ASSERT_EQ(swapon("/dev/zram0", 0), 0);
+
+	map = all + self->page;
+	start = (unsigned long)map;
+	ASSERT_EQ(mprotect(map, len, RW), 0);
+	memset(map, 1, len);
+	/* What the kernel has put aside for the LRU lists cannot go at once. */
+	for (int i = 0; i < 100 && !out; i++) {
+		madvise(map, len, MADV_PAGEOUT);
+		ASSERT_EQ(proc_maps(getpid(), start, start + len,
+				    RUST_VMA_INSPECT_PAGES, theirs), 1);
+		out = theirs[0].swap;
+	}
+	EXPECT_GT(out, 0);
+	EXPECT_EQ(differ(self->fd, getpid(), start, start + len,
+			 RUST_VMA_INSPECT_PAGES, MAX), 0);
+	EXPECT_EQ(ours[0].swap, out);
+	EXPECT_EQ(ours[0].present, len - out);
+
+	ASSERT_EQ(munmap(all, len + 2 * self->page), 0);
+	ASSERT_EQ(swapoff("/dev/zram0"), 0);
+	ASSERT_EQ(write_text("/sys/block/zram0/reset", "1"), 0);
 }
 
 TEST_F(inspect, refused)

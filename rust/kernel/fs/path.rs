@@ -5,12 +5,17 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
 
-use super::LocalFile;
+use super::{
+    File,
+    LocalFile, //
+};
 use crate::{
     bindings,
     error::from_err_ptr,
-    prelude::*, //
+    prelude::*,
+    sync::aref::ARef, //
 };
+use core::ptr::NonNull;
 
 /// What names an inode, as in the columns of `/proc/<pid>/maps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +26,34 @@ pub struct InodeId {
     pub minor: u32,
     /// The number of the inode in its file system.
     pub ino: u64,
+}
+
+impl LocalFile {
+    /// Fails unless the file has been opened: not in its `open`, and not after that has failed.
+    ///
+    /// From then on it has its path, its inode, its private data and its address space.
+    #[inline]
+    pub(crate) fn check_opened(&self) -> Result {
+        // SAFETY: The file is valid.
+        match unsafe { bindings::file_is_opened(self.as_ptr()) } {
+            true => Ok(()),
+            false => Err(EBADF),
+        }
+    }
+}
+
+impl File {
+    /// Takes a reference to a file that is open: not in its `open`, nor in its `release`.
+    #[inline]
+    pub(crate) fn try_get_opened(&self) -> Result<ARef<Self>> {
+        self.check_opened()?;
+        // SAFETY: The file is valid, if it may be in its `release`.
+        if !unsafe { bindings::file_try_get(self.as_ptr()) } {
+            return Err(EBADF);
+        }
+        // SAFETY: A reference was just taken. A `File` has no active `fdget_pos` region on this thread.
+        Ok(unsafe { ARef::from_raw(NonNull::from(self)) })
+    }
 }
 
 impl LocalFile {
@@ -37,6 +70,7 @@ impl LocalFile {
     /// - [`ENAMETOOLONG`] if `buf` is too small for it. There are paths of more than `PATH_MAX`
     ///   bytes.
     /// - [`ESRCH`] if the current process is about to end, and has no root any more.
+    /// - [`EBADF`] while the file is being opened, and if that has failed.
     ///
     /// # Examples
     ///
@@ -50,8 +84,9 @@ impl LocalFile {
     /// }
     /// ```
     pub fn path<'b>(&self, buf: &'b mut [u8]) -> Result<&'b CStr> {
+        self.check_opened()?;
         let len = c_int::try_from(buf.len()).unwrap_or(c_int::MAX);
-        // SAFETY: The file is valid, and `buf` may be written for `len` bytes.
+        // SAFETY: The file has been opened, so it has a path, and `buf` may be written for `len` bytes.
         let path =
             unsafe { bindings::file_user_d_path(self.as_ptr(), buf.as_mut_ptr().cast(), len) };
         // What was never written stays initialised, so this is a string that ends in `buf`.
@@ -66,19 +101,24 @@ impl LocalFile {
     /// # Context
     ///
     /// Does not sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`EBADF`] while the file is being opened, and if that has failed.
     #[inline]
-    pub fn inode_id(&self) -> InodeId {
-        // SAFETY: The file is valid, and so is its inode for as long as it is.
+    pub fn inode_id(&self) -> Result<InodeId> {
+        self.check_opened()?;
+        // SAFETY: The file has been opened, and has its inode until it is freed.
         let (dev, ino) = unsafe {
             (
                 bindings::file_user_dev(self.as_ptr()),
                 bindings::file_user_ino(self.as_ptr()),
             )
         };
-        InodeId {
+        Ok(InodeId {
             major: dev >> bindings::MINORBITS,
             minor: dev & ((1 << bindings::MINORBITS) - 1),
             ino,
-        }
+        })
     }
 }

@@ -43,6 +43,8 @@ pub(super) mod sealed {
 
     /// The locks that a view may have been found under.
     pub enum Held {
+        /// The mmap lock.
+        Mmap,
         /// The mmap lock or the VMA lock.
         MmapOrVma,
         /// The i_mmap lock of this address space.
@@ -114,8 +116,12 @@ pub trait Stable: Sealed {
 
     /// Walks the page tables of a part of the VMA, in bytes, and tells the walker what is there.
     ///
-    /// Returns what the walker has stopped with, or [`None`] if it has seen all. Nothing is skipped:
-    /// also the entries of a PFNMAP VMA are shown.
+    /// Returns what the walker has stopped with, or [`None`] if it has seen all. Also the entries of a
+    /// PFNMAP VMA are shown. Nothing is shown of a hugetlb VMA that was found through the reverse mapping:
+    /// that takes a lock which comes before the one that is held.
+    ///
+    /// A table that goes away while its own entries are about to be looked at is told once more, as
+    /// whatever is there then.
     ///
     /// # Context
     ///
@@ -123,7 +129,9 @@ pub trait Stable: Sealed {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range is not whole pages, or none, or not all in the VMA.
+    /// - [`EINVAL`] if the range is not whole pages, or none, or not all in the VMA.
+    /// - [`EINTR`] if the current task is about to die, and the VMA was found through the reverse mapping:
+    ///   there, the walk looks at the other mappings of the file first, of which there can be very many.
     ///
     /// # Examples
     ///
@@ -185,8 +193,8 @@ pub trait Install: Stable {
 /// Makes a view that was found under the mmap lock or the VMA lock evidence for installing. It needs
 /// a method `as_ptr`.
 macro_rules! install_evidence {
-    (impl$(<$param:ident: $bound:path>)? for $view:ty) => {
-        // SAFETY: By its type invariants, the mmap lock or the VMA lock is held.
+    (impl$(<$param:ident: $bound:path>)? for $view:ty, under $held:ident) => {
+        // SAFETY: By its type invariants, that lock is held.
         unsafe impl $(<$param: $bound>)? $crate::mm::evidence::sealed::Sealed for $view {
             #[inline]
             fn vma(
@@ -201,7 +209,7 @@ macro_rules! install_evidence {
                 &self,
                 _: $crate::mm::evidence::sealed::Token,
             ) -> $crate::mm::evidence::sealed::Held {
-                $crate::mm::evidence::sealed::Held::MmapOrVma
+                $crate::mm::evidence::sealed::Held::$held
             }
         }
 
@@ -210,7 +218,7 @@ macro_rules! install_evidence {
     };
 }
 
-install_evidence!(impl for VmaRef);
-install_evidence!(impl for VmaUnderWrite);
-install_evidence!(impl for VmaWriteRef);
-install_evidence!(impl<O: VmOperations> for OwnedVma<O>);
+install_evidence!(impl for VmaRef, under MmapOrVma);
+install_evidence!(impl for VmaUnderWrite, under Mmap);
+install_evidence!(impl for VmaWriteRef, under Mmap);
+install_evidence!(impl<O: VmOperations> for OwnedVma<O>, under MmapOrVma);

@@ -389,12 +389,6 @@ pub(super) unsafe fn insert_page(
     vmf: NonNull<bindings::vm_fault>,
     page: NonNull<bindings::page>,
 ) -> Result<(), FaultError> {
-    // SAFETY: The caller promises a fault that is being handled.
-    if unsafe { bindings::fault_has_marker(vmf.as_ptr()) } {
-        // There is a marker of userfaultfd's, over which nothing can be inserted from here. The fault
-        // would come again without end.
-        return Err(FaultError::SigBus);
-    }
     // SAFETY: The caller promises a fault that is being handled, with the right lock and VMA, and
     // the folio's reference. Not for writing: a shared mapping of which writes are to be seen gets a
     // fault of its own for them, and all others have the write permission in the protection of the

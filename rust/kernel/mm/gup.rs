@@ -266,7 +266,9 @@ impl<H: Hold, A: Access> UserPages<H, A> {
     ///
     /// # Errors
     ///
-    /// As [`fast`](Self::fast); [`EINVAL`] also if the lock is another address space's.
+    /// As [`fast`](Self::fast); [`EINVAL`] also if the lock is another address space's. What would have to
+    /// be waited for without the lock is [`EFAULT`]: a page that userfaultfd is to provide. (With
+    /// `CONFIG_DEBUG_VM`, the kernel logs that.)
     ///
     /// # Examples
     ///
@@ -296,7 +298,8 @@ impl<H: Hold, A: Access> UserPages<H, A> {
     ///
     /// # Errors
     ///
-    /// As [`fast`](Self::fast).
+    /// As [`fast`](Self::fast). What would have to be waited for without the lock is [`EFAULT`], as in
+    /// [`current`](Self::current): see [`remote_unlockable`](Self::remote_unlockable).
     ///
     /// # Examples
     ///

@@ -47,7 +47,10 @@ mod data;
 mod table;
 mod trampoline;
 
-pub use access::Access;
+pub use access::{
+    Access,
+    Accessed, //
+};
 pub(super) use data::{
     is_live,
     unmapped, //
@@ -74,6 +77,31 @@ pub type DeviceRef<'a, O> =
 /// What the callbacks of a VMA borrow: the device, or the data of the VMA.
 pub type DataRef<'a, O> =
     <<O as VmOperations>::Data as VmaData>::Ref<'a, <O as VmOperations>::File>;
+
+/// Fails with [`ENODEV`] if what a mapping is about to be filled with is taken away.
+///
+/// # Safety
+///
+/// `device` must be the private data of a file of type `O::File`, which stays open meanwhile.
+pub(super) unsafe fn check_filling<O: VmOperations>(device: *mut c_void) -> Result {
+    const {
+        assert!(
+            O::HAS_REVOCATION_OF_DEVICE || !(O::HAS_REVOCATION && O::Data::PER_VMA),
+            "a mapping with data of its own is filled before it has that: `revocation_of_device`"
+        )
+    };
+    if O::HAS_REVOCATION_OF_DEVICE {
+        // SAFETY: As the caller promises, it comes from `into_foreign`.
+        let device = unsafe { <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow(device) };
+        let entered = O::revocation_of_device(&device).enter();
+        entered.map(drop).ok_or(ENODEV)
+    } else if O::HAS_REVOCATION {
+        // SAFETY: As above: without data of a VMA, the word of a live one is the same.
+        enter::<O>(&unsafe { O::Data::borrow::<O::File>(device) }).map(drop)
+    } else {
+        Ok(())
+    }
+}
 
 /// Enters the section that the revocation of the operations waits for, if they have one; [`ENODEV`] if
 /// the memory is taken away.
@@ -294,7 +322,10 @@ pub trait VmOperations: Sized + 'static {
     /// Somebody else accesses the memory: a debugger, or a reader of `/proc/pid/mem`.
     ///
     /// Called for mappings that `get_user_pages` refuses. Returns how many bytes it has copied; 0
-    /// means that there is nothing. `access` never asks for more than what is in the VMA.
+    /// means that there is nothing. `access` never asks for more than what is in the VMA, nor for what
+    /// a debugger could not do with memory of the kernel's own: to read what the process cannot make
+    /// readable, to write what it cannot write at the moment, or to write for all what it has mapped
+    /// privately.
     ///
     /// # Context
     ///
@@ -330,6 +361,15 @@ pub trait VmOperations: Sized + 'static {
     /// With it, no mapping and no fault slips through a revocation, without anything to be done in
     /// the other callbacks. See [`Revocation`].
     fn revocation<'a>(_data: &'a DataRef<'_, Self>) -> &'a Revocation {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The revocation that governs the memory of a mapping that has no data yet.
+    ///
+    /// Asked for, together with [`revocation`](Self::revocation), where a VMA has data of its own and is
+    /// filled when it is made: nothing must be put into it while the memory is taken away, not even for
+    /// the time until `mmap` fails.
+    fn revocation_of_device<'a>(_device: &'a DeviceRef<'_, Self>) -> &'a Revocation {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }

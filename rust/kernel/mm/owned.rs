@@ -40,7 +40,10 @@ use core::{
     ffi::c_void,
     marker::PhantomData,
     ops::Deref,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 #[cfg(CONFIG_PER_VMA_LOCK)]
@@ -164,7 +167,7 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
     /// # Errors
     ///
     /// - [`EINVAL`] if `addr` is not in the VMA, nothing is mapped there, or what is mapped must not
-    ///   be written.
+    ///   be written; also if it is another VMA than the one that the callback is for.
     /// - [`ENOMEM`] if there is not enough memory.
     #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
     pub fn access_phys(&self, addr: usize, access: Access<'_>) -> Result<usize> {
@@ -172,14 +175,17 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
             return Err(EINVAL);
         }
         let room = (PAGE_SIZE - (addr & (PAGE_SIZE - 1))).min(access.len());
-        let (buf, write) = match access {
-            Access::Read(buf) => (buf.as_mut_ptr(), 0),
+        let (buf, write, accessed) = match access {
+            Access::Read(buf, accessed) => (buf.as_mut_ptr(), 0, accessed),
             // C only reads it then.
-            Access::Write(buf) => (buf.as_ptr().cast_mut(), 1),
+            Access::Write(buf, accessed) => (buf.as_ptr().cast_mut(), 1, accessed),
         };
+        if !ptr::eq(accessed.0, self.as_ptr()) {
+            return Err(EINVAL);
+        }
         let room = c_int::try_from(room)?;
-        // SAFETY: By the type invariants, a lock is held, and it is the mmap lock in the callback,
-        // the only place that has an `Access`; `buf` is valid for `room` bytes.
+        // SAFETY: This is the VMA that the callback is for, so the mmap lock is held, on this thread, for
+        // as long as there is the `Access`; `buf` is valid for `room` bytes.
         let done =
             unsafe { bindings::generic_access_phys(self.as_ptr(), addr, buf.cast(), room, write) };
         usize::try_from(done).map_err(|_| Error::from_errno(done))

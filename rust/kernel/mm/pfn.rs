@@ -166,11 +166,14 @@ enum Claim {
 /// A mapping keeps its file open. So a device whose file owns the memory (or an `Arc` of it) keeps
 /// the claim for as long as anybody has it mapped. That says nothing about the device itself, which
 /// can be unbound or unplugged: a driver to which that can happen takes the memory away from user
-/// space first, with a [`Revocation`](super::rmap::Revocation).
+/// space first, with a [`Revocation`](super::rmap::Revocation). Nor does the claim last when the device
+/// is removed; and frames that a fault handler inserts stay mapped when the value that they came from is
+/// dropped earlier.
 ///
 /// # Invariants
 ///
-/// `pfns` is not RAM. If there is a claim other than [`Claim::Vouched`], then it covers `pfns`.
+/// `pfns` is not RAM. If there is a claim other than [`Claim::Vouched`], then it covers `pfns` for as long
+/// as the device is not removed.
 pub struct DeviceMemory {
     pfns: PfnRange,
     _claim: Claim,

@@ -174,9 +174,9 @@ impl Drop for AddressSpace {
 ///
 /// # Limits
 ///
-/// - A mapping that is filled when it is made, while [`revoke`](Revocation::revoke) runs, can be
-///   accessed by a thread that knows its address until its `mmap` fails, which can be shortly after
-///   `revoke` has returned. Memory that comes by faults cannot.
+/// - A mapping that is filled when it is made, and whose `mmap` has begun before
+///   [`revoke`](Revocation::revoke) did, can be accessed by a thread that knows its address until that
+///   `mmap` fails, which can be shortly after `revoke` has returned. Memory that comes by faults cannot.
 /// - Pages that the kernel has pinned for I/O (`O_DIRECT`, io_uring) stay accessible to that I/O.
 /// - A file that is mapped through a stacked file system which keeps its own mappings is out of
 ///   reach.

@@ -218,8 +218,14 @@ impl UserMm {
             // INVARIANT: We own the reference that was just made.
             Ok(file) => {
                 if T::HAS_ADDRESS_SPACE {
+                    // As when a file is opened: `address_space` gets it before it is.
+                    //
                     // SAFETY: Nobody else has the file yet, and it has its private data.
-                    unsafe { front::misc::set_address_space::<T>(file) };
+                    unsafe {
+                        bindings::file_mark_opened(file, false);
+                        front::misc::set_address_space::<T>(file);
+                        bindings::file_mark_opened(file, true);
+                    }
                 }
                 Ok(UserFile {
                     // SAFETY: A pointer that is no error is a file.

@@ -75,9 +75,11 @@ mod fault;
 #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
 mod huge;
 mod lock;
+mod opened;
 mod pgtable;
 mod revocation;
 mod sizeless;
+mod threads;
 mod unique;
 
 /// An address space in which there is nothing, and that nobody else knows.
@@ -106,6 +108,8 @@ struct Probe {
     alive: Atomic<i32>,
     /// Set by a case that maps by `.mmap`, as a stacked driver does.
     stacked_on: Atomic<usize>,
+    /// Set by a case that wants a revocation when the hook has looked already.
+    revoke_in_hook: Atomic<i32>,
     #[pin]
     revocation: Revocation,
 }
@@ -126,6 +130,7 @@ impl Probe {
                 close_calls: Atomic::new(0),
                 alive: Atomic::new(0),
                 stacked_on: Atomic::new(0),
+                revoke_in_hook: Atomic::new(0),
                 revocation <- Revocation::new(),
             }? Error),
             GFP_KERNEL,
@@ -217,6 +222,10 @@ macro_rules! probe_file {
             fn revocation<'a>(data: &'a DataRef<'_, Self>) -> &'a Revocation {
                 &data.0.revocation
             }
+
+            fn revocation_of_device<'a>(file: &'a DeviceRef<'_, Self>) -> &'a Revocation {
+                &file.0.revocation
+            }
         }
 
         crate::vm_operations!($ops);
@@ -224,7 +233,11 @@ macro_rules! probe_file {
 }
 
 probe_file!(FilledFile, FilledOps, Mixed, desc => |probe, desc| {
-    desc.with_ops::<FilledOps>()?.map_kernel_pages(&probe.pages)
+    let mapping = desc.with_ops::<FilledOps>()?.map_kernel_pages(&probe.pages)?;
+    if probe.revoke_in_hook.load(Relaxed) != 0 {
+        probe.revocation.revoke();
+    }
+    Ok(mapping)
 });
 probe_file!(TwinFile, TwinOps, Mixed, desc => |probe, desc| {
     desc.with_ops::<TwinOps>()?.map_kernel_pages(&probe.pages)
@@ -590,8 +603,12 @@ mod cases {
     fn revoked_while_being_mapped() -> Result {
         let mm = UserMm::attach()?;
         let (probe, file) = filled(&mm)?;
-        probe.revocation.revoke();
-        // The hook knows nothing about it; what was filled in is not left behind.
+        probe.revoke_in_hook.store(1, Relaxed);
+        // What was filled in is not left behind.
+        assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
+        assert_eq!(probe.counts(), (1, 0, 0, 0));
+        // From now on, nothing is filled in.
+        probe.revoke_in_hook.store(0, Relaxed);
         assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
         assert_eq!(probe.counts(), (1, 0, 0, 0));
         probe.revocation.restore();

@@ -112,7 +112,8 @@ impl CurrentMm<'_> {
     ///
     /// # Errors
     ///
-    /// As the system call; [`EINTR`] if a fatal signal has come.
+    /// As the system call; [`EINTR`] if a fatal signal has come; [`EBADF`] if the file is being opened
+    /// or released, or could not be opened.
     ///
     /// # Examples
     ///
@@ -128,9 +129,13 @@ impl CurrentMm<'_> {
         pgoff: usize,
     ) -> Result<usize> {
         let offset = pgoff.checked_mul(1 << PAGE_SHIFT).ok_or(EOVERFLOW)?;
-        let file = file.map_or(ptr::null_mut(), |file| file.as_ptr());
+        // The kernel takes for granted that there is a file descriptor, or was one.
+        let held = file.map(File::try_get_opened).transpose()?;
+        let file = held
+            .as_deref()
+            .map_or(ptr::null_mut(), |file| file.as_ptr());
         // SAFETY: By the type invariants, the current thread has an address space. The file is open,
-        // or there is none. The arguments are what user space could say.
+        // and we have a reference, or there is none. The arguments are what user space could say.
         let addr = unsafe { bindings::vm_mmap(file, addr, len, prot.0, flags.0, offset) };
         if addr > usize::MAX - bindings::MAX_ERRNO as usize {
             return Err(Error::from_errno(addr as isize as c_int));

@@ -161,9 +161,8 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
         // SAFETY: The descriptor's file is open, and of type `O::File`.
         let device = unsafe { (*self.desc.file().as_ptr()).private_data };
         // Whatever must not be merged must not be extended either: the private data is for what was
-        // there when it was made. And see `lower` for what has no fault handler. Memory that can be
-        // revoked is inserted by the layer, which cannot be done over userfaultfd's markers.
-        let mergeable = O::MERGEABLE && ops::may_merge::<O>() && O::HAS_FAULT && !O::HAS_REVOCATION;
+        // there when it was made. And see `lower` for what has no fault handler.
+        let mergeable = O::MERGEABLE && ops::may_merge::<O>() && O::HAS_FAULT;
         let mut expand = match mergeable {
             true => VmaFlags::EMPTY,
             false => VmaFlags::new([VmaFlag::DONTEXPAND]),
@@ -183,6 +182,11 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
 
     /// Makes a mapping, and adds the callbacks.
     ///
+    /// # Errors
+    ///
+    /// - [`ENODEV`] if the memory is taken away.
+    /// - As `map`.
+    ///
     /// # Safety
     ///
     /// `map` must make a mapping with the kind of memory that `O` names.
@@ -190,6 +194,11 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
         self,
         map: impl FnOnce(VmaDesc<'f, O::File>) -> Result<Mapping<'f, O::File>>,
     ) -> Result<Mapping<'f, O::File>> {
+        // `mapped` will say so as well, but when it is too late: user space could look at what is mapped
+        // until then.
+        //
+        // SAFETY: The descriptor's file is open, and of type `O::File`.
+        unsafe { ops::check_filling::<O>((*self.desc.file().as_ptr()).private_data) }?;
         let (desc, operations) = self.split();
         // SAFETY: The table is that of `O`, whose callbacks expect the private data of a file of
         // type `O::File`, marked, before `mapped` is called. The memory is as the caller promises.

@@ -8,22 +8,28 @@ use super::Device;
 use crate::{
     bindings,
     device,
-    error::to_result,
     io::PhysAddr,
     mm::DeviceMemory,
     prelude::*,
     sync::aref::ARef, //
 };
+use core::ptr::NonNull;
 
 /// A BAR that a driver has claimed.
 ///
 /// # Invariants
 ///
-/// The region of the BAR was requested, and is this value's to give up.
+/// `claim` is a claim of the BAR `bar` of `device`, and this value's to give up.
 pub struct BarClaim {
     device: ARef<Device>,
     bar: c_int,
+    claim: NonNull<bindings::resource>,
 }
+
+// SAFETY: A claim may be given up on any thread.
+unsafe impl Send for BarClaim {}
+// SAFETY: As above; a shared reference gives the addresses only.
+unsafe impl Sync for BarClaim {}
 
 impl BarClaim {
     /// Returns the physical address and the size of the BAR.
@@ -38,8 +44,9 @@ impl BarClaim {
 
 impl Drop for BarClaim {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, and the device has a reference.
-        unsafe { bindings::pci_release_region(self.device.as_raw(), self.bar) };
+        // SAFETY: By the type invariants. The BAR that it is a part of is there for as long as the device,
+        // which has a reference.
+        unsafe { bindings::pci_release_claim(self.claim.as_ptr()) };
     }
 }
 
@@ -52,7 +59,8 @@ impl Device<device::Bound> {
     ///
     /// # Errors
     ///
-    /// - [`EBUSY`] if it, or a part of it, was claimed already.
+    /// - [`EBUSY`] if it, or a part of it, was claimed already; also by the same driver, if files of
+    ///   the time before it was unbound are still open and own the memory.
     /// - [`EINVAL`] if there is no such BAR, if it is not memory, or if it does not start and end at
     ///   page borders.
     pub fn map_bar(&self, bar: u32, name: &'static CStr) -> Result<DeviceMemory> {
@@ -64,13 +72,12 @@ impl Device<device::Bound> {
             return Err(EINVAL);
         }
         // SAFETY: As above; the name is static.
-        to_result(unsafe {
-            bindings::pci_request_region(self.as_raw(), number, name.as_char_ptr())
-        })?;
-        // INVARIANT: Just requested.
+        let claim = unsafe { bindings::pci_claim_bar(self.as_raw(), number, name.as_char_ptr()) };
+        // INVARIANT: Just claimed.
         DeviceMemory::from_bar(BarClaim {
             device: self.into(),
             bar: number,
+            claim: NonNull::new(claim).ok_or(EBUSY)?,
         })
     }
 }

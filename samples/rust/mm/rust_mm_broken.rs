@@ -9,6 +9,8 @@
 //! - [`BROKEN_FREED`], [`BROKEN_VMALLOC`], [`BROKEN_STACK`]: reads what was freed, and behind the end of
 //!   memory from `vmalloc` and of a variable on the stack. For KASAN.
 //! - [`BROKEN_PAGE`]: frees a page that is mapped, and has told nobody. For the page table check.
+//! - [`BROKEN_LEAK`]: forgets memory. For kmemleak; the only one that safe code can do.
+//! - [`BROKEN_RACE`]: counts in what all count in at the same time. For KCSAN.
 
 use core::hint::black_box;
 use kernel::{
@@ -41,6 +43,10 @@ const BROKEN_VMALLOC: u32 = _IO('b' as u32, 1);
 const BROKEN_STACK: u32 = _IO('b' as u32, 2);
 /// Frees a page that is mapped at the address that is the argument, in a `VM_MIXEDMAP` VMA.
 const BROKEN_PAGE: u32 = _IO('b' as u32, 3);
+/// Forgets some memory.
+const BROKEN_LEAK: u32 = _IO('b' as u32, 4);
+/// Counts as far as the argument says, for all files in the same place.
+const BROKEN_RACE: u32 = _IO('b' as u32, 5);
 
 #[pin_data]
 struct RustMmBroken {
@@ -74,6 +80,8 @@ impl MiscDevice for Broken {
             BROKEN_VMALLOC => behind_vmalloc()?,
             BROKEN_STACK => behind_variable(),
             BROKEN_PAGE => freed_while_mapped(arg)?,
+            BROKEN_LEAK => leak()?,
+            BROKEN_RACE => race(arg),
             _ => return Err(ENOTTY),
         }
         Ok(0)
@@ -127,4 +135,24 @@ fn freed_while_mapped(addr: usize) -> Result {
         bindings::__free_pages(raw, 0);
     }
     Ok(())
+}
+
+#[inline(never)]
+fn leak() -> Result {
+    // An address may be left on some stack, where kmemleak finds it; not all of them.
+    for _ in 0..16 {
+        core::mem::forget(black_box(KBox::new([0u8; 192], GFP_KERNEL)?));
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn race(times: usize) {
+    static mut COUNT: u64 = 0;
+
+    for _ in 0..times.min(1 << 20) {
+        let count = black_box(&raw mut COUNT);
+        // SAFETY: None: others do the same, which KCSAN is to see. What comes out is only a number.
+        unsafe { *count += 1 };
+    }
 }

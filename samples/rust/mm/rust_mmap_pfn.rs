@@ -14,7 +14,8 @@
 //!   alignment allows. When the device goes away, so does the memory: access ends with SIGBUS.
 //! - from offset [`REMAP_OFFSET`]: the whole mapping is filled when it is made.
 //!
-//! Debuggers can look at both.
+//! Debuggers can look at both. An open file owns the memory: the device cannot be bound again (`EBUSY`)
+//! before the last file is closed that was opened earlier.
 
 use kernel::{
     device::Core,

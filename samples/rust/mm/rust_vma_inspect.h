@@ -22,6 +22,7 @@ struct rust_vma {
 	__u64 flags;	/* RUST_VMA_... */
 	__u64 present;	/* bytes that are mapped now */
 	__u64 rss;	/* of these, what counts as the process's: the Rss of smaps */
+	__u64 swap;	/* bytes that are in swap */
 	__u64 ino;	/* of the file, or 0 */
 	__u32 major;	/* of the file's device */
 	__u32 minor;
@@ -29,7 +30,7 @@ struct rust_vma {
 	 * Path of the file, if there is one; the end of it, if it is too long;
 	 * "?" if it is longer than PATH_MAX.
 	 */
-	char name[192];
+	char name[184];
 };
 
 struct rust_vma_inspect {

@@ -58,7 +58,7 @@ const REQUEST_LEN: usize = 32;
 /// The size of a VMA: `struct rust_vma`.
 const VMA_LEN: usize = 256;
 /// The size of a VMA's name, which comes last.
-const NAME_LEN: usize = 192;
+const NAME_LEN: usize = 184;
 /// What follows a name.
 static NO_NAME: [u8; NAME_LEN] = [0; NAME_LEN];
 /// The most VMAs in an answer.
@@ -155,7 +155,7 @@ fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
         };
         let file = vma.file();
         let offset = file.and(vma.pgoff_at(vma.range().start)).unwrap_or(0);
-        let id = file.map(|file| file.inode_id());
+        let id = file.and_then(|file| file.inode_id().ok());
         let flags = [
             vma.readable(),
             vma.writable(),
@@ -170,6 +170,7 @@ fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
             flags,
             pages.present as u64,
             pages.normal as u64,
+            pages.swap as u64,
             id.map_or(0, |id| id.ino),
         ];
         let device = [id.map_or(0, |id| id.major), id.map_or(0, |id| id.minor)];

@@ -29,9 +29,10 @@ struct seen {
 	unsigned long ino;
 	char name[4096 + 64];
 	unsigned long rss;	/* in bytes */
+	unsigned long swap;
 };
 
-/* Reads the next VMA; of the lines that follow its first one, the Rss. */
+/* Reads the next VMA; of the lines that follow its first one, Rss and Swap. */
 static bool next_seen(FILE *smaps, struct seen *seen)
 {
 	char line[8192];
@@ -43,8 +44,10 @@ static bool next_seen(FILE *smaps, struct seen *seen)
 			   &seen->minor, &seen->ino, seen->name) < 7)
 			continue;
 		while (fgets(line, sizeof(line), smaps)) {
-			if (sscanf(line, "Rss: %lu kB", &seen->rss) == 1) {
+			if (sscanf(line, "Rss: %lu kB", &seen->rss) == 1)
 				seen->rss <<= 10;
+			if (sscanf(line, "Swap: %lu kB", &seen->swap) == 1) {
+				seen->swap <<= 10;
 				return true;
 			}
 		}
@@ -66,7 +69,9 @@ static bool same(const struct rust_vma *vma, const char *perms, const struct see
 	return vma->start == seen->start && vma->end == seen->end &&
 	       !strcmp(perms, seen->perms) && vma->ino == seen->ino &&
 	       vma->major == seen->major && vma->minor == seen->minor &&
-	       (!vma->ino || vma->offset == seen->offset) && vma->rss == seen->rss;
+	       (!vma->ino || vma->offset == seen->offset) && vma->rss == seen->rss &&
+	       /* Of a file in memory, smaps counts what no page table knows of. */
+	       (vma->ino || vma->swap == seen->swap);
 }
 
 int main(int argc, char **argv)
@@ -92,8 +97,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 
-	printf("  %-27s %-4s %10s %10s %10s  %s\n", "address", "perm", "present", "rss",
-	       "smaps: rss", "file");
+	printf("  %-27s %-4s %10s %10s %10s %10s  %s\n", "address", "perm", "present", "rss",
+	       "smaps: rss", "swap", "file");
 	do {
 		request.vmas = (uintptr_t)vmas;
 		request.count = sizeof(vmas) / sizeof(vmas[0]);
@@ -126,7 +131,7 @@ int main(int argc, char **argv)
 				printf(" %10lu", seen.rss);
 			else
 				printf(" %10s", "-");
-			printf("  %s\n", vma->name);
+			printf(" %10" PRIu64 "  %s\n", (uint64_t)vma->swap, vma->name);
 		}
 	} while (request.start);
 	printf("%lu differ\n", differ);

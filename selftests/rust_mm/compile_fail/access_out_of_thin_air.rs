@@ -18,7 +18,11 @@ impl VmOperations for Ops {
 
     fn access(vma: &OwnedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
         #[cfg(not(twin))]
-        let access = Access::Read(&mut []);
+        let access = match access {
+            Access::Read(_, accessed, ..) | Access::Write(_, accessed, ..) => {
+                Access::Read(&mut [], accessed)
+            }
+        };
         vma.access_phys(addr, access)
     }
 }

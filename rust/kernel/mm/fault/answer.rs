@@ -52,6 +52,7 @@ impl FaultError {
         match ret {
             bindings::vm_fault_reason_VM_FAULT_NOPAGE => Ok(()),
             bindings::vm_fault_reason_VM_FAULT_OOM => Err(FaultError::Oom),
+            bindings::vm_fault_reason_VM_FAULT_HWPOISON => Err(FaultError::HwPoison),
             _ => Err(FaultError::SigBus),
         }
     }
@@ -162,7 +163,9 @@ impl FaultAnswer<'_> {
 
     /// Acts on the answer, and returns the kernel's code for it.
     ///
-    /// With `insert`, pages are mapped right here, not by the kernel later.
+    /// With `insert`, pages are mapped right here, not by the kernel later. So are pages of large
+    /// folios: of these, the kernel would map more than the one page, as far as it believes the size of
+    /// an inode that may not be the driver's (`finish_fault()` in mm/memory.c).
     ///
     /// # Safety
     ///
@@ -180,15 +183,19 @@ impl FaultAnswer<'_> {
             true => bindings::vm_fault_reason_VM_FAULT_MAJOR,
             false => 0,
         };
+        let insert = |folio: &Folio| {
+            // SAFETY: The fault is being handled on this thread.
+            insert || (folio.order() > 0 && unsafe { (*vmf.as_ptr()).cow_page }.is_null())
+        };
         let code = match self.kind {
-            Kind::Page(_folio, page) if insert => {
+            Kind::Page(folio, page) if insert(&folio) => {
                 // SAFETY: As the caller promises; the reference to the folio is given up after this.
                 match unsafe { super::insert_page(vmf, page) } {
                     Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
                     Err(err) => err.into_raw(),
                 }
             }
-            Kind::LockedPage(_folio, page) if insert => {
+            Kind::LockedPage(folio, page) if insert(&folio) => {
                 // SAFETY: As above; lock and reference are given up after this.
                 match unsafe { super::insert_page(vmf, page) } {
                     Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
@@ -220,7 +227,8 @@ impl FaultAnswer<'_> {
                 // Who does not want to wait keeps the lock.
                 if flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT == 0 {
                     // SAFETY: The lock of the fault is held, and the kernel does not expect it to be
-                    // when it gets this code. Nobody uses the VMA any more.
+                    // when it gets this code. Nobody uses the VMA any more. The helper sees to it that
+                    // our own code stays until this thread is done with it.
                     unsafe { bindings::release_fault_lock(vmf.as_ptr()) };
                 }
                 bindings::vm_fault_reason_VM_FAULT_RETRY

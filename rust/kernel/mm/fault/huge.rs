@@ -127,15 +127,25 @@ impl<O: VmOperations> HugeFault<O> {
         Some(first..first + self.order.nr_pages())
     }
 
-    /// Is it a write, and the protection of the VMA does not allow writing yet?
+    /// Is it a write that a huge entry would not make possible, so that the same fault would come again
+    /// without end?
     ///
-    /// Then the kernel wants to see the first write to each page: for `page_mkwrite`, for soft-dirty
-    /// bits, or for userfaultfd. A huge entry would have no write permission, and the same fault
-    /// would come again without end.
+    /// - The protection of the VMA does not allow writing yet: the kernel wants to see the first write
+    ///   to each page, for `page_mkwrite`, for soft-dirty bits, or for userfaultfd.
+    /// - It did not when an entry was made that is still there. An insertion leaves that as it is; the
+    ///   kernel splits it if we fall back.
     #[inline]
     fn is_tracked_write(&self) -> bool {
-        // SAFETY: The VMA is locked for reading, so its protection does not change.
-        self.is_write() && !unsafe { bindings::vma_page_prot_writable(self.vma().as_ptr()) }
+        if !self.is_write() {
+            return false;
+        }
+        let pud = self.order == HugeOrder::Pud;
+        // SAFETY: The VMA is locked for reading, so its protection does not change. The fault is being
+        // handled, and has an entry of that level.
+        unsafe {
+            !bindings::vma_page_prot_writable(self.vma().as_ptr())
+                || bindings::fault_huge_is_occupied(self.context.as_ptr(), pud)
+        }
     }
 }
 

@@ -27,10 +27,19 @@ pub(crate) unsafe extern "C" fn mmap_prepare<T: MiscDevice>(
     desc: *mut bindings::vm_area_desc,
 ) -> c_int {
     // SAFETY: The caller promises a valid descriptor. Its `file` is the one whose hook this is, also
-    // where a stacked file system calls it, and is open.
-    let private = unsafe { (*(*desc).file).private_data };
-    // SAFETY: The private data of a file with these operations comes from `into_foreign`. It goes back to `from_foreign` in `release`, which is after the mapping has been made: whoever
-    // maps the file, or stacks on it, holds it open until then.
+    // where a stacked file system calls it.
+    let file = unsafe { (*desc).file };
+    // A driver can publish a file that it is just opening, or fails to.
+    //
+    // SAFETY: As above.
+    if !unsafe { bindings::file_is_opened(file) } {
+        return EBADF.to_errno();
+    }
+    // SAFETY: As above.
+    let private = unsafe { (*file).private_data };
+    // SAFETY: The private data of a file with these operations that has been opened comes from
+    // `into_foreign`. It goes back to `from_foreign` in `release`, which is after the mapping has
+    // been made: whoever maps the file, or stacks on it, holds it open until then.
     let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
     // SAFETY:
     // - The kernel's descriptors are not null, and it does not touch this one before we return.
@@ -86,9 +95,10 @@ pub(crate) unsafe fn set_address_space<T: MiscDevice>(file: *mut bindings::file)
     // SAFETY: The file stays open for as long as the device is borrowed, and has no active
     // `fdget_pos` region.
     let space = T::address_space(device, unsafe { File::from_raw_file(file) });
-    // SAFETY: Nobody else has the file yet, and nothing is mapped. The address space is borrowed for
-    // as long as the device is, hence until the file is released: `reset_address_space`.
-    unsafe { (*file).f_mapping = space.as_ptr() };
+    // SAFETY: Nothing is mapped: `mmap_prepare` refuses that as long as the file is being opened, and
+    // so do the locks of `File`. The address space is borrowed for as long as the device is, hence
+    // until the file is released: `reset_address_space`.
+    unsafe { bindings::file_set_mapping(file, space.as_ptr()) };
 }
 
 /// Makes a file that is being released use its inode's address space again, before the device goes.

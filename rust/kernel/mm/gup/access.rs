@@ -37,9 +37,12 @@ unsafe fn access(
 impl MmWithUser {
     /// Reads memory, as its owner could (`access_remote_vm`). Returns how many bytes it was able to.
     ///
-    /// Also device memory can be read, if its driver has a function for that.
+    /// Also device memory can be read, if its driver has a function for that; that can read what its
+    /// owner could make readable, too.
     ///
-    /// Whether the caller may look into another process is for the caller to find out.
+    /// Whether the caller may look into another process is for the caller to find out, with
+    /// [`MmWithUser::of_process`]: what is checked in another way may not be true any more, if the process
+    /// has executed a program that has more rights.
     ///
     /// # Context
     ///

@@ -179,7 +179,8 @@ impl<'a> MmapWriteGuard<'a> {
     /// (`vms_complete_munmap_vmas()` in mm/vma.c).
     ///
     /// The callbacks of the drivers whose memory it is are called. Those who watch the memory by
-    /// userfaultfd are told when the guard is dropped, which waits until they have read it.
+    /// userfaultfd are told when the guard is dropped, or what it was downgraded to, which waits until
+    /// they have read it. User space decides how long that takes: no other lock may be held then.
     ///
     /// `addr` must be that of a page; `len` is rounded up to whole pages. It is no error if nothing
     /// is mapped there.

@@ -44,6 +44,10 @@ impl<O: VmOperations> VmOpsTable<O> {
     #[expect(clippy::new_without_default)]
     pub const fn new() -> Self {
         assert!(
+            O::HAS_REVOCATION || !O::HAS_REVOCATION_OF_DEVICE,
+            "`revocation_of_device` is for mappings being filled; faults need `revocation`"
+        );
+        assert!(
             !O::Data::PER_VMA || O::HAS_MAPPED,
             "the data of a VMA is made by `mapped`: implement it"
         );

@@ -12,7 +12,11 @@
 //! [`with_ops`]: crate::mm::desc::VmaDesc::with_ops
 
 use super::{
-    access::Access,
+    access::{
+        is_permitted,
+        Access,
+        Accessed, //
+    },
     data::{
         self,
         VmaData, //
@@ -47,6 +51,7 @@ use crate::{
 };
 use core::{
     ffi::c_void,
+    marker::PhantomData,
     ptr::{
         self,
         NonNull, //
@@ -438,24 +443,28 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
     // What is asked for may go beyond the VMA.
     let room = vma.end().saturating_sub(addr);
     let len = usize::try_from(len).unwrap_or(0).min(room);
-    if len == 0 || addr < vma.start() {
+    if len == 0 || addr < vma.start() || !is_permitted(vma.flags(), write != 0) {
         return EFAULT.to_errno();
     }
     let data = vma.data();
     let Ok(_guard) = enter::<O>(&data) else {
         return EFAULT.to_errno();
     };
+    let accessed = Accessed(vma.as_ptr(), PhantomData);
     let access = if write != 0 {
         // SAFETY: C gives a buffer of at least that length, which it has initialised and does not
         // touch meanwhile.
-        Access::Write(unsafe { slice::from_raw_parts(buf.cast(), len) })
+        Access::Write(unsafe { slice::from_raw_parts(buf.cast(), len) }, accessed)
     } else {
         // The driver may copy less than it says, and what is in the buffer goes to a debugger.
         //
         // SAFETY: C gives a buffer of at least that length, which nobody else uses meanwhile.
         unsafe { ptr::write_bytes(buf.cast::<u8>(), 0, len) };
         // SAFETY: As above, and it was just initialised.
-        Access::Read(unsafe { slice::from_raw_parts_mut(buf.cast(), len) })
+        Access::Read(
+            unsafe { slice::from_raw_parts_mut(buf.cast(), len) },
+            accessed,
+        )
     };
     match O::access(vma, addr, access) {
         // C subtracts this from what is left to do, without a look. The length fits.

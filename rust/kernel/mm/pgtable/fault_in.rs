@@ -101,6 +101,12 @@ impl Outcome {
 #[inline(never)]
 unsafe fn handle(vma: &VmaRef, addr: usize, access: FaultAccess, extra: u32) -> Outcome {
     might_sleep();
+    // C would say again and again that it has to be tried again.
+    //
+    // SAFETY: Only looks at the current task.
+    if unsafe { bindings::current_is_to_die() } {
+        return Outcome::Failed(EINTR);
+    }
     if addr < vma.start() || addr >= vma.end() {
         return Outcome::Failed(EFAULT);
     }
@@ -132,10 +138,20 @@ impl<'a> MmapReadGuard<'a> {
     /// Handles a fault, as if user space had accessed the address.
     ///
     /// Most callers want [`fixup_user_fault`](Self::fixup_user_fault), which tries again by itself.
+    /// Others go on with [`retry_mm_fault`](Self::retry_mm_fault) after [`Handled::Retry`].
     ///
     /// # Context
     ///
     /// Sleeps. No VMA lock of the address space may be held.
+    ///
+    /// # Errors
+    ///
+    /// In [`Handled::Failed`]:
+    ///
+    /// - [`EFAULT`] if user space must not access the address like this.
+    /// - [`ENOMEM`] if there is not enough memory.
+    /// - [`EINTR`] if the current task is about to die.
+    /// - [`EHWPOISON`] if the memory is broken.
     ///
     /// # Examples
     ///
@@ -147,21 +163,35 @@ impl<'a> MmapReadGuard<'a> {
     ///
     /// let mm = UserMm::attach()?;
     /// let addr = mm.mmap_anonymous(PAGE_SIZE)?;
+    /// let mut handled = mm.current().mmap_read_lock().handle_mm_fault(addr, FaultAccess::Write);
     /// let guard = loop {
-    ///     let guard = mm.current().mmap_read_lock();
-    ///     match guard.handle_mm_fault(addr, FaultAccess::Write) {
+    ///     handled = match handled {
     ///         Handled::Done(guard) => break guard,
     ///         Handled::Failed(_, err) => return Err(err),
-    ///         Handled::Completed | Handled::Retry => continue,
-    ///     }
+    ///         Handled::Completed => break mm.current().mmap_read_lock(),
+    ///         Handled::Retry => {
+    ///             mm.current().mmap_read_lock().retry_mm_fault(addr, FaultAccess::Write)
+    ///         }
+    ///     };
     /// };
     /// assert!(guard.folio_walk(addr).is_some_and(|found| found.writable));
     /// # Ok::<(), Error>(())
     /// ```
     pub fn handle_mm_fault(self, addr: usize, access: FaultAccess) -> Handled<Self> {
+        self.handle(addr, access, 0)
+    }
+
+    /// As [`handle_mm_fault`](Self::handle_mm_fault), when that has said [`Handled::Retry`]: what was
+    /// waited for is waited for under the lock now, so that it does not go on like that
+    /// (`FAULT_FLAG_TRIED`).
+    pub fn retry_mm_fault(self, addr: usize, access: FaultAccess) -> Handled<Self> {
+        self.handle(addr, access, bindings::fault_flag_FAULT_FLAG_TRIED)
+    }
+
+    fn handle(self, addr: usize, access: FaultAccess, extra: u32) -> Handled<Self> {
         let outcome = match self.vma_lookup(addr) {
             // SAFETY: By the type invariants, we own the mmap lock.
-            Some(vma) => unsafe { handle(vma, addr, access, 0) },
+            Some(vma) => unsafe { handle(vma, addr, access, extra) },
             None => Outcome::Failed(EFAULT),
         };
         outcome.with(self)
@@ -219,6 +249,10 @@ impl<'a> VmaReadGuard<'a> {
     /// # Context
     ///
     /// Sleeps. No other lock of the address space may be held.
+    ///
+    /// # Errors
+    ///
+    /// As [`MmapReadGuard::handle_mm_fault`].
     ///
     /// # Examples
     ///

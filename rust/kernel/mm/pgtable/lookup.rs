@@ -214,7 +214,7 @@ impl RmapVma {
     /// file.mmap(4 * PAGE_SIZE, READ, SHARED, 0)?;
     ///
     /// // The frame of page 2 of the file, wherever it is mapped.
-    /// let mappings = file.file().i_mmap_lock_read();
+    /// let mappings = file.file().i_mmap_lock_read()?;
     /// for vma in mappings.vmas(2..3) {
     ///     let addr = vma.address_of(2).ok_or(EINVAL)?;
     ///     assert_eq!(vma.follow_pfnmap(addr, |entry| entry.pfn()), Ok(0xf2));

@@ -37,6 +37,8 @@ mod raw;
 
 use raw::{
     cond_resched,
+    hole_begin,
+    hole_end,
     lock_hugetlb,
     lock_pmd,
     lock_pud,
@@ -163,7 +165,7 @@ pub trait PageWalk: Sized {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called where there is no table.
+    /// Called where there is no table, and for what is not there of a hugetlb VMA.
     fn hole(&mut self, _hole: Hole) -> ControlFlow<Self::Break> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -293,8 +295,10 @@ unsafe extern "C" fn test_only<W: PageWalk>(
     // SAFETY: As above.
     state.entered = ptr::eq(state.only, unsafe { (*walk).vma });
     // There may be very many of them.
-    cond_resched();
-    0
+    match cond_resched() {
+        Ok(()) => 0,
+        Err(err) => err.to_errno(),
+    }
 }
 
 /// # Safety
@@ -485,10 +489,14 @@ unsafe extern "C" fn pte_hole<W: PageWalk>(
         3 => Some(Level::Pmd),
         _ => None,
     };
+    // SAFETY: C calls us for this walk.
+    unsafe { hole_begin(walk) };
     let flow = state.walker.hole(Hole {
         range: addr..next,
         level,
     });
+    // SAFETY: As above, and it was just begun.
+    unsafe { hole_end(walk) };
     status(state.stop_or(flow))
 }
 
@@ -548,12 +556,14 @@ pub(in crate::mm) unsafe fn vma<W: PageWalk>(
     walker: &mut W,
 ) -> Result<Option<W::Break>> {
     let only = match held {
-        Held::MmapOrVma => ptr::null(),
+        Held::Mmap | Held::MmapOrVma => ptr::null(),
         Held::Rmap(_) => vma,
     };
     run(walker, only, |ops, private| match held {
         // SAFETY: The caller's promise; the operations are those that go with `private`.
-        Held::MmapOrVma => unsafe { walk_vma(vma, range, ops, private) },
+        Held::Mmap => unsafe { walk_vma(vma, true, range, ops, private) },
+        // SAFETY: As above.
+        Held::MmapOrVma => unsafe { walk_vma(vma, false, range, ops, private) },
         // SAFETY: As above.
         Held::Rmap(mapping) => unsafe { walk_mapping(mapping, vma, range, ops, private) },
     })

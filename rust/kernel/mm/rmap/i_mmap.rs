@@ -15,6 +15,8 @@ use crate::{
         Stable, //
     },
     page::PAGE_SHIFT,
+    prelude::*,
+    sync::aref::ARef,
     types::{
         NotThreadSafe,
         Opaque, //
@@ -123,7 +125,7 @@ impl FileMappings {
     /// let file = mm.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
     /// let addr = file.mmap(4 * PAGE_SIZE, READ, SHARED, 0)?;
     ///
-    /// let mappings = file.file().i_mmap_lock_read();
+    /// let mappings = file.file().i_mmap_lock_read()?;
     /// let page = mappings.vmas(3..4).find_map(|vma| vma.address_of(3));
     /// drop(mappings);
     /// assert_eq!(page, Some(addr + 3 * PAGE_SIZE));
@@ -210,228 +212,242 @@ unsafe fn next(
     NonNull::new(unsafe { bindings::mapping_rmap_next(vma.as_ptr(), first, last) })
 }
 
-/// A guard for the i_mmap lock of a file, for reading: mappings neither come nor go.
+/// A reference to a file that has been opened.
 ///
 /// # Invariants
 ///
-/// Owns the lock of `mapping` for reading.
+/// The file has been opened, and is not being released, so its `f_mapping` is valid and stays.
+struct OpenFile(ARef<File>);
+
+impl OpenFile {
+    fn new(file: &File) -> Result<Self> {
+        // INVARIANT: Checked by the callee.
+        Ok(Self(file.try_get_opened()?))
+    }
+
+    /// Nobody opens or releases the file of an [`AddressSpace`].
+    fn of(space: &AddressSpace) -> Self {
+        // INVARIANT: By the invariants of `AddressSpace`, it is open.
+        //
+        // SAFETY: As above; user space does not have it, so nobody is in `fdget_pos`.
+        Self(unsafe { File::from_raw_file(space.file.as_ptr()) }.into())
+    }
+
+    #[inline]
+    fn mapping(&self) -> *mut bindings::address_space {
+        // SAFETY: By the type invariants.
+        unsafe { (*self.0.as_ptr()).f_mapping }
+    }
+}
+
+/// A guard for the i_mmap lock of a file, for reading: mappings neither come nor go.
+///
+/// It has a reference to the file, so one that is forgotten locks nobody else's mappings: the file stays.
+///
+/// # Invariants
+///
+/// Owns the lock of the mappings of `file` for reading.
 #[must_use = "the lock is given up when this is dropped"]
 pub struct IMmapReadGuard<'a> {
-    mapping: NonNull<bindings::address_space>,
+    file: OpenFile,
     _file: PhantomData<&'a ()>,
     _not_send: NotThreadSafe,
 }
 
 /// A guard for the i_mmap lock of a file, for writing: also nobody else looks at the mappings.
 ///
+/// As [`IMmapReadGuard`], it has a reference to the file.
+///
 /// # Invariants
 ///
-/// Owns the lock of `mapping` for writing.
+/// Owns the lock of the mappings of `file` for writing.
 #[must_use = "the lock is given up when this is dropped"]
 pub struct IMmapWriteGuard<'a> {
-    mapping: NonNull<bindings::address_space>,
+    file: OpenFile,
     _file: PhantomData<&'a ()>,
     _not_send: NotThreadSafe,
 }
 
-impl Deref for IMmapReadGuard<'_> {
-    type Target = FileMappings;
+/// What the guards have in common.
+macro_rules! guard {
+    ($guard:ident, $lock:ident, $trylock:ident, $unlock:ident) => {
+        impl Deref for $guard<'_> {
+            type Target = FileMappings;
 
-    #[inline]
-    fn deref(&self) -> &FileMappings {
-        // SAFETY: By the type invariants, the lock is held; the types have the same layout.
-        unsafe { self.mapping.cast().as_ref() }
-    }
-}
-
-impl Deref for IMmapWriteGuard<'_> {
-    type Target = FileMappings;
-
-    #[inline]
-    fn deref(&self) -> &FileMappings {
-        // SAFETY: By the type invariants, the lock is held; the types have the same layout.
-        unsafe { self.mapping.cast().as_ref() }
-    }
-}
-
-impl Drop for IMmapReadGuard<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::i_mmap_unlock_read(self.mapping.as_ptr()) };
-    }
-}
-
-impl Drop for IMmapWriteGuard<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::i_mmap_unlock_write(self.mapping.as_ptr()) };
-    }
-}
-
-impl<'a> IMmapReadGuard<'a> {
-    /// # Safety
-    ///
-    /// `mapping` must be valid during `'a`.
-    unsafe fn lock(mapping: NonNull<bindings::address_space>) -> Self {
-        // SAFETY: The caller's promise.
-        unsafe { bindings::i_mmap_lock_read(mapping.as_ptr()) };
-        // INVARIANT: Just taken.
-        Self {
-            mapping,
-            _file: PhantomData,
-            _not_send: NotThreadSafe,
+            #[inline]
+            fn deref(&self) -> &FileMappings {
+                // SAFETY: By the type invariants, the lock is held; the types have the same layout.
+                unsafe { &*self.file.mapping().cast() }
+            }
         }
-    }
 
-    /// # Safety
-    ///
-    /// `mapping` must be valid during `'a`.
-    unsafe fn try_lock(mapping: NonNull<bindings::address_space>) -> Option<Self> {
-        // SAFETY: The caller's promise.
-        let taken = unsafe { bindings::i_mmap_trylock_read(mapping.as_ptr()) };
-        // INVARIANT: Just taken.
-        taken.then_some(()).map(|()| Self {
-            mapping,
-            _file: PhantomData,
-            _not_send: NotThreadSafe,
-        })
-    }
-}
-
-impl<'a> IMmapWriteGuard<'a> {
-    /// # Safety
-    ///
-    /// `mapping` must be valid during `'a`.
-    unsafe fn lock(mapping: NonNull<bindings::address_space>) -> Self {
-        // SAFETY: The caller's promise.
-        unsafe { bindings::i_mmap_lock_write(mapping.as_ptr()) };
-        // INVARIANT: Just taken.
-        Self {
-            mapping,
-            _file: PhantomData,
-            _not_send: NotThreadSafe,
+        impl Drop for $guard<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                // SAFETY: By the type invariants.
+                unsafe { bindings::$unlock(self.file.mapping()) };
+            }
         }
-    }
 
-    /// # Safety
-    ///
-    /// `mapping` must be valid during `'a`.
-    unsafe fn try_lock(mapping: NonNull<bindings::address_space>) -> Option<Self> {
-        // SAFETY: The caller's promise.
-        let taken = unsafe { bindings::i_mmap_trylock_write(mapping.as_ptr()) };
-        // INVARIANT: Just taken.
-        taken.then_some(()).map(|()| Self {
-            mapping,
-            _file: PhantomData,
-            _not_send: NotThreadSafe,
-        })
-    }
-}
-
-/// Gives a type the methods that lock its mappings.
-macro_rules! i_mmap_locks {
-    ($type:ty, $setup:literal, $value:literal) => {
-        impl $type {
-            /// Locks the mappings of the file, for reading.
-            ///
-            /// # Context
-            ///
-            /// Sleeps. This lock is inside the mmap lock: while it is held, the mmap lock of no
-            /// address space may be taken, and no VMA lock. Nothing of the file may be mapped or
-            /// unmapped, either, which takes this lock. Nor may memory be allocated in a way that
-            /// waits for memory to be freed (`GFP_KERNEL`): that takes this lock, to look where a
-            /// file's pages are mapped.
-            ///
-            /// # Examples
-            ///
-            /// ```
-            #[doc = $setup]
-            #[doc = concat!("let mappings = ", $value, ".i_mmap_lock_read();")]
-            /// assert!(mappings.vmas(0..0).next().is_none());
-            /// # Ok::<(), Error>(())
-            /// ```
-            pub fn i_mmap_lock_read(&self) -> IMmapReadGuard<'_> {
-                // SAFETY: It is valid for as long as `self` is.
-                unsafe { IMmapReadGuard::lock(self.mapping_ptr()) }
+        impl $guard<'_> {
+            fn lock(file: OpenFile) -> Self {
+                // SAFETY: By the invariants of `OpenFile`, it is valid.
+                unsafe { bindings::$lock(file.mapping()) };
+                // INVARIANT: Just taken.
+                Self {
+                    file,
+                    _file: PhantomData,
+                    _not_send: NotThreadSafe,
+                }
             }
 
-            /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read), but does not wait.
-            ///
-            /// # Examples
-            ///
-            /// ```
-            #[doc = $setup]
-            #[doc = concat!("let first = ", $value, ".i_mmap_trylock_read();")]
-            #[doc = concat!("assert!(", $value, ".i_mmap_trylock_write().is_none());")]
-            /// assert!(first.is_some());
-            /// # Ok::<(), Error>(())
-            /// ```
-            pub fn i_mmap_trylock_read(&self) -> Option<IMmapReadGuard<'_>> {
-                // SAFETY: It is valid for as long as `self` is.
-                unsafe { IMmapReadGuard::try_lock(self.mapping_ptr()) }
-            }
-
-            /// Locks the mappings of the file, for writing.
-            ///
-            /// # Context
-            ///
-            /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read).
-            ///
-            /// # Examples
-            ///
-            /// ```
-            #[doc = $setup]
-            #[doc = concat!("let mappings = ", $value, ".i_mmap_lock_write();")]
-            #[doc = concat!("assert!(", $value, ".i_mmap_trylock_read().is_none());")]
-            /// # drop(mappings);
-            /// # Ok::<(), Error>(())
-            /// ```
-            pub fn i_mmap_lock_write(&self) -> IMmapWriteGuard<'_> {
-                // SAFETY: It is valid for as long as `self` is.
-                unsafe { IMmapWriteGuard::lock(self.mapping_ptr()) }
-            }
-
-            /// As [`i_mmap_lock_write`](Self::i_mmap_lock_write), but does not wait.
-            ///
-            /// # Examples
-            ///
-            /// See [`i_mmap_trylock_read`](Self::i_mmap_trylock_read).
-            pub fn i_mmap_trylock_write(&self) -> Option<IMmapWriteGuard<'_>> {
-                // SAFETY: It is valid for as long as `self` is.
-                unsafe { IMmapWriteGuard::try_lock(self.mapping_ptr()) }
+            fn try_lock(file: OpenFile) -> Option<Self> {
+                // SAFETY: By the invariants of `OpenFile`, it is valid.
+                let taken = unsafe { bindings::$trylock(file.mapping()) };
+                // INVARIANT: Just taken.
+                taken.then(|| Self {
+                    file,
+                    _file: PhantomData,
+                    _not_send: NotThreadSafe,
+                })
             }
         }
     };
 }
 
+guard!(
+    IMmapReadGuard,
+    i_mmap_lock_read,
+    i_mmap_trylock_read,
+    i_mmap_unlock_read
+);
+guard!(
+    IMmapWriteGuard,
+    i_mmap_lock_write,
+    i_mmap_trylock_write,
+    i_mmap_unlock_write
+);
+
 impl AddressSpace {
-    #[inline]
-    fn mapping_ptr(&self) -> NonNull<bindings::address_space> {
-        // SAFETY: A file has mappings, if only none.
-        unsafe { NonNull::new_unchecked(self.as_ptr()) }
+    /// Locks the mappings, for reading.
+    ///
+    /// # Context
+    ///
+    /// Sleeps. This lock is inside the mmap lock: while it is held, the mmap lock of no address space
+    /// may be taken, and no VMA lock. Nothing of the file may be mapped or unmapped, either, which takes
+    /// this lock. Nor may memory be allocated in a way that waits for memory to be freed (`GFP_KERNEL`):
+    /// that takes this lock, to look where a file's pages are mapped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let space = kernel::mm::rmap::AddressSpace::new()?;
+    /// let mappings = space.i_mmap_lock_read();
+    /// assert!(mappings.vmas(0..0).next().is_none());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn i_mmap_lock_read(&self) -> IMmapReadGuard<'_> {
+        IMmapReadGuard::lock(OpenFile::of(self))
+    }
+
+    /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read), but does not wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let space = kernel::mm::rmap::AddressSpace::new()?;
+    /// let first = space.i_mmap_trylock_read();
+    /// assert!(space.i_mmap_trylock_write().is_none());
+    /// assert!(first.is_some());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn i_mmap_trylock_read(&self) -> Option<IMmapReadGuard<'_>> {
+        IMmapReadGuard::try_lock(OpenFile::of(self))
+    }
+
+    /// Locks the mappings, for writing.
+    ///
+    /// # Context
+    ///
+    /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let space = kernel::mm::rmap::AddressSpace::new()?;
+    /// let mappings = space.i_mmap_lock_write();
+    /// assert!(space.i_mmap_trylock_read().is_none());
+    /// # drop(mappings);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn i_mmap_lock_write(&self) -> IMmapWriteGuard<'_> {
+        IMmapWriteGuard::lock(OpenFile::of(self))
+    }
+
+    /// As [`i_mmap_lock_write`](Self::i_mmap_lock_write), but does not wait.
+    ///
+    /// # Examples
+    ///
+    /// See [`i_mmap_trylock_read`](Self::i_mmap_trylock_read).
+    pub fn i_mmap_trylock_write(&self) -> Option<IMmapWriteGuard<'_>> {
+        IMmapWriteGuard::try_lock(OpenFile::of(self))
     }
 }
 
 impl File {
-    #[inline]
-    fn mapping_ptr(&self) -> NonNull<bindings::address_space> {
-        // SAFETY: The file is open; the field is set when it is opened, to what its inode has or, of
-        // a device that has an address space of its own, to that. It stays until the file is released.
-        unsafe { NonNull::new_unchecked((*self.as_ptr()).f_mapping) }
+    /// Locks the mappings of the file, for reading; see [`AddressSpace::i_mmap_lock_read`].
+    ///
+    /// # Context
+    ///
+    /// As there.
+    ///
+    /// # Errors
+    ///
+    /// [`EBADF`] if the file is being opened or released, or could not be opened.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mm = kernel::mm::testing::UserMm::attach()?;
+    /// let file = mm.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+    /// let mappings = file.file().i_mmap_lock_read()?;
+    /// assert!(file.file().i_mmap_trylock_read()?.is_some());
+    /// assert!(file.file().i_mmap_trylock_write()?.is_none());
+    /// assert!(mappings.is_empty());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn i_mmap_lock_read(&self) -> Result<IMmapReadGuard<'_>> {
+        Ok(IMmapReadGuard::lock(OpenFile::new(self)?))
+    }
+
+    /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read), but does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn i_mmap_trylock_read(&self) -> Result<Option<IMmapReadGuard<'_>>> {
+        Ok(IMmapReadGuard::try_lock(OpenFile::new(self)?))
+    }
+
+    /// Locks the mappings of the file, for writing; see [`AddressSpace::i_mmap_lock_read`].
+    ///
+    /// # Context
+    ///
+    /// As there.
+    ///
+    /// # Errors
+    ///
+    /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read).
+    pub fn i_mmap_lock_write(&self) -> Result<IMmapWriteGuard<'_>> {
+        Ok(IMmapWriteGuard::lock(OpenFile::new(self)?))
+    }
+
+    /// As [`i_mmap_lock_write`](Self::i_mmap_lock_write), but does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn i_mmap_trylock_write(&self) -> Result<Option<IMmapWriteGuard<'_>>> {
+        Ok(IMmapWriteGuard::try_lock(OpenFile::new(self)?))
     }
 }
-
-i_mmap_locks!(
-    AddressSpace,
-    "let space = kernel::mm::rmap::AddressSpace::new()?;",
-    "space"
-);
-i_mmap_locks!(
-    File,
-    "let mm = kernel::mm::testing::UserMm::attach()?;\n\
-     let file = mm.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;\n\
-     let file = file.file();",
-    "file"
-);

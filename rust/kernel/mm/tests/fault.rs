@@ -250,7 +250,12 @@ fault_file!(
     desc => {
         let mut desc = desc;
         desc.deny_cow()?;
-        desc.with_ops::<PfnOps>()?.on_pfn_fault(Cache::Cached)
+        let cache = match desc.pgoff() {
+            WRITE_COMBINED => Cache::WriteCombined,
+            NON_CACHED => Cache::NonCached,
+            _ => Cache::Cached,
+        };
+        desc.with_ops::<PfnOps>()?.on_pfn_fault(cache)
     },
     |vmf| {
         let device = &vmf.data().0;
@@ -272,6 +277,10 @@ fault_file!(
         Ok(vmf.insert_pfn(pfns, vmf.pgoff())?.into())
     }
 );
+
+/// Where mappings of [`PfnFile`] have another cache mode.
+const WRITE_COMBINED: usize = 32;
+const NON_CACHED: usize = 64;
 
 /// Frames that are mapped by huge entries, where nothing answers.
 struct HugeFile(Arc<Device>, DeviceMemory);
@@ -603,6 +612,35 @@ mod cases {
             }
             mm.munmap(addr, PAGE_SIZE)?;
         }
+        Ok(())
+    }
+
+    #[cfg(CONFIG_X86)]
+    #[test]
+    fn cache_modes() -> Result {
+        const PWT: usize = 1 << 3;
+        const PCD: usize = 1 << 4;
+        let mm = UserMm::attach()?;
+        let (_device, file) = open(&mm, PfnFile)?;
+        let mut cached = 0;
+        // Without PAT, a processor cannot combine writes, and does not cache instead.
+        let combined = match cfg!(CONFIG_X86_PAT) {
+            true => PWT,
+            false => PCD,
+        };
+        for (pgoff, mode) in [(0, 0), (WRITE_COMBINED, combined), (NON_CACHED, PCD)] {
+            let addr = file.mmap(PAGE_SIZE, READ, SHARED, pgoff)?;
+            let prot = {
+                let guard = mm.current().mmap_read_lock();
+                let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
+                // SAFETY: The VMA is locked.
+                unsafe { (*vma).vm_page_prot.pgprot }
+            };
+            cached = if mode == 0 { prot } else { cached };
+            assert_eq!(prot, cached | mode);
+            mm.munmap(addr, PAGE_SIZE)?;
+        }
+        assert_eq!(cached & (PWT | PCD), 0);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! A folio that is mapped by one entry.
 
 use crate::{
+    bindings,
     fs::File,
     miscdevice::{
         MiscDevice,
@@ -27,6 +28,8 @@ use crate::{
             PerFile,
             VmOperations, //
         },
+        pgtable::PageCounts,
+        rmap::AddressSpace,
         testing::{
             UserMm,
             PRIVATE,
@@ -51,7 +54,11 @@ use crate::{
     },
 };
 
+/// From this page offset on, faults are answered with the pages of the folio.
+const LARGE: usize = 1 << 20;
+
 struct Device {
+    space: AddressSpace,
     /// What a huge fault maps.
     folio: ARef<Folio>,
     /// What a fault maps, at any offset.
@@ -65,6 +72,7 @@ impl Device {
     fn new(len: usize) -> Result<Arc<Self>> {
         let order = (len >> PAGE_SHIFT).ilog2();
         let device = Self {
+            space: AddressSpace::new()?,
             folio: Folio::alloc(order, GFP_KERNEL)?,
             page: Folio::alloc(0, GFP_KERNEL)?,
             huge_faults: Atomic::new(0),
@@ -96,6 +104,10 @@ impl MiscDevice for HugeFile {
         Err(ENODEV)
     }
 
+    fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+        &this.0.space
+    }
+
     fn mmap_prepare<'f>(_: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
         // Memory of folios obeys the switch in sysfs, unlike that of page frames.
         desc.set(SetFlags::HUGEPAGE);
@@ -114,6 +126,9 @@ impl VmOperations for HugeOps {
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let device = &vmf.data().0;
         device.faults.fetch_add(1, Relaxed);
+        if vmf.pgoff() >= LARGE {
+            return vmf.page(device.folio.clone(), vmf.pgoff() - LARGE);
+        }
         vmf.page(device.page.clone(), 0)
     }
 
@@ -137,6 +152,17 @@ mod cases {
     /// The size of a huge entry.
     fn pmd() -> usize {
         HugeOrder::Pmd.len()
+    }
+
+    /// Are first writes to be seen, by soft-dirty bits or userfaultfd? Like these, it leaves the entries
+    /// that there are alone when that ends.
+    fn notice_writes(mm: &UserMm, addr: usize, notice: bool) -> Result {
+        let guard = mm.current().mmap_write_lock();
+        let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+        let _vma = vma.start_write();
+        // SAFETY: Both locks are held for writing.
+        unsafe { bindings::test_notice_writes(vma.as_ptr(), notice) };
+        Ok(())
     }
 
     /// Maps `len` bytes where a huge entry can begin, and reads the last of them.
@@ -186,6 +212,51 @@ mod cases {
     fn a_folio_of_another_size() -> Result {
         let (byte, device) = last_byte(pmd(), SHARED, pmd() / 2)?;
         assert_eq!((byte, device.counts()), (b'p', (1, 0, 1)));
+        Ok(())
+    }
+
+    /// The kernel would map all of the folio, as far as it believes the size of the inode.
+    #[test]
+    fn one_page_of_a_large_folio() -> Result {
+        let mm = UserMm::attach()?;
+        let device = Device::new(4 * PAGE_SIZE)?;
+        let file = mm.open::<HugeFile>(KBox::new(HugeFile(device.clone()), GFP_KERNEL)?)?;
+        // SAFETY: The inode of the device's own address space, which nobody else uses.
+        unsafe { (*(*device.space.as_ptr()).host).i_size = 1 << 40 };
+        let addr = file.mmap(8 * PAGE_SIZE, READ | WRITE, SHARED, LARGE)?;
+        mm.write(addr + 2 * PAGE_SIZE, b"x")?;
+        let counts = {
+            let guard = mm.current().mmap_read_lock();
+            let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+            PageCounts::of(vma, addr..addr + 8 * PAGE_SIZE)?
+        };
+        assert_eq!((counts.present, device.folio.ref_count()), (PAGE_SIZE, 2));
+        assert_eq!(mm.read(addr + 4 * PAGE_SIZE - 1)?, *b"h");
+        assert_eq!(device.faults.load(Relaxed), 2);
+        mm.munmap(addr, 8 * PAGE_SIZE)?;
+        assert_eq!(device.folio.ref_count(), 1);
+        Ok(())
+    }
+
+    /// A huge entry that has become read-only, in a mapping that can be written again, has to give way
+    /// to a write: inserting another one would leave it as it is, for ever.
+    #[test]
+    fn a_write_where_one_is_read_only() -> Result {
+        let mm = UserMm::attach()?;
+        let device = Device::new(pmd())?;
+        let file = mm.open::<HugeFile>(KBox::new(HugeFile(device.clone()), GFP_KERNEL)?)?;
+        let free = file.mmap(2 * pmd(), READ, SHARED, 0)?;
+        mm.munmap(free, 2 * pmd())?;
+        let addr = file.mmap_at(free.next_multiple_of(pmd()), pmd(), READ | WRITE, SHARED, 0)?;
+        notice_writes(&mm, addr, true)?;
+        assert_eq!(mm.read(addr)?, [0]);
+        assert_eq!(device.counts(), (1, 1, 0));
+        notice_writes(&mm, addr, false)?;
+        mm.write(addr, b"now")?;
+        assert_eq!(mm.read(addr)?, *b"now");
+        assert_eq!(device.counts(), (2, 1, 1));
+        mm.munmap(addr, pmd())?;
+        assert_eq!((device.folio.ref_count(), device.page.ref_count()), (1, 1));
         Ok(())
     }
 

@@ -54,8 +54,40 @@ use crate::{
 #[pin_data]
 struct Debugged {
     accesses: Atomic<i32>,
+    /// If not 0: access the page frames at this address, and say how that ends.
+    physically: Atomic<usize>,
+    physical: Atomic<i32>,
     #[pin]
     revocation: Revocation,
+}
+
+impl Debugged {
+    fn new() -> Result<Arc<Self>> {
+        Arc::pin_init(
+            try_pin_init!(Self {
+                accesses: Atomic::new(0),
+                physically: Atomic::new(0),
+                physical: Atomic::new(0),
+                revocation <- Revocation::new(),
+            }? Error),
+            GFP_KERNEL,
+        )
+    }
+
+    fn access_phys(
+        &self,
+        vma: &OwnedVma<DebuggedOps>,
+        addr: usize,
+        access: Access<'_>,
+    ) -> Result<usize> {
+        if vma.pgoff_at(addr).is_some() {
+            return vma.access_phys(addr, access);
+        }
+        let task = kernel::current!();
+        let mm = task.mm().ok_or(ESRCH)?;
+        let other = mm.lock_owned_vma::<DebuggedOps>(addr).ok_or(EFAULT)?;
+        other.access_phys(addr, access)
+    }
 }
 
 struct DebuggedFile(Arc<Debugged>);
@@ -88,9 +120,17 @@ impl VmOperations for DebuggedOps {
     type Memory = Pfn;
 
     fn access(vma: &OwnedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
-        vma.data().0.accesses.fetch_add(1, Relaxed);
+        let device = &vma.data().0;
+        device.accesses.fetch_add(1, Relaxed);
         let len = access.len();
-        if let Access::Read(buf) = access {
+        let physically = device.physically.load(Relaxed);
+        if physically != 0 {
+            let result = device.access_phys(vma, physically, access);
+            let errno = result.map_or_else(Error::to_errno, |_| 0);
+            device.physical.store(errno, Relaxed);
+            return Ok(0);
+        }
+        if let Access::Read(buf, _) = access {
             for (i, byte) in buf.iter_mut().enumerate() {
                 *byte = (addr + i) as u8;
             }
@@ -164,13 +204,7 @@ mod cases {
     #[test]
     fn access_by_a_debugger() -> Result {
         let mm = UserMm::attach()?;
-        let device = Arc::pin_init(
-            try_pin_init!(Debugged {
-                accesses: Atomic::new(0),
-                revocation <- Revocation::new(),
-            }? Error),
-            GFP_KERNEL,
-        )?;
+        let device = Debugged::new()?;
         let file = mm.open::<DebuggedFile>(KBox::new(DebuggedFile(device.clone()), GFP_KERNEL)?)?;
         let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
         let mut buf = [0xff; 4];
@@ -195,6 +229,34 @@ mod cases {
 
         device.revocation.restore();
         assert_eq!(access(&mm, addr, &mut buf, false), 4);
-        mm.munmap(addr, LEN)
+        mm.munmap(addr, LEN)?;
+
+        // Not what would be refused with pages of the kernel's own.
+        let accesses = device.accesses.load(Relaxed);
+        for (prot, read, write) in [(READ, 4, 0), (READ | WRITE, 4, 4), (0, 4, 0)] {
+            let addr = file.mmap(LEN, prot, SHARED, 0)?;
+            assert_eq!(access(&mm, addr, &mut buf, false), read);
+            assert_eq!(access(&mm, addr, &mut buf, true), write);
+            mm.munmap(addr, LEN)?;
+        }
+        assert_eq!(device.accesses.load(Relaxed), accesses + 4);
+        Ok(())
+    }
+
+    #[test]
+    fn access_to_another_vma() -> Result {
+        let mm = UserMm::attach()?;
+        let device = Debugged::new()?;
+        let file = mm.open::<DebuggedFile>(KBox::new(DebuggedFile(device.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+        let other = file.mmap(PAGE_SIZE, READ, SHARED, 8)?;
+        let mut buf = [0xff; 4];
+        for (target, expected) in [(addr, EINVAL.to_errno()), (other, EINVAL.to_errno())] {
+            device.physically.store(target, Relaxed);
+            assert_eq!(access(&mm, addr, &mut buf, false), 0);
+            assert_eq!(device.physical.load(Relaxed), expected);
+        }
+        mm.munmap(addr, PAGE_SIZE)?;
+        mm.munmap(other, PAGE_SIZE)
     }
 }

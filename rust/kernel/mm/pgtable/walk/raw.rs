@@ -16,11 +16,12 @@ use core::{
 
 /// # Safety
 ///
-/// The mmap lock or the VMA lock of the VMA must be held, and the range be in it. `ops` must be
-/// operations that go with `private`, and that install nothing.
+/// The mmap lock or the VMA lock of the VMA must be held; the mmap lock, if `mmap_lock` says so. The
+/// range must be in the VMA. `ops` must be operations that go with `private`, and that install nothing.
 #[inline(never)]
 pub(super) unsafe fn walk_vma(
     vma: *mut bindings::vm_area_struct,
+    mmap_lock: bool,
     range: Range<usize>,
     ops: &mut bindings::mm_walk_ops,
     private: *mut c_void,
@@ -29,7 +30,10 @@ pub(super) unsafe fn walk_vma(
     let mut locked = false;
     // SAFETY: The caller's promise. The address space stays: one of its locks is held.
     unsafe {
-        ops.walk_lock = bindings::vma_walk_lock(vma, &mut locked);
+        ops.walk_lock = match mmap_lock {
+            true => bindings::page_walk_lock_PGWALK_RDLOCK,
+            false => bindings::vma_walk_lock(vma, &mut locked),
+        };
         let ret = bindings::walk_page_range_vma(vma, range.start, range.end, ops, private);
         if locked {
             bindings::mmap_read_unlock((*vma).vm_mm);
@@ -87,11 +91,35 @@ pub(super) unsafe fn walk_mapping(
     unsafe { bindings::walk_page_mapping(mapping, first, nr, ops, private) }
 }
 
-/// Lets others run, in a walk that takes long.
+/// Lets others run, in a walk that takes long; [`EINTR`] if the task is to die.
 #[inline(never)]
-pub(super) fn cond_resched() {
+pub(super) fn cond_resched() -> Result {
     // SAFETY: Walks are in places where sleeping is allowed, between two page tables.
-    unsafe { bindings::pgtable_cond_resched() };
+    match unsafe { bindings::pgtable_cond_resched() } {
+        true => Err(EINTR),
+        false => Ok(()),
+    }
+}
+
+/// Gives up what C has locked of a hugetlb VMA for the time in which a walker is told of a hole, when it
+/// may do what takes that lock, too.
+///
+/// # Safety
+///
+/// C must have called `pte_hole` for this walk.
+#[inline(never)]
+pub(super) unsafe fn hole_begin(walk: *mut bindings::mm_walk) {
+    // SAFETY: The caller's promise.
+    unsafe { bindings::pgtable_hole_begin(walk) };
+}
+
+/// # Safety
+///
+/// As for [`hole_begin`], which must have been called.
+#[inline(never)]
+pub(super) unsafe fn hole_end(walk: *mut bindings::mm_walk) {
+    // SAFETY: The caller's promise.
+    unsafe { bindings::pgtable_hole_end(walk) };
 }
 
 /// The lock of an entry.

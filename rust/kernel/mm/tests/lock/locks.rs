@@ -307,16 +307,16 @@ mod cases {
 
         let guard = mm.mmap_write_lock();
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.start_write();
-        let mappings = file.file().i_mmap_lock_write();
+        let mappings = file.file().i_mmap_lock_write()?;
         // The same VMA, by all of the ways that there are, none of which is open to others now.
         assert!(mappings
             .vmas(0..1)
             .any(|other| other.start() == vma.start()));
         assert!(mm.lock_vma_under_rcu(addr).is_none() && !is_readable(mm));
-        assert!(file.file().i_mmap_trylock_read().is_none());
+        assert!(file.file().i_mmap_trylock_read()?.is_none());
         drop(mappings);
         drop(guard);
-        assert!(is_unlocked(mm) && file.file().i_mmap_trylock_write().is_some());
+        assert!(is_unlocked(mm) && file.file().i_mmap_trylock_write()?.is_some());
         user.munmap(addr, PAGE_SIZE)
     }
 

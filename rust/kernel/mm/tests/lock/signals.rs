@@ -124,6 +124,36 @@ mod cases {
         Ok(())
     }
 
+    /// What C would have tried again and again, or go on with for long.
+    #[test]
+    fn faults_and_walks() -> Result {
+        use crate::mm::pgtable::{
+            FaultAccess,
+            Handled,
+            PageCounts, //
+        };
+        let user = UserMm::attach()?;
+        let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+        let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+        let mm = user.current();
+        let guard = mm.mmap_read_lock();
+        let Handled::Failed(guard, EINTR) =
+            while_dying(|| guard.handle_mm_fault(addr, FaultAccess::Read))
+        else {
+            return Err(EINVAL);
+        };
+        let Handled::Done(guard) = guard.retry_mm_fault(addr, FaultAccess::Read) else {
+            return Err(EINVAL);
+        };
+        drop(guard);
+        let mappings = file.file().i_mmap_lock_read()?;
+        let vma = mappings.vmas(0..1).next().ok_or(ENOENT)?;
+        let count = || PageCounts::of(vma, addr..addr + PAGE_SIZE);
+        assert_eq!(while_dying(count), Err(EINTR));
+        assert_eq!(count()?.present, PAGE_SIZE);
+        Ok(())
+    }
+
     #[cfg(CONFIG_PER_VMA_LOCK)]
     #[test]
     fn vma_lock() -> Result {

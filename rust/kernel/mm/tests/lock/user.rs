@@ -89,7 +89,7 @@ mod cases {
             .starts_with(b"anon_inode:"));
         assert_eq!(file.file().path(&mut []).err(), Some(ENAMETOOLONG));
         assert_eq!(file.file().path(&mut [0; 4]).err(), Some(ENAMETOOLONG));
-        assert!(file.file().inode_id().ino != 0);
+        assert!(file.file().inode_id()?.ino != 0);
 
         let task = bindings::get_current;
         // SAFETY: A process that ends closes files after it has given up its root. Nobody else looks

@@ -10,23 +10,17 @@ use super::{
     *,
 };
 use crate::{
-    mm::{
-        gup::{
-            Access,
-            Hold,
-            Pinned,
-            PinnedLongTerm,
-            ReadOnly,
-            ReadWrite,
-            Referenced,
-            UserPages, //
-        },
-        MmWithUser, //
+    mm::gup::{
+        Access,
+        Hold,
+        Pinned,
+        PinnedLongTerm,
+        ReadOnly,
+        ReadWrite,
+        Referenced,
+        UserPages, //
     },
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    sync::Arc,
     task::Task, //
 };
 

@@ -40,7 +40,7 @@ mod cases {
         both.sort_unstable();
         {
             // The file has the same mappings as what it was given.
-            let mappings = file.file().i_mmap_lock_read();
+            let mappings = file.file().i_mmap_lock_read()?;
             assert_eq!(starts(&mappings, 2..3)?.as_slice(), &both);
         }
         {
@@ -118,7 +118,7 @@ mod cases {
         let mm = UserMm::attach()?;
         let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), Cache::Cached))?;
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
-        let mappings = file.file().i_mmap_lock_read();
+        let mappings = file.file().i_mmap_lock_read()?;
         let vma = mappings.vmas(0..4).next().ok_or(ENOENT)?;
         assert_eq!(vma.follow_pfnmap(addr + PAGE_SIZE, |e| e.pfn()), Ok(0xf1));
         assert_eq!(vma.follow_pfnmap(addr + LEN, |e| e.pfn()), Err(EINVAL));

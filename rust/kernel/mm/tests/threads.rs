@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is `Send` is used and given up on another thread; what is `Sync`, on two at a time.
+
+use crate::{
+    mm::{
+        gup::{
+            Pinned,
+            ReadWrite,
+            UserPages, //
+        },
+        testing::UserMm,
+        Folio,
+        KernelPages, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Completion, //
+    },
+    workqueue, //
+};
+
+/// What has become of something that another thread does.
+#[pin_data]
+struct Outcome {
+    /// The error, or 0.
+    err: Atomic<i32>,
+    #[pin]
+    done: Completion,
+}
+
+/// Lets another thread do something.
+fn elsewhere(f: impl FnOnce() -> Result + Send + 'static) -> Result<Arc<Outcome>> {
+    let outcome = Arc::pin_init(
+        pin_init!(Outcome {
+            err: Atomic::new(0),
+            done <- Completion::new(),
+        }),
+        GFP_KERNEL,
+    )?;
+    let theirs = outcome.clone();
+    workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+        theirs
+            .err
+            .store(f().map_or_else(Error::to_errno, |()| 0), Relaxed);
+        theirs.done.complete_all();
+    })?;
+    Ok(outcome)
+}
+
+impl Outcome {
+    /// Waits for it.
+    fn wait(&self) -> Result {
+        self.done.wait_for_completion();
+        crate::error::to_result(self.err.load(Relaxed))
+    }
+}
+
+/// Writes to pages on this thread and on another one, each to bytes of its own.
+fn both_write<T: Send + 'static>(
+    ours: &T,
+    theirs: T,
+    write_at: fn(&T, usize, &[u8]) -> Result,
+    read_at: fn(&T, usize, &mut [u8]) -> Result,
+) -> Result {
+    let outcome = elsewhere(move || {
+        for offset in (0..PAGE_SIZE).step_by(2) {
+            write_at(&theirs, offset, b"e")?;
+        }
+        Ok(())
+    })?;
+    for offset in (1..PAGE_SIZE).step_by(2) {
+        write_at(ours, offset, b"o")?;
+    }
+    outcome.wait()?;
+    let mut pair = [0; 2];
+    for offset in (0..PAGE_SIZE).step_by(2) {
+        read_at(ours, offset, &mut pair)?;
+        assert_eq!(pair, *b"eo");
+    }
+    Ok(())
+}
+
+#[macros::kunit_tests(rust_mm_threads)]
+mod cases {
+    use super::*;
+
+    #[test]
+    fn folio() -> Result {
+        let folio = Folio::alloc(0, GFP_KERNEL)?;
+        both_write(
+            &folio,
+            folio.clone(),
+            |folio, at, data| folio.write_at(at, data),
+            |folio, at, out| folio.read_at(at, out),
+        )?;
+        assert_eq!(folio.ref_count(), 1);
+        // The last reference.
+        elsewhere(move || {
+            let last: ARef<Folio> = folio;
+            match last.ref_count() {
+                1 => Ok(()),
+                _ => Err(EBUSY),
+            }
+        })?
+        .wait()
+    }
+
+    #[test]
+    fn kernel_pages() -> Result {
+        let pages = Arc::new(KernelPages::new(2, GFP_KERNEL)?, GFP_KERNEL)?;
+        both_write(
+            &pages,
+            pages.clone(),
+            |pages, at, data| pages.write_at(at, data),
+            |pages, at, out| pages.read_at(at, out),
+        )?;
+        elsewhere(move || {
+            drop(pages);
+            Ok(())
+        })?
+        .wait()
+    }
+
+    #[test]
+    fn user_pages() -> Result {
+        let mm = UserMm::attach()?;
+        let addr = mm.mmap_anonymous(2 * PAGE_SIZE)?;
+        let pages = UserPages::<Pinned, ReadWrite>::fast(addr, 2)?;
+        let pages = Arc::new(pages, GFP_KERNEL)?;
+        both_write(
+            &pages,
+            pages.clone(),
+            |pages, at, data| pages.write_at(at, data),
+            |pages, at, out| pages.read_at(at, out),
+        )?;
+        // Given up there, and written to by the owner before that.
+        elsewhere(move || {
+            pages.write_at(2 * PAGE_SIZE - 4, b"over")?;
+            drop(pages);
+            Ok(())
+        })?
+        .wait()?;
+        assert_eq!(mm.read(addr + 2 * PAGE_SIZE - 4)?, *b"over");
+        assert_eq!(mm.read(addr)?, *b"eo");
+        mm.munmap(addr, 2 * PAGE_SIZE)
+    }
+}

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034
+# What the tests that are shell programs have in common; sourced. They let other
+# people's programs loose on all sample drivers. In the end everything has to be as it
+# was: nothing is mapped, no module is held.
+#
+# Environment:
+#   RUST_MM_MODULES	where the modules are
+#   RUST_MM_SECONDS	how long; 15 otherwise
+#   RUST_MM_SEED	for what is random, as far as the program can do the same again
+
+# shellcheck source=/dev/null
+. ../kselftest/ktap_helpers.sh
+
+DRIVERS="rust_mmap rust_mmap_plain rust_mmap_demand rust_mmap_pfn rust_vma_inspect"
+SECONDS_EACH=${RUST_MM_SECONDS:-15}
+SEED=${RUST_MM_SEED:-$RANDOM}
+
+skip_all() { # REASON
+	ktap_print_header
+	ktap_skip_all "$1"
+	exit "$KSFT_SKIP"
+}
+
+need() { # PROGRAM...
+	local program
+	for program in "$@"; do
+		command -v "$program" >/dev/null || skip_all "no $program"
+	done
+	[ "$(id -u)" = 0 ] || skip_all "not root"
+}
+
+# Into the console's log as well, for when the machine does not survive.
+say() { # TEXT
+	ktap_print_msg "$1"
+	echo "rust_mm: ${0##*/}: $1" >/dev/kmsg
+}
+
+check() { # WHAT COMMAND...
+	local what=$1
+	shift
+	if "$@"; then
+		ktap_test_pass "$what"
+	else
+		ktap_test_fail "$what"
+	fi
+}
+
+# --- drivers
+
+# Loads all; those with a device are in DEVICES then, those that can be mapped in
+# MAPPABLE.
+load_drivers() { # PAGES
+	local driver module modules=${RUST_MM_MODULES:-/lib/modules}
+	DEVICES='' MAPPABLE=''
+	for driver in $DRIVERS; do
+		module=$modules/$driver.ko
+		# Who names a folder wants the test.
+		[ -e "$module" ] || [ -n "$RUST_MM_MODULES" ] || skip_all "no $module"
+	done
+	for driver in $DRIVERS; do
+		# What a test that failed has left behind.
+		rmmod "$driver" 2>/dev/null
+		case $driver in
+		rust_mmap_pfn | rust_vma_inspect) insmod "$modules/$driver.ko" ;;
+		*) insmod "$modules/$driver.ko" pages="$1" ;;
+		esac || ktap_exit_fail_msg "$driver cannot be loaded"
+		if [ ! -e "/dev/$driver" ]; then
+			ktap_print_msg "no QEMU -device ivshmem-plain"
+			rmmod "$driver"
+			continue
+		fi
+		DEVICES="$DEVICES $driver"
+		[ "$driver" = rust_vma_inspect ] || MAPPABLE="$MAPPABLE $driver"
+	done
+}
+
+# A number that a driver tells.
+counter() { # DRIVER NAME
+	local value
+	value=$(exec 9<>"/dev/$1" && sed -n "s/^$2:\t//p" /proc/self/fdinfo/9)
+	echo "${value:-0}"
+}
+
+# How often a driver has been called to map something, or page by page.
+uses() { # DRIVER
+	case $1 in
+	rust_mmap) counter "$1" mmaps ;;
+	# The other counters of this one are those of mappings that there are.
+	rust_mmap_demand) counter "$1" present ;;
+	rust_mmap_pfn) echo $(($(counter "$1" faults) + $(counter "$1" huge_faults))) ;;
+	*) counter "$1" faults ;;
+	esac
+}
+
+# --- afterwards
+
+# Nothing is mapped, as far as the driver counts that.
+balanced() { # DRIVER
+	local vmas mappings
+	vmas=$(counter "$1" vmas)
+	mappings=$(counter "$1" mappings)
+	[ "$vmas" = 0 ] && [ "$mappings" = 0 ] && return
+	ktap_print_msg "$1: $vmas VMAs, $mappings mappings"
+	return 1
+}
+
+# Closing the last file is not finished when its process has ended.
+unload() { # DRIVER
+	local try
+	for try in 1 2 3 4 5 6 7 8 9 10; do
+		rmmod "$1" 2>/dev/null && return
+		sleep 0.2
+	done
+	ktap_print_msg "$1: still in use after $try tries"
+	return 1
+}
+
+# Cases: two for each driver that is there.
+check_what_is_left() {
+	local driver
+	for driver in $DEVICES; do
+		check "balance of $driver" balanced "$driver"
+	done
+	for driver in $DEVICES; do
+		check "unloading $driver" unload "$driver"
+	done
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * An mmap() that maps a device, whatever it is told to map: so a program that knows
+ * nothing of our devices does to their mappings what it does to its own memory.
+ *
+ *   RUST_MM_DEVICE=/dev/rust_mmap LD_PRELOAD=./rust_mm_preload.so stress-ng ...
+ *
+ * Only the descendants of the program that is started so get such mappings: what it
+ * maps itself is memory that it needs. Each mapping is of another part of the device,
+ * as far as there is one, since the parts are memory of their own to the program. What
+ * the device refuses is mapped as it was meant.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ZEROED	(16 * 4096)
+
+static struct {
+	unsigned long next;	/* page of the device */
+	unsigned long mapped, refused;
+} *shared;
+
+static char device[64];
+static unsigned long size, page;
+static pid_t parent;
+
+static void *real_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+}
+
+/* What the driver says how large it is. */
+static unsigned long device_size(int fd)
+{
+	char path[64], line[64];
+	unsigned long bytes = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "size: %lu", &bytes) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return bytes;
+}
+
+static __attribute__((constructor)) void begin(void)
+{
+	const char *name = getenv("RUST_MM_DEVICE");
+	int fd;
+
+	/* A program may write over its environment. */
+	snprintf(device, sizeof(device), "%s", name ? name : "");
+	fd = open(device, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	size = device_size(fd);
+	close(fd);
+	page = sysconf(_SC_PAGESIZE);
+	shared = real_mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		abort();
+	parent = getpid();
+}
+
+static __attribute__((destructor)) void end(void)
+{
+	if (parent && getpid() == parent)
+		fprintf(stderr, "%s: %lu mapped, %lu refused\n", device,
+			shared->mapped, shared->refused);
+}
+
+/* The page where a part begins that is as long. */
+static unsigned long part(size_t len)
+{
+	unsigned long pages = size / page, wanted = (len + page - 1) / page;
+	unsigned long first, next = __atomic_load_n(&shared->next, __ATOMIC_RELAXED);
+
+	do {
+		first = next % pages;
+		if (first + wanted > pages)
+			first = 0;
+	} while (!__atomic_compare_exchange_n(&shared->next, &next, first + wanted, 1,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return first;
+}
+
+void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	int keep = MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_LOCKED | MAP_POPULATE |
+		   MAP_NORESERVE, ours, error = errno;
+	void *map = MAP_FAILED;
+
+	if (!parent || getpid() == parent || !len || len > size ||
+	    flags & (MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB))
+		return real_mmap(addr, len, prot, flags, fd, offset);
+	ours = open(device, O_RDWR | O_CLOEXEC);
+	if (ours >= 0) {
+		map = real_mmap(addr, len, prot, (flags & keep) | MAP_SHARED, ours,
+				part(len) * page);
+		close(ours);
+	}
+	/* What is to be new is zero; of much, programs see to what they find in it. */
+	if (map != MAP_FAILED && flags & MAP_ANONYMOUS && prot & PROT_WRITE && len <= ZEROED)
+		memset(map, 0, len);
+	__atomic_add_fetch(map == MAP_FAILED ? &shared->refused : &shared->mapped, 1,
+			   __ATOMIC_RELAXED);
+	if (map != MAP_FAILED)
+		return map;
+	errno = error;
+	return real_mmap(addr, len, prot, flags, fd, offset);
+}
+
+void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+	__attribute__((alias("mmap")));

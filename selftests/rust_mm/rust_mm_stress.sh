@@ -1,0 +1,178 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# stress-ng on the sample drivers, in three parts:
+#
+# - its device stressor, which opens, maps, polls and asks a device for what it can do;
+# - its memory stressors, with memory that is a device's instead of their own:
+#   rust_mm_preload.c. They check what they find in it;
+# - our own load test while stress-ng takes the rest of the memory, forks and merges.
+#
+# rust_mm_lib.sh has what can be set. From the same seed, the same stressors run on the
+# same devices with the same random numbers, as far as there is time for them.
+
+cd "$(dirname "$0")" || exit
+# shellcheck source=selftests/rust_mm/rust_mm_lib.sh
+. ./rust_mm_lib.sh
+
+# What is wrong with the others: msync, msyncmany need a file that can be synced,
+# userfaultfd one that it can write to, mmapmany more memory than our devices have.
+STRESSORS="mmap rmap remap mprotect vm vm-rw munmap mincore mmapfork mmapaddr mmapfixed
+	mmaptorture fault vma pagemove mmapcow stackmmap vm-splice tlb-shootdown vm-addr"
+# These take ten times as long as they are told.
+[ "$SECONDS_EACH" -lt 100 ] || STRESSORS="$STRESSORS madvise mlock"
+OPTIONS="--oomable --no-madvise --mmap-bytes 1M --vm-bytes 1M --pagemove-bytes 512K
+	--mmapfork-bytes 512K --remap-pages 64 --mmaptorture-bytes 16M --vm-rw-bytes 1M
+	--mremap-bytes 512K"
+
+need stress-ng timeout setpriv
+[ -e ./rust_mm_preload.so ] || skip_all "no rust_mm_preload.so"
+
+load_drivers 4096
+ktap_print_header
+# shellcheck disable=SC2086 # words
+ktap_set_plan $(($(echo $DEVICES | wc -w) * 3 + $(echo $MAPPABLE | wc -w) * 2 + 1))
+say "RUST_MM_SEED=$SEED RUST_MM_SECONDS=$SECONDS_EACH"
+FOLDER=$(mktemp -d)
+# The first part is the short one.
+PART=$(((SECONDS_EACH + 4) / 5))
+
+# Their number, and what they said if it went wrong: 2 is a stressor that found
+# something, 3 and 4 are none of our business.
+stress() { # LOG OPTION...
+	local log=$1 status
+	shift
+	# shellcheck disable=SC2086 # words
+	timeout -k 10 300 stress-ng --seed "$SEED" --temp-path "$FOLDER" \
+		--metrics-brief $OPTIONS "$@" >"$log" 2>&1
+	status=$?
+	case $status in
+	0 | 3 | 4) return 0 ;;
+	esac
+	{
+		echo "stress-ng $* ends with $status"
+		cat "$log"
+	} >>"$FOLDER/failed.${log##*/}"
+	return "$status"
+}
+
+# The operations in logs.
+operations() { # LOG...
+	awk '/ metrc: / && $5 ~ /^[0-9]+$/ { n += $5 } END { print n + 0 }' "$@"
+}
+
+show_failed() { # FILE
+	[ -e "$1" ] || return 0
+	head -n 40 "$1" | sed 's/^/#   /'
+	return 1
+}
+
+# --- the device stressor, on all devices at once
+
+stressed() { # DEVICE
+	ktap_print_msg "$1: $(operations "$FOLDER/dev.$1") operations"
+	show_failed "$FOLDER/failed.dev.$1" &&
+		grep -q '1 of 1 devices opened and exercised' "$FOLDER/dev.$1"
+}
+
+for device in $DEVICES; do
+	stress "$FOLDER/dev.$device" --dev 1 --dev-file "/dev/$device" -t "$PART" &
+done
+wait
+for device in $DEVICES; do
+	check "device stressor on $device" stressed "$device"
+done
+
+# --- the memory stressors: in each round another one on each device
+
+round() { # NUMBER
+	local number=$1 device stressor
+	for device in $MAPPABLE; do
+		stressor=${LIST[number % ${#LIST[@]}]}
+		RUST_MM_DEVICE=/dev/$device LD_PRELOAD=./rust_mm_preload.so \
+			stress "$FOLDER/vm.$device.$number" "--$stressor" 1 -t 2 &
+		# They do not all begin with the same.
+		number=$((number + 5))
+	done
+	wait
+}
+
+mapped() { # DEVICE
+	sed -n "s,^/dev/$1: \([0-9]*\) mapped.*,\1,p" "$FOLDER/vm.$1".* |
+		awk '{ n += $1 } END { print n + 0 }'
+}
+
+mem_stressed() { # DEVICE
+	local failed status
+	ktap_print_msg "$1: $(operations "$FOLDER/vm.$1".*) operations, $(mapped "$1") mappings"
+	status=0
+	for failed in "$FOLDER/failed.vm.$1."*; do
+		show_failed "$failed" || status=1
+	done
+	return "$status"
+}
+
+used() { # DEVICE
+	local uses
+	uses=$(($(uses "$1") - BEFORE[$1]))
+	ktap_print_msg "$1: $uses uses"
+	[ "$uses" -gt 0 ] && [ "$(mapped "$1")" -gt 0 ]
+}
+
+declare -A BEFORE
+for device in $MAPPABLE; do
+	BEFORE[$device]=$(uses "$device")
+done
+# shellcheck disable=SC2086 # words
+mapfile -t LIST < <(shuf -e $STRESSORS \
+	--random-source=<(yes "$SEED"))
+END=$((SECONDS + 2 * PART)) rounds=0
+# Not every stressor maps much, nor is every machine quick.
+while [ "$SECONDS" -lt "$END" ] || [ "$rounds" -lt 2 ]; do
+	round "$rounds"
+	rounds=$((rounds + 1))
+done
+ktap_print_msg "$rounds rounds, beginning with ${LIST[*]:0:8}"
+for device in $MAPPABLE; do
+	check "memory stressors on $device" mem_stressed "$device"
+	check "$device was used" used "$device"
+done
+check_what_is_left
+
+# --- our own load, where memory is scarce and in pieces
+
+# What may run for longer than it takes.
+pressure() {
+	local free
+	free=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)
+	exec stress-ng --seed "$SEED" --temp-path "$FOLDER" --oomable --ksm --fork 1 \
+		--vm 1 --vm-bytes $((free / 2))K --vm-method rand-set -t "$((SECONDS_EACH + 300))" \
+		>"$FOLDER/pressure" 2>&1
+}
+
+# Whatever of memory can be moved is moved.
+compact() {
+	while sleep 0.5; do
+		echo 1 >/proc/sys/vm/compact_memory
+	done 2>/dev/null
+}
+
+load() {
+	local pressure compact status merging
+	merging=$(cat /sys/kernel/mm/ksm/run 2>/dev/null)
+	pressure &
+	pressure=$!
+	compact &
+	compact=$!
+	# Its cases are one of ours.
+	RUST_MM_SECONDS=$((2 * PART)) RUST_MM_SEED=$SEED ./rust_mm_load | sed 's/^/# /'
+	status=${PIPESTATUS[0]}
+	kill "$compact"
+	kill -INT "$pressure"
+	wait "$pressure" "$compact" 2>/dev/null
+	[ -z "$merging" ] || echo "$merging" >/sys/kernel/mm/ksm/run
+	return "$status"
+}
+
+check "rust_mm_load under pressure" load
+rm -rf "$FOLDER"
+ktap_finished
