@@ -173,7 +173,9 @@ class Repository(unittest.TestCase):
             ("rust/kernel/mm/owned.rs", "added: block: not in the page"),
             ("rust/kernel/mm/new.rs", "added: block: not in the page"),
             ("samples/rust/mm/rust_mmap.rs", "added: block: samples have none"),
+            ("samples/rust/mm/rust_mm_broken_too.rs", "added: block: samples have none"),
             ("rust/kernel/mm/tests/new.rs", None),
+            (unsafe_audit.BROKEN, None),
         ):
             found = unsafe_audit.sources(REPO)
             found.setdefault(path, {})["added"] = {"block": 1}

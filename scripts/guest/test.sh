@@ -1,7 +1,6 @@
 #!/bin/bash
 # test.sh TREE KSELFTEST PATTERN LIMIT [SEED [SECONDS]]
-# In the VM: the installed selftests whose names match the pattern, each for LIMIT
-# seconds at most.
+# In the VM: the installed selftests whose names match the pattern, each for LIMIT seconds at most.
 exec 2>&1 # standard error goes to the kernel's console
 cd "$2" || exit
 # Tests of modules insert them from here.

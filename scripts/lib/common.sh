@@ -13,14 +13,26 @@ SOURCE=${SOURCE:-}
 TOOLCHAIN=${TOOLCHAIN:-auto}
 JOBS=${JOBS:-$(nproc)}
 CPUS=${CPUS:-2}
-MEM=${MEM:-1G}
-TIMEOUT=${TIMEOUT:-900}
 TEST=${TEST:-}
 SOAK=${SOAK:-60}
 RUST_MM_SEED=${RUST_MM_SEED:-}
 VARIANT=${VARIANT:-}
 DEBIAN_MIRROR=${DEBIAN_MIRROR:-}
 V=${V:-}
+
+# What a variant says in its fragment ("# MEM=2G"), where that is more than is usual.
+at_least() { # NAME VALUE
+    local variant
+    {
+        echo "$2"
+        for variant in ${VARIANT//,/ }; do
+            sed -n "s/^# $1=//p" "$REPO/config/variants/$variant.config" 2>/dev/null || :
+        done
+    } | sort -h | tail -n1
+}
+
+MEM=${MEM:-$(at_least MEM 1G)}
+TIMEOUT=${TIMEOUT:-$(at_least TIMEOUT 900)}
 
 SUITE=trixie # of the root file system with the toolchain
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/rust-mm

@@ -45,17 +45,14 @@ compile_fail() {
     stage_end "$(grep -c '^ok ' "$COMPILE_FAIL") of $(grep -c 'ok ' "$COMPILE_FAIL") cases"
 }
 
-# Seconds after which a program counts as hung.
-PROGRAM_TIMEOUT=180
-
 # KUnit runs at boot, kselftest then.
 vm_tests() {
     VM_STATUS=0
     stage_begin "tests in the VM"
     KSELFTEST=$LOG
     if [[ -d $TREE/$SELFTESTS ]]; then
-        boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" "$TEST" "$PROGRAM_TIMEOUT" \
-            "$RUST_MM_SEED" || VM_STATUS=$?
+        boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" "$TEST" \
+            "$(at_least PROGRAM_TIMEOUT 180)" "$RUST_MM_SEED" || VM_STATUS=$?
     else
         boot cat true.sh || VM_STATUS=$?
     fi
@@ -98,7 +95,7 @@ control_tests() {
 }
 
 # Seconds after which the VM of a control counts as hung.
-CONTROL_TIMEOUT=120
+CONTROL_TIMEOUT=$(at_least CONTROL_TIMEOUT 120)
 
 # Of TAP the results.
 kselftest_short() {

@@ -78,6 +78,61 @@ static void sleep_in_a_walk(void)
 	misuse(MISUSE_SLEEP);
 }
 
+#define BROKEN_MODULE	"rust_mm_broken"
+#define BROKEN_DEVICE	"/dev/rust_mm_broken"
+
+#define BROKEN_FREED	_IO('b', 0)
+#define BROKEN_VMALLOC	_IO('b', 1)
+#define BROKEN_STACK	_IO('b', 2)
+#define BROKEN_PAGE	_IO('b', 3)
+
+/* Memory that is used wrongly. */
+static void broken(unsigned int cmd, void *addr)
+{
+	int fd;
+
+	if (load_module(BROKEN_MODULE, ""))
+		errx(1, BROKEN_MODULE " cannot be loaded");
+	fd = open(BROKEN_DEVICE, O_RDONLY);
+	if (fd < 0)
+		err(1, BROKEN_DEVICE);
+	if (ioctl(fd, cmd, addr))
+		err(1, "ioctl");
+	close(fd);
+}
+
+static void freed(void)
+{
+	broken(BROKEN_FREED, NULL);
+}
+
+static void behind_vmalloc(void)
+{
+	broken(BROKEN_VMALLOC, NULL);
+}
+
+static void behind_variable(void)
+{
+	broken(BROKEN_STACK, NULL);
+}
+
+/* In a mapping of the other module, which has nothing in it. */
+static void freed_while_mapped(void)
+{
+	char *map;
+	int fd;
+
+	if (load_module(HOLES_MODULE, ""))
+		errx(1, HOLES_MODULE " cannot be loaded");
+	fd = open(HOLES_DEVICE, O_RDWR);
+	if (fd < 0)
+		err(1, HOLES_DEVICE);
+	map = mmap(NULL, sysconf(_SC_PAGESIZE), RW, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	broken(BROKEN_PAGE, map);
+}
+
 static const struct {
 	const char *name;
 	void (*provoke)(void);
@@ -86,6 +141,10 @@ static const struct {
 	{ "mmap_lock_twice", mmap_lock_twice },
 	{ "mmap_lock_under_vma_lock", mmap_lock_under_vma_lock },
 	{ "sleep_in_a_walk", sleep_in_a_walk },
+	{ "freed", freed },
+	{ "behind_vmalloc", behind_vmalloc },
+	{ "behind_variable", behind_variable },
+	{ "freed_while_mapped", freed_while_mapped },
 };
 
 int main(int argc, char **argv)

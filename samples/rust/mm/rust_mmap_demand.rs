@@ -82,10 +82,13 @@ module! {
     params: {
         pages: u32 {
             default: 64,
-            description: "Size of the memory in pages",
+            description: "Size of the memory in pages, up to 1048576",
         },
     },
 }
+
+/// What is more must be a mistake: 4 GiB. The pages come later, but their list at once.
+const MOST_PAGES: u32 = 1 << 20;
 
 /// Takes the memory away from everybody.
 const DEMAND_REVOKE: u32 = _IO('d' as u32, 0);
@@ -160,6 +163,9 @@ impl Memory {
             pages <- new_mutex!({
                 if nr_pages == 0 {
                     return Err(EINVAL);
+                }
+                if nr_pages > MOST_PAGES {
+                    return Err(ENOMEM);
                 }
                 // All at once: if there is not as much memory, nobody has to make room first.
                 let flags = GFP_KERNEL | __GFP_NOWARN;

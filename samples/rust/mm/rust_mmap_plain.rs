@@ -64,10 +64,13 @@ module! {
     params: {
         pages: u32 {
             default: 16,
-            description: "Size of the memory in pages",
+            description: "Size of the memory in pages, up to 1048576",
         },
     },
 }
+
+/// What is more must be a mistake: 4 GiB. Without a limit, the OOM killer would look for room.
+const MOST_PAGES: u32 = 1 << 20;
 
 /// Where `open` finds the memory of the loaded module.
 static MEMORY: Published<Memory> = Published::new();
@@ -104,6 +107,9 @@ struct Memory {
 
 impl Memory {
     fn new(nr_pages: u32) -> Result<Self> {
+        if nr_pages > MOST_PAGES {
+            return Err(ENOMEM);
+        }
         // If there is not even the memory for their list, nobody has to make room for the pages.
         let mut pages = KVVec::with_capacity(nr_pages as usize, GFP_KERNEL | __GFP_NOWARN)?;
         for _ in 0..nr_pages {

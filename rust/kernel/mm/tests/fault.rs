@@ -276,8 +276,8 @@ fault_file!(
 /// Frames that are mapped by huge entries, where nothing answers.
 struct HugeFile(Arc<Device>, DeviceMemory);
 
-/// Beyond the RAM of a small VM, and before its devices.
-const NOWHERE: u64 = 0x7000_0000;
+/// Beyond the RAM of a VM with up to 2 GiB, and before its devices.
+const NOWHERE: u64 = 0xa000_0000;
 
 #[vtable]
 impl MiscDevice for HugeFile {

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory that is used wrongly. Not a driver to start yours from.
+//!
+//! What the layer is to keep drivers from, and what the kernel's debugging is to see when it happens
+//! all the same. `/dev/rust_mm_broken` does it on purpose, from Rust, so that a test can see that each
+//! of the tools looks at Rust code:
+//!
+//! - [`BROKEN_FREED`], [`BROKEN_VMALLOC`], [`BROKEN_STACK`]: reads what was freed, and behind the end of
+//!   memory from `vmalloc` and of a variable on the stack. For KASAN.
+//! - [`BROKEN_PAGE`]: frees a page that is mapped, and has told nobody. For the page table check.
+
+use core::hint::black_box;
+use kernel::{
+    alloc::flags::__GFP_ZERO,
+    bindings,
+    fs::File,
+    ioctl::_IO,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    page::Page,
+    prelude::*, //
+};
+
+module! {
+    type: RustMmBroken,
+    name: "rust_mm_broken",
+    authors: ["Rust mm developers"],
+    description: "Memory that is used wrongly, for tests of the kernel's debugging",
+    license: "GPL",
+}
+
+/// Reads memory that was freed.
+const BROKEN_FREED: u32 = _IO('b' as u32, 0);
+/// Reads behind the end of memory from `vmalloc`.
+const BROKEN_VMALLOC: u32 = _IO('b' as u32, 1);
+/// Reads behind the end of a variable on the stack.
+const BROKEN_STACK: u32 = _IO('b' as u32, 2);
+/// Frees a page that is mapped at the address that is the argument, in a `VM_MIXEDMAP` VMA.
+const BROKEN_PAGE: u32 = _IO('b' as u32, 3);
+
+#[pin_data]
+struct RustMmBroken {
+    #[pin]
+    _device: MiscDeviceRegistration<Broken>,
+}
+
+impl kernel::InPlaceModule for RustMmBroken {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _device <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                name: c"rust_mm_broken",
+            }),
+        })
+    }
+}
+
+struct Broken;
+
+#[vtable]
+impl MiscDevice for Broken {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Ok(KBox::new(Self, GFP_KERNEL)?)
+    }
+
+    fn ioctl(_this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        match cmd {
+            BROKEN_FREED => freed()?,
+            BROKEN_VMALLOC => behind_vmalloc()?,
+            BROKEN_STACK => behind_variable(),
+            BROKEN_PAGE => freed_while_mapped(arg)?,
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+}
+
+#[inline(never)]
+fn freed() -> Result {
+    let memory = KBox::new([0u8; 64], GFP_KERNEL)?;
+    let ptr = black_box(memory.as_ptr());
+    drop(memory);
+    // SAFETY: None: the memory is freed, which KASAN is to see. Nothing is done with what is read.
+    unsafe { ptr.read_volatile() };
+    Ok(())
+}
+
+#[inline(never)]
+fn behind_vmalloc() -> Result {
+    let memory = VVec::<u8>::with_capacity(100, GFP_KERNEL)?;
+    let ptr = black_box(memory.as_ptr());
+    // SAFETY: None: this is behind the end, which KASAN is to see. It is in the page that the memory
+    // begins in, and nothing is done with what is read.
+    unsafe { ptr.add(memory.capacity()).read_volatile() };
+    Ok(())
+}
+
+#[inline(never)]
+fn behind_variable() {
+    let variable = [0u8; 16];
+    let ptr = black_box(variable.as_ptr());
+    // SAFETY: None: this is behind the end, which KASAN is to see. It is on the stack, and nothing is
+    // done with what is read.
+    unsafe { ptr.add(variable.len()).read_volatile() };
+}
+
+#[inline(never)]
+fn freed_while_mapped(addr: usize) -> Result {
+    let page = Page::alloc_page(GFP_KERNEL | __GFP_ZERO)?;
+    let task = kernel::current!();
+    let mm = task.mm().ok_or(ESRCH)?.mmap_read_lock();
+    let vma = mm.vma_lookup(addr).ok_or(EFAULT)?;
+    vma.as_mixedmap_vma()
+        .ok_or(EINVAL)?
+        .vm_insert_page(addr, &page)?;
+    let raw = page.as_ptr();
+    // SAFETY: None: the page is mapped, and that is taken back from what the page says of itself, but
+    // not from the page table. The page table check is to stop the machine before the page, whose last
+    // reference goes with `page`, belongs to somebody else.
+    unsafe {
+        (*raw).__bindgen_anon_2.page_type = u32::MAX;
+        bindings::__free_pages(raw, 0);
+    }
+    Ok(())
+}
