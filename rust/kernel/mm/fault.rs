@@ -313,25 +313,11 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
     #[inline]
     pub fn insert_pfn(&self, pfns: PfnSlice<'_>, index: usize) -> Result<Inserted<'_>, FaultError> {
-        if index >= pfns.nr_pages() {
-            return Err(FaultError::SigBus);
-        }
-        let fixed = self.context.fixed();
-        // SAFETY: The VMA is locked for reading, and the address is in it.
-        if O::HAS_HUGE_FAULT && unsafe { is_huge(fixed.vma, self.address()) }? {
-            return Ok(Inserted::new());
-        }
-        // SAFETY: The context is that of a fault which is being handled, under a lock that allows
-        // installing; there is no huge entry. The VMA is a PFNMAP one which is not copy-on-write:
-        // `with_ops` has seen to that. User space may have the frame, as the type of `pfns` says.
-        let ret =
-            unsafe { bindings::vmf_insert_pfn(fixed.vma, self.address(), pfns.start() + index) };
-        FaultError::check(ret)?;
+        // SAFETY: The address of a fault is in its VMA.
+        unsafe { self.vma().place_pfn(self.address(), pfns, index, None) }?;
         Ok(Inserted::new())
     }
-}
 
-impl<O: VmOperations<Memory = Pfn>> Fault<O> {
     /// As [`insert_pfn`](Self::insert_pfn), with a cache mode of its own: for a mapping of which parts
     /// are registers and parts are memory.
     ///
@@ -347,21 +333,11 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
         index: usize,
         cache: Cache,
     ) -> Result<Inserted<'_>, FaultError> {
-        if index >= pfns.nr_pages() {
-            return Err(FaultError::SigBus);
-        }
-        let fixed = self.context.fixed();
-        // SAFETY: The VMA is locked for reading, so its flags and its protection do not change.
-        let prot = cache.apply(unsafe { bindings::vma_cached_page_prot(fixed.vma) });
-        // SAFETY: As above, and the address is in the VMA.
-        if O::HAS_HUGE_FAULT && unsafe { is_huge(fixed.vma, self.address()) }? {
-            return Ok(Inserted::new());
-        }
-        // SAFETY: As in `insert_pfn`; the protection is the VMA's but for the cache mode.
-        let ret = unsafe {
-            bindings::vmf_insert_pfn_prot(fixed.vma, self.address(), pfns.start() + index, prot)
-        };
-        FaultError::check(ret)?;
+        // SAFETY: The address of a fault is in its VMA.
+        unsafe {
+            self.vma()
+                .place_pfn(self.address(), pfns, index, Some(cache))
+        }?;
         Ok(Inserted::new())
     }
 }
@@ -424,26 +400,4 @@ pub(super) unsafe fn insert_page(
     // fault of its own for them, and all others have the write permission in the protection of the
     // VMA.
     FaultError::check(unsafe { bindings::fault_insert_page(vmf.as_ptr(), page.as_ptr()) })
-}
-
-/// Sees to it that there is a page table for an address, and says if there cannot be one, because a
-/// huge entry maps it.
-///
-/// Not inlined: modules cannot call what this calls.
-///
-/// # Safety
-///
-/// The VMA lock or the mmap lock must be held, and the address be in the VMA, which must be a PFNMAP
-/// one.
-#[inline(never)]
-pub(super) unsafe fn is_huge(
-    vma: *mut bindings::vm_area_struct,
-    addr: usize,
-) -> Result<bool, FaultError> {
-    // SAFETY: The caller's promise.
-    match unsafe { bindings::vma_alloc_pte_table(vma, addr) } {
-        0 => Ok(false),
-        err if err == EEXIST.to_errno() => Ok(true),
-        _ => Err(FaultError::Oom),
-    }
 }

@@ -281,7 +281,7 @@ impl<H: Hold, A: Access> UserPages<H, A> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn current(guard: &MmapReadGuard<'_>, start: usize, nr_pages: usize) -> Result<Self> {
-        if !is_current(guard.mm) {
+        if !guard.mm.is_current() {
             return Err(EINVAL);
         }
         Self::new(Source::Current, start, nr_pages)
@@ -416,13 +416,6 @@ impl<H: Hold, A: Access> Drop for UserPages<H, A> {
     }
 }
 
-/// Is this the address space that the current thread uses?
-#[inline(never)]
-pub(super) fn is_current(mm: &MmWithUser) -> bool {
-    // SAFETY: The current task is valid, and its address space is changed by itself only.
-    ptr::eq(mm.as_raw(), unsafe { (*Task::current_raw()).mm })
-}
-
 /// Calls the function of C that goes with `source`.
 #[inline(never)]
 fn hold(
@@ -438,7 +431,7 @@ fn hold(
         return Err(EINVAL);
     }
     might_sleep();
-    // SAFETY: As in `is_current`.
+    // SAFETY: The current task is valid, and its address space is changed by itself only.
     let current = unsafe { (*Task::current_raw()).mm };
     if current.is_null() && !matches!(source, Source::Remote(..)) {
         return Err(EFAULT);

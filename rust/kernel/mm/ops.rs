@@ -30,7 +30,10 @@ use super::{
         DriverVma,
         OwnedVma, //
     },
-    rmap::Revocation, //
+    rmap::{
+        Revocation,
+        RevocationGuard, //
+    }, //
 };
 use crate::{
     error::VTABLE_DEFAULT_ERROR,
@@ -71,6 +74,18 @@ pub type DeviceRef<'a, O> =
 /// What the callbacks of a VMA borrow: the device, or the data of the VMA.
 pub type DataRef<'a, O> =
     <<O as VmOperations>::Data as VmaData>::Ref<'a, <O as VmOperations>::File>;
+
+/// Enters the section that the revocation of the operations waits for, if they have one; [`ENODEV`] if
+/// the memory is taken away.
+#[inline]
+pub(super) fn enter<'a, O: VmOperations>(
+    data: &'a DataRef<'_, O>,
+) -> Result<Option<RevocationGuard<'a>>> {
+    match O::HAS_REVOCATION {
+        true => O::revocation(data).enter().map(Some).ok_or(ENODEV),
+        false => Ok(None),
+    }
+}
 
 mod sealed {
     pub trait Sealed {}

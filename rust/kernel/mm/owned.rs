@@ -7,7 +7,8 @@
 //! its table of callbacks is the driver's.
 
 use super::{
-    fault,
+    desc::Cache,
+    fault::FaultError,
     flags::VmaFlag,
     folio::Folio,
     kernel_pages::KernelPagesSlice,
@@ -183,9 +184,7 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
             unsafe { bindings::generic_access_phys(self.as_ptr(), addr, buf.cast(), room, write) };
         usize::try_from(done).map_err(|_| Error::from_errno(done))
     }
-}
 
-impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
     /// Maps a page frame, with the cache mode of the VMA. What is mapped there already stays.
     ///
     /// In a fault handler, to map what lies around the address of the fault; that itself is
@@ -206,29 +205,57 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
             return Err(EINVAL);
         }
         let data = self.data();
-        let _guard = match O::HAS_REVOCATION {
-            true => Some(O::revocation(&data).enter().ok_or(ENODEV)?),
-            false => None,
-        };
+        let _guard = ops::enter::<O>(&data)?;
         might_sleep();
-        if O::HAS_HUGE_FAULT {
-            // SAFETY: By the type invariants, a lock is held. The address is in the VMA, which is a
-            // PFNMAP one.
-            match unsafe { fault::is_huge(self.as_ptr(), addr) } {
-                Ok(false) => {}
-                Ok(true) => return Ok(()),
-                Err(_) => return Err(ENOMEM),
-            }
+        // SAFETY: The address is that of a page in the VMA.
+        match unsafe { self.place_pfn(addr, pfns, index, None) } {
+            Ok(()) => Ok(()),
+            Err(FaultError::Oom) => Err(ENOMEM),
+            Err(_) => Err(EINVAL),
         }
+    }
+
+    /// Maps a page frame, with a cache mode of its own or with that of the VMA. What is mapped there
+    /// already stays.
+    ///
+    /// # Errors
+    ///
+    /// - [`FaultError::SigBus`] if there is no frame with that index, or the architecture does not
+    ///   allow user space to have it.
+    /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// # Safety
+    ///
+    /// `addr` must be that of a page in the VMA.
+    #[inline]
+    pub(super) unsafe fn place_pfn(
+        &self,
+        addr: usize,
+        pfns: PfnSlice<'_>,
+        index: usize,
+        cache: Option<Cache>,
+    ) -> Result<(), FaultError> {
+        if index >= pfns.nr_pages() {
+            return Err(FaultError::SigBus);
+        }
+        // SAFETY: By the type invariants, a lock is held. The address is in the VMA, which is a PFNMAP
+        // one.
+        if O::HAS_HUGE_FAULT && unsafe { is_huge(self.as_ptr(), addr) }? {
+            return Ok(());
+        }
+        let prot = match cache {
+            // SAFETY: By the type invariants, the VMA is locked, so its protection does not change.
+            None => unsafe { (*self.as_ptr()).vm_page_prot },
+            // SAFETY: As above, nor do its flags.
+            Some(cache) => cache.apply(unsafe { bindings::vma_cached_page_prot(self.as_ptr()) }),
+        };
         // SAFETY: By the type invariants, a lock that allows installing is held; there is no huge
         // entry. The address is in the VMA, which is a PFNMAP one that is not copy-on-write:
-        // `with_ops` has seen to that. User space may have the frame, as the type of `pfns` says.
-        let ret = unsafe { bindings::vmf_insert_pfn(self.as_ptr(), addr, pfns.start() + index) };
-        match ret {
-            bindings::vm_fault_reason_VM_FAULT_NOPAGE => Ok(()),
-            bindings::vm_fault_reason_VM_FAULT_OOM => Err(ENOMEM),
-            _ => Err(EINVAL),
-        }
+        // `with_ops` has seen to that. User space may have the frame, as the type of `pfns` says, and
+        // the protection is the VMA's, but for the cache mode.
+        FaultError::check(unsafe {
+            bindings::vmf_insert_pfn_prot(self.as_ptr(), addr, pfns.start() + index, prot)
+        })
     }
 }
 
@@ -257,17 +284,12 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
         let page = folio.page(index).ok_or(EINVAL)?;
         might_sleep();
         let data = self.data();
-        let _guard = match O::HAS_REVOCATION {
-            true => Some(O::revocation(&data).enter().ok_or(ENODEV)?),
-            false => None,
-        };
+        let _guard = ops::enter::<O>(&data)?;
         // SAFETY: By the type invariants, a lock that allows installing is held. The address is in
         // the VMA, which is a MIXEDMAP one; the page is one of a folio that has a reference.
         to_result(unsafe { bindings::vm_insert_page(self.as_ptr(), addr, page.as_ptr()) })
     }
-}
 
-impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
     /// Maps pages, at consecutive addresses from `addr` on, as [`insert_page`](Self::insert_page) does
     /// one. Quicker than one by one.
     ///
@@ -300,10 +322,7 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
         }
         might_sleep();
         let data = self.data();
-        let _guard = match O::HAS_REVOCATION {
-            true => Some(O::revocation(&data).enter().ok_or(ENODEV)?),
-            false => None,
-        };
+        let _guard = ops::enter::<O>(&data)?;
         // C counts down how many there are left.
         let mut left = pages.nr_pages();
         // SAFETY: By the type invariants, a lock that allows installing is held. The addresses are in
@@ -313,6 +332,25 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
         });
         // The addresses are right, so what C could not have is a page table (`insert_pages()`).
         result.map_err(|err| if err == EFAULT { ENOMEM } else { err })
+    }
+}
+
+/// Sees to it that there is a page table for an address, and says if there cannot be one, because a
+/// huge entry maps it.
+///
+/// Not inlined: modules cannot call what this calls.
+///
+/// # Safety
+///
+/// The VMA lock or the mmap lock must be held, and the address be in the VMA, which must be a PFNMAP
+/// one.
+#[inline(never)]
+unsafe fn is_huge(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<bool, FaultError> {
+    // SAFETY: The caller's promise.
+    match unsafe { bindings::vma_alloc_pte_table(vma, addr) } {
+        0 => Ok(false),
+        err if err == EEXIST.to_errno() => Ok(true),
+        _ => Err(FaultError::Oom),
     }
 }
 

@@ -50,7 +50,8 @@ use crate::{
         },
         virt::VmaNew,
         Folio,
-        KernelPages, //
+        KernelPages,
+        MmWithUser, //
     },
     page::PAGE_SIZE,
     prelude::*,
@@ -63,6 +64,7 @@ use crate::{
         Arc, //
     },
 };
+use core::ptr::NonNull;
 
 mod answers;
 #[cfg(CONFIG_X86)]
@@ -74,6 +76,14 @@ mod pgtable;
 mod revocation;
 mod sizeless;
 mod unique;
+
+/// An address space in which there is nothing, and that nobody else knows.
+fn empty_mm() -> Result<ARef<MmWithUser>> {
+    // SAFETY: Makes one, with one user.
+    let mm = NonNull::new(unsafe { bindings::mm_alloc() }).ok_or(ENOMEM)?;
+    // SAFETY: The user is given up to the reference.
+    Ok(unsafe { ARef::from_raw(mm.cast()) })
+}
 
 /// What a case wants of its device, and what has happened to it.
 #[pin_data]

@@ -18,7 +18,10 @@ use crate::{
     page::PAGE_MASK,
     page::PAGE_SHIFT,
     prelude::*,
-    task::CurrentTask,
+    task::{
+        CurrentTask,
+        Task, //
+    },
     types::NotThreadSafe, //
 };
 use core::{
@@ -69,6 +72,15 @@ impl Deref for CurrentMm<'_> {
     #[inline]
     fn deref(&self) -> &MmWithUser {
         self.mm
+    }
+}
+
+impl MmWithUser {
+    /// Is this the address space that the current thread works in?
+    #[inline(never)]
+    pub(super) fn is_current(&self) -> bool {
+        // SAFETY: The current task is valid, and its address space is changed by itself only.
+        ptr::eq(self.as_raw(), unsafe { (*Task::current_raw()).mm })
     }
 }
 

@@ -48,7 +48,7 @@ impl FaultError {
 
     /// Looks at what an insertion has returned: `VM_FAULT_NOPAGE` is success.
     #[inline]
-    pub(super) fn check(ret: bindings::vm_fault_t) -> Result<(), FaultError> {
+    pub(in super::super) fn check(ret: bindings::vm_fault_t) -> Result<(), FaultError> {
         match ret {
             bindings::vm_fault_reason_VM_FAULT_NOPAGE => Ok(()),
             bindings::vm_fault_reason_VM_FAULT_OOM => Err(FaultError::Oom),

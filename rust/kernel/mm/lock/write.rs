@@ -6,7 +6,6 @@ use crate::{
     bindings,
     error::to_result,
     mm::{
-        gup::is_current,
         vma::VmaUnderWrite,
         MmWithUser,
         MmapReadGuard, //
@@ -203,7 +202,7 @@ impl<'a> MmapWriteGuard<'a> {
     // Not exported to modules.
     #[inline(never)]
     pub fn munmap(&mut self, addr: usize, len: usize) -> Result {
-        if !is_current(self.mm()) {
+        if !self.mm().is_current() {
             return Err(EINVAL);
         }
         let mm = self.mm().as_raw();

@@ -17,7 +17,7 @@ use super::{
         self,
         VmaData, //
     },
-    DataRef,
+    enter,
     MappedArea,
     MmuPageSize,
     VmOperations, //
@@ -40,8 +40,7 @@ use crate::{
         owned::{
             DriverVma,
             OwnedVma, //
-        },
-        rmap::RevocationGuard, //
+        }, //
     },
     prelude::*,
     types::ForeignOwnable, //
@@ -121,16 +120,15 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
         return EINVAL.to_errno();
     }
 
-    if O::HAS_REVOCATION {
-        // SAFETY: The word was just made, so it is live, and no VMA has it yet.
-        let data = unsafe { O::Data::borrow::<O::File>(word) };
-        // The memory has been filled in already. If it was taken away before this, then what is in
-        // the mapping may have escaped; if it is after this, then the VMA is found and cleared.
-        if O::revocation(&data).enter().is_none() {
-            // SAFETY: Nobody else has the word, and C does not store it if this fails.
-            unsafe { O::Data::release(word) };
-            return ENODEV.to_errno();
-        }
+    // The memory has been filled in already. If it was taken away before this, then what is in the
+    // mapping may have escaped; if it is after this, then the VMA is found and cleared.
+    //
+    // SAFETY: The word was just made, so it is live, and no VMA has it yet.
+    let revoked = enter::<O>(&unsafe { O::Data::borrow::<O::File>(word) }).err();
+    if let Some(err) = revoked {
+        // SAFETY: Nobody else has the word, and C does not store it if this fails.
+        unsafe { O::Data::release(word) };
+        return err.to_errno();
     }
 
     // SAFETY: As above. From here on the VMA owns what the word stands for.
@@ -252,31 +250,6 @@ pub(super) unsafe extern "C" fn mprotect<O: VmOperations>(
     }
 }
 
-/// Borrows the data of a VMA for its revocation, if the operations have one.
-///
-/// # Safety
-///
-/// `word` must be live, and stay so during `'a`.
-#[inline]
-unsafe fn revocable<'a, O: VmOperations>(word: *mut c_void) -> Option<DataRef<'a, O>> {
-    // SAFETY: As the caller promises.
-    O::HAS_REVOCATION.then(|| unsafe { O::Data::borrow::<O::File>(word) })
-}
-
-/// Enters the section that a revocation waits for; fails if the memory is taken away.
-#[inline]
-fn enter<'a, O: VmOperations>(
-    data: &'a Option<DataRef<'_, O>>,
-) -> Result<Option<RevocationGuard<'a>>, FaultError> {
-    match data {
-        Some(data) => match O::revocation(data).enter() {
-            Some(guard) => Ok(Some(guard)),
-            None => Err(FaultError::SigBus),
-        },
-        None => Ok(None),
-    }
-}
-
 /// `vm_operations_struct::fault`.
 ///
 /// # Safety
@@ -289,11 +262,11 @@ pub(super) unsafe extern "C" fn fault<O: VmOperations>(
     let Some(word) = (unsafe { live_fault(vmf) }) else {
         return FaultError::SigBus.into_raw();
     };
-    // SAFETY: The VMA is locked until the answer is acted on.
-    let data = unsafe { revocable::<O>(word) };
+    // SAFETY: The word is live, and the VMA is locked until the answer is acted on.
+    let data = unsafe { O::Data::borrow::<O::File>(word) };
     let guard = match enter::<O>(&data) {
         Ok(guard) => guard,
-        Err(err) => return err.into_raw(),
+        Err(err) => return FaultError::from(err).into_raw(),
     };
     // SAFETY: A fault that is being handled is not null.
     let vmf = unsafe { NonNull::new_unchecked(vmf) };
@@ -335,8 +308,8 @@ pub(super) unsafe extern "C" fn map_pages<O: VmOperations>(
     let Some(word) = (unsafe { live_fault(vmf) }) else {
         return 0;
     };
-    // SAFETY: The VMA is locked until this returns.
-    let data = unsafe { revocable::<O>(word) };
+    // SAFETY: The word is live, and the VMA is locked until this returns.
+    let data = unsafe { O::Data::borrow::<O::File>(word) };
     let Ok(_guard) = enter::<O>(&data) else {
         return 0;
     };
@@ -384,11 +357,11 @@ pub(super) unsafe extern "C" fn huge_fault<O: VmOperations>(
     let Some(word) = (unsafe { live_fault(vmf) }) else {
         return FaultError::SigBus.into_raw();
     };
-    // SAFETY: The VMA is locked until this returns.
-    let data = unsafe { revocable::<O>(word) };
+    // SAFETY: The word is live, and the VMA is locked until this returns.
+    let data = unsafe { O::Data::borrow::<O::File>(word) };
     let _guard = match enter::<O>(&data) {
         Ok(guard) => guard,
-        Err(err) => return err.into_raw(),
+        Err(err) => return FaultError::from(err).into_raw(),
     };
     // SAFETY: A fault that is being handled is not null.
     let vmf = unsafe { NonNull::new_unchecked(vmf) };
@@ -469,12 +442,8 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
         return EFAULT.to_errno();
     }
     let data = vma.data();
-    let _guard = match O::HAS_REVOCATION {
-        true => match O::revocation(&data).enter() {
-            Some(guard) => Some(guard),
-            None => return EFAULT.to_errno(),
-        },
-        false => None,
+    let Ok(_guard) = enter::<O>(&data) else {
+        return EFAULT.to_errno();
     };
     let access = if write != 0 {
         // SAFETY: C gives a buffer of at least that length, which it has initialised and does not

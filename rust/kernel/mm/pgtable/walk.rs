@@ -194,6 +194,35 @@ impl<W: PageWalk> Walk<'_, W> {
             }
         }
     }
+
+    /// Tells the walker what an entry above the lowest level has turned out to be, and gives its lock
+    /// up.
+    #[inline]
+    fn tell(
+        &mut self,
+        found: Found,
+        range: Range<usize>,
+        level: Level,
+        table: impl FnOnce(&mut W, Range<usize>) -> ControlFlow<W::Break, Visit>,
+        leaf: impl FnOnce(&mut W, &LockedEntry<'_>) -> ControlFlow<W::Break>,
+    ) -> Result<Next, c_int> {
+        match found {
+            Found::None => Ok(Next::Again),
+            Found::Table => {
+                let flow = table(self.walker, range);
+                self.stop_or(flow).map(|visit| match visit {
+                    Visit::Enter => Next::Table,
+                    Visit::Skip => Next::Continue,
+                })
+            }
+            Found::Leaf(raw, lock) => {
+                let flow = leaf(self.walker, &locked(range, level, raw));
+                lock.unlock();
+                // Also where nobody was told: C would split it otherwise.
+                self.stop_or(flow).map(|()| Next::Continue)
+            }
+        }
+    }
 }
 
 /// What the trampolines find in a walk.
@@ -350,27 +379,20 @@ unsafe extern "C" fn pud_entry<W: PageWalk>(
     // SAFETY: As above.
     let state = unsafe { state::<W>(walk) };
     // SAFETY: C calls us with the entry of this address.
-    let result = match unsafe { lock_pud(walk, pud, addr) } {
-        Found::None => Ok(Next::Again),
-        Found::Table if W::HAS_PUD_TABLE => {
-            let flow = state.walker.pud_table(addr..next);
-            state.stop_or(flow).map(|visit| match visit {
-                Visit::Enter => Next::Table,
-                Visit::Skip => Next::Continue,
-            })
-        }
-        Found::Table => Ok(Next::Table),
-        Found::Leaf(raw, lock) => {
-            let flow = if W::HAS_PUD_LEAF {
-                let entry = locked(addr..next, Level::Pud, raw);
-                state.walker.pud_leaf(&entry)
-            } else {
-                ControlFlow::Continue(())
-            };
-            lock.unlock();
-            state.stop_or(flow).map(|()| Next::Continue)
-        }
-    };
+    let found = unsafe { lock_pud(walk, pud, addr) };
+    let result = state.tell(
+        found,
+        addr..next,
+        Level::Pud,
+        |walker, range| match W::HAS_PUD_TABLE {
+            true => walker.pud_table(range),
+            false => ControlFlow::Continue(Visit::Enter),
+        },
+        |walker, entry| match W::HAS_PUD_LEAF {
+            true => walker.pud_leaf(entry),
+            false => ControlFlow::Continue(()),
+        },
+    );
     // SAFETY: As above.
     unsafe { act(walk, result) }
 }
@@ -387,28 +409,20 @@ unsafe extern "C" fn pmd_entry<W: PageWalk>(
     // SAFETY: Our own promise.
     let state = unsafe { state::<W>(walk) };
     // SAFETY: C calls us with the entry of this address.
-    let result = match unsafe { lock_pmd(walk, pmd, addr) } {
-        Found::None => Ok(Next::Again),
-        Found::Table if W::HAS_PMD_TABLE => {
-            let flow = state.walker.pmd_table(addr..next);
-            state.stop_or(flow).map(|visit| match visit {
-                Visit::Enter => Next::Table,
-                Visit::Skip => Next::Continue,
-            })
-        }
-        Found::Table => Ok(Next::Table),
-        Found::Leaf(raw, lock) => {
-            let flow = if W::HAS_PMD_LEAF {
-                let entry = locked(addr..next, Level::Pmd, raw);
-                state.walker.pmd_leaf(&entry)
-            } else {
-                ControlFlow::Continue(())
-            };
-            lock.unlock();
-            // Also where nobody was told: C would split it otherwise.
-            state.stop_or(flow).map(|()| Next::Continue)
-        }
-    };
+    let found = unsafe { lock_pmd(walk, pmd, addr) };
+    let result = state.tell(
+        found,
+        addr..next,
+        Level::Pmd,
+        |walker, range| match W::HAS_PMD_TABLE {
+            true => walker.pmd_table(range),
+            false => ControlFlow::Continue(Visit::Enter),
+        },
+        |walker, entry| match W::HAS_PMD_LEAF {
+            true => walker.pmd_leaf(entry),
+            false => ControlFlow::Continue(()),
+        },
+    );
     // SAFETY: As above.
     unsafe { act(walk, result) }
 }

@@ -4,6 +4,7 @@
 //!
 //! One case for each row of the tables in Documentation/rust/mm/locking.rst, which names them.
 
+use super::empty_mm;
 use crate::{
     bindings,
     fs::File,

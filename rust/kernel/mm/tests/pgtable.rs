@@ -2,6 +2,7 @@
 
 //! Page tables and the reverse mapping, on a real address space.
 
+use super::empty_mm;
 use crate::{
     bindings,
     error::to_result,

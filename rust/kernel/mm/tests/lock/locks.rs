@@ -324,12 +324,7 @@ mod cases {
     fn nested() -> Result {
         let user = UserMm::attach()?;
         let mm = user.current();
-        // SAFETY: Makes an address space that nobody else knows, with one user, which is given up to
-        // the reference.
-        let other: ARef<MmWithUser> = unsafe {
-            let mm = NonNull::new(bindings::mm_alloc()).ok_or(ENOMEM)?;
-            ARef::from_raw(mm.cast())
-        };
+        let other = empty_mm()?;
 
         let outer = mm.mmap_write_lock();
         assert_eq!(mm.mmap_write_lock_nested(&outer).err(), Some(EDEADLK));

@@ -6,12 +6,7 @@ use super::*;
 
 /// Runs `f` in an address space that is empty, and not `mm`, the current one.
 fn in_another_mm<R>(mm: &MmWithUser, f: impl FnOnce() -> R) -> Result<R> {
-    // SAFETY: Makes an address space that nobody else knows, with one user, which is given up to the
-    // reference.
-    let other: ARef<MmWithUser> = unsafe {
-        let other = core::ptr::NonNull::new(bindings::mm_alloc()).ok_or(ENOMEM)?;
-        ARef::from_raw(other.cast())
-    };
+    let other = empty_mm()?;
     // SAFETY: A case runs on a kernel thread that uses `mm`. Nothing that `f` does relies on that: it
     // has no reference to the current address space but by `mm`.
     unsafe {

@@ -29,7 +29,6 @@ use crate::{
     },
     task::Task, //
 };
-use core::ptr::NonNull;
 
 /// What a pin adds to the reference count of a small folio.
 const PIN: usize = 1024;
@@ -41,14 +40,6 @@ fn mapped(mm: &UserMm, prot: usize) -> Result<(Arc<Pages>, UserFile<'_>, usize)>
     let file = mm.open::<FolioFile>(KBox::new(FolioFile(pages.clone()), GFP_KERNEL)?)?;
     let addr = file.mmap(LEN, prot, SHARED, 0)?;
     Ok((pages, file, addr))
-}
-
-/// An address space in which there is nothing.
-fn empty_mm() -> Result<ARef<MmWithUser>> {
-    // SAFETY: It makes one.
-    let mm = NonNull::new(unsafe { bindings::mm_alloc() }).ok_or(ENOMEM)?;
-    // SAFETY: We own the one reference to it.
-    Ok(unsafe { ARef::from_raw(mm.cast()) })
 }
 
 /// Checks one way to hold pages: that it is held, and given up.
