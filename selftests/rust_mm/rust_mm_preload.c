@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +24,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ZEROED	(16 * 4096)
+/* What is not longer is often where a program keeps its books. */
+#define SMALL	(16 * 4096)
 
 static struct {
-	unsigned long next;	/* page of the device */
+	unsigned long next[2];	/* page of the device, for what is large and small */
 	unsigned long mapped, refused;
 } *shared;
 
@@ -83,17 +85,21 @@ static __attribute__((destructor)) void end(void)
 			shared->mapped, shared->refused);
 }
 
-/* The page where a part begins that is as long. */
+/*
+ * The page where a part begins that is as long. What is small has the first quarter of the
+ * device: so what is large does not come over it when it begins again.
+ */
 static unsigned long part(size_t len)
 {
 	unsigned long pages = size / page, wanted = (len + page - 1) / page;
-	unsigned long first, next = __atomic_load_n(&shared->next, __ATOMIC_RELAXED);
+	bool small = len <= SMALL;
+	unsigned long begin = small ? 0 : pages / 4, end = small ? pages / 4 : pages;
+	unsigned long first, *at = &shared->next[small];
+	unsigned long next = __atomic_load_n(at, __ATOMIC_RELAXED);
 
 	do {
-		first = next % pages;
-		if (first + wanted > pages)
-			first = 0;
-	} while (!__atomic_compare_exchange_n(&shared->next, &next, first + wanted, 1,
+		first = next < begin || next + wanted > end ? begin : next;
+	} while (!__atomic_compare_exchange_n(at, &next, first + wanted, true,
 					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	return first;
 }
@@ -104,7 +110,7 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 		   MAP_NORESERVE, ours, error = errno;
 	void *map = MAP_FAILED;
 
-	if (!parent || getpid() == parent || !len || len > size ||
+	if (!parent || getpid() == parent || !len || len > size / 4 * 3 ||
 	    flags & (MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB))
 		return real_mmap(addr, len, prot, flags, fd, offset);
 	ours = open(device, O_RDWR | O_CLOEXEC);
@@ -114,7 +120,7 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 		close(ours);
 	}
 	/* What is to be new is zero; of much, programs see to what they find in it. */
-	if (map != MAP_FAILED && flags & MAP_ANONYMOUS && prot & PROT_WRITE && len <= ZEROED)
+	if (map != MAP_FAILED && flags & MAP_ANONYMOUS && prot & PROT_WRITE && len <= SMALL)
 		memset(map, 0, len);
 	__atomic_add_fetch(map == MAP_FAILED ? &shared->refused : &shared->mapped, 1,
 			   __ATOMIC_RELAXED);
