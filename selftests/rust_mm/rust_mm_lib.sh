@@ -9,6 +9,9 @@
 #   RUST_MM_SECONDS	how long; 15 otherwise
 #   RUST_MM_SEED	for what is random, as far as the program can do the same again
 
+# The runner's own files, of which whatever we start would get a copy.
+exec 3>&- 4>&-
+
 # shellcheck source=/dev/null
 . ../kselftest/ktap_helpers.sh
 
@@ -95,24 +98,54 @@ uses() { # DRIVER
 
 # --- afterwards
 
-# Nothing is mapped, as far as the driver counts that.
+# The processes that have a device open or mapped.
+users() { # DRIVER
+	local process
+	for process in /proc/[0-9]*; do
+		if grep -q "/$1\$" "$process/maps" 2>/dev/null ||
+			find "$process/fd" -lname "*/$1" 2>/dev/null | grep -q .; then
+			echo "${process#/proc/}"
+		fi
+	done
+}
+
+end_users() { # DRIVER
+	local pid
+	for pid in $(users "$1"); do
+		ktap_print_msg "left behind: $pid, $(cat "/proc/$pid/comm")"
+		kill -KILL "$pid"
+	done 2>/dev/null
+}
+
+# Nothing is mapped, as far as the driver counts that. What is left behind is ended, and
+# has to give back what it had.
 balanced() { # DRIVER
-	local vmas mappings
-	vmas=$(counter "$1" vmas)
-	mappings=$(counter "$1" mappings)
-	[ "$vmas" = 0 ] && [ "$mappings" = 0 ] && return
-	ktap_print_msg "$1: $vmas VMAs, $mappings mappings"
+	local try vmas mappings
+	for try in {1..40}; do
+		vmas=$(counter "$1" vmas)
+		mappings=$(counter "$1" mappings)
+		[ "$vmas" = 0 ] && [ "$mappings" = 0 ] && return
+		end_users "$1"
+		sleep 0.5
+	done
+	ktap_print_msg "$1: $vmas VMAs, $mappings mappings after $try tries"
 	return 1
 }
 
-# Closing the last file is not finished when its process has ended.
+# Nobody may be left that cannot be killed. Closing the last file is not finished when
+# its process has ended.
 unload() { # DRIVER
-	local try
-	for try in 1 2 3 4 5 6 7 8 9 10; do
+	local try pid
+	for try in {1..40}; do
 		rmmod "$1" 2>/dev/null && return
-		sleep 0.2
+		end_users "$1"
+		sleep 0.5
 	done
 	ktap_print_msg "$1: still in use after $try tries"
+	for pid in $(users "$1"); do
+		grep -E '^(Name|State|Pid|PPid|SigPnd|ShdPnd)' "/proc/$pid/status"
+		cat "/proc/$pid/wchan" "/proc/$pid/stack"
+	done 2>&1 | sed 's/^/#   /'
 	return 1
 }
 

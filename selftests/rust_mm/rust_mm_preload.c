@@ -8,15 +8,14 @@
  *
  * Only the descendants of the program that is started so get such mappings: what it
  * maps itself is memory that it needs. Each mapping is of another part of the device,
- * as far as there is one, since the parts are memory of their own to the program. Small
- * ones, in which programs keep count, have a quarter of the device to themselves: what
- * is in large ones is only compared with what was just written. What the device
- * refuses is mapped as it was meant.
+ * as far as there is one, since the parts are memory of their own to the program. What
+ * the device refuses is mapped as it was meant.
  */
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,11 +24,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* What is small, and zero if it is new. */
+/* What is not longer is often where a program keeps its books. */
 #define SMALL	(16 * 4096)
 
 static struct {
-	unsigned long small, large;	/* the next page of either part */
+	unsigned long next[2];	/* page of the device, for what is large and small */
 	unsigned long mapped, refused;
 } *shared;
 
@@ -86,21 +85,23 @@ static __attribute__((destructor)) void end(void)
 			shared->mapped, shared->refused);
 }
 
-/* The page where a part begins that is as long. */
+/*
+ * The page where a part begins that is as long. What is small has the first quarter of the
+ * device: so what is large does not come over it when it begins again.
+ */
 static unsigned long part(size_t len)
 {
-	unsigned long quarter = size / page / 4, wanted = (len + page - 1) / page;
-	unsigned long pages = len <= SMALL ? quarter : size / page - quarter;
-	unsigned long *at = len <= SMALL ? &shared->small : &shared->large;
-	unsigned long first, next = __atomic_load_n(at, __ATOMIC_RELAXED);
+	unsigned long pages = size / page, wanted = (len + page - 1) / page;
+	bool small = len <= SMALL;
+	unsigned long begin = small ? 0 : pages / 4, end = small ? pages / 4 : pages;
+	unsigned long first, *at = &shared->next[small];
+	unsigned long next = __atomic_load_n(at, __ATOMIC_RELAXED);
 
 	do {
-		first = next % pages;
-		if (first + wanted > pages)
-			first = 0;
-	} while (!__atomic_compare_exchange_n(at, &next, first + wanted, 1,
+		first = next < begin || next + wanted > end ? begin : next;
+	} while (!__atomic_compare_exchange_n(at, &next, first + wanted, true,
 					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-	return len <= SMALL ? first : quarter + first;
+	return first;
 }
 
 void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
@@ -109,7 +110,7 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 		   MAP_NORESERVE, ours, error = errno;
 	void *map = MAP_FAILED;
 
-	if (!parent || getpid() == parent || !len || len > size / 2 ||
+	if (!parent || getpid() == parent || !len || len > size / 4 * 3 ||
 	    flags & (MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB))
 		return real_mmap(addr, len, prot, flags, fd, offset);
 	ours = open(device, O_RDWR | O_CLOEXEC);

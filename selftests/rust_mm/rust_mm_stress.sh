@@ -14,10 +14,12 @@ cd "$(dirname "$0")" || exit
 # shellcheck source=selftests/rust_mm/rust_mm_lib.sh
 . ./rust_mm_lib.sh
 
-# What is wrong with the others: msync, msyncmany need a file that can be synced,
-# userfaultfd one that it can write to, mmapmany more memory than our devices have.
-STRESSORS="mmap rmap remap mprotect vm vm-rw munmap mincore mmapfork mmapaddr mmapfixed
-	mmaptorture fault vma pagemove mmapcow stackmmap vm-splice tlb-shootdown vm-addr"
+# What is wrong with the others: msync and msyncmany need a file that can be synced,
+# userfaultfd one whose driver lets user space fill in pages, mmapmany more memory than
+# our devices have. memthrash, mlockmany and vm-segv call no mmap().
+STRESSORS="mmap mremap rmap remap mprotect vm vm-rw munmap mincore mmapfork mmapaddr
+	mmapfixed mmaptorture fault vma pagemove mmapcow mseal stackmmap vm-splice
+	tlb-shootdown vm-addr"
 # These take ten times as long as they are told.
 [ "$SECONDS_EACH" -lt 100 ] || STRESSORS="$STRESSORS madvise mlock"
 OPTIONS="--oomable --no-madvise --mmap-bytes 1M --vm-bytes 1M --pagemove-bytes 512K
@@ -27,7 +29,7 @@ OPTIONS="--oomable --no-madvise --mmap-bytes 1M --vm-bytes 1M --pagemove-bytes 5
 need stress-ng timeout setpriv
 [ -e ./rust_mm_preload.so ] || skip_all "no rust_mm_preload.so"
 
-load_drivers 4096
+load_drivers 8192
 ktap_print_header
 # shellcheck disable=SC2086 # words
 ktap_set_plan $(($(echo $DEVICES | wc -w) * 3 + $(echo $MAPPABLE | wc -w) * 2 + 1))
@@ -36,8 +38,8 @@ FOLDER=$(mktemp -d)
 # The first part is the short one.
 PART=$(((SECONDS_EACH + 4) / 5))
 
-# Their number, and what they said if it went wrong: 2 is a stressor that found
-# something, 3 and 4 are none of our business.
+# What it said if a stressor found something. Not all that it complains of is that: on a
+# slow machine one may have done nothing yet.
 stress() { # LOG OPTION...
 	local log=$1 status
 	shift
@@ -45,9 +47,7 @@ stress() { # LOG OPTION...
 	timeout -k 10 300 stress-ng --seed "$SEED" --temp-path "$FOLDER" \
 		--metrics-brief $OPTIONS "$@" >"$log" 2>&1
 	status=$?
-	case $status in
-	0 | 3 | 4) return 0 ;;
-	esac
+	[ "$status" -lt 124 ] && grep -q 'failed: 0$' "$log" && return
 	{
 		echo "stress-ng $* ends with $status"
 		cat "$log"
@@ -88,10 +88,12 @@ round() { # NUMBER
 	local number=$1 device stressor
 	for device in $MAPPABLE; do
 		stressor=${LIST[number % ${#LIST[@]}]}
-		RUST_MM_DEVICE=/dev/$device LD_PRELOAD=./rust_mm_preload.so \
-			stress "$FOLDER/vm.$device.$number" "--$stressor" 1 -t 2 &
 		# They do not all begin with the same.
 		number=$((number + 5))
+		# It grows what it moves, which only a mapping without special flags does.
+		[ "$stressor" != mremap ] || [ "$device" = rust_mmap_plain ] || stressor=mmap
+		RUST_MM_DEVICE=/dev/$device LD_PRELOAD=./rust_mm_preload.so \
+			stress "$FOLDER/vm.$device.$1" "--$stressor" 1 -t 2 &
 	done
 	wait
 }
