@@ -16,14 +16,14 @@ cd "$(dirname "$0")" || exit
 
 # What is wrong with the others: msync and msyncmany need a file that can be synced,
 # userfaultfd one whose driver lets user space fill in pages, mmapmany more memory than
-# our devices have. memthrash, mlockmany and vm-segv call no mmap().
-STRESSORS="mmap mremap rmap remap mprotect vm vm-rw munmap mincore mmapfork mmapaddr
+# our devices have, remap a mapping that begins where the file does. memthrash, mlockmany and vm-segv call no mmap().
+STRESSORS="mmap mremap rmap mprotect vm vm-rw munmap mincore mmapfork mmapaddr
 	mmapfixed mmaptorture fault vma pagemove mmapcow mseal stackmmap vm-splice
 	tlb-shootdown vm-addr"
 # These take ten times as long as they are told.
 [ "$SECONDS_EACH" -lt 100 ] || STRESSORS="$STRESSORS madvise mlock"
 OPTIONS="--oomable --no-madvise --mmap-bytes 1M --vm-bytes 1M --pagemove-bytes 512K
-	--mmapfork-bytes 512K --remap-pages 64 --mmaptorture-bytes 16M --vm-rw-bytes 1M
+	--mmapfork-bytes 512K --mmaptorture-bytes 16M --vm-rw-bytes 1M
 	--mremap-bytes 512K"
 
 need stress-ng timeout setpriv
