@@ -3,12 +3,14 @@
 //! What is `Send` is used and given up on another thread; what is `Sync`, on two at a time.
 
 use crate::{
+    bindings,
     mm::{
         gup::{
             Pinned,
             ReadWrite,
             UserPages, //
         },
+        page_array::PageArray,
         testing::UserMm,
         Folio,
         KernelPages, //
@@ -26,6 +28,7 @@ use crate::{
     },
     workqueue, //
 };
+use core::ptr::NonNull;
 
 /// What has become of something that another thread does.
 #[pin_data]
@@ -127,6 +130,25 @@ mod cases {
             Ok(())
         })?
         .wait()
+    }
+
+    /// No tool knows of whole pages that are lost.
+    #[test]
+    fn kernel_pages_are_given_back() -> Result {
+        let pages = KernelPages::new(2, GFP_KERNEL)?;
+        let page = pages.page(1).ok_or(EINVAL)?;
+        // SAFETY: The array owns the page, which is a folio with a reference.
+        let folio: ARef<Folio> = unsafe {
+            ARef::from_raw(NonNull::from(Folio::from_raw(bindings::page_folio(
+                page.as_ptr(),
+            ))))
+        };
+        // SAFETY: As above; this is the reference that `folio` gives up.
+        unsafe { bindings::folio_get(folio.as_ptr()) };
+        assert_eq!(folio.ref_count(), 2);
+        drop(pages);
+        assert_eq!(folio.ref_count(), 1);
+        Ok(())
     }
 
     #[test]
