@@ -25,7 +25,8 @@ impl MiscDevice for Dev {
         dev: ArcBorrow<'f, Self>,
         desc: VmaDesc<'f, Self>,
     ) -> Result<Mapping<'f, Self>> {
-        desc.with_ops::<Ops>()?.map_kernel_pages(&dev.into_ref().pages)
+        desc.with_ops::<Ops>()?
+            .map_kernel_pages(&dev.into_ref().pages)
     }
 }
 
