@@ -313,17 +313,6 @@ static void let_go_of_pfn(struct worker *w)
 	munmap(arena(w, true), ARENA_LEN + w->page);
 }
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -1;
-	ret = write(fd, text, strlen(text)) < 0 ? -1 : 0;
-	close(fd);
-	return ret;
-}
-
 static void bind_again(struct worker *w, const char *name)
 {
 	int ret = -1;
@@ -331,20 +320,21 @@ static void bind_again(struct worker *w, const char *name)
 	/* Whatever was made with the old one has the memory: that must end. */
 	for (int i = 0; i < 3000 && ret; i++) {
 		let_go_of_pfn(w);
-		ret = write_file(PFN_DRIVER "/bind", name);
-		if (ret && errno != EBUSY)
+		ret = write_text(PFN_DRIVER "/bind", name);
+		if (ret && ret != -EBUSY)
 			break;
 		usleep(10000);
 	}
 	count(REBIND, ret);
 	if (ret)
-		wrong(w, "bind: errno %d", errno);
+		wrong(w, "bind: errno %d", -ret);
 }
 
 static void op_rebind(struct worker *w)
 {
 	static int busy;
 	static char name[64];
+	int ret;
 
 	if (!devices[PFN].there || w->is_child || below(w, 16) ||
 	    __atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE))
@@ -359,8 +349,9 @@ static void op_rebind(struct worker *w)
 		if (dir)
 			closedir(dir);
 	}
-	if (write_file(PFN_DRIVER "/unbind", name))
-		wrong(w, "unbind: errno %d", errno);
+	ret = write_text(PFN_DRIVER "/unbind", name);
+	if (ret)
+		wrong(w, "unbind: errno %d", -ret);
 	op_access(w);
 	__atomic_add_fetch(&unbound, 1, __ATOMIC_RELEASE);
 	bind_again(w, name);
