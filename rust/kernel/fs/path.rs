@@ -40,23 +40,7 @@ impl LocalFile {
             false => Err(EBADF),
         }
     }
-}
 
-impl File {
-    /// Takes a reference to a file that is open: not in its `open`, nor in its `release`.
-    #[inline]
-    pub(crate) fn try_get_opened(&self) -> Result<ARef<Self>> {
-        self.check_opened()?;
-        // SAFETY: The file is valid, if it may be in its `release`.
-        if !unsafe { bindings::file_try_get(self.as_ptr()) } {
-            return Err(EBADF);
-        }
-        // SAFETY: A reference was just taken. A `File` has no active `fdget_pos` region on this thread.
-        Ok(unsafe { ARef::from_raw(NonNull::from(self)) })
-    }
-}
-
-impl LocalFile {
     /// Writes the path of the file to the end of `buf`, as `/proc/<pid>/maps` shows it: seen from the
     /// root of the current process, of the file that user space has opened where a stacked file system
     /// maps another one, and with ` (deleted)` at its end if it has no name any more.
@@ -120,5 +104,19 @@ impl LocalFile {
             minor: dev & ((1 << bindings::MINORBITS) - 1),
             ino,
         })
+    }
+}
+
+impl File {
+    /// Takes a reference to a file that is open: not in its `open`, nor in its `release`.
+    #[inline]
+    pub(crate) fn try_get_opened(&self) -> Result<ARef<Self>> {
+        self.check_opened()?;
+        // SAFETY: The file is valid, if it may be in its `release`.
+        if !unsafe { bindings::file_try_get(self.as_ptr()) } {
+            return Err(EBADF);
+        }
+        // SAFETY: A reference was just taken. A `File` has no active `fdget_pos` region on this thread.
+        Ok(unsafe { ARef::from_raw(NonNull::from(self)) })
     }
 }
