@@ -229,11 +229,6 @@ __rust_helper void rust_helper_pgtable_hole_end(struct mm_walk *walk)
 		hugetlb_vma_lock_read(walk->vma);
 }
 
-__rust_helper bool rust_helper_current_is_to_die(void)
-{
-	return fatal_signal_pending(current);
-}
-
 /* Lets others run. Returns whether the task is to die. */
 __rust_helper bool rust_helper_pgtable_cond_resched(void)
 {

@@ -56,6 +56,16 @@ pub use walk::{
     Visit, //
 };
 
+/// Lets others run, in what takes long; [`EINTR`] if the task is to die.
+#[inline(never)]
+fn cond_resched() -> Result {
+    // SAFETY: Looks at the current task, and our callers are where sleeping is allowed.
+    match unsafe { bindings::pgtable_cond_resched() } {
+        true => Err(EINTR),
+        false => Ok(()),
+    }
+}
+
 /// A level of the page tables, from the top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {

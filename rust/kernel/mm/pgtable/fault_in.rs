@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
+use super::cond_resched;
 use crate::{
     bindings,
     error::to_result,
@@ -101,11 +102,9 @@ impl Outcome {
 #[inline(never)]
 unsafe fn handle(vma: &VmaRef, addr: usize, access: FaultAccess, extra: u32) -> Outcome {
     might_sleep();
-    // C would say again and again that it has to be tried again.
-    //
-    // SAFETY: Only looks at the current task.
-    if unsafe { bindings::current_is_to_die() } {
-        return Outcome::Failed(EINTR);
+    // C would say again and again to a task that is to die that it has to be tried again.
+    if let Err(err) = cond_resched() {
+        return Outcome::Failed(err);
     }
     if addr < vma.start() || addr >= vma.end() {
         return Outcome::Failed(EFAULT);

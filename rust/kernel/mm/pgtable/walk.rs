@@ -5,6 +5,7 @@
 //! C header: [`include/linux/pagewalk.h`](srctree/include/linux/pagewalk.h)
 
 use super::{
+    cond_resched,
     Entry,
     Level,
     LockedEntry, //
@@ -36,7 +37,6 @@ use core::{
 mod raw;
 
 use raw::{
-    cond_resched,
     hole_begin,
     hole_end,
     lock_hugetlb,

@@ -91,16 +91,6 @@ pub(super) unsafe fn walk_mapping(
     unsafe { bindings::walk_page_mapping(mapping, first, nr, ops, private) }
 }
 
-/// Lets others run, in a walk that takes long; [`EINTR`] if the task is to die.
-#[inline(never)]
-pub(super) fn cond_resched() -> Result {
-    // SAFETY: Walks are in places where sleeping is allowed, between two page tables.
-    match unsafe { bindings::pgtable_cond_resched() } {
-        true => Err(EINTR),
-        false => Ok(()),
-    }
-}
-
 /// Gives up what C has locked of a hugetlb VMA for the time in which a walker is told of a hole, when it
 /// may do what takes that lock, too.
 ///
