@@ -53,8 +53,10 @@ impl MmWithUser {
     /// use kernel::{mm::{process::PtraceMode, MmWithUser}, prelude::*};
     ///
     /// // There is no process with that number.
-    /// let none = MmWithUser::of_process(-1, PtraceMode::Read);
-    /// assert!(none.is_err_and(|e| e == ESRCH));
+    /// for mode in [PtraceMode::Read, PtraceMode::Attach] {
+    ///     let none = MmWithUser::of_process(-1, mode);
+    ///     assert!(none.is_err_and(|e| e == ESRCH));
+    /// }
     /// // A kernel thread has no address space: number 2 is the one that makes the others.
     /// let none = MmWithUser::of_process(2, PtraceMode::Read);
     /// assert!(none.is_err_and(|e| e == ESRCH));

@@ -366,6 +366,44 @@ impl UserFile<'_> {
         self.vm_mmap(addr, len, prot, flags | bindings::MAP_FIXED as usize, pgoff)
     }
 
+    /// `pread(2)`, but into memory of the kernel.
+    ///
+    /// # Errors
+    ///
+    /// As the system call.
+    pub fn pread(&self, out: &mut [u8], mut pos: i64) -> Result<usize> {
+        // SAFETY: By the type invariants, the file is open, and `out` may be written to.
+        let done = unsafe {
+            bindings::kernel_read(
+                self.file.as_ptr(),
+                out.as_mut_ptr().cast(),
+                out.len(),
+                &raw mut pos,
+            )
+        };
+        to_result(done as c_int)?;
+        Ok(done as usize)
+    }
+
+    /// `pwrite(2)`, but of memory of the kernel.
+    ///
+    /// # Errors
+    ///
+    /// As the system call.
+    pub fn pwrite(&self, data: &[u8], mut pos: i64) -> Result<usize> {
+        // SAFETY: By the type invariants, the file is open, and `data` may be read.
+        let done = unsafe {
+            bindings::kernel_write(
+                self.file.as_ptr(),
+                data.as_ptr().cast(),
+                data.len(),
+                &raw mut pos,
+            )
+        };
+        to_result(done as c_int)?;
+        Ok(done as usize)
+    }
+
     /// Returns the file.
     pub fn file(&self) -> &File {
         // SAFETY: By the type invariants, it is a file for as long as `self` is. Nobody uses its

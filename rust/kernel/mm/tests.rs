@@ -72,6 +72,7 @@ mod callbacks;
 mod details;
 #[cfg(CONFIG_X86)]
 mod fault;
+mod folio;
 #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
 mod huge;
 mod lock;
@@ -259,6 +260,10 @@ impl MiscDevice for FaultFile {
         Err(ENODEV)
     }
 
+    fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+        this.0.revocation.address_space()
+    }
+
     fn mmap_prepare<'f>(_file: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
         Ok(desc.with_ops::<FaultOps>()?.on_fault())
     }
@@ -291,6 +296,10 @@ impl VmOperations for FaultOps {
             return Ok(permit.into());
         }
         vmf.page(vmf.data().0.folio.clone(), 0)
+    }
+
+    fn revocation<'a>(data: &'a DataRef<'_, Self>) -> &'a Revocation {
+        &data.0.revocation
     }
 }
 
@@ -586,6 +595,36 @@ mod cases {
         let (mapped, opened, closed, _) = probe.counts();
         assert_eq!(mapped + opened - closed, 0);
         Ok(())
+    }
+
+    /// Nobody is told of a mapping that becomes a part of another one, so nobody refuses it.
+    #[test]
+    fn merged_after_a_revocation() -> Result {
+        let mm = UserMm::attach()?;
+        let probe = Probe::new()?;
+        let file = mm.open::<FaultFile>(KBox::new(FaultFile(probe.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        let half = addr + LEN / 2;
+        mm.munmap(half, LEN / 2)?;
+        assert_eq!(mm.read(addr)?, [0]);
+
+        probe.revocation.revoke();
+        file.mmap_over(half, LEN / 2, READ, SHARED, 2)?;
+        assert_eq!(probe.counts().0, 1);
+        for part in [addr, half] {
+            assert_eq!(mm.read::<1>(part), Err(EFAULT));
+        }
+        assert_eq!(probe.folio.ref_count(), 1);
+
+        probe.revocation.restore();
+        for part in [addr, half] {
+            assert_eq!(mm.read(part)?, [0]);
+        }
+        assert_eq!(probe.folio.ref_count(), 3);
+        // Both parts are found.
+        probe.revocation.revoke();
+        assert_eq!(probe.folio.ref_count(), 1);
+        mm.munmap(addr, LEN)
     }
 
     #[test]

@@ -11,9 +11,14 @@ use crate::{
             UserPages, //
         },
         page_array::PageArray,
+        pgtable::{
+            FaultAccess,
+            Handled, //
+        },
         testing::UserMm,
         Folio,
-        KernelPages, //
+        KernelPages,
+        MmWithUser, //
     },
     page::PAGE_SIZE,
     prelude::*,
@@ -173,5 +178,31 @@ mod cases {
         assert_eq!(mm.read(addr + 2 * PAGE_SIZE - 4)?, *b"over");
         assert_eq!(mm.read(addr)?, *b"eo");
         mm.munmap(addr, 2 * PAGE_SIZE)
+    }
+
+    /// Of a thread that works in no address space, or in another one.
+    #[test]
+    fn fault_for_another_address_space() -> Result {
+        let mm = UserMm::attach()?;
+        let addr = mm.mmap_anonymous(PAGE_SIZE)?;
+        let theirs: ARef<MmWithUser> = mm.current().into();
+        elsewhere(move || {
+            assert!(!theirs.is_current());
+            let guard = theirs.mmap_read_lock();
+            if guard.folio_walk(addr).is_some() {
+                return Err(EEXIST);
+            }
+            let Handled::Done(guard) = guard.handle_mm_fault(addr, FaultAccess::Write) else {
+                return Err(EIO);
+            };
+            match guard.folio_walk(addr) {
+                Some(found) if found.writable => Ok(()),
+                _ => Err(EFAULT),
+            }
+        })?
+        .wait()?;
+        assert!(mm.current().is_current());
+        assert!(mm.current().mmap_read_lock().folio_walk(addr).is_some());
+        mm.munmap(addr, PAGE_SIZE)
     }
 }
