@@ -5,10 +5,15 @@
 SOAK_PROGRAMS=(rust_mm_load rust_mm_stress.sh rust_mm_trinity.sh)
 
 run_soak() {
-    local seconds each pattern
+    local seconds each pattern program programs=()
     [[ $SOAK =~ ^[1-9][0-9]{0,3}$ ]] || die "SOAK is in minutes, from 1 to 9999"
-    each=$((SOAK * 60)) seconds=$((SOAK * 60 * ${#SOAK_PROGRAMS[@]}))
-    pattern="@($(IFS='|' && echo "${SOAK_PROGRAMS[*]}"))"
+    for program in "${SOAK_PROGRAMS[@]}"; do
+        # shellcheck disable=SC2053 # a pattern
+        [[ $program != ${TEST:-*} ]] || programs+=("$program")
+    done
+    ((${#programs[@]})) || die "TEST=$TEST is none of ${SOAK_PROGRAMS[*]}"
+    each=$((SOAK * 60)) seconds=$((SOAK * 60 * ${#programs[@]}))
+    pattern="@($(IFS='|' && echo "${programs[*]}"))"
     RUST_MM_SEED=${RUST_MM_SEED:-$((SRANDOM))}
     build
     use_python
@@ -16,7 +21,7 @@ run_soak() {
     # KUnit is make test's.
     APPEND="kunit.enable=0"
     TIMEOUT=$((seconds + TIMEOUT))
-    note "RUST_MM_SEED=$RUST_MM_SEED, $SOAK minutes for each of ${SOAK_PROGRAMS[*]}:"
+    note "RUST_MM_SEED=$RUST_MM_SEED, $SOAK minutes for each of ${programs[*]}:"
     note "until about $(date -d "+$seconds seconds" +%H:%M)"
     VM_STATUS=0
     stage_begin soak
