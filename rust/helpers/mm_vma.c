@@ -153,6 +153,13 @@ __rust_helper struct file *rust_helper_test_hugetlb_file(size_t len)
 				  mk_vma_flags(VMA_NORESERVE_BIT),
 				  HUGETLB_ANONHUGE_INODE, 0);
 }
+
+/* For tests: so many of its pages may be there, though none are set aside. */
+__rust_helper void rust_helper_test_allow_hugetlb(struct file *file,
+						  unsigned long pages)
+{
+	hstate_file(file)->nr_overcommit_huge_pages = pages;
+}
 #endif
 
 #if IS_ENABLED(CONFIG_KUNIT) && defined(CONFIG_MEMORY_FAILURE)

@@ -456,11 +456,9 @@ unsafe extern "C" fn hugetlb_entry<W: PageWalk>(
     next: usize,
     walk: *mut bindings::mm_walk,
 ) -> c_int {
-    // SAFETY: Our own promise.
-    if unsafe { left_out::<W>(walk) } {
-        return 0;
-    }
-    // SAFETY: As above; C calls us with the entry of this address.
+    // No VMA is left out here: a walk through the reverse mapping does not get to hugetlb memory.
+    //
+    // SAFETY: Our own promise; C calls us with the entry of this address.
     let (state, (raw, lock)) = unsafe { (state::<W>(walk), lock_hugetlb(walk, pte, mask, addr)) };
     let flow = state.walker.hugetlb(&locked(addr..next, Level::Pmd, raw));
     lock.unlock();

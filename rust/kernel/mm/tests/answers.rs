@@ -29,6 +29,7 @@ use crate::{
             Revocation, //
         },
         testing::{
+            UserFile,
             UserMm,
             READ,
             SHARED,
@@ -60,7 +61,7 @@ enum Way {
     Insert,
 }
 
-/// A folio of four pages. The first byte of each is its index.
+/// A folio of one page or four. The first byte of each is its index.
 #[pin_data]
 struct Device {
     folio: ARef<Folio>,
@@ -71,10 +72,10 @@ struct Device {
 }
 
 impl Device {
-    fn new(way: Way) -> Result<Arc<Self>> {
-        let folio = Folio::alloc(2, GFP_KERNEL)?;
-        for index in 0..4 {
-            folio.write_at(usize::from(index) * PAGE_SIZE, &[index])?;
+    fn new(way: Way, order: u32) -> Result<Arc<Self>> {
+        let folio = Folio::alloc(order, GFP_KERNEL)?;
+        for index in 0..folio.nr_pages() {
+            folio.write_at(index * PAGE_SIZE, &[index as u8])?;
         }
         Arc::pin_init(
             try_pin_init!(Self {
@@ -159,12 +160,16 @@ answering_file!(RevocableFile, RevocableOps, {
 mod cases {
     use super::*;
 
-    /// Runs a case for every way to answer, with the kernel and with the layer to map the page.
-    fn each(case: fn(&UserMm, &Device, usize) -> Result) -> Result {
+    /// The range that is mapped: one page more than the largest folio has.
+    const LEN: usize = 5 * PAGE_SIZE;
+
+    /// Runs a case for every way to answer, with the kernel and with the layer to map the page, for
+    /// folios of the given order.
+    fn each(order: u32, case: fn(&UserMm, &Device, &UserFile<'_>, usize) -> Result) -> Result {
         let mm = UserMm::attach()?;
         for way in [Way::Page, Way::Locked, Way::Insert] {
             for revocable in [false, true] {
-                let device = Device::new(way)?;
+                let device = Device::new(way, order)?;
                 let file = match revocable {
                     false => {
                         mm.open::<GivenFile>(KBox::new(GivenFile(device.clone()), GFP_KERNEL)?)?
@@ -174,16 +179,15 @@ mod cases {
                         GFP_KERNEL,
                     )?)?,
                 };
-                // One page more than the folio has.
-                let addr = file.mmap(5 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
-                let result = case(&mm, &device, addr);
-                mm.munmap(addr, 5 * PAGE_SIZE)?;
+                let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
+                let result = case(&mm, &device, &file, addr);
+                mm.munmap(addr, LEN)?;
                 // Whatever happened: no reference is left, and no lock.
                 let left = device.folio.ref_count() - 1;
                 let unlocked = device.is_unlocked();
                 if result.is_err() || left != 0 || !unlocked {
                     pr_err!(
-                        "{way:?}, revocable: {revocable}: {result:?}, {left} references left\n"
+                        "{way:?}, order {order}, revocable: {revocable}: {result:?}, {left} references left\n"
                     );
                     return Err(EBUSY);
                 }
@@ -196,7 +200,7 @@ mod cases {
     /// driver may want to keep.
     #[test]
     fn one_page_of_a_large_folio() -> Result {
-        each(|mm, device, addr| {
+        each(2, |mm, device, _, addr| {
             for (faults, index) in [2usize, 0, 3, 1].into_iter().enumerate() {
                 assert_eq!(device.faults() as usize, faults);
                 assert_eq!(device.folio.ref_count(), 1 + faults);
@@ -218,15 +222,19 @@ mod cases {
     /// The folio is not locked any more when the fault is over, whichever way it ends.
     #[test]
     fn unlocked_afterwards() -> Result {
-        each(|mm, device, addr| {
-            assert_eq!(mm.read(addr)?, [0]);
-            assert!(device.is_unlocked());
-            // Behind the folio there is nothing.
-            assert_eq!(mm.read::<1>(addr + 4 * PAGE_SIZE), Err(EFAULT));
-            assert!(device.is_unlocked());
-            assert_eq!(device.folio.ref_count(), 2);
-            Ok(())
-        })
+        for order in [0, 2] {
+            each(order, |mm, device, _, addr| {
+                let last = device.folio.len() - PAGE_SIZE;
+                assert_eq!(mm.read(addr + last)?, [(last / PAGE_SIZE) as u8]);
+                assert!(device.is_unlocked());
+                // Behind the folio there is nothing.
+                assert_eq!(mm.read::<1>(addr + last + PAGE_SIZE), Err(EFAULT));
+                assert!(device.is_unlocked());
+                assert_eq!(device.folio.ref_count(), 2);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Memory that is broken is not mapped by the kernel. Of a folio that it gets locked, and that
@@ -234,20 +242,24 @@ mod cases {
     #[cfg(CONFIG_MEMORY_FAILURE)]
     #[test]
     fn broken_memory() -> Result {
-        each(|mm, device, addr| {
-            assert_eq!(mm.read(addr)?, [0]);
-            let page = device.folio.page(1).ok_or(EINVAL)?.as_ptr();
-            // SAFETY: The page is one of a folio of ours, and whole again before that is freed.
-            unsafe { crate::bindings::set_page_hwpoison(page, true) };
-            let result = mm.read::<1>(addr + PAGE_SIZE);
-            let refs = device.folio.ref_count();
-            // SAFETY: As above.
-            unsafe { crate::bindings::set_page_hwpoison(page, false) };
-            // Refused by `__do_fault()`, or by the layer; the reference was given up.
-            assert_eq!((result, refs), (Err(EFAULT), 2));
-            assert!(device.is_unlocked());
-            assert_eq!(mm.read(addr + PAGE_SIZE)?, [1]);
-            Ok(())
-        })
+        for order in [0, 2] {
+            each(order, |mm, device, file, addr| {
+                assert_eq!(mm.read(addr)?, [0]);
+                let elsewhere = file.mmap(LEN, READ, SHARED, 0)?;
+                let page = device.folio.page(0).ok_or(EINVAL)?.as_ptr();
+                // SAFETY: The page is one of a folio of ours, and whole again before that is freed.
+                unsafe { crate::bindings::set_page_hwpoison(page, true) };
+                let result = mm.read::<1>(elsewhere);
+                let refs = device.folio.ref_count();
+                // SAFETY: As above.
+                unsafe { crate::bindings::set_page_hwpoison(page, false) };
+                // Refused by `__do_fault()`, or by the layer; the reference was given up.
+                assert_eq!((result, refs), (Err(EFAULT), 2));
+                assert!(device.is_unlocked());
+                assert_eq!(mm.read(elsewhere)?, [0]);
+                mm.munmap(elsewhere, LEN)
+            })?;
+        }
+        Ok(())
     }
 }

@@ -25,13 +25,12 @@ use crate::{
     page::PAGE_SIZE,
     prelude::*, //
 };
-use core::{
-    ops::ControlFlow,
-    ptr::NonNull, //
-};
+use core::ops::ControlFlow;
 
 mod files;
 mod gup;
+#[cfg(CONFIG_HUGETLBFS)]
+mod hugetlb;
 mod lookup;
 mod rmap;
 
@@ -127,29 +126,6 @@ impl PageWalk for Notes {
     }
 }
 
-/// A walker that, where nothing is mapped, looks for itself.
-struct Curious<'a, 'b> {
-    guard: &'a crate::mm::MmapReadGuard<'b>,
-    holes: usize,
-}
-
-#[vtable]
-impl PageWalk for Curious<'_, '_> {
-    type Break = ();
-
-    fn hugetlb(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    fn hole(&mut self, hole: Hole) -> ControlFlow<()> {
-        self.holes += 1;
-        match self.guard.folio_walk(hole.range.start) {
-            Some(_) => ControlFlow::Break(()),
-            None => ControlFlow::Continue(()),
-        }
-    }
-}
-
 /// A walker that looks at nothing but the lowest level, and at no VMA before.
 struct Plain {
     ptes: usize,
@@ -213,38 +189,6 @@ fn aligned(mm: &UserMm, pages: usize) -> Result<usize> {
 mod walks {
     use super::*;
 
-    /// C holds a lock between the entries of hugetlb memory that faults and other walks take, too.
-    #[cfg(CONFIG_HUGETLBFS)]
-    #[test]
-    fn holes_in_hugetlb_memory() -> Result {
-        use crate::{
-            error::from_err_ptr,
-            fs::File,
-            mm::user::{MapFlags, Protection},
-            sync::aref::ARef, //
-        };
-        let _mm = UserMm::attach()?;
-        let task = kernel::current!();
-        let mut mm = task.user_mm().ok_or(EINVAL)?;
-        // SAFETY: Makes a file, with one reference.
-        let file = from_err_ptr(unsafe { bindings::test_hugetlb_file(4 * PMD) })?;
-        // SAFETY: The reference is given up to this, and user space does not have the file.
-        let file = unsafe { ARef::<File>::from_raw(NonNull::new_unchecked(file.cast())) };
-        let flags = MapFlags::SHARED | MapFlags::NORESERVE;
-        let addr = mm.vm_mmap(Some(&file), 0, 4 * PMD, Protection::READ_WRITE, flags, 0)?;
-        {
-            let guard = mm.mmap_read_lock();
-            let mut walker = Curious {
-                guard: &guard,
-                holes: 0,
-            };
-            let range = addr..addr + 4 * PMD;
-            assert_eq!(guard.walk_page_range(range, &mut walker)?, None);
-            assert_eq!(walker.holes, 4);
-        }
-        mm.vm_munmap(addr, 4 * PMD)
-    }
-
     #[test]
     fn counts_under_either_lock() -> Result {
         let mm = UserMm::attach()?;
@@ -269,6 +213,11 @@ mod walks {
             let guard = mm.current().lock_vma_under_rcu(addr).ok_or(EAGAIN)?;
             assert_eq!(PageCounts::of(&*guard, addr..addr + LEN)?, expected);
         }
+        let guard = mm.current().mmap_write_lock();
+        let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+        assert_eq!(PageCounts::of(vma, addr..addr + LEN)?, expected);
+        let vma = vma.start_write();
+        assert_eq!(PageCounts::of(vma, addr..addr + LEN)?, expected);
         Ok(())
     }
 
