@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Finds reports (WARN, BUG, lockdep, KASAN, ...) in a kernel's console log.
 
-A test that provokes a report says so on /dev/kmsg, around it:
-
-    rust_mm: expect-report <regular expression>
-    rust_mm: end-expect
-
-Then one that matches has to come, and any other still counts.
+What has to end in a report is in a boot of its own: see controls.py.
 
 Data races that upstream's code has with itself are listed in config/known-races.toml, with
 reasons. A report of one is told apart, if none of our code is on either stack.
@@ -25,17 +20,14 @@ FIRST = re.compile(
     r"|bad unlock balance|held lock freed|scheduling while atomic"
     r"|sleeping function called|rcu.*\bstall|soft lockup|hard LOCKUP"
     r"|blocked for more than \d+ seconds|Bad page (state|map)|Bad rss-counter"
-    r"|kmemleak: unreferenced object|refcount_t: "
+    r"|kmemleak: unreferenced object|refcount_t: |double fault|kernel BUG at|\bBUG \S+ \("
 )
 
 # Lines within one; on their own they are a report as well.
 WITHIN = re.compile(
-    r"\bOops\b|Kernel panic|Call Trace:|double fault|kernel BUG at"
+    r"\bOops\b|Kernel panic|Call Trace:"
     r"|kmemleak: \d+ new suspected"
 )
-
-EXPECT = re.compile(r"rust_mm: expect-report (.*)")
-END_EXPECT = "rust_mm: end-expect"
 
 STAMP = re.compile(r"^(<\d+>)?\[ *\d+\.\d+\](\[ *[TC]\d+\])? ")
 
@@ -43,8 +35,8 @@ STAMP = re.compile(r"^(<\d+>)?\[ *\d+\.\d+\](\[ *[TC]\d+\])? ")
 RACE = re.compile(r"BUG: KCSAN: data-race in (?P<functions>.+)")
 RACE_END = re.compile(r"=====+")
 LONGEST_RACE = 400  # two stacks, and what locks are held
-# The layer (kernel::mm, mangled), its samples, and what Rust calls C through.
-OURS = re.compile(r"6kernel2mm|\[rust_(mm|vma)\w*\]|\brust_helper_")
+# The layer (kernel::mm and some others, mangled), its samples, and what Rust calls C through.
+OURS = re.compile(r"6kernel(2mm|2fs|4sync9published|3pci4mmap|10miscdevice)|\[rust_(mm|vma)\w*\]|\brust_helper_")
 
 KNOWN_RACES = Path(__file__).parent.parent / "config" / "known-races.toml"
 
@@ -59,12 +51,6 @@ class Report:
     context: list = field(default_factory=list)
     body: list = field(default_factory=list)  # of the context, its own lines, bare
     known: str = ""  # why it is none of ours
-
-
-@dataclass
-class Expectation:
-    regex: str
-    met: bool = False
 
 
 def known_races(text=None):
@@ -95,40 +81,23 @@ def known_race(lines, races):
 
 
 def scan(log, races=None):
-    """Returns (unexpected reports, expectations). What is known is among the reports."""
+    """Returns the reports, also those that are known."""
     races = known_races() if races is None else races
     lines = log.splitlines()
     bare = [STAMP.sub("", line.rstrip()) for line in lines]
-    reports, expectations, owners = [], [], {}
-    open_expectation = None
+    reports = []
 
     def inside(index):
-        last = reports[-1] if reports else None
-        return last is not None and index - last.line < LONGEST
+        return reports and index - reports[-1].line < LONGEST
 
     for index, line in enumerate(bare):
-        if match := EXPECT.search(line):
-            open_expectation = Expectation(match[1].strip())
-            expectations.append(open_expectation)
-            continue
-        if END_EXPECT in line:
-            open_expectation = None
-            continue
         if FIRST.search(line) or (WITHIN.search(line) and not inside(index)):
             reports.append(Report(index, line))
-            if open_expectation:
-                owners[index] = open_expectation
 
     ends = [r.line for r in reports[1:]] + [len(lines)]
-    unexpected = []
     for report, end in zip(reports, ends):
         end = min(end, report.line + AFTER)
         report.context = lines[max(0, report.line - BEFORE) : end]
         report.body = bare[report.line : end]
         report.known = known_race(bare[report.line :][:LONGEST_RACE], races)
-        expectation = owners.get(report.line)
-        if expectation and any(re.search(expectation.regex, line) for line in report.body):
-            expectation.met = True
-        else:
-            unexpected.append(report)
-    return unexpected, expectations
+    return reports

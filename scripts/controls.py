@@ -85,7 +85,7 @@ def judge(control, log, vm):
     if start is None:
         return [f"it was not started; how the VM ended: {vm}"]
 
-    reports = [r for r in console.scan(log)[0] if not r.known]
+    reports = [r for r in console.scan(log) if not r.known]
     reasons = [f"a report before it began: {r.text}" for r in reports if r.line < start]
     reports = [r for r in reports if r.line > start]
     others = [r for r in reports if not matches(control.report, r)]

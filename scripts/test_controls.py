@@ -99,6 +99,10 @@ class Judge(unittest.TestCase):
         self.assertEqual(len(reasons), 2, reasons)
         self.assertFails(DIES, START + OTHER, "died", "did not come")
 
+    def test_death_after_the_report(self):
+        dead = "[    5.2] kernel BUG at rust/helpers/bug.c:7!\n"
+        self.assertFails(WARNS, START + WARN + dead, "0", "another report")
+
     def test_more_than_one(self):
         self.assertFails(WARNS, START + WARN + OTHER, "0", "another report")
         self.assertFails(WARNS, START + OTHER + WARN, "0", "another report")

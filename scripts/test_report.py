@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 import report
-from test_console import RACE, WARN, expect
+from test_console import RACE, WARN
 
 UNITTEST = """\
 test_a (test_x.T.test_a) ... ok
@@ -163,10 +163,6 @@ class Kernel(unittest.TestCase):
             results.show()
         self.assertIn("known BUG: KCSAN: data-race in bar / foo: 2 times: a count", out.getvalue())
         self.assertEqual(len(report.kernel(RACE, "0").failed), 1)
-
-    def test_expectations(self):
-        self.assertEqual(counts(report.kernel(expect("mm/memory.c", WARN), "0")), (3, 0, 0))
-        self.assertEqual(counts(report.kernel(expect("mm/memory.c", ""), "0")), (2, 1, 0))
 
     def test_ends(self):
         for vm in ("hung", "died"):

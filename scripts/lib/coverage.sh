@@ -25,7 +25,8 @@ run_coverage() {
     # The same each time, as far as threads let it.
     RUST_MM_SEED=${RUST_MM_SEED:-1}
     vm_tests
-    [[ $VM_STATUS == 0 ]] || die "the tests have failed (kernel console: $CONSOLE)"
+    "${PYTHON[@]}" "$P_REPO/scripts/report.py" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
+        --console "$P_WORK/logs/console.log" --vm "$VM_STATUS" || exit
     ! grep -E '^\[[ .0-9]+\] +not ok ' "$CONSOLE" || die "KUnit has failed (kernel console: $CONSOLE)"
 
     stage_begin coverage

@@ -26,15 +26,21 @@ OPTIONS="--oomable --no-madvise --mmap-bytes 1M --vm-bytes 1M --pagemove-bytes 5
 	--mmapfork-bytes 512K --mmaptorture-bytes 16M --vm-rw-bytes 1M
 	--mremap-bytes 512K"
 
-need stress-ng timeout setpriv
+need stress-ng timeout
 [ -e ./rust_mm_preload.so ] || skip_all "no rust_mm_preload.so"
 
 load_drivers 8192
 ktap_print_header
 # shellcheck disable=SC2086 # words
-ktap_set_plan $(($(echo $DEVICES | wc -w) * 3 + $(echo $MAPPABLE | wc -w) * 2 + 1))
+ktap_set_plan $(($(echo $DEVICES $DEVICES $MAPPABLE $MAPPABLE $COUNTING | wc -w) + 1))
 say "RUST_MM_SEED=$SEED RUST_MM_SECONDS=$SECONDS_EACH"
 FOLDER=$(mktemp -d)
+# Not each stress-ng has all of them.
+stress-ng --help >"$FOLDER/help"
+KNOWN=''
+for stressor in $STRESSORS; do
+	! grep -q -- "--$stressor N" "$FOLDER/help" || KNOWN="$KNOWN $stressor"
+done
 # The first part is the short one.
 PART=$(((SECONDS_EACH + 4) / 5))
 
@@ -44,7 +50,7 @@ stress() { # LOG OPTION...
 	local log=$1 status
 	shift
 	# shellcheck disable=SC2086 # words
-	timeout -k 10 300 stress-ng --seed "$SEED" --temp-path "$FOLDER" \
+	timeout -k 10 "$((PART + 100))" stress-ng --seed "$SEED" --temp-path "$FOLDER" \
 		--metrics-brief $OPTIONS "$@" >"$log" 2>&1
 	status=$?
 	[ "$status" -lt 124 ] && grep -q 'failed: 0$' "$log" && return
@@ -128,7 +134,7 @@ for device in $MAPPABLE; do
 	BEFORE[$device]=$(uses "$device")
 done
 # shellcheck disable=SC2086 # words
-mapfile -t LIST < <(shuf -e $STRESSORS \
+mapfile -t LIST < <(shuf -e $KNOWN \
 	--random-source=<(yes "$SEED"))
 END=$((SECONDS + 2 * PART)) rounds=0
 # Not every stressor maps much, nor is every machine quick.
@@ -172,7 +178,11 @@ load() {
 	RUST_MM_SECONDS=$((2 * PART)) RUST_MM_SEED=$SEED ./rust_mm_load | sed 's/^/# /'
 	status=${PIPESTATUS[0]}
 	kill "$compact"
-	kill -INT "$pressure"
+	kill -INT "$pressure" || {
+		ktap_print_msg "there was no pressure:"
+		sed 's/^/#   /' "$FOLDER/pressure"
+		status=1
+	}
 	wait "$pressure" "$compact" 2>/dev/null
 	[ -z "$merging" ] || echo "$merging" >/sys/kernel/mm/ksm/run
 	return "$status"

@@ -32,7 +32,7 @@ run_trinity() { # DEVICE SET
 	cd "$FOLDER/$1.$2" || return
 	# Its children crash, and would leave cores.
 	ulimit -c 0
-	timeout -s INT -k 30 "$SECONDS_EACH" setpriv --reuid=65534 --regid=65534 \
+	timeout -s INT -k 120 "$SECONDS_EACH" setpriv --reuid=65534 --regid=65534 \
 		--clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
 		trinity -q -l off -a 64 -C 1 -s "$SEED" -V "$FOLDER/devices/$1" \
 		--enable-fds pseudo "${calls[@]}" 2>&1 | tail -n 100 >../"$1.$2.log"
@@ -61,7 +61,7 @@ used() { # DEVICE
 load_drivers 1024
 ktap_print_header
 # shellcheck disable=SC2086 # words
-ktap_set_plan $(($(echo $DEVICES | wc -w) * 4 + $(echo $MAPPABLE | wc -w)))
+ktap_set_plan "$(echo $DEVICES $DEVICES $DEVICES $MAPPABLE $COUNTING | wc -w)"
 say "RUST_MM_SEED=$SEED RUST_MM_SECONDS=$SECONDS_EACH"
 
 # Device nodes of its own, and folders for what they write.
