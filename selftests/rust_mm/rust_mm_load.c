@@ -19,12 +19,7 @@
 
 #include "rust_mm_load.h"
 
-#include <dirent.h>
-#include <poll.h>
 #include <stdarg.h>
-#include <sys/uio.h>
-
-#include "../../../../samples/rust/mm/rust_vma_inspect.h"
 
 struct device devices[NR_DEVICES] = {
 	[BUFFER] = { "rust_mmap", 16 },
@@ -151,8 +146,8 @@ static void *run_thread(void *arg)
 	return NULL;
 }
 
-/* Loads all samples and opens them. Returns 0, or what the test ends with. */
-static int begin(size_t page)
+/* Loads all samples, and clears the memory that is not theirs. */
+static void begin(size_t page)
 {
 	for (int i = 0; i < NR_DEVICES; i++) {
 		struct device *d = &devices[i];
@@ -185,7 +180,6 @@ static int begin(size_t page)
 		munmap(map, len);
 		close(fd);
 	}
-	return 0;
 }
 
 /* With what the kernel, or one of the drivers, may refuse something here. */
