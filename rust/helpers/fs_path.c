@@ -34,11 +34,12 @@ __rust_helper bool rust_helper_file_try_get(struct file *file)
 	return file_ref_get(&file->f_ref);
 }
 
-/* Gives a file that is being opened the address space of its device. */
+/* Gives a file that is being opened the address space of its device, if there is one. */
 __rust_helper void rust_helper_file_set_mapping(struct file *file,
 						struct address_space *mapping)
 {
-	file->f_mapping = mapping;
+	if (mapping)
+		file->f_mapping = mapping;
 	/* This and the private data before the open is known to be done. */
 	smp_wmb();
 }

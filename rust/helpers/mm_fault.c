@@ -82,7 +82,8 @@ __rust_helper int rust_helper_vma_alloc_pte_table(struct vm_area_struct *vma,
 		}
 		if (!pud_present(pud) || pud_leaf(pud))
 			return -EEXIST;
-		pmdp = pmd_offset_lockless(pudp, pud, addr);
+		/* Of the entry itself: where there are no PMDs, it is the entry. */
+		pmdp = pmd_offset(pudp, addr);
 		pmd = pmdp_get_lockless(pmdp);
 		if (pmd_none(pmd)) {
 			if (pte_alloc(mm, pmdp))

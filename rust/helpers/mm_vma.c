@@ -110,10 +110,15 @@ __rust_helper struct mm_struct *rust_helper_mm_access_vpid(pid_t pid,
 }
 
 #ifdef CONFIG_PCI
+/* 0 of a BAR that has no place in the address space. */
 __rust_helper unsigned long rust_helper_pci_resource_flags(struct pci_dev *pdev,
 							   int bar)
 {
-	return pci_resource_flags(pdev, bar);
+	const struct resource *res = pci_resource_n(pdev, bar);
+
+	if (res->flags & (IORESOURCE_UNSET | IORESOURCE_DISABLED) || !res->parent)
+		return 0;
+	return res->flags;
 }
 
 /*
@@ -131,7 +136,9 @@ rust_helper_pci_claim_bar(struct pci_dev *pdev, int bar, const char *name)
 /* The device must still be there, be it removed: the BAR is a part of it. */
 __rust_helper void rust_helper_pci_release_claim(struct resource *claim)
 {
-	release_resource(claim);
+	/* Who moves BARs takes out what is claimed of them. */
+	if (claim->parent)
+		release_resource(claim);
 	kfree(claim);
 }
 #endif

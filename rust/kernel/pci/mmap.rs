@@ -61,8 +61,8 @@ impl Device<device::Bound> {
     ///
     /// - [`EBUSY`] if it, or a part of it, was claimed already; also by the same driver, if files of
     ///   the time before it was unbound are still open and own the memory.
-    /// - [`EINVAL`] if there is no such BAR, if it is not memory, or if it does not start and end at
-    ///   page borders.
+    /// - [`EINVAL`] if there is no such BAR, if it is not memory, if it has got no addresses, or if it
+    ///   does not start and end at page borders.
     pub fn map_bar(&self, bar: u32, name: &'static CStr) -> Result<DeviceMemory> {
         self.resource_len(bar)?;
         let number = c_int::try_from(bar)?;
@@ -73,11 +73,12 @@ impl Device<device::Bound> {
         }
         // SAFETY: As above; the name is static.
         let claim = unsafe { bindings::pci_claim_bar(self.as_raw(), number, name.as_char_ptr()) };
+        let claim = NonNull::new(claim).ok_or(EBUSY)?;
         // INVARIANT: Just claimed.
         DeviceMemory::from_bar(BarClaim {
             device: self.into(),
             bar: number,
-            claim: NonNull::new(claim).ok_or(EBUSY)?,
+            claim,
         })
     }
 }

@@ -81,24 +81,29 @@ pub(crate) unsafe extern "C" fn llseek<T: MiscDevice>(
     }
 }
 
-/// Makes a file that is being opened use the address space of its device.
+/// Makes a file that is being opened use the address space of its device, if it has one. Who sees that the
+/// file is open sees that, and the private data.
 ///
 /// # Safety
 ///
 /// `file` must be undergoing its `open`, be associated with a `MiscDeviceRegistration<T>`, and have
 /// its private data already.
 pub(crate) unsafe fn set_address_space<T: MiscDevice>(file: *mut bindings::file) {
-    // SAFETY: The file is being opened, the caller promises.
-    let private = unsafe { (*file).private_data };
-    // SAFETY: The private data comes from `into_foreign`, and `release` comes after all else.
-    let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
-    // SAFETY: The file stays open for as long as the device is borrowed, and has no active
-    // `fdget_pos` region.
-    let space = T::address_space(device, unsafe { File::from_raw_file(file) });
+    let space = if T::HAS_ADDRESS_SPACE {
+        // SAFETY: The file is being opened, the caller promises.
+        let private = unsafe { (*file).private_data };
+        // SAFETY: The private data comes from `into_foreign`, and `release` comes after all else.
+        let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
+        // SAFETY: The file stays open for as long as the device is borrowed, and has no active
+        // `fdget_pos` region.
+        T::address_space(device, unsafe { File::from_raw_file(file) }).as_ptr()
+    } else {
+        core::ptr::null_mut()
+    };
     // SAFETY: Nothing is mapped: `mmap_prepare` refuses that as long as the file is being opened, and
     // so do the locks of `File`. The address space is borrowed for as long as the device is, hence
     // until the file is released: `reset_address_space`.
-    unsafe { bindings::file_set_mapping(file, space.as_ptr()) };
+    unsafe { bindings::file_set_mapping(file, space) };
 }
 
 /// Makes a file that is being released use its inode's address space again, before the device goes.
