@@ -217,15 +217,13 @@ impl UserMm {
         match file {
             // INVARIANT: We own the reference that was just made.
             Ok(file) => {
-                if T::HAS_ADDRESS_SPACE {
-                    // As when a file is opened: `address_space` gets it before it is.
-                    //
-                    // SAFETY: Nobody else has the file yet, and it has its private data.
-                    unsafe {
-                        bindings::file_mark_opened(file, false);
-                        front::misc::set_address_space::<T>(file);
-                        bindings::file_mark_opened(file, true);
-                    }
+                // As when a file is opened: `address_space` gets it before it is.
+                //
+                // SAFETY: Nobody else has the file yet, and it has its private data.
+                unsafe {
+                    bindings::file_mark_opened(file, false);
+                    front::misc::set_address_space::<T>(file);
+                    bindings::file_mark_opened(file, true);
                 }
                 Ok(UserFile {
                     // SAFETY: A pointer that is no error is a file.
@@ -310,6 +308,11 @@ impl UserMm {
     }
 }
 
+/// What a call says that returns how much it has read or written.
+fn transferred(done: isize) -> Result<usize> {
+    usize::try_from(done).map_err(|_| Error::from_errno(done as c_int))
+}
+
 /// An open file in a test.
 ///
 /// # Invariants
@@ -381,8 +384,7 @@ impl UserFile<'_> {
                 &raw mut pos,
             )
         };
-        to_result(done as c_int)?;
-        Ok(done as usize)
+        transferred(done)
     }
 
     /// `pwrite(2)`, but of memory of the kernel.
@@ -400,8 +402,7 @@ impl UserFile<'_> {
                 &raw mut pos,
             )
         };
-        to_result(done as c_int)?;
-        Ok(done as usize)
+        transferred(done)
     }
 
     /// Returns the file.
