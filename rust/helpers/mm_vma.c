@@ -111,8 +111,8 @@ __rust_helper struct mm_struct *rust_helper_mm_access_vpid(pid_t pid,
 
 #ifdef CONFIG_PCI
 /* 0 of a BAR that has no place in the address space. */
-__rust_helper unsigned long rust_helper_pci_resource_flags(struct pci_dev *pdev,
-							   int bar)
+__rust_helper unsigned long rust_helper_pci_bar_flags(struct pci_dev *pdev,
+						      int bar)
 {
 	const struct resource *res = pci_resource_n(pdev, bar);
 

@@ -67,7 +67,7 @@ impl Device<device::Bound> {
         self.resource_len(bar)?;
         let number = c_int::try_from(bar)?;
         // SAFETY: The device is valid, and the number is that of a BAR.
-        let flags = unsafe { bindings::pci_resource_flags(self.as_raw(), number) };
+        let flags = unsafe { bindings::pci_bar_flags(self.as_raw(), number) };
         if flags & bindings::IORESOURCE_MEM as c_ulong == 0 {
             return Err(EINVAL);
         }
