@@ -16,7 +16,8 @@ cd "$(dirname "$0")" || exit
 
 # What is wrong with the others: msync and msyncmany need a file that can be synced,
 # userfaultfd one whose driver lets user space fill in pages, mmapmany more memory than
-# our devices have, remap a mapping that begins where the file does. memthrash, mlockmany and vm-segv call no mmap().
+# our devices have, remap a mapping that begins where the file does. memthrash,
+# mlockmany and vm-segv call no mmap().
 STRESSORS="mmap mremap rmap mprotect vm vm-rw munmap mincore mmapfork mmapaddr
 	mmapfixed mmaptorture fault vma pagemove mmapcow mseal stackmmap vm-splice
 	tlb-shootdown vm-addr"
