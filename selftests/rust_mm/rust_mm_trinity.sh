@@ -84,6 +84,8 @@ for device in $DEVICES; do
 	done
 done
 for device in $MAPPABLE; do
+	# On a busy machine there are few calls, and whether one is right is chance.
+	[ "$(uses "$device")" -gt 0 ] || (SEED=$((SEED + 1)) && run_trinity "$device" memory)
 	check "$device was used" used "$device"
 done
 umount "$FOLDER" && rmdir "$FOLDER"
