@@ -65,6 +65,12 @@ static inline int write_text(const char *path, const char *text)
 	return ret;
 }
 
+/* Are there huge pages that nobody has set aside? */
+static inline bool has_huge_pages(void)
+{
+	return !access("/sys/kernel/mm/transparent_hugepage", F_OK);
+}
+
 /* Has the kernel VMA locks (PER_VMA_LOCK)? All with several processors have. */
 static inline bool has_vma_locks(void)
 {

@@ -19,7 +19,11 @@ use crate::{
             VmOperations, //
         },
         owned::OwnedVma,
-        pfn::PfnSlice, //
+        pfn::{
+            Frames,
+            Insertion,
+            PfnSlice, //
+        }, //
     },
     page::{
         PAGE_MASK,
@@ -162,14 +166,24 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     /// [`FaultError::Oom`] if there is not enough memory for page tables.
     pub fn insert_pfns(
         &self,
-        pfns: PfnSlice<'_>,
+        pfns: impl Frames,
         first: usize,
     ) -> Result<HugeAnswer<'_>, FaultError> {
+        if self.pgoff_range().is_none() || self.is_tracked_write() {
+            return Ok(HugeAnswer::Fallback);
+        }
+        pfns.insert(Insertion(()), self.vma().mapping(), |pfns| {
+            self.place_pfns(pfns, first)
+        })?
+    }
+
+    /// Maps frames by one entry, or falls back. All of the page is in the VMA.
+    fn place_pfns(&self, pfns: PfnSlice<'_>, first: usize) -> Result<HugeAnswer<'_>, FaultError> {
         let nr_pages = self.order.nr_pages();
         let fits = first
             .checked_add(nr_pages)
             .is_some_and(|end| end <= pfns.nr_pages());
-        if !fits || self.pgoff_range().is_none() || self.is_tracked_write() {
+        if !fits {
             return Ok(HugeAnswer::Fallback);
         }
         let pfn = pfns.start() + first;
@@ -181,15 +195,17 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
         // fallen back.
         let vmf = self.context.as_ptr();
         let ret = match self.order {
+            #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
             // SAFETY: The fault is being handled, under a lock that allows installing. The VMA is a
             // PFNMAP one which is not copy-on-write: `with_ops` has seen to that. The range is in
             // the VMA, the frame is aligned, and user space may have all of them.
             HugeOrder::Pmd => unsafe { bindings::vmf_insert_pfn_pmd(vmf, pfn, false) },
-            #[cfg(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD)]
+            #[cfg(all(CONFIG_TRANSPARENT_HUGEPAGE, CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD))]
             // SAFETY: As above.
             HugeOrder::Pud => unsafe { bindings::vmf_insert_pfn_pud(vmf, pfn, false) },
-            #[cfg(not(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD))]
-            HugeOrder::Pud => return Ok(HugeAnswer::Fallback),
+            // Where there is nothing to do it with. Nor are there such faults, without the former.
+            #[allow(unreachable_patterns)]
+            _ => return Ok(HugeAnswer::Fallback),
         };
         FaultError::check(ret)?;
         Ok(HugeAnswer::Inserted(Inserted::new()))
@@ -216,11 +232,23 @@ impl<O: VmOperations<Memory = Ordinary>> HugeFault<O> {
         let HugeOrder::Pmd = self.order else {
             return Ok(HugeAnswer::Fallback);
         };
+        self.place_folio(folio)
+    }
+
+    /// Maps a folio by one entry. All of the page is in the VMA, and the folio of this size.
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    fn place_folio(&self, folio: &Folio) -> Result<HugeAnswer<'_>, FaultError> {
         // SAFETY: The fault is being handled, under a lock that allows installing. The range is in
         // the VMA, and the folio, which has a reference, is of just this size.
         let ret =
             unsafe { bindings::vmf_insert_folio_pmd(self.context.as_ptr(), folio.as_ptr(), false) };
         FaultError::check(ret)?;
         Ok(HugeAnswer::Inserted(Inserted::new()))
+    }
+
+    /// There are no such entries.
+    #[cfg(not(CONFIG_TRANSPARENT_HUGEPAGE))]
+    fn place_folio(&self, _folio: &Folio) -> Result<HugeAnswer<'_>, FaultError> {
+        Ok(HugeAnswer::Fallback)
     }
 }
