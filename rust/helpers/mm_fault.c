@@ -12,9 +12,21 @@ __rust_helper pgprot_t rust_helper_pgprot_decrypted(pgprot_t prot)
 }
 
 /*
+ * May the lock of a fault be given up? What comes after that is still code of the
+ * driver's module. A thread of user space has a reference to the file until it is
+ * on its way back there; a kernel thread has nothing of the kind.
+ */
+__rust_helper bool rust_helper_fault_may_retry(const struct vm_fault *vmf)
+{
+	if (!fault_flag_allow_retry_first(vmf->flags))
+		return false;
+	return !(current->flags & PF_KTHREAD) ||
+	       !vmf->vma->vm_file->f_op->owner;
+}
+
+/*
  * Gives up the lock of a fault, and with it all that keeps the VMA, its file and
- * the module of the caller, which has some instructions to go: a last reference
- * to the file is given up when the thread is on its way back to user space.
+ * the module of the caller, which has some instructions to go. See above.
  */
 __rust_helper void rust_helper_release_fault_lock(struct vm_fault *vmf)
 {

@@ -120,28 +120,16 @@ __rust_helper unsigned long rust_helper_pci_bar_flags(struct pci_dev *pdev,
 		return 0;
 	return res->flags;
 }
+#endif
 
-/*
- * As pci_request_region(), but it can be told afterwards which claim is whose: a
- * device that is removed takes its BARs out of the tree of resources with what is
- * claimed of them, and another claim of the same addresses may follow.
- */
-__rust_helper struct resource *
-rust_helper_pci_claim_bar(struct pci_dev *pdev, int bar, const char *name)
-{
-	return request_mem_region(pci_resource_start(pdev, bar),
-				  pci_resource_len(pdev, bar), name);
-}
-
-/* The device must still be there, be it removed: the BAR is a part of it. */
-__rust_helper void rust_helper_pci_release_claim(struct resource *claim)
+/* Of memory, made by __request_region(). */
+__rust_helper void rust_helper_release_mem_claim(struct resource *claim)
 {
 	/* Who moves BARs takes out what is claimed of them. */
 	if (claim->parent)
 		release_resource(claim);
 	kfree(claim);
 }
-#endif
 
 #if IS_ENABLED(CONFIG_KUNIT)
 /* For tests: whether the first writes to a shared VMA are to be seen. */

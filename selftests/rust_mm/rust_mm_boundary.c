@@ -8,7 +8,7 @@
 
 #include "rust_mm_boundary.h"
 
-#define PFN_REMAP	(1ull << 40)
+#define PFN_FILL	(1ull << 40)
 
 /* --- each driver, whatever it is */
 
@@ -249,18 +249,18 @@ TEST_F(any, mmap_second_view)
 	ASSERT_EQ(fdinfo(self->fd, "size"), variant->pages * self->page);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		void *map = mmap(NULL, cases[i].pages * self->page, RW, MAP_SHARED,
-				 self->fd, PFN_REMAP + cases[i].first * self->page);
+				 self->fd, PFN_FILL + cases[i].first * self->page);
 
 		EXPECT_EQ(map, MAP_FAILED) TH_LOG("case %zu", i);
 		EXPECT_EQ(errno, EINVAL);
 	}
 	/* What begins in one and ends in the other is in neither. */
 	FAILS(mmap(NULL, 2 * self->page, RW, MAP_SHARED, self->fd,
-		   PFN_REMAP - self->page), EINVAL);
+		   PFN_FILL - self->page), EINVAL);
 	for (unsigned long first = 4095; first; first /= 2) {
 		size_t len = (4096 - first) * self->page;
 		char *map = mmap(NULL, len, RW, MAP_SHARED, self->fd,
-				 PFN_REMAP + first * self->page);
+				 PFN_FILL + first * self->page);
 
 		ASSERT_NE(map, MAP_FAILED);
 		EXPECT_EQ(try_write(map + len - 1), 0);

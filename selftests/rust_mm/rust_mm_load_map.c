@@ -7,7 +7,7 @@
 
 #include "rust_mm_load.h"
 
-#define PFN_REMAP	(1ull << 40)
+#define PFN_FILL	(1ull << 40)
 
 #define RW	(PROT_READ | PROT_WRITE)
 
@@ -89,7 +89,7 @@ void op_mmap(struct worker *w)
 		first = 1ul << below(w, 52);
 	}
 	if (device == PFN && below(w, 2))
-		view = PFN_REMAP;
+		view = PFN_FILL;
 
 	switch (below(w, 5)) {
 	case 0:

@@ -303,7 +303,7 @@ static void op_proc(struct worker *w)
 
 static unsigned int unbound;
 
-/* So that the device can be bound again, each thread has to do this once. */
+/* What a thread has of the old one is of no use any more. */
 static void let_go_of_pfn(struct worker *w)
 {
 	w->unbound = __atomic_load_n(&unbound, __ATOMIC_ACQUIRE);
@@ -313,18 +313,11 @@ static void let_go_of_pfn(struct worker *w)
 	munmap(arena(w, true), ARENA_LEN + w->page);
 }
 
+/* Others may still have the old one. */
 static void bind_again(struct worker *w, const char *name)
 {
-	int ret = -1;
+	int ret = write_text(PFN_DRIVER "/bind", name);
 
-	/* Whatever was made with the old one has the memory: that must end. */
-	for (int i = 0; i < 3000 && ret; i++) {
-		let_go_of_pfn(w);
-		ret = write_text(PFN_DRIVER "/bind", name);
-		if (ret && ret != -EBUSY)
-			break;
-		usleep(10000);
-	}
 	count(REBIND, ret);
 	if (ret)
 		wrong(w, "bind: errno %d", -ret);

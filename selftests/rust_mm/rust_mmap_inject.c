@@ -88,12 +88,13 @@ FIXTURE_VARIANT_ADD(inject, pfn_fault)
 	.faults = true,
 };
 
-/* Device memory, all there from the beginning. */
-FIXTURE_VARIANT_ADD(inject, pfn_remap)
+/* Device memory, all of it by the first fault. */
+FIXTURE_VARIANT_ADD(inject, pfn_fill)
 {
 	.module = "rust_mmap_pfn",
 	.device = "/dev/rust_mmap_pfn",
 	.offset = 1ull << 40,
+	.faults = true,
 };
 
 FIXTURE_SETUP(inject)

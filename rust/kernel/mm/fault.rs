@@ -25,7 +25,11 @@ use super::{
         VmOperations, //
     },
     owned::OwnedVma,
-    pfn::PfnSlice, //
+    pfn::{
+        Frames,
+        Insertion,
+        PfnSlice, //
+    }, //
 };
 use crate::{
     bindings,
@@ -202,14 +206,13 @@ impl<O: VmOperations> Fault<O> {
 
     /// May this fault be retried?
     ///
-    /// The kernel allows that once. A driver that has to wait long can ask for it, rather than wait
-    /// with the lock held.
+    /// The kernel allows that once, and not where it looks at the memory itself. A driver that has to
+    /// wait long can ask for it, rather than wait with the lock held; it must be able to do without.
     #[inline]
     pub fn may_retry(&self) -> Option<RetryPermit<'_>> {
-        let flags = self.context.flags();
-        let allowed = flags & bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY != 0;
-        let tried = flags & bindings::fault_flag_FAULT_FLAG_TRIED != 0;
-        (allowed && !tried).then(RetryPermit::new)
+        // SAFETY: The fault is being handled, so its VMA is locked, and has a file.
+        let allowed = unsafe { bindings::fault_may_retry(self.context.as_ptr()) };
+        allowed.then(RetryPermit::new)
     }
 }
 
@@ -308,13 +311,14 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
     ///
     /// # Errors
     ///
-    /// - [`FaultError::SigBus`] if there is no frame with that index, or the architecture does not
-    ///   allow user space to have it.
+    /// - [`FaultError::SigBus`] if there is no frame with that index, the architecture does not allow
+    ///   user space to have it, or it is [revocable](crate::mm::RevocableMemory) and taken away, or would
+    ///   be out of reach.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
     #[inline]
-    pub fn insert_pfn(&self, pfns: PfnSlice<'_>, index: usize) -> Result<Inserted<'_>, FaultError> {
+    pub fn insert_pfn(&self, pfns: impl Frames, index: usize) -> Result<Inserted<'_>, FaultError> {
         // SAFETY: The address of a fault is in its VMA.
-        unsafe { self.vma().place_pfn(self.address(), pfns, index, None) }?;
+        unsafe { self.vma().place_pfn(self.address(), pfns, index, None) }??;
         Ok(Inserted::new())
     }
 
@@ -329,7 +333,7 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
     #[inline]
     pub fn insert_pfn_cached(
         &self,
-        pfns: PfnSlice<'_>,
+        pfns: impl Frames,
         index: usize,
         cache: Cache,
     ) -> Result<Inserted<'_>, FaultError> {
@@ -337,7 +341,7 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
         unsafe {
             self.vma()
                 .place_pfn(self.address(), pfns, index, Some(cache))
-        }?;
+        }??;
         Ok(Inserted::new())
     }
 }
@@ -352,25 +356,29 @@ impl<O: VmOperations<Memory = Mixed>> Fault<O> {
     ///
     /// # Errors
     ///
-    /// - [`FaultError::SigBus`] if there is no frame with that index, or the architecture does not
-    ///   allow user space to have it.
+    /// - [`FaultError::SigBus`] if there is no frame with that index, the architecture does not allow
+    ///   user space to have it, or it is [revocable](crate::mm::RevocableMemory) and taken away, or would
+    ///   be out of reach.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
     #[inline]
     pub fn insert_mixed(
         &self,
-        pfns: PfnSlice<'_>,
+        pfns: impl Frames,
         index: usize,
     ) -> Result<Inserted<'_>, FaultError> {
-        if index >= pfns.nr_pages() {
-            return Err(FaultError::SigBus);
-        }
-        let fixed = self.context.fixed();
-        // SAFETY: The context is that of a fault which is being handled, under a lock that allows
-        // installing. The VMA is a MIXEDMAP one, and user space may have the frame, as the type of
-        // `pfns` says.
-        let ret =
-            unsafe { bindings::vmf_insert_mixed(fixed.vma, self.address(), pfns.start() + index) };
-        FaultError::check(ret)?;
+        let vma = self.context.fixed().vma;
+        let insert = |pfns: PfnSlice<'_>| {
+            if index >= pfns.nr_pages() {
+                return Err(FaultError::SigBus);
+            }
+            // SAFETY: The context is that of a fault which is being handled, under a lock that allows
+            // installing. The VMA is a MIXEDMAP one, and user space may have the frame, as the type of
+            // `pfns` says.
+            FaultError::check(unsafe {
+                bindings::vmf_insert_mixed(vma, self.address(), pfns.start() + index)
+            })
+        };
+        pfns.insert(Insertion(()), self.vma().mapping(), insert)??;
         Ok(Inserted::new())
     }
 }

@@ -90,16 +90,32 @@ pub(super) unsafe fn check_filling<O: VmOperations>(device: *mut c_void) -> Resu
             "a mapping with data of its own is filled before it has that: `revocation_of_device`"
         )
     };
+    // SAFETY: As the caller promises.
+    unsafe { unless_revoked::<O>(device, || Ok(())) }
+}
+
+/// Calls a function for a mapping that has no data yet, unless its memory is taken away; nor is that done
+/// before the function has returned.
+///
+/// # Safety
+///
+/// As [`check_filling`].
+unsafe fn unless_revoked<O: VmOperations>(
+    device: *mut c_void,
+    f: impl FnOnce() -> Result,
+) -> Result {
     if O::HAS_REVOCATION_OF_DEVICE {
         // SAFETY: As the caller promises, it comes from `into_foreign`.
         let device = unsafe { <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow(device) };
-        let entered = O::revocation_of_device(&device).enter();
-        entered.map(drop).ok_or(ENODEV)
-    } else if O::HAS_REVOCATION {
+        let _section = O::revocation_of_device(&device).enter().ok_or(ENODEV)?;
+        f()
+    } else if !O::Data::PER_VMA {
         // SAFETY: As above: without data of a VMA, the word of a live one is the same.
-        enter::<O>(&unsafe { O::Data::borrow::<O::File>(device) }).map(drop)
+        let device = unsafe { O::Data::borrow::<O::File>(device) };
+        let _section = enter::<O>(&device)?;
+        f()
     } else {
-        Ok(())
+        f()
     }
 }
 
@@ -208,6 +224,10 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// Returns the data of the VMA. If it fails, `mmap` fails with its error, and the memory is
     /// unmapped again.
+    ///
+    /// Not called while the memory is [revoked](Self::revocation), nor is that revoked meanwhile. Without
+    /// [`revocation_of_device`](Self::revocation_of_device), data of a VMA is looked at when it has been
+    /// made, and dropped if its memory is revoked; there is no [`close`](Self::close) for that.
     ///
     /// # Context
     ///
@@ -368,7 +388,7 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// Asked for, together with [`revocation`](Self::revocation), where a VMA has data of its own and is
     /// filled when it is made: nothing must be put into it while the memory is taken away, not even for
-    /// the time until `mmap` fails.
+    /// the time until `mmap` fails. With it, [`mapped`](Self::mapped) is not called in vain, either.
     fn revocation_of_device<'a>(_device: &'a DeviceRef<'_, Self>) -> &'a Revocation {
         build_error!(VTABLE_DEFAULT_ERROR)
     }

@@ -22,7 +22,11 @@ use super::{
         VmOperations,
         VmaData, //
     },
-    pfn::PfnSlice,
+    pfn::{
+        Frames,
+        Insertion,
+        PfnSlice, //
+    },
     virt::VmaRef,
     vma::StableVma,
     MmWithUser,
@@ -128,6 +132,13 @@ impl<O: VmOperations> OwnedVma<O> {
         unsafe { &*vma.cast() }
     }
 
+    /// Returns the address space with which the VMA is found as a mapping of its file.
+    #[inline]
+    pub(super) fn mapping(&self) -> *const bindings::address_space {
+        // SAFETY: By the type invariants, the VMA is locked. It has a file, which it keeps open.
+        unsafe { (*(*self.as_ptr()).vm_file).f_mapping }
+    }
+
     /// Takes pages out of the mapping. The next access to them is a fault.
     ///
     /// Only out of this mapping: to take memory away from every mapping there is, use
@@ -202,19 +213,20 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if `addr` is not that of a page in the VMA, there is no frame with that index, or
-    ///   the architecture does not allow user space to have it.
+    /// - [`EINVAL`] if `addr` is not that of a page in the VMA, there is no frame with that index, the
+    ///   architecture does not allow user space to have it, or it is
+    ///   [revocable](super::RevocableMemory) and would be out of reach.
     /// - [`ENODEV`] if the memory is [revoked](super::rmap::Revocation).
     /// - [`ENOMEM`] if there is not enough memory for page tables.
-    pub fn insert_pfn(&self, addr: usize, pfns: PfnSlice<'_>, index: usize) -> Result {
-        if !self.contains_pages(addr, PAGE_SIZE) || index >= pfns.nr_pages() {
+    pub fn insert_pfn(&self, addr: usize, pfns: impl Frames, index: usize) -> Result {
+        if !self.contains_pages(addr, PAGE_SIZE) {
             return Err(EINVAL);
         }
         let data = self.data();
         let _guard = ops::enter::<O>(&data)?;
         might_sleep();
         // SAFETY: The address is that of a page in the VMA.
-        match unsafe { self.place_pfn(addr, pfns, index, None) } {
+        match unsafe { self.place_pfn(addr, pfns, index, None) }? {
             Ok(()) => Ok(()),
             Err(FaultError::Oom) => Err(ENOMEM),
             Err(_) => Err(EINVAL),
@@ -226,9 +238,13 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
     ///
     /// # Errors
     ///
+    /// Inside:
+    ///
     /// - [`FaultError::SigBus`] if there is no frame with that index, or the architecture does not
     ///   allow user space to have it.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// Outside: as [`Frames::insert`].
     ///
     /// # Safety
     ///
@@ -237,31 +253,36 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
     pub(super) unsafe fn place_pfn(
         &self,
         addr: usize,
-        pfns: PfnSlice<'_>,
+        pfns: impl Frames,
         index: usize,
         cache: Option<Cache>,
-    ) -> Result<(), FaultError> {
-        if index >= pfns.nr_pages() {
-            return Err(FaultError::SigBus);
-        }
-        // SAFETY: By the type invariants, a lock is held. The address is in the VMA, which is a PFNMAP
-        // one.
-        if O::HAS_HUGE_FAULT && unsafe { is_huge(self.as_ptr(), addr) }? {
-            return Ok(());
-        }
-        let prot = match cache {
-            // SAFETY: By the type invariants, the VMA is locked, so its protection does not change.
-            None => unsafe { (*self.as_ptr()).vm_page_prot },
-            // SAFETY: As above, nor do its flags.
-            Some(cache) => cache.apply(unsafe { bindings::vma_cached_page_prot(self.as_ptr()) }),
+    ) -> Result<Result<(), FaultError>> {
+        let place = |pfns: PfnSlice<'_>| {
+            if index >= pfns.nr_pages() {
+                return Err(FaultError::SigBus);
+            }
+            // SAFETY: By the type invariants, a lock is held. The address is in the VMA, which is a
+            // PFNMAP one.
+            if O::HAS_HUGE_FAULT && unsafe { is_huge(self.as_ptr(), addr) }? {
+                return Ok(());
+            }
+            let prot = match cache {
+                // SAFETY: By the type invariants, the VMA is locked, so its protection does not change.
+                None => unsafe { (*self.as_ptr()).vm_page_prot },
+                // SAFETY: As above, nor do its flags.
+                Some(cache) => {
+                    cache.apply(unsafe { bindings::vma_cached_page_prot(self.as_ptr()) })
+                }
+            };
+            // SAFETY: By the type invariants, a lock that allows installing is held; there is no huge
+            // entry. The address is in the VMA, which is a PFNMAP one that is not copy-on-write:
+            // `with_ops` has seen to that. User space may have the frame, as the type of `pfns` says,
+            // and the protection is the VMA's, but for the cache mode.
+            FaultError::check(unsafe {
+                bindings::vmf_insert_pfn_prot(self.as_ptr(), addr, pfns.start() + index, prot)
+            })
         };
-        // SAFETY: By the type invariants, a lock that allows installing is held; there is no huge
-        // entry. The address is in the VMA, which is a PFNMAP one that is not copy-on-write:
-        // `with_ops` has seen to that. User space may have the frame, as the type of `pfns` says, and
-        // the protection is the VMA's, but for the cache mode.
-        FaultError::check(unsafe {
-            bindings::vmf_insert_pfn_prot(self.as_ptr(), addr, pfns.start() + index, prot)
-        })
+        pfns.insert(Insertion(()), self.mapping(), place)
     }
 }
 

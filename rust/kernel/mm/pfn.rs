@@ -11,20 +11,12 @@
 
 use crate::{
     bindings,
-    io::{
-        resource::{
-            Flags,
-            Region,
-            Resource, //
-        },
-        PhysAddr, //
-    },
+    io::PhysAddr,
     page::{
         PAGE_MASK,
         PAGE_SHIFT, //
     },
-    prelude::*,
-    str::CString, //
+    prelude::*, //
 };
 
 /// A range of page frames that may be mapped into user space without reference counts.
@@ -94,6 +86,17 @@ impl PfnRange {
         self.nr_pages
     }
 
+    /// Returns all of the range.
+    #[inline]
+    pub fn all(&self) -> PfnSlice<'_> {
+        // INVARIANT: All of the range, which is borrowed.
+        PfnSlice {
+            start: self.start,
+            nr_pages: self.nr_pages,
+            _whole: self,
+        }
+    }
+
     /// Returns `nr_pages` frames of the range, from index `first` on.
     ///
     /// # Errors
@@ -150,104 +153,68 @@ impl PfnSlice<'_> {
     }
 }
 
-/// What keeps other drivers away from device memory.
-enum Claim {
-    /// Whoever made the value vouches for that.
-    Vouched,
-    /// A part of the resource tree.
-    Region(#[allow(dead_code)] Region),
-    /// A BAR of a PCI device.
-    #[cfg(CONFIG_PCI)]
-    Bar(#[allow(dead_code)] crate::pci::BarClaim),
+/// What only the layer has. Who gets the frames of a [`Frames`] could put them anywhere.
+#[doc(hidden)]
+pub struct Insertion(pub(super) ());
+
+mod sealed {
+    pub trait Sealed {}
+}
+pub(super) use sealed::Sealed;
+
+/// Frames that can be given to user space in answer to a fault: a [`PfnSlice`], which is there for ever,
+/// or a [`RevocableSlice`](super::RevocableSlice), which is not.
+pub trait Frames: Sealed + Copy {
+    /// Calls a function that puts frames into a mapping of a file with the address space `mapping`, if
+    /// that is where they may go.
+    ///
+    /// # Errors
+    ///
+    /// - [`ENODEV`] if they are taken away.
+    /// - [`EINVAL`] if nobody could take them away again.
+    #[doc(hidden)]
+    fn insert<R>(
+        self,
+        _: Insertion,
+        mapping: *const bindings::address_space,
+        insert: impl FnOnce(PfnSlice<'_>) -> R,
+    ) -> Result<R>;
 }
 
-/// Memory of a device, page-aligned.
+impl Sealed for PfnSlice<'_> {}
+
+impl Frames for PfnSlice<'_> {
+    #[inline]
+    fn insert<R>(
+        self,
+        _: Insertion,
+        _mapping: *const bindings::address_space,
+        insert: impl FnOnce(PfnSlice<'_>) -> R,
+    ) -> Result<R> {
+        Ok(insert(self))
+    }
+}
+
+/// Memory of a device that is always there, page-aligned.
 ///
-/// A mapping keeps its file open. So a device whose file owns the memory (or an `Arc` of it) keeps
-/// the claim for as long as anybody has it mapped. That says nothing about the device itself, which
-/// can be unbound or unplugged: a driver to which that can happen takes the memory away from user
-/// space first, with a [`Revocation`](super::rmap::Revocation). Nor does the claim last when the device
-/// is removed; and frames that a fault handler inserts stay mapped when the value that they came from is
-/// dropped earlier.
+/// For what no driver can be unbound from: a driver of a device gets a
+/// [`RevocableMemory`](super::RevocableMemory).
 ///
 /// # Invariants
 ///
-/// `pfns` is not RAM. If there is a claim other than [`Claim::Vouched`], then it covers `pfns` for as long
-/// as the device is not removed.
+/// `pfns` is not RAM.
 pub struct DeviceMemory {
     pfns: PfnRange,
-    _claim: Claim,
 }
 
 impl DeviceMemory {
-    /// Claims a resource of a device, all of it, and makes it available for mapping.
-    ///
-    /// # Errors
-    ///
-    /// - [`EINVAL`] if the resource is not memory (but I/O ports), does not start and end at page
-    ///   borders, or has RAM in it.
-    /// - [`EBUSY`] if somebody has claimed it, or a part of it, or if it is a claim itself.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kernel::{io::resource::Resource, mm::DeviceMemory, str::CString};
-    ///
-    /// /// The first lines of a `probe`.
-    /// fn claim(res: &Resource) -> Result<DeviceMemory> {
-    ///     DeviceMemory::from_resource(res, CString::try_from_fmt(fmt!("my registers"))?)
-    /// }
-    /// ```
-    pub fn from_resource(resource: &Resource, name: CString) -> Result<Self> {
-        let raw: *const bindings::resource = core::ptr::from_ref(resource).cast();
-        // SAFETY: A `Resource` is a transparent wrapper of a valid resource. As a plain number, since
-        // the kind of a resource is one of several, not a flag.
-        let flags = unsafe { (*raw).flags };
-        if flags & bindings::IORESOURCE_TYPE_BITS as c_ulong != bindings::IORESOURCE_MEM as c_ulong
-        {
-            return Err(EINVAL);
-        }
-        // What was claimed can be given up under its claimant: the kernel looks for it by range.
-        if flags & bindings::IORESOURCE_BUSY as c_ulong != 0 {
-            return Err(EBUSY);
-        }
-        let pfns = Self::frames(resource.start(), resource.size())?;
-        let region = resource
-            .request_region(
-                resource.start(),
-                resource.size(),
-                name,
-                Flags::IORESOURCE_MEM,
-            )
-            .ok_or(EBUSY)?;
-        // INVARIANT: `frames` has seen that it is not RAM, and it is what the region covers.
-        Ok(Self {
-            pfns,
-            _claim: Claim::Region(region),
-        })
-    }
-
-    /// Takes over a BAR that a driver has claimed.
-    ///
-    /// # Errors
-    ///
-    /// As [`from_resource`](Self::from_resource).
-    #[cfg(CONFIG_PCI)]
-    pub(crate) fn from_bar(claim: crate::pci::BarClaim) -> Result<Self> {
-        let (start, size) = claim.range()?;
-        // INVARIANT: `frames` sees that it is not RAM, and it is what the claim covers.
-        Ok(Self {
-            pfns: Self::frames(start, size)?,
-            _claim: Claim::Bar(claim),
-        })
-    }
-
     /// Declares that `size` bytes at the physical address `start` belong to a device.
     ///
     /// # Safety
     ///
     /// No other driver may rely on being the only user of that memory, no access to it, by user space
-    /// and at any time, may break a promise of the kernel, and it must never become RAM (by hotplug).
+    /// and at any time, may break a promise of the kernel, and it must never become RAM (by hotplug), nor
+    /// another device's.
     ///
     /// # Errors
     ///
@@ -271,39 +238,9 @@ impl DeviceMemory {
     /// # Ok::<(), Error>(())
     /// ```
     pub unsafe fn from_phys(start: PhysAddr, size: usize) -> Result<Self> {
-        let pfns = Self::frames(start, size as bindings::resource_size_t)?;
-        // INVARIANT: `frames` has seen that it is not RAM.
-        Ok(Self {
-            pfns,
-            _claim: Claim::Vouched,
-        })
-    }
-
-    /// Returns the frames of a range of device memory, having looked that it is not RAM.
-    fn frames(start: PhysAddr, size: bindings::resource_size_t) -> Result<PfnRange> {
-        let start = usize::try_from(start).map_err(|_| EINVAL)?;
-        let size = usize::try_from(size).map_err(|_| EINVAL)?;
-        if (start | size) & !PAGE_MASK != 0 {
-            return Err(EINVAL);
-        }
-        start.checked_add(size).ok_or(EINVAL)?;
-
-        // SAFETY: Walks the resource tree under its own lock; any range may be asked for.
-        let ram = unsafe {
-            bindings::region_intersects(
-                start as bindings::resource_size_t,
-                size,
-                bindings::IORESOURCE_SYSTEM_RAM as c_ulong,
-                bindings::IORES_DESC_NONE as c_ulong,
-            )
-        };
-        if ram != bindings::REGION_DISJOINT as c_int {
-            return Err(EINVAL);
-        }
-
-        // SAFETY: It is not RAM, so none of it belongs to the kernel's own memory. That user space
-        // may access the device is what the callers vouch for.
-        unsafe { PfnRange::new(start >> PAGE_SHIFT, size >> PAGE_SHIFT) }
+        let pfns = device_frames(start, size as bindings::resource_size_t)?;
+        // INVARIANT: `device_frames` has seen that it is not RAM.
+        Ok(Self { pfns })
     }
 
     /// Returns the page frames.
@@ -311,4 +248,31 @@ impl DeviceMemory {
     pub fn pfns(&self) -> &PfnRange {
         &self.pfns
     }
+}
+
+/// Returns the frames of a range of device memory, having looked that it is not RAM.
+pub(super) fn device_frames(start: PhysAddr, size: bindings::resource_size_t) -> Result<PfnRange> {
+    let start = usize::try_from(start).map_err(|_| EINVAL)?;
+    let size = usize::try_from(size).map_err(|_| EINVAL)?;
+    if (start | size) & !PAGE_MASK != 0 {
+        return Err(EINVAL);
+    }
+    start.checked_add(size).ok_or(EINVAL)?;
+
+    // SAFETY: Walks the resource tree under its own lock; any range may be asked for.
+    let ram = unsafe {
+        bindings::region_intersects(
+            start as bindings::resource_size_t,
+            size,
+            bindings::IORESOURCE_SYSTEM_RAM as c_ulong,
+            bindings::IORES_DESC_NONE as c_ulong,
+        )
+    };
+    if ram != bindings::REGION_DISJOINT as c_int {
+        return Err(EINVAL);
+    }
+
+    // SAFETY: It is not RAM, so none of it belongs to the kernel's own memory. That user space
+    // may access the device is what the callers vouch for.
+    unsafe { PfnRange::new(start >> PAGE_SHIFT, size >> PAGE_SHIFT) }
 }

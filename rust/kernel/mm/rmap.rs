@@ -179,7 +179,11 @@ impl Drop for AddressSpace {
 ///   `mmap` fails, which can be shortly after `revoke` has returned. Memory that comes by faults cannot.
 /// - Pages that the kernel has pinned for I/O (`O_DIRECT`, io_uring) stay accessible to that I/O.
 /// - A file that is mapped through a stacked file system which keeps its own mappings is out of
-///   reach.
+///   reach. So is, for a moment, what a stacked driver's `.mmap` has us fill: its mapping can be found
+///   only after all of that.
+///
+/// What can be worse than that, memory which somebody else may get, comes as
+/// [`RevocableMemory`](super::RevocableMemory), which cannot be filled in, nor be mapped out of reach.
 ///
 /// # Invariants
 ///
@@ -188,6 +192,7 @@ impl Drop for AddressSpace {
 pub struct Revocation {
     space: AddressSpace,
     revoked: Atomic<bool>,
+    gone: Atomic<bool>,
     #[pin]
     srcu: Opaque<bindings::srcu_struct>,
 }
@@ -211,6 +216,7 @@ impl Revocation {
         try_pin_init!(Self {
             space: AddressSpace::new()?,
             revoked: Atomic::new(false),
+            gone: Atomic::new(false),
             // INVARIANT: Initialised here.
             srcu <- Opaque::try_ffi_init(|srcu| {
                 // SAFETY: `srcu` is memory for a `srcu_struct`, which does not move.
@@ -230,14 +236,31 @@ impl Revocation {
     ///
     /// # Context
     ///
-    /// Sleeps until no fault handler of the device runs. Must not be called from one, nor with a
-    /// lock held that one takes.
+    /// Sleeps until no fault handler of the device runs, nor its
+    /// [`mapped`](super::ops::VmOperations::mapped). Must not be called from one, nor with a lock held
+    /// that one takes.
     pub fn revoke(&self) {
+        self.take_away(&self.revoked);
+    }
+
+    /// Takes memory away that is gone: it stays so, whatever is [restored](Self::restore).
+    ///
+    /// What a driver gets of a device ([`RevocableMemory`](super::RevocableMemory)) is taken away like
+    /// this when the driver is unbound.
+    ///
+    /// # Context
+    ///
+    /// As [`revoke`](Self::revoke).
+    pub fn revoke_for_good(&self) {
+        self.take_away(&self.gone);
+    }
+
+    fn take_away(&self, switch: &Atomic<bool>) {
         // Full order, together with the grace period: a fault handler either sees it, or is waited
         // for.
-        self.revoked.xchg(true, Full);
+        switch.xchg(true, Full);
         // SAFETY: By the type invariants, it is initialised. We are not inside a section of it, the
-        // context above says.
+        // context of the callers says.
         unsafe { bindings::synchronize_srcu(self.srcu.get()) };
         self.space.unmap_raw(0, usize::MAX, true);
     }
@@ -250,7 +273,7 @@ impl Revocation {
     /// Is the memory taken away? For information: it may have changed already.
     #[inline]
     pub fn is_revoked(&self) -> bool {
-        self.revoked.load(Relaxed)
+        self.revoked.load(Relaxed) || self.gone.load(Relaxed)
     }
 
     /// Makes sure that, until the result is dropped, [`revoke`](Self::revoke) does not return. Fails
@@ -266,7 +289,7 @@ impl Revocation {
         };
         // After the section has begun, which has full order: either this sees the switch, or the
         // switch waits for this.
-        (!self.revoked.load(Relaxed)).then_some(guard)
+        (!self.is_revoked()).then_some(guard)
     }
 }
 

@@ -11,11 +11,11 @@
 //! It can be mapped in two ways, which the offset tells apart:
 //!
 //! - from offset 0: page frames are inserted when they are accessed, by the megabytes where the
-//!   alignment allows. When the device goes away, so does the memory: access ends with SIGBUS.
-//! - from offset [`REMAP_OFFSET`]: the whole mapping is filled when it is made.
+//!   alignment allows.
+//! - from offset [`FILL_OFFSET`]: the first access fills the whole mapping.
 //!
-//! Debuggers can look at both. An open file owns the memory: the device cannot be bound again (`EBUSY`)
-//! before the last file is closed that was opened earlier.
+//! Debuggers can look at both. When the driver is unbound, the memory goes: access ends with SIGBUS, for
+//! good. The device can be bound again; those who had it open do not have it any more.
 
 use kernel::{
     device::Core,
@@ -50,7 +50,7 @@ use kernel::{
             AddressSpace,
             Revocation, //
         },
-        DeviceMemory, //
+        RevocableMemory, //
     },
     page::PAGE_SIZE,
     pci,
@@ -70,7 +70,10 @@ use kernel::{
 };
 
 /// Where the second view of the memory starts: beyond every BAR that there is.
-const REMAP_OFFSET: usize = 1 << 40;
+const FILL_OFFSET: usize = 1 << 40;
+
+/// The page offset of that.
+const FILL_FIRST: usize = FILL_OFFSET / PAGE_SIZE;
 
 /// The BAR that is memory.
 const MEMORY_BAR: u32 = 2;
@@ -90,22 +93,12 @@ kernel::pci_device_table!(
 struct PfnDriver;
 
 /// What the driver has while it is bound. The fields are dropped in this order: nobody can open the
-/// device any more, then nobody can access the memory, then nobody finds it.
+/// device any more, then nobody finds the memory. It is taken away from those who have it after that.
 #[pin_data]
 struct PfnDriverData {
     #[pin]
     _device: MiscDeviceRegistration<SharedMemory>,
-    _revoked: RevokeOnDrop,
     _memory: Publication<SharedMemory>,
-}
-
-/// Takes the memory away from user space for good when the driver is unbound.
-struct RevokeOnDrop(Arc<SharedMemory>);
-
-impl Drop for RevokeOnDrop {
-    fn drop(&mut self) {
-        self.0.revocation.revoke();
-    }
 }
 
 impl pci::Driver for PfnDriver {
@@ -120,11 +113,15 @@ impl pci::Driver for PfnDriver {
     ) -> impl PinInit<PfnDriverData, Error> + 'bound {
         pin_init::pin_init_scope(move || {
             pdev.enable_device_mem()?;
-            let memory = pdev.map_bar(MEMORY_BAR, c"rust_mmap_pfn")?;
-            let memory = Arc::pin_init(SharedMemory::new(memory), GFP_KERNEL)?;
+            let revocation = Arc::pin_init(Revocation::new(), GFP_KERNEL)?;
+            let memory = SharedMemory {
+                memory: pdev.map_bar(MEMORY_BAR, c"rust_mmap_pfn", &revocation)?,
+                faults: Atomic::new(0),
+                huge_faults: Atomic::new(0),
+            };
+            let memory = Arc::new(memory, GFP_KERNEL)?;
             Ok(try_pin_init!(PfnDriverData {
-                _memory: DEVICE.publish(memory.clone())?,
-                _revoked: RevokeOnDrop(memory),
+                _memory: DEVICE.publish(memory)?,
                 _device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                     name: c"rust_mmap_pfn",
                 }),
@@ -142,23 +139,19 @@ kernel::module_pci_driver! {
 }
 
 /// The device.
-#[pin_data]
 struct SharedMemory {
-    memory: DeviceMemory,
-    #[pin]
-    revocation: Revocation,
+    memory: RevocableMemory,
     faults: Atomic<i64>,
     huge_faults: Atomic<i64>,
 }
 
 impl SharedMemory {
-    fn new(memory: DeviceMemory) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            memory,
-            revocation <- Revocation::new(),
-            faults: Atomic::new(0),
-            huge_faults: Atomic::new(0),
-        })
+    /// The index of the page that is at a page offset, and whether its mapping is to be filled.
+    fn index(pgoff: usize) -> (usize, bool) {
+        match pgoff.checked_sub(FILL_FIRST) {
+            Some(index) => (index, true),
+            None => (pgoff, false),
+        }
     }
 }
 
@@ -171,33 +164,22 @@ impl MiscDevice for SharedMemory {
     }
 
     fn address_space<'a>(memory: ArcBorrow<'a, Self>, _file: &'a File) -> &'a AddressSpace {
-        memory.into_ref().revocation.address_space()
+        memory.into_ref().memory.revocation().address_space()
     }
 
     fn mmap_prepare<'f>(
         memory: ArcBorrow<'f, Self>,
         mut desc: VmaDesc<'f, Self>,
     ) -> Result<Mapping<'f, Self>> {
-        let memory = memory.into_ref();
         desc.deny_cow()?;
-        let first = REMAP_OFFSET / PAGE_SIZE;
-        if desc.pgoff() >= first {
-            let range = desc.range();
-            let index = desc.pgoff() - first;
-            return desc.with_ops::<PfnOps>()?.io_remap_range(
-                range,
-                &memory.memory,
-                index,
-                Cache::NonCached,
-            );
-        }
         // What is beyond the memory is found here, not by the access.
-        memory.memory.pfns().slice(desc.pgoff(), desc.nr_pages())?;
+        let (first, _) = Self::index(desc.pgoff());
+        memory.memory.slice(first, desc.nr_pages())?;
         Ok(desc.with_ops::<PfnOps>()?.on_io_fault(Cache::NonCached))
     }
 
     fn show_fdinfo(memory: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
-        let size = memory.memory.pfns().nr_pages() * PAGE_SIZE;
+        let size = memory.memory.nr_pages() * PAGE_SIZE;
         seq_print!(m, "size:\t{}\n", size);
         seq_print!(m, "faults:\t{}\n", memory.faults.load(Relaxed));
         seq_print!(m, "huge_faults:\t{}\n", memory.huge_faults.load(Relaxed));
@@ -214,25 +196,35 @@ impl VmOperations for PfnOps {
     type Memory = Pfn;
 
     fn revocation<'a>(memory: &'a DataRef<'_, Self>) -> &'a Revocation {
-        &memory.revocation
+        memory.memory.revocation()
     }
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let memory = vmf.data();
         memory.faults.fetch_add(1, Relaxed);
-        let pfns = memory.memory.pfns();
-        let all = pfns.slice(0, pfns.nr_pages())?;
-        Ok(vmf.insert_pfn(all, vmf.pgoff())?.into())
+        let all = memory.memory.all();
+        let (index, fill) = SharedMemory::index(vmf.pgoff());
+        let answer = vmf.insert_pfn(all, index)?.into();
+        if fill {
+            let vma = vmf.vma();
+            let (first, _) = SharedMemory::index(vma.pgoff());
+            for page in 0..vma.len() / PAGE_SIZE {
+                vma.insert_pfn(vma.start() + page * PAGE_SIZE, all, first + page)?;
+            }
+        }
+        Ok(answer)
     }
 
     fn huge_fault(vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
         let memory = vmf.data();
-        let pfns = memory.memory.pfns();
-        let all = pfns.slice(0, pfns.nr_pages())?;
         let Some(pages) = vmf.pgoff_range() else {
             return Ok(HugeAnswer::Fallback);
         };
-        let answer = vmf.insert_pfns(all, pages.start)?;
+        let (first, fill) = SharedMemory::index(pages.start);
+        if fill {
+            return Ok(HugeAnswer::Fallback);
+        }
+        let answer = vmf.insert_pfns(memory.memory.all(), first)?;
         if let HugeAnswer::Inserted(_) = answer {
             memory.huge_faults.fetch_add(1, Relaxed);
         }

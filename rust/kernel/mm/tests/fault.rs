@@ -534,6 +534,7 @@ mod cases {
         Ok(())
     }
 
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     #[test]
     fn frames_beside_a_huge_entry() -> Result {
         let mm = UserMm::attach()?;

@@ -23,6 +23,8 @@ use crate::{
         ops::{
             Access,
             DataRef,
+            DeviceRef,
+            MappedArea,
             PerFile,
             Pfn,
             VmOperations, //
@@ -57,6 +59,9 @@ struct Debugged {
     /// If not 0: access the page frames at this address, and say how that ends.
     physically: Atomic<usize>,
     physical: Atomic<i32>,
+    mapped: Atomic<i32>,
+    /// If not 0: the memory is taken away when `mmap_prepare` has been asked.
+    revoke_in_hook: Atomic<i32>,
     #[pin]
     revocation: Revocation,
 }
@@ -68,6 +73,8 @@ impl Debugged {
                 accesses: Atomic::new(0),
                 physically: Atomic::new(0),
                 physical: Atomic::new(0),
+                mapped: Atomic::new(0),
+                revoke_in_hook: Atomic::new(0),
                 revocation <- Revocation::new(),
             }? Error),
             GFP_KERNEL,
@@ -104,7 +111,10 @@ impl MiscDevice for DebuggedFile {
         this.0.revocation.address_space()
     }
 
-    fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+    fn mmap_prepare<'f>(this: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        if this.0.revoke_in_hook.load(Relaxed) != 0 {
+            this.0.revocation.revoke();
+        }
         Ok(desc
             .with_ops::<DebuggedOps>()?
             .on_pfn_fault(Cache::NonCached))
@@ -118,6 +128,11 @@ impl VmOperations for DebuggedOps {
     type File = DebuggedFile;
     type Data = PerFile;
     type Memory = Pfn;
+
+    fn mapped(device: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<PerFile> {
+        device.0.mapped.fetch_add(1, Relaxed);
+        Ok(PerFile)
+    }
 
     fn access(vma: &OwnedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
         let device = &vma.data().0;
@@ -198,6 +213,22 @@ mod cases {
         probe.revocation.revoke();
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));
         assert_eq!(probe.folio.ref_count(), 1);
+        mm.munmap(addr, LEN)
+    }
+
+    #[test]
+    fn mapped_in_vain() -> Result {
+        let mm = UserMm::attach()?;
+        let device = Debugged::new()?;
+        let file = mm.open::<DebuggedFile>(KBox::new(DebuggedFile(device.clone()), GFP_KERNEL)?)?;
+        // The driver would count a mapping of which it is never told that it is gone.
+        device.revoke_in_hook.store(1, Relaxed);
+        assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
+        assert_eq!(device.mapped.load(Relaxed), 0);
+        device.revoke_in_hook.store(0, Relaxed);
+        device.revocation.restore();
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        assert_eq!(device.mapped.load(Relaxed), 1);
         mm.munmap(addr, LEN)
     }
 

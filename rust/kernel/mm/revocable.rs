@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Device memory that is taken away from user space when the driver of the device is unbound.
+//!
+//! A mapping can live for longer than what it maps: a driver is unbound, a device is unplugged, and
+//! the addresses that it had are given to another one. So what a driver gets of a device's memory
+//! ([`pci::Device::map_bar`](crate::pci::Device::map_bar),
+//! [`platform::Device::map_resource`](crate::platform::Device::map_resource)) comes with a
+//! [`Revocation`], and goes only where that finds it again.
+
+use super::{
+    pfn::{
+        device_frames,
+        Frames,
+        Insertion,
+        PfnRange,
+        PfnSlice,
+        Sealed, //
+    },
+    rmap::Revocation, //
+};
+use crate::{
+    bindings,
+    device::{
+        Bound,
+        Device, //
+    },
+    devres,
+    io::PhysAddr,
+    prelude::*,
+    sync::Arc, //
+};
+use core::ptr::NonNull;
+
+/// Memory of a device, page-aligned, for as long as a driver is bound to it.
+///
+/// While that is so, nobody else may claim the memory. When it ends, whatever user space has mapped of
+/// it is [taken away](Revocation::revoke), for good, before anybody else can have the memory: each access
+/// ends with SIGBUS. Files and mappings may stay for as long as they want to, and do not keep the device
+/// from being bound again, with a new revocation.
+///
+/// That is why the frames can only be mapped by faults (or [`OwnedVma::insert_pfn`]), and only into
+/// mappings of files that have the revocation's address space
+/// ([`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space)). What is filled when it is
+/// made, as by [`io_remap`](super::desc::VmaDesc::io_remap), can be accessed for some moments before the
+/// kernel asks whether that was right.
+///
+/// `samples/rust/mm/rust_mmap_pfn.rs` is a driver that does this.
+///
+/// # Invariants
+///
+/// Until `revocation` is revoked for good, `pfns` is claimed memory of a device, and not RAM.
+///
+/// [`OwnedVma::insert_pfn`]: super::owned::OwnedVma::insert_pfn
+pub struct RevocableMemory {
+    pfns: PfnRange,
+    revocation: Arc<Revocation>,
+}
+
+impl RevocableMemory {
+    /// Claims memory of a device for as long as it is bound.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if the range does not start and end at page borders, is empty, or has RAM in it.
+    /// - [`EBUSY`] if somebody has claimed it, or a part of it.
+    /// - [`ENOMEM`] if there is not enough memory.
+    pub(crate) fn new(
+        device: &Device<Bound>,
+        start: PhysAddr,
+        size: bindings::resource_size_t,
+        name: &'static CStr,
+        revocation: &Arc<Revocation>,
+    ) -> Result<Self> {
+        let pfns = device_frames(start, size)?;
+        let on_unbind = OnUnbind {
+            revocation: revocation.clone(),
+            _claim: Claim::new(start, size, name)?,
+        };
+        devres::register(device, on_unbind, GFP_KERNEL)?;
+        // INVARIANT: `device_frames` has seen that it is not RAM, and the claim is given up after the
+        // revocation.
+        Ok(Self {
+            pfns,
+            revocation: revocation.clone(),
+        })
+    }
+
+    /// Returns what takes the memory away.
+    #[inline]
+    pub fn revocation(&self) -> &Revocation {
+        &self.revocation
+    }
+
+    /// Returns the number of pages, which is not zero.
+    #[inline]
+    pub fn nr_pages(&self) -> usize {
+        self.pfns.nr_pages()
+    }
+
+    /// Returns all of the memory.
+    #[inline]
+    pub fn all(&self) -> RevocableSlice<'_> {
+        // INVARIANT: Of this memory, and its revocation.
+        RevocableSlice {
+            pfns: self.pfns.all(),
+            revocation: &self.revocation,
+        }
+    }
+
+    /// Returns `nr_pages` pages, from index `first` on.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if there are not as many.
+    pub fn slice(&self, first: usize, nr_pages: usize) -> Result<RevocableSlice<'_>> {
+        // INVARIANT: As above.
+        Ok(RevocableSlice {
+            pfns: self.pfns.slice(first, nr_pages)?,
+            revocation: &self.revocation,
+        })
+    }
+}
+
+/// Some consecutive pages of a [`RevocableMemory`].
+///
+/// # Invariants
+///
+/// `pfns` and `revocation` are those of a [`RevocableMemory`].
+#[derive(Clone, Copy)]
+pub struct RevocableSlice<'a> {
+    pfns: PfnSlice<'a>,
+    revocation: &'a Revocation,
+}
+
+impl Sealed for RevocableSlice<'_> {}
+
+impl Frames for RevocableSlice<'_> {
+    #[inline]
+    fn insert<R>(
+        self,
+        _: Insertion,
+        mapping: *const bindings::address_space,
+        insert: impl FnOnce(PfnSlice<'_>) -> R,
+    ) -> Result<R> {
+        // Where a stacked driver has put its own file into the VMA, for one, it would not be found.
+        if !core::ptr::eq(mapping, self.revocation.address_space().as_ptr()) {
+            return Err(EINVAL);
+        }
+        // Either the memory is still there when this section ends, and a revocation that begins then
+        // finds what was inserted; or this sees that it is gone.
+        let _section = self.revocation.enter().ok_or(ENODEV)?;
+        Ok(insert(self.pfns))
+    }
+}
+
+/// What ends when a driver is unbound. The fields are dropped after the revocation.
+struct OnUnbind {
+    revocation: Arc<Revocation>,
+    _claim: Claim,
+}
+
+impl Drop for OnUnbind {
+    fn drop(&mut self) {
+        self.revocation.revoke_for_good();
+    }
+}
+
+/// A claim in the tree of resources.
+///
+/// Not a [`Region`](crate::io::resource::Region), which is given up by its addresses: if who moves BARs has
+/// taken it out of the tree meanwhile (`resourceN_resize` in sysfs), that would be somebody else's.
+///
+/// # Invariants
+///
+/// The pointer is that of a claim which belongs to this value.
+struct Claim(NonNull<bindings::resource>);
+
+// SAFETY: A claim may be given up on any thread.
+unsafe impl Send for Claim {}
+
+impl Claim {
+    fn new(
+        start: PhysAddr,
+        size: bindings::resource_size_t,
+        name: &'static CStr,
+    ) -> Result<Self> {
+        // SAFETY: Any range may be asked for; the tree has its own lock, and the name is static.
+        let claim = unsafe {
+            bindings::__request_region(
+                &raw mut bindings::iomem_resource,
+                start,
+                size,
+                name.as_char_ptr(),
+                0,
+            )
+        };
+        // INVARIANT: Just claimed.
+        NonNull::new(claim).map(Self).ok_or(EBUSY)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants. The devres of a device is given back before its resources go,
+        // so that what the claim is a part of is still there.
+        unsafe { bindings::release_mem_claim(self.0.as_ptr()) };
+    }
+}

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The memory of a device whose driver is unbound.
+
+use crate::{
+    bindings,
+    device::Bound,
+    error::to_result,
+    fs::File,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        desc::{
+            Cache,
+            Mapping,
+            VmaDesc, //
+        },
+        fault::{
+            Fault,
+            FaultAnswer,
+            FaultError,
+            HugeAnswer,
+            HugeFault,
+            HugeOrder, //
+        },
+        ops::{
+            PerFile,
+            Pfn,
+            VmOperations, //
+        },
+        rmap::{
+            AddressSpace,
+            Revocation, //
+        },
+        testing::{
+            UserFile,
+            UserMm,
+            READ,
+            SHARED, //
+        },
+        RevocableMemory, //
+    },
+    page::PAGE_SIZE,
+    platform,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
+};
+use core::ptr::{
+    self,
+    NonNull, //
+};
+
+/// Beyond the RAM of a VM with up to 2 GiB, and before its devices. Nobody answers there.
+const NOWHERE: u64 = 0xa080_0000;
+const NAME: &CStr = c"rust_mm_revocable";
+
+/// What the driver of a [`Bench`] makes of its device.
+struct Slot {
+    revocation: Arc<Revocation>,
+    memory: Option<RevocableMemory>,
+    /// That of the memory again, that of what has no whole pages, and of what is not there.
+    errors: [Result; 3],
+}
+
+unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
+    // SAFETY: The device is being bound, and is the one of a `Bench`, which waits for that.
+    let (device, slot) = unsafe {
+        (
+            &*pdev.cast::<platform::Device<Bound>>(),
+            &mut *(*pdev).dev.platform_data.cast::<Slot>(),
+        )
+    };
+    let claim = |index| device.map_resource(index, NAME, &slot.revocation);
+    let memory = claim(0);
+    slot.errors = [
+        memory.as_ref().map(|_| ()).map_err(|err| *err),
+        claim(1).map(|_| ()),
+        claim(2).map(|_| ()),
+    ];
+    if slot.errors[0].is_ok() {
+        slot.errors[0] = claim(0).map(|_| ());
+    }
+    slot.memory = memory.ok();
+    0
+}
+
+/// A platform device with a driver.
+///
+/// # Invariants
+///
+/// The driver is registered, and so is the device, if there is one, until this value is dropped.
+struct Bench {
+    driver: KBox<bindings::platform_driver>,
+    device: Option<NonNull<bindings::platform_device>>,
+}
+
+impl Bench {
+    fn new(slot: &mut Slot) -> Result<Self> {
+        let mut driver = KBox::new(pin_init::zeroed::<bindings::platform_driver>(), GFP_KERNEL)?;
+        driver.driver.name = NAME.as_char_ptr();
+        driver.probe = Some(probe);
+        // SAFETY: The driver stays where it is until it is unregistered.
+        to_result(unsafe {
+            bindings::__platform_driver_register(&mut *driver, ptr::null_mut(), NAME.as_char_ptr())
+        })?;
+        let mut bench = Bench {
+            driver,
+            device: None,
+        };
+        let len = 2 * HugeOrder::Pmd.len() as u64;
+        let memory = |start, len: u64| bindings::resource {
+            start,
+            end: start + len - 1,
+            flags: bindings::IORESOURCE_MEM as c_ulong,
+            ..pin_init::zeroed()
+        };
+        let resources = [
+            memory(NOWHERE, len),
+            memory(NOWHERE + len + 16, PAGE_SIZE as u64),
+        ];
+        // SAFETY: Allocates one; the name is copied.
+        let device = unsafe { bindings::platform_device_alloc(NAME.as_char_ptr(), -1) };
+        let device = NonNull::new(device).ok_or(ENOMEM)?;
+        // SAFETY: The device is not added yet, so it is ours. Whatever fails, the reference is given up.
+        // The driver is done with the slot when this returns.
+        to_result(unsafe {
+            (*device.as_ptr()).dev.platform_data = ptr::from_mut(slot).cast();
+            let ret =
+                bindings::platform_device_add_resources(device.as_ptr(), resources.as_ptr(), 2);
+            let ret = match ret {
+                0 => bindings::platform_device_add(device.as_ptr()),
+                err => err,
+            };
+            (*device.as_ptr()).dev.platform_data = ptr::null_mut();
+            if ret != 0 {
+                bindings::platform_device_put(device.as_ptr());
+            }
+            ret
+        })?;
+        bench.device = Some(device);
+        Ok(bench)
+    }
+
+    /// Takes the device away, as if it were unplugged.
+    fn unplug(&mut self) {
+        if let Some(device) = self.device.take() {
+            // SAFETY: By the type invariants, it is registered.
+            unsafe { bindings::platform_device_unregister(device.as_ptr()) };
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.unplug();
+        // SAFETY: By the type invariants.
+        unsafe { bindings::platform_driver_unregister(&mut *self.driver) };
+    }
+}
+
+struct Device {
+    memory: RevocableMemory,
+    huge_faults: Atomic<i32>,
+}
+
+macro_rules! device_file {
+    ($file:ident, $ops:ident, { $($space:tt)* }) => {
+        struct $file(Arc<Device>);
+
+        #[vtable]
+        impl MiscDevice for $file {
+            type Ptr = KBox<Self>;
+
+            fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+                Err(ENODEV)
+            }
+
+            $($space)*
+
+            fn mmap_prepare<'f>(
+                _: &'f Self,
+                mut desc: VmaDesc<'f, Self>,
+            ) -> Result<Mapping<'f, Self>> {
+                desc.deny_cow()?;
+                Ok(desc.with_ops::<$ops>()?.on_io_fault(Cache::NonCached))
+            }
+        }
+
+        struct $ops;
+
+        #[vtable]
+        impl VmOperations for $ops {
+            type File = $file;
+            type Data = PerFile;
+            type Memory = Pfn;
+
+            fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+                let $file(device) = vmf.data();
+                Ok(vmf.insert_pfn(device.memory.all(), vmf.pgoff())?.into())
+            }
+
+            fn huge_fault(vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
+                let $file(device) = vmf.data();
+                let Some(pages) = vmf.pgoff_range() else {
+                    return Ok(HugeAnswer::Fallback);
+                };
+                let answer = vmf.insert_pfns(device.memory.all(), pages.start)?;
+                if let HugeAnswer::Inserted(_) = answer {
+                    device.huge_faults.fetch_add(1, Relaxed);
+                }
+                Ok(answer)
+            }
+        }
+
+        crate::vm_operations!($ops);
+    };
+}
+
+// Neither has callbacks that name a revocation: the memory sees to itself.
+device_file!(DeviceFile, DeviceOps, {
+    fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+        this.0.memory.revocation().address_space()
+    }
+});
+// Its mappings would not be found.
+device_file!(StrayFile, StrayOps, {});
+
+#[kunit_tests(rust_mm_revocable)]
+mod cases {
+    use super::*;
+
+    const LEN: usize = 4 * PAGE_SIZE;
+
+    fn bound() -> Result<(Bench, Slot)> {
+        let mut slot = Slot {
+            revocation: Arc::pin_init(Revocation::new(), GFP_KERNEL)?,
+            memory: None,
+            errors: [Ok(()); 3],
+        };
+        let bench = Bench::new(&mut slot)?;
+        Ok((bench, slot))
+    }
+
+    fn device() -> Result<(Bench, Arc<Device>)> {
+        let (bench, slot) = bound()?;
+        let device = Device {
+            memory: slot.memory.ok_or(ENODEV)?,
+            huge_faults: Atomic::new(0),
+        };
+        Ok((bench, Arc::new(device, GFP_KERNEL)?))
+    }
+
+    fn open<'mm>(mm: &'mm UserMm, device: &Arc<Device>) -> Result<UserFile<'mm>> {
+        mm.open::<DeviceFile>(KBox::new(DeviceFile(device.clone()), GFP_KERNEL)?)
+    }
+
+    /// Has nobody claimed the memory?
+    fn is_free() -> bool {
+        // SAFETY: Any range may be asked for; the name is static. What is claimed is given up.
+        unsafe {
+            let claim = bindings::__request_region(
+                &raw mut bindings::iomem_resource,
+                NOWHERE,
+                PAGE_SIZE as u64,
+                NAME.as_char_ptr(),
+                0,
+            );
+            if !claim.is_null() {
+                bindings::release_mem_claim(claim);
+            }
+            !claim.is_null()
+        }
+    }
+
+    #[test]
+    fn claims() -> Result {
+        let (mut bench, slot) = bound()?;
+        assert_eq!(slot.errors, [Err(EBUSY), Err(EINVAL), Err(EINVAL)]);
+        let memory = slot.memory.ok_or(ENODEV)?;
+        let nr = 2 * HugeOrder::Pmd.nr_pages();
+        assert_eq!(memory.nr_pages(), nr);
+        assert!(memory.slice(1, nr - 1).is_ok());
+        assert!(memory.slice(1, nr).is_err_and(|err| err == EINVAL));
+        assert!(ptr::eq(memory.revocation(), &*slot.revocation));
+        assert!(!is_free() && !memory.revocation().is_revoked());
+
+        bench.unplug();
+        assert!(is_free() && memory.revocation().is_revoked());
+        Ok(())
+    }
+
+    #[test]
+    fn unplugged_while_mapped() -> Result {
+        let mm = UserMm::attach()?;
+        let (mut bench, device) = device()?;
+        let file = open(&mm, &device)?;
+        let addr = file.mmap(LEN, READ, SHARED, 1)?;
+        mm.read::<1>(addr)?;
+        {
+            let vma = mm
+                .current()
+                .lock_owned_vma::<DeviceOps>(addr)
+                .ok_or(ESRCH)?;
+            vma.insert_pfn(addr + PAGE_SIZE, device.memory.slice(2, 1)?, 0)?;
+            let beyond = device.memory.slice(2, 1)?;
+            assert_eq!(vma.insert_pfn(addr + PAGE_SIZE, beyond, 1), Err(EINVAL));
+        }
+        mm.read::<1>(addr + PAGE_SIZE)?;
+
+        // What the driver takes away, it can give back.
+        device.memory.revocation().revoke();
+        assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+        device.memory.revocation().restore();
+        mm.read::<1>(addr)?;
+
+        // What is gone stays so.
+        bench.unplug();
+        device.memory.revocation().restore();
+        for page in 0..4 {
+            assert_eq!(mm.read::<1>(addr + page * PAGE_SIZE), Err(EFAULT));
+        }
+        {
+            let vma = mm
+                .current()
+                .lock_owned_vma::<DeviceOps>(addr)
+                .ok_or(ESRCH)?;
+            let all = device.memory.all();
+            assert_eq!(vma.insert_pfn(addr, all, 1), Err(ENODEV));
+        }
+        mm.munmap(addr, LEN)?;
+
+        // Whoever still has the old one does not keep the device from being bound again.
+        drop(bench);
+        let (_bench, again) = self::device()?;
+        assert!(!again.memory.revocation().is_revoked());
+        let addr = open(&mm, &again)?.mmap(LEN, READ, SHARED, 0)?;
+        mm.read::<1>(addr)?;
+        mm.munmap(addr, LEN)
+    }
+
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[test]
+    fn unplugged_while_mapped_by_a_huge_entry() -> Result {
+        let mm = UserMm::attach()?;
+        let (mut bench, device) = device()?;
+        let file = open(&mm, &device)?;
+        let huge = HugeOrder::Pmd.len();
+        let free = file.mmap(2 * huge, READ, SHARED, 0)?;
+        mm.munmap(free, 2 * huge)?;
+        let addr = file.mmap_at(free.next_multiple_of(huge), huge, READ, SHARED, 0)?;
+        mm.read::<1>(addr + PAGE_SIZE)?;
+        assert_eq!(device.huge_faults.load(Relaxed), 1);
+        bench.unplug();
+        assert_eq!(mm.read::<1>(addr + PAGE_SIZE), Err(EFAULT));
+        assert_eq!(device.huge_faults.load(Relaxed), 1);
+        mm.munmap(addr, huge)
+    }
+
+    #[test]
+    fn mapping_that_would_not_be_found() -> Result {
+        let mm = UserMm::attach()?;
+        let (_bench, device) = device()?;
+        let file = mm.open::<StrayFile>(KBox::new(StrayFile(device.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+        {
+            let vma = mm.current().lock_owned_vma::<StrayOps>(addr).ok_or(ESRCH)?;
+            assert_eq!(vma.insert_pfn(addr, device.memory.all(), 0), Err(EINVAL));
+        }
+        assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+        mm.munmap(addr, LEN)
+    }
+}

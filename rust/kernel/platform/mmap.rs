@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory of platform devices that user space can map.
+//!
+//! C header: [`include/linux/platform_device.h`](srctree/include/linux/platform_device.h)
+
+use super::Device;
+use crate::{
+    device,
+    mm::{
+        rmap::Revocation,
+        RevocableMemory, //
+    },
+    prelude::*,
+    sync::Arc, //
+};
+
+impl Device<device::Bound> {
+    /// Claims a memory resource, all of it, for mapping it into user space.
+    ///
+    /// When the driver is unbound, `revocation` takes the memory away, and the claim ends.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EBUSY`] if it, or a part of it, was claimed already.
+    /// - [`EINVAL`] if there is no such resource, or if it does not start and end at page borders, or
+    ///   has RAM in it.
+    /// - [`ENOMEM`] if there is not enough memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     device::Core,
+    ///     mm::{rmap::Revocation, RevocableMemory},
+    ///     platform,
+    ///     sync::Arc, //
+    /// };
+    ///
+    /// /// The first lines of a `probe`.
+    /// fn claim(pdev: &platform::Device<Core<'_>>) -> Result<RevocableMemory> {
+    ///     let revocation = Arc::pin_init(Revocation::new(), GFP_KERNEL)?;
+    ///     pdev.map_resource(0, c"my registers", &revocation)
+    /// }
+    /// ```
+    pub fn map_resource(
+        &self,
+        index: u32,
+        name: &'static CStr,
+        revocation: &Arc<Revocation>,
+    ) -> Result<RevocableMemory> {
+        let resource = self.resource_by_index(index).ok_or(EINVAL)?;
+        let (start, size) = (resource.start(), resource.size());
+        RevocableMemory::new(self.as_ref(), start, size, name, revocation)
+    }
+}
