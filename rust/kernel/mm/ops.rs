@@ -91,31 +91,26 @@ pub(super) unsafe fn check_filling<O: VmOperations>(device: *mut c_void) -> Resu
         )
     };
     // SAFETY: As the caller promises.
-    unsafe { unless_revoked::<O>(device, || Ok(())) }
+    unsafe { check_device::<O>(device) }
 }
 
-/// Calls a function for a mapping that has no data yet, unless its memory is taken away; nor is that done
-/// before the function has returned.
+/// Fails with [`ENODEV`] if the memory of a mapping that has no data yet is taken away, as far as the
+/// device can tell.
 ///
 /// # Safety
 ///
 /// As [`check_filling`].
-unsafe fn unless_revoked<O: VmOperations>(
-    device: *mut c_void,
-    f: impl FnOnce() -> Result,
-) -> Result {
+unsafe fn check_device<O: VmOperations>(device: *mut c_void) -> Result {
     if O::HAS_REVOCATION_OF_DEVICE {
         // SAFETY: As the caller promises, it comes from `into_foreign`.
         let device = unsafe { <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow(device) };
-        let _section = O::revocation_of_device(&device).enter().ok_or(ENODEV)?;
-        f()
+        let entered = O::revocation_of_device(&device).enter();
+        entered.map(drop).ok_or(ENODEV)
     } else if !O::Data::PER_VMA {
         // SAFETY: As above: without data of a VMA, the word of a live one is the same.
-        let device = unsafe { O::Data::borrow::<O::File>(device) };
-        let _section = enter::<O>(&device)?;
-        f()
+        enter::<O>(&unsafe { O::Data::borrow::<O::File>(device) }).map(drop)
     } else {
-        f()
+        Ok(())
     }
 }
 
@@ -225,7 +220,7 @@ pub trait VmOperations: Sized + 'static {
     /// Returns the data of the VMA. If it fails, `mmap` fails with its error, and the memory is
     /// unmapped again.
     ///
-    /// Not called while the memory is [revoked](Self::revocation), nor is that revoked meanwhile. Without
+    /// Not called if the memory is [revoked](Self::revocation) already. Without
     /// [`revocation_of_device`](Self::revocation_of_device), data of a VMA is looked at when it has been
     /// made, and dropped if its memory is revoked; there is no [`close`](Self::close) for that.
     ///

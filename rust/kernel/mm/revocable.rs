@@ -184,11 +184,7 @@ struct Claim(NonNull<bindings::resource>);
 unsafe impl Send for Claim {}
 
 impl Claim {
-    fn new(
-        start: PhysAddr,
-        size: bindings::resource_size_t,
-        name: &'static CStr,
-    ) -> Result<Self> {
+    fn new(start: PhysAddr, size: bindings::resource_size_t, name: &'static CStr) -> Result<Self> {
         // SAFETY: Any range may be asked for; the tree has its own lock, and the name is static.
         let claim = unsafe {
             bindings::__request_region(

@@ -236,9 +236,8 @@ impl Revocation {
     ///
     /// # Context
     ///
-    /// Sleeps until no fault handler of the device runs, nor its
-    /// [`mapped`](super::ops::VmOperations::mapped). Must not be called from one, nor with a lock held
-    /// that one takes.
+    /// Sleeps until no fault handler of the device runs. Must not be called from one, nor with a
+    /// lock held that one takes.
     pub fn revoke(&self) {
         self.take_away(&self.revoked);
     }

@@ -17,12 +17,12 @@ use super::{
         Access,
         Accessed, //
     },
+    check_device,
     data::{
         self,
         VmaData, //
     },
     enter,
-    unless_revoked,
     MappedArea,
     MmuPageSize,
     VmOperations, //
@@ -102,48 +102,53 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
     let device = data::device(old);
 
     // The memory has been filled in already. If it was taken away before this, then what is in the
-    // mapping may have escaped; if it is after this, then the VMA is found and cleared.
-    let make = || {
-        let word = if O::HAS_MAPPED {
-            let area = MappedArea {
-                range: start..end,
-                pgoff,
-            };
-            // SAFETY: It is the device's pointer, from `into_foreign` when the file was opened. The
-            // file is kept open by the VMA.
-            let device_ref =
-                unsafe { <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow(device) };
-            O::mapped(device_ref, &area)?.into_word(device)
-        } else {
-            // A table without `mapped` is one without data of the VMA: the word is the device's.
-            device
-        };
-        let may_have = if !data::is_live(word) {
-            // The data has no size, and `FOREIGN_ALIGN` is not true for it.
-            Err(EINVAL)
-        } else if O::Data::PER_VMA && !O::HAS_REVOCATION_OF_DEVICE {
-            // Only the data knows.
-            //
-            // SAFETY: The word was just made, so it is live, and no VMA has it yet.
-            enter::<O>(&unsafe { O::Data::borrow::<O::File>(word) }).map(drop)
-        } else {
-            Ok(())
-        };
-        match may_have {
-            // SAFETY: C gives a pointer to a copy of the word. From here on the VMA owns what the word
-            // stands for.
-            Ok(()) => unsafe { *private = word },
-            // SAFETY: Nobody else has the word, and C does not store it if this fails. It is from
-            // `into_word`.
-            Err(_) => unsafe { O::Data::release(word) },
-        }
-        may_have
-    };
+    // mapping may have escaped; if it is after this, then the VMA is found and cleared. Before the driver
+    // is told, since it is never told that a mapping which fails is gone.
+    //
     // SAFETY: It is the device's pointer, and the VMA keeps the file open.
-    match unsafe { unless_revoked::<O>(device, make) } {
-        Ok(()) => 0,
-        Err(err) => err.to_errno(),
+    if let Err(err) = unsafe { check_device::<O>(device) } {
+        return err.to_errno();
     }
+
+    let made = if O::HAS_MAPPED {
+        let area = MappedArea {
+            range: start..end,
+            pgoff,
+        };
+        // SAFETY: It is the device's pointer, from `into_foreign` when the file was opened. The file is
+        // kept open by the VMA.
+        let device_ref = unsafe { <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow(device) };
+        O::mapped(device_ref, &area).map(|data| data.into_word(device))
+    } else {
+        // A table without `mapped` is one without data of the VMA: the word is the device's.
+        Ok(device)
+    };
+    let word = match made {
+        Ok(word) => word,
+        Err(err) => return err.to_errno(),
+    };
+
+    let may_have = if !data::is_live(word) {
+        // The data has no size, and `FOREIGN_ALIGN` is not true for it.
+        Err(EINVAL)
+    } else if O::Data::PER_VMA && !O::HAS_REVOCATION_OF_DEVICE {
+        // Only the data knows.
+        //
+        // SAFETY: The word was just made, so it is live, and no VMA has it yet.
+        enter::<O>(&unsafe { O::Data::borrow::<O::File>(word) }).map(drop)
+    } else {
+        Ok(())
+    };
+    if let Err(err) = may_have {
+        // SAFETY: Nobody else has the word, which is from `into_word`, and C does not store it if this
+        // fails.
+        unsafe { O::Data::release(word) };
+        return err.to_errno();
+    }
+
+    // SAFETY: C gives a pointer to a copy of the word. From here on the VMA owns what it stands for.
+    unsafe { *private = word };
+    0
 }
 
 /// `vm_operations_struct::open`.
