@@ -13,15 +13,16 @@ __rust_helper pgprot_t rust_helper_pgprot_decrypted(pgprot_t prot)
 
 /*
  * May the lock of a fault be given up? What comes after that is still code of the
- * driver's module. A thread of user space has a reference to the file until it is
- * on its way back there; a kernel thread has nothing of the kind.
+ * driver. A thread of user space has a reference to the file, and thus the module,
+ * until it is on its way back there; a kernel thread has nothing of the kind.
  */
-__rust_helper bool rust_helper_fault_may_retry(const struct vm_fault *vmf)
+__rust_helper bool rust_helper_fault_may_retry(const struct vm_fault *vmf,
+					       const void *code)
 {
 	if (!fault_flag_allow_retry_first(vmf->flags))
 		return false;
 	return !(current->flags & PF_KTHREAD) ||
-	       !vmf->vma->vm_file->f_op->owner;
+	       !is_vmalloc_or_module_addr(code);
 }
 
 /*

@@ -125,7 +125,7 @@ __rust_helper unsigned long rust_helper_pci_bar_flags(struct pci_dev *pdev,
 /* Of memory, made by __request_region(). */
 __rust_helper void rust_helper_release_mem_claim(struct resource *claim)
 {
-	/* Who moves BARs takes out what is claimed of them. */
+	/* Who moves BARs takes out what is claimed of them; see pci_resize_resource(). */
 	if (claim->parent)
 		release_resource(claim);
 	kfree(claim);

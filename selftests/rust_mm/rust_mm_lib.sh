@@ -91,7 +91,7 @@ uses() { # DRIVER
 	rust_mmap) counter "$1" mmaps ;;
 	# The other counters of this one are those of mappings that there are.
 	rust_mmap_demand) counter "$1" present ;;
-	rust_mmap_pfn) echo $(($(counter "$1" faults) + $(counter "$1" huge_faults))) ;;
+	rust_mmap_pfn) counter "$1" faults ;;
 	*) counter "$1" faults ;;
 	esac
 }

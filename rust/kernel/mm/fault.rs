@@ -18,6 +18,7 @@ use super::{
         LockedFolio, //
     },
     ops::{
+        self,
         DataRef,
         Mixed,
         Paged,
@@ -210,8 +211,9 @@ impl<O: VmOperations> Fault<O> {
     /// wait long can ask for it, rather than wait with the lock held; it must be able to do without.
     #[inline]
     pub fn may_retry(&self) -> Option<RetryPermit<'_>> {
-        // SAFETY: The fault is being handled, so its VMA is locked, and has a file.
-        let allowed = unsafe { bindings::fault_may_retry(self.context.as_ptr()) };
+        let code = ops::fault_handler::<O>();
+        // SAFETY: The fault is being handled. Of the code, only the address is looked at.
+        let allowed = unsafe { bindings::fault_may_retry(self.context.as_ptr(), code) };
         allowed.then(RetryPermit::new)
     }
 }

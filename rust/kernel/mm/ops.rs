@@ -114,6 +114,11 @@ unsafe fn check_device<O: VmOperations>(device: *mut c_void) -> Result {
     }
 }
 
+/// Returns where the code is that gives the kernel the answers to faults: the driver's.
+pub(super) fn fault_handler<O: VmOperations>() -> *const c_void {
+    trampoline::fault::<O> as *const c_void
+}
+
 /// Enters the section that the revocation of the operations waits for, if they have one; [`ENODEV`] if
 /// the memory is taken away.
 #[inline]
@@ -220,9 +225,9 @@ pub trait VmOperations: Sized + 'static {
     /// Returns the data of the VMA. If it fails, `mmap` fails with its error, and the memory is
     /// unmapped again.
     ///
-    /// Not called if the memory is [revoked](Self::revocation) already. Without
-    /// [`revocation_of_device`](Self::revocation_of_device), data of a VMA is looked at when it has been
-    /// made, and dropped if its memory is revoked; there is no [`close`](Self::close) for that.
+    /// Not called if the memory is [revoked](Self::revocation) already, as far as the device knows. Data
+    /// of a VMA is asked again when it has been made, and dropped if its memory is revoked by then; there
+    /// is no [`close`](Self::close) for that. So what is to balance in any case belongs in its `drop`.
     ///
     /// # Context
     ///

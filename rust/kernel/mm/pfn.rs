@@ -24,7 +24,8 @@ use crate::{
 /// # Invariants
 ///
 /// - All of the frames are ones that the machine can address, and `nr_pages` is not zero.
-/// - User space may be given access to these frames at any time, for any length of time.
+/// - User space may be given access to these frames at any time, for any length of time; to those of a
+///   [`RevocableMemory`](super::RevocableMemory), until they are taken away.
 #[derive(Debug)]
 pub struct PfnRange {
     start: usize,
@@ -272,7 +273,7 @@ pub(super) fn device_frames(start: PhysAddr, size: bindings::resource_size_t) ->
         return Err(EINVAL);
     }
 
-    // SAFETY: It is not RAM, so none of it belongs to the kernel's own memory. That user space
-    // may access the device is what the callers vouch for.
+    // SAFETY: It is not RAM, so none of it belongs to the kernel's own memory. That user space may
+    // access the device, and for how long, is what the callers see to.
     unsafe { PfnRange::new(start >> PAGE_SHIFT, size >> PAGE_SHIFT) }
 }

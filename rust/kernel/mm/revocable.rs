@@ -39,11 +39,18 @@ use core::ptr::NonNull;
 /// ends with SIGBUS. Files and mappings may stay for as long as they want to, and do not keep the device
 /// from being bound again, with a new revocation.
 ///
-/// That is why the frames can only be mapped by faults (or [`OwnedVma::insert_pfn`]), and only into
-/// mappings of files that have the revocation's address space
+/// That is why the frames can only be mapped by faults (or [`OwnedVma::insert_pfn`]), one by one, and only
+/// into mappings of files that have the revocation's address space
 /// ([`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space)). What is filled when it is
 /// made, as by [`io_remap`](super::desc::VmaDesc::io_remap), can be accessed for some moments before the
-/// kernel asks whether that was right.
+/// kernel asks whether that was right; and a huge entry can be copied by a `fork` or moved by an `mremap`
+/// while it is looked for.
+///
+/// # Limits
+///
+/// Who takes frames out of a process's page table, and is not told when they go, keeps them: VFIO's type 1
+/// IOMMU maps them for a user's other devices (`follow_fault_pfn` in `drivers/vfio/vfio_iommu_type1.c`),
+/// ACRN's hypervisor for guests.
 ///
 /// `samples/rust/mm/rust_mmap_pfn.rs` is a driver that does this.
 ///
@@ -68,7 +75,9 @@ impl RevocableMemory {
     ///
     /// - [`EINVAL`] if the range does not start and end at page borders, is empty, or has RAM in it.
     /// - [`EBUSY`] if somebody has claimed it, or a part of it.
-    /// - [`ENOMEM`] if there is not enough memory.
+    /// - [`ENODEV`] if the revocation has been used up: one that is shared by several devices is when the
+    ///   first is unbound.
+    /// - [`ENOMEM`] if there is not enough memory. The revocation is used up then.
     pub(crate) fn new(
         device: &Device<Bound>,
         start: PhysAddr,
@@ -77,6 +86,9 @@ impl RevocableMemory {
         revocation: &Arc<Revocation>,
     ) -> Result<Self> {
         let pfns = device_frames(start, size)?;
+        if revocation.is_gone() {
+            return Err(ENODEV);
+        }
         let on_unbind = OnUnbind {
             revocation: revocation.clone(),
             _claim: Claim::new(start, size, name)?,
@@ -172,8 +184,9 @@ impl Drop for OnUnbind {
 
 /// A claim in the tree of resources.
 ///
-/// Not a [`Region`](crate::io::resource::Region), which is given up by its addresses: if who moves BARs has
-/// taken it out of the tree meanwhile (`resourceN_resize` in sysfs), that would be somebody else's.
+/// Not a [`Region`](crate::io::resource::Region), which is given up by its addresses: who moves the BARs of
+/// other devices, and puts ours back (`pci_resize_resource()`), takes out what is claimed of them, and
+/// somebody else may have claimed it since.
 ///
 /// # Invariants
 ///

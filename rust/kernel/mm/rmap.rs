@@ -181,9 +181,11 @@ impl Drop for AddressSpace {
 /// - A file that is mapped through a stacked file system which keeps its own mappings is out of
 ///   reach. So is, for a moment, what a stacked driver's `.mmap` has us fill: its mapping can be found
 ///   only after all of that.
+/// - A huge entry of page frames that a `fork` copies, or an `mremap` moves, at just that moment can stay
+///   (`copy_huge_pmd`, `move_huge_pmd` in `mm/huge_memory.c`). Folios that are mapped so are not copied.
 ///
-/// What can be worse than that, memory which somebody else may get, comes as
-/// [`RevocableMemory`](super::RevocableMemory), which cannot be filled in, nor be mapped out of reach.
+/// Memory which somebody else may get afterwards comes as [`RevocableMemory`](super::RevocableMemory),
+/// which none of this concerns.
 ///
 /// # Invariants
 ///
@@ -269,10 +271,16 @@ impl Revocation {
         self.revoked.xchg(false, Full);
     }
 
+    /// Is the memory taken away for good?
+    #[inline]
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Relaxed)
+    }
+
     /// Is the memory taken away? For information: it may have changed already.
     #[inline]
     pub fn is_revoked(&self) -> bool {
-        self.revoked.load(Relaxed) || self.gone.load(Relaxed)
+        self.revoked.load(Relaxed) || self.is_gone()
     }
 
     /// Makes sure that, until the result is dropped, [`revoke`](Self::revoke) does not return. Fails

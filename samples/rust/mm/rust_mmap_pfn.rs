@@ -10,8 +10,7 @@
 //!
 //! It can be mapped in two ways, which the offset tells apart:
 //!
-//! - from offset 0: page frames are inserted when they are accessed, by the megabytes where the
-//!   alignment allows.
+//! - from offset 0: page frames are inserted when they are accessed.
 //! - from offset [`FILL_OFFSET`]: the first access fills the whole mapping.
 //!
 //! Debuggers can look at both. When the driver is unbound, the memory goes: access ends with SIGBUS, for
@@ -34,9 +33,7 @@ use kernel::{
         fault::{
             Fault,
             FaultAnswer,
-            FaultError,
-            HugeAnswer,
-            HugeFault, //
+            FaultError, //
         },
         ops::{
             Access,
@@ -117,7 +114,6 @@ impl pci::Driver for PfnDriver {
             let memory = SharedMemory {
                 memory: pdev.map_bar(MEMORY_BAR, c"rust_mmap_pfn", &revocation)?,
                 faults: Atomic::new(0),
-                huge_faults: Atomic::new(0),
             };
             let memory = Arc::new(memory, GFP_KERNEL)?;
             Ok(try_pin_init!(PfnDriverData {
@@ -142,7 +138,6 @@ kernel::module_pci_driver! {
 struct SharedMemory {
     memory: RevocableMemory,
     faults: Atomic<i64>,
-    huge_faults: Atomic<i64>,
 }
 
 impl SharedMemory {
@@ -182,7 +177,6 @@ impl MiscDevice for SharedMemory {
         let size = memory.memory.nr_pages() * PAGE_SIZE;
         seq_print!(m, "size:\t{}\n", size);
         seq_print!(m, "faults:\t{}\n", memory.faults.load(Relaxed));
-        seq_print!(m, "huge_faults:\t{}\n", memory.huge_faults.load(Relaxed));
     }
 }
 
@@ -211,22 +205,6 @@ impl VmOperations for PfnOps {
             for page in 0..vma.len() / PAGE_SIZE {
                 vma.insert_pfn(vma.start() + page * PAGE_SIZE, all, first + page)?;
             }
-        }
-        Ok(answer)
-    }
-
-    fn huge_fault(vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
-        let memory = vmf.data();
-        let Some(pages) = vmf.pgoff_range() else {
-            return Ok(HugeAnswer::Fallback);
-        };
-        let (first, fill) = SharedMemory::index(pages.start);
-        if fill {
-            return Ok(HugeAnswer::Fallback);
-        }
-        let answer = vmf.insert_pfns(memory.memory.all(), first)?;
-        if let HugeAnswer::Inserted(_) = answer {
-            memory.huge_faults.fetch_add(1, Relaxed);
         }
         Ok(answer)
     }

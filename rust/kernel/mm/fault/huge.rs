@@ -19,11 +19,7 @@ use crate::{
             VmOperations, //
         },
         owned::OwnedVma,
-        pfn::{
-            Frames,
-            Insertion,
-            PfnSlice, //
-        }, //
+        pfn::PfnSlice, //
     },
     page::{
         PAGE_MASK,
@@ -161,29 +157,23 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     ///
     /// What is mapped at an address must not depend on the size by which it is mapped.
     ///
+    /// Frames that can be taken away ([`RevocableMemory`](crate::mm::RevocableMemory)) are not mapped like
+    /// this: a `fork` that copies a huge entry at just that moment brings it back (`copy_huge_pmd` in
+    /// `mm/huge_memory.c` does not look again with the lock held).
+    ///
     /// # Errors
     ///
     /// [`FaultError::Oom`] if there is not enough memory for page tables.
     pub fn insert_pfns(
         &self,
-        pfns: impl Frames,
+        pfns: PfnSlice<'_>,
         first: usize,
     ) -> Result<HugeAnswer<'_>, FaultError> {
-        if self.pgoff_range().is_none() || self.is_tracked_write() {
-            return Ok(HugeAnswer::Fallback);
-        }
-        pfns.insert(Insertion(()), self.vma().mapping(), |pfns| {
-            self.place_pfns(pfns, first)
-        })?
-    }
-
-    /// Maps frames by one entry, or falls back. All of the page is in the VMA.
-    fn place_pfns(&self, pfns: PfnSlice<'_>, first: usize) -> Result<HugeAnswer<'_>, FaultError> {
         let nr_pages = self.order.nr_pages();
         let fits = first
             .checked_add(nr_pages)
             .is_some_and(|end| end <= pfns.nr_pages());
-        if !fits {
+        if !fits || self.pgoff_range().is_none() || self.is_tracked_write() {
             return Ok(HugeAnswer::Fallback);
         }
         let pfn = pfns.start() + first;

@@ -131,8 +131,8 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
     let may_have = if !data::is_live(word) {
         // The data has no size, and `FOREIGN_ALIGN` is not true for it.
         Err(EINVAL)
-    } else if O::Data::PER_VMA && !O::HAS_REVOCATION_OF_DEVICE {
-        // Only the data knows.
+    } else if O::Data::PER_VMA {
+        // The data may know more than the device.
         //
         // SAFETY: The word was just made, so it is live, and no VMA has it yet.
         enter::<O>(&unsafe { O::Data::borrow::<O::File>(word) }).map(drop)

@@ -323,7 +323,7 @@ impl VmOperations for HugeOps {
             return Ok(HugeAnswer::Fallback);
         };
         // Page by page in the second half.
-        if pgoffs.start != 0 {
+        if pgoffs.start >= HugeOrder::Pmd.nr_pages() {
             return Ok(HugeAnswer::Fallback);
         }
         device.arounds.fetch_add(1, Relaxed);
@@ -562,6 +562,58 @@ mod cases {
         peek(&mm, addr + huge, 1)?;
         assert_eq!(device.counts(), (1, 1));
         mm.munmap(addr, 2 * huge)
+    }
+
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[test]
+    fn huge_entries_of_frames() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = huge_file(&mm)?;
+        let huge = HugeOrder::Pmd.len();
+        let free = file.mmap(2 * huge, READ, SHARED, 0)?;
+        mm.munmap(free, 2 * huge)?;
+        let addr = free.next_multiple_of(huge);
+
+        // A piece out of it: the rest stays what it is.
+        file.mmap_at(addr, huge, READ, SHARED, 0)?;
+        peek(&mm, addr, 3)?;
+        assert_eq!(device.counts(), (0, 1));
+        mm.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+        peek(&mm, addr, 3)?;
+        assert_eq!(peek(&mm, addr, 1), Err(EFAULT));
+        let faults = device.counts().0;
+        mm.munmap(addr, huge)?;
+
+        // A VMA that ends inside: nothing may be mapped beyond its end.
+        file.mmap_at(addr, huge - PAGE_SIZE, READ, SHARED, 0)?;
+        peek(&mm, addr, 0)?;
+        assert_eq!(device.counts(), (faults + 1, 1));
+        assert_eq!(peek(&mm, addr, huge / PAGE_SIZE - 1), Err(EFAULT));
+        mm.munmap(addr, huge - PAGE_SIZE)?;
+
+        // Addresses that are aligned otherwise than the frames: asked for, but not to be had.
+        file.mmap_at(addr, huge, READ, SHARED, 1)?;
+        peek(&mm, addr, 0)?;
+        assert_eq!(device.counts(), (faults + 2, 2));
+        mm.munmap(addr, huge)
+    }
+
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[test]
+    fn write_through_a_huge_entry_of_frames() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = huge_file(&mm)?;
+        let huge = HugeOrder::Pmd.len();
+        let free = file.mmap(2 * huge, READ | WRITE, SHARED, 0)?;
+        mm.munmap(free, 2 * huge)?;
+        let addr = file.mmap_at(free.next_multiple_of(huge), huge, READ | WRITE, SHARED, 0)?;
+        // First writes are to be seen, so what is there cannot be written to, nor what would replace it.
+        peek(&mm, addr, 0)?;
+        assert_eq!((device.counts(), device.end.load(Relaxed)), ((0, 1), 0));
+        mm.write(addr + 2 * PAGE_SIZE, b"nobody has it")?;
+        assert_eq!((device.counts(), device.end.load(Relaxed)), ((1, 2), 1));
+        assert_eq!(device.first.load(Relaxed), 2);
+        mm.munmap(addr, huge)
     }
 
     #[test]

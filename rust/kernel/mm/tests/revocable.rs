@@ -20,10 +20,7 @@ use crate::{
         fault::{
             Fault,
             FaultAnswer,
-            FaultError,
-            HugeAnswer,
-            HugeFault,
-            HugeOrder, //
+            FaultError, //
         },
         ops::{
             PerFile,
@@ -45,13 +42,7 @@ use crate::{
     page::PAGE_SIZE,
     platform,
     prelude::*,
-    sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        Arc, //
-    }, //
+    sync::Arc, //
 };
 use core::ptr::{
     self,
@@ -60,6 +51,7 @@ use core::ptr::{
 
 /// Beyond the RAM of a VM with up to 2 GiB, and before its devices. Nobody answers there.
 const NOWHERE: u64 = 0xa080_0000;
+const NR_PAGES: usize = 1024;
 const NAME: &CStr = c"rust_mm_revocable";
 
 /// What the driver of a [`Bench`] makes of its device.
@@ -115,7 +107,7 @@ impl Bench {
             driver,
             device: None,
         };
-        let len = 2 * HugeOrder::Pmd.len() as u64;
+        let len = NR_PAGES as u64 * PAGE_SIZE as u64;
         let memory = |start, len: u64| bindings::resource {
             start,
             end: start + len - 1,
@@ -168,7 +160,6 @@ impl Drop for Bench {
 
 struct Device {
     memory: RevocableMemory,
-    huge_faults: Atomic<i32>,
 }
 
 macro_rules! device_file {
@@ -206,18 +197,6 @@ macro_rules! device_file {
                 let $file(device) = vmf.data();
                 Ok(vmf.insert_pfn(device.memory.all(), vmf.pgoff())?.into())
             }
-
-            fn huge_fault(vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
-                let $file(device) = vmf.data();
-                let Some(pages) = vmf.pgoff_range() else {
-                    return Ok(HugeAnswer::Fallback);
-                };
-                let answer = vmf.insert_pfns(device.memory.all(), pages.start)?;
-                if let HugeAnswer::Inserted(_) = answer {
-                    device.huge_faults.fetch_add(1, Relaxed);
-                }
-                Ok(answer)
-            }
         }
 
         crate::vm_operations!($ops);
@@ -253,7 +232,6 @@ mod cases {
         let (bench, slot) = bound()?;
         let device = Device {
             memory: slot.memory.ok_or(ENODEV)?,
-            huge_faults: Atomic::new(0),
         };
         Ok((bench, Arc::new(device, GFP_KERNEL)?))
     }
@@ -285,7 +263,7 @@ mod cases {
         let (mut bench, slot) = bound()?;
         assert_eq!(slot.errors, [Err(EBUSY), Err(EINVAL), Err(EINVAL)]);
         let memory = slot.memory.ok_or(ENODEV)?;
-        let nr = 2 * HugeOrder::Pmd.nr_pages();
+        let nr = NR_PAGES;
         assert_eq!(memory.nr_pages(), nr);
         assert!(memory.slice(1, nr - 1).is_ok());
         assert!(memory.slice(1, nr).is_err_and(|err| err == EINVAL));
@@ -294,6 +272,17 @@ mod cases {
 
         bench.unplug();
         assert!(is_free() && memory.revocation().is_revoked());
+
+        // What has taken away once is of no use for what comes.
+        drop(bench);
+        let mut slot = Slot {
+            revocation: slot.revocation,
+            memory: None,
+            errors: [Ok(()); 3],
+        };
+        let _bench = Bench::new(&mut slot)?;
+        assert_eq!(slot.errors[0], Err(ENODEV));
+        assert!(is_free());
         Ok(())
     }
 
@@ -344,24 +333,6 @@ mod cases {
         let addr = open(&mm, &again)?.mmap(LEN, READ, SHARED, 0)?;
         mm.read::<1>(addr)?;
         mm.munmap(addr, LEN)
-    }
-
-    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
-    #[test]
-    fn unplugged_while_mapped_by_a_huge_entry() -> Result {
-        let mm = UserMm::attach()?;
-        let (mut bench, device) = device()?;
-        let file = open(&mm, &device)?;
-        let huge = HugeOrder::Pmd.len();
-        let free = file.mmap(2 * huge, READ, SHARED, 0)?;
-        mm.munmap(free, 2 * huge)?;
-        let addr = file.mmap_at(free.next_multiple_of(huge), huge, READ, SHARED, 0)?;
-        mm.read::<1>(addr + PAGE_SIZE)?;
-        assert_eq!(device.huge_faults.load(Relaxed), 1);
-        bench.unplug();
-        assert_eq!(mm.read::<1>(addr + PAGE_SIZE), Err(EFAULT));
-        assert_eq!(device.huge_faults.load(Relaxed), 1);
-        mm.munmap(addr, huge)
     }
 
     #[test]
