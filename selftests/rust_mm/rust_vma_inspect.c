@@ -53,6 +53,8 @@ FIXTURE_SETUP(inspect)
 
 FIXTURE_TEARDOWN(inspect)
 {
+	/* What a test that failed in between has left on. */
+	swapoff("/dev/zram0");
 	close(self->fd);
 	ASSERT_EQ(unload_module(MODULE), 0);
 }
