@@ -193,11 +193,18 @@ impl Drop for AddressSpace {
 #[pin_data(PinnedDrop)]
 pub struct Revocation {
     space: AddressSpace,
-    revoked: Atomic<bool>,
-    gone: Atomic<bool>,
+    /// [`THERE`], [`REVOKED`] or [`GONE`].
+    state: Atomic<i32>,
     #[pin]
     srcu: Opaque<bindings::srcu_struct>,
 }
+
+/// The memory can be accessed.
+const THERE: i32 = 0;
+/// It is taken away until it is restored.
+const REVOKED: i32 = 1;
+/// It is taken away for good.
+const GONE: i32 = 2;
 
 // SAFETY: All of it may be used, and dropped, by any thread.
 unsafe impl Send for Revocation {}
@@ -217,8 +224,7 @@ impl Revocation {
     pub fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             space: AddressSpace::new()?,
-            revoked: Atomic::new(false),
-            gone: Atomic::new(false),
+            state: Atomic::new(THERE),
             // INVARIANT: Initialised here.
             srcu <- Opaque::try_ffi_init(|srcu| {
                 // SAFETY: `srcu` is memory for a `srcu_struct`, which does not move.
@@ -241,7 +247,9 @@ impl Revocation {
     /// Sleeps until no fault handler of the device runs. Must not be called from one, nor with a
     /// lock held that one takes.
     pub fn revoke(&self) {
-        self.take_away(&self.revoked);
+        // What is taken away already is waited for all the same.
+        let _ = self.state.cmpxchg(THERE, REVOKED, Full);
+        self.take_away();
     }
 
     /// Takes memory away that is gone: it stays so, whatever is [restored](Self::restore).
@@ -253,13 +261,14 @@ impl Revocation {
     ///
     /// As [`revoke`](Self::revoke).
     pub fn revoke_for_good(&self) {
-        self.take_away(&self.gone);
+        self.state.xchg(GONE, Full);
+        self.take_away();
     }
 
-    fn take_away(&self, switch: &Atomic<bool>) {
-        // Full order, together with the grace period: a fault handler either sees it, or is waited
-        // for.
-        switch.xchg(true, Full);
+    fn take_away(&self) {
+        // Full order, of the switch that was just set together with the grace period: a fault handler
+        // either sees it, or is waited for.
+        //
         // SAFETY: By the type invariants, it is initialised. We are not inside a section of it, the
         // context of the callers says.
         unsafe { bindings::synchronize_srcu(self.srcu.get()) };
@@ -268,19 +277,19 @@ impl Revocation {
 
     /// Gives the memory back: mappings that still exist work again.
     pub fn restore(&self) {
-        self.revoked.xchg(false, Full);
+        let _ = self.state.cmpxchg(REVOKED, THERE, Full);
     }
 
     /// Is the memory taken away for good?
     #[inline]
     pub(super) fn is_gone(&self) -> bool {
-        self.gone.load(Relaxed)
+        self.state.load(Relaxed) == GONE
     }
 
     /// Is the memory taken away? For information: it may have changed already.
     #[inline]
     pub fn is_revoked(&self) -> bool {
-        self.revoked.load(Relaxed) || self.is_gone()
+        self.state.load(Relaxed) != THERE
     }
 
     /// Makes sure that, until the result is dropped, [`revoke`](Self::revoke) does not return. Fails
