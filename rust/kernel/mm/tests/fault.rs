@@ -285,6 +285,9 @@ const NON_CACHED: usize = 64;
 /// Frames that are mapped by huge entries, where nothing answers.
 struct HugeFile(Arc<Device>, DeviceMemory);
 
+/// From this page offset on, a mapping of [`HugeFile`] is filled when it is made.
+const FILLED: usize = 1 << 20;
+
 /// Beyond the RAM of a VM with up to 2 GiB, and before its devices.
 const NOWHERE: u64 = 0xa000_0000;
 
@@ -296,8 +299,13 @@ impl MiscDevice for HugeFile {
         Err(ENODEV)
     }
 
-    fn mmap_prepare<'f>(_: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+    fn mmap_prepare<'f>(this: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
         desc.deny_cow()?;
+        if let Some(first) = desc.pgoff().checked_sub(FILLED) {
+            let range = desc.range();
+            let desc = desc.with_ops::<HugeOps>()?;
+            return desc.io_remap_range(range, &this.1, first, Cache::NonCached);
+        }
         Ok(desc.with_ops::<HugeOps>()?.on_io_fault(Cache::NonCached))
     }
 }
@@ -613,6 +621,21 @@ mod cases {
         assert_eq!((device.counts(), device.end.load(Relaxed)), ((1, 2), 1));
         assert_eq!(device.first.load(Relaxed), 2);
         mm.munmap(addr, huge)
+    }
+
+    #[test]
+    fn frames_that_are_there_from_the_beginning() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = huge_file(&mm)?;
+        let nr = 2 * HugeOrder::Pmd.nr_pages();
+        let addr = file.mmap(2 * PAGE_SIZE, READ, SHARED, FILLED + nr - 2)?;
+        peek(&mm, addr, 0)?;
+        peek(&mm, addr, 1)?;
+        assert_eq!(device.counts(), (0, 0));
+        mm.munmap(addr, 2 * PAGE_SIZE)?;
+        let beyond = file.mmap(2 * PAGE_SIZE, READ, SHARED, FILLED + nr - 1);
+        assert_eq!(beyond, Err(EINVAL));
+        Ok(())
     }
 
     #[test]
