@@ -469,8 +469,7 @@ TEST_F_TIMEOUT(inspect, while_it_changes, 60)
 	int rounds = 300, worst = 0;
 
 	ASSERT_NE(arena, MAP_FAILED);
-	ASSERT_EQ(munmap(arena, 64 * page), 0);
-	/* 8 VMAs that stay. */
+	/* 8 VMAs that stay, with nothing beside them that they could be merged with. */
 	for (int i = 0; i < 16; i += 2) {
 		ASSERT_EQ(mmap(fixed + i * page, page, RW, MAP_FIXED | MAP_PRIVATE |
 			       MAP_ANONYMOUS, -1, 0), fixed + i * page);
@@ -494,7 +493,8 @@ TEST_F_TIMEOUT(inspect, while_it_changes, 60)
 			ASSERT_LT(ours[i].start, ours[i].end);
 			if (i)
 				ASSERT_LE(ours[i - 1].end, ours[i].start);
-			if (ours[i].start < (unsigned long)fixed || at >= 16 * page)
+			if (ours[i].start < (unsigned long)fixed || at >= 16 * page ||
+			    !strcmp(ours[i].perms, "---p"))
 				continue;
 			ASSERT_EQ(ours[i].end - ours[i].start, page);
 			ASSERT_EQ(at % (2 * page), 0);

@@ -177,6 +177,7 @@ fn notes_of(mm: &UserMm, addr: usize, len: usize, mut notes: Notes) -> Result<No
 fn aligned(mm: &UserMm, pages: usize) -> Result<usize> {
     let start = mm.mmap_anonymous(3 * PMD)?;
     // Not by huge pages, whatever is the default.
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     madvise(start, 3 * PMD, bindings::MADV_NOHUGEPAGE)?;
     let addr = (start + PAGE_SIZE).next_multiple_of(PMD);
     for page in 0..pages {

@@ -274,6 +274,8 @@ mod cases {
         Ok(())
     }
 
+    // Where there is no other lock, it is the mmap lock that the second VMA is looked for with: twice.
+    #[cfg(CONFIG_PER_VMA_LOCK)]
     #[test]
     fn access_to_another_vma() -> Result {
         let mm = UserMm::attach()?;
