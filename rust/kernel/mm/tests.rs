@@ -111,6 +111,8 @@ struct Probe {
     alive: Atomic<i32>,
     /// Set by a case that maps by `.mmap`, as a stacked driver does.
     stacked_on: Atomic<usize>,
+    /// If not 0: it has made the mapping one of pages before.
+    stacked_pages: Atomic<i32>,
     /// Set by a case that wants a revocation when the hook has looked already.
     revoke_in_hook: Atomic<i32>,
     #[pin]
@@ -133,6 +135,7 @@ impl Probe {
                 close_calls: Atomic::new(0),
                 alive: Atomic::new(0),
                 stacked_on: Atomic::new(0),
+                stacked_pages: Atomic::new(0),
                 revoke_in_hook: Atomic::new(0),
                 revocation <- Revocation::new(),
             }? Error),
@@ -320,6 +323,9 @@ impl MiscDevice for StackedFile {
 
     fn mmap(this: &Self, _file: &File, vma: &VmaNew) -> Result {
         let lower = this.0.stacked_on.load(Relaxed) as *mut bindings::file;
+        if this.0.stacked_pages.load(Relaxed) != 0 {
+            vma.set_mixedmap();
+        }
         // SAFETY: The case holds the lower file open for longer than the mapping exists, and `vma` is
         // being set up.
         to_result(unsafe { bindings::compat_vma_mmap(lower, vma.as_ptr()) })
@@ -661,6 +667,24 @@ mod cases {
         mm.munmap(addr, LEN)?;
         assert_eq!(probe.counts(), (1, 0, 1, 0));
         Ok(())
+    }
+
+    #[cfg(CONFIG_X86)]
+    #[test]
+    fn stacked_driver_has_pages_where_ours_has_frames() -> Result {
+        let mm = UserMm::attach()?;
+        let file = mm.device(|dev, desc| {
+            desc.remap_pfn(dev.firmware.pfns(), crate::mm::desc::Cache::Cached)
+        })?;
+        let upper = Probe::new()?;
+        upper.stacked_on.store(file.as_ptr() as usize, Relaxed);
+        let stacked = mm.open::<StackedFile>(KBox::new(StackedFile(upper.clone()), GFP_KERNEL)?)?;
+        upper.stacked_pages.store(1, Relaxed);
+        assert_eq!(stacked.mmap(PAGE_SIZE, READ, SHARED, 0), Err(EINVAL));
+        upper.stacked_pages.store(0, Relaxed);
+        let addr = stacked.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+        mm.read::<1>(addr)?;
+        mm.munmap(addr, PAGE_SIZE)
     }
 
     #[test]
