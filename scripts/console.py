@@ -37,7 +37,7 @@ RACE_END = re.compile(r"=====+")
 LONGEST_RACE = 400  # two stacks, and what locks are held
 # The layer (kernel::mm and some others, mangled), its samples, and what Rust calls C through.
 OURS = re.compile(
-    r"6kernel(2mm|2fs|4sync9published|3pci4mmap|10miscdevice)"
+    r"6kernel(2mm|2fs|4sync9published|3pci4mmap|8platform4mmap|10miscdevice)"
     r"|\[rust_(mm|vma)\w*\]|\brust_helper_"
 )
 

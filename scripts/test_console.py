@@ -119,6 +119,7 @@ class KnownRaces(unittest.TestCase):
             "_RNvMs1_NtNtCsb5MLIFMWygY_6kernel2mm5folioNtB5_5Folio5alloc+0x4f/0x110",
             "_RNvMNtNtCsb5MLIFMWygY_6kernel2fs4pathNtNtB4_4file4File4path+0x4f/0x110",
             "_RNvMNtNtCsb5MLIFMWygY_6kernel4sync9publishedINtB2_9PublishedE3get+0x1/0x2",
+            "_RNvMNtNtCsb5MLIFMWygY_6kernel8platform4mmapINtB4_6DeviceE12map_resource+0x1/0x2",
             "init_module+0x88/0x1000 [rust_mmap_plain]",
             "ioctl+0x1/0x2 [rust_vma_inspect]",
             "rust_helper_folio_alloc+0x11/0x20",
