@@ -46,13 +46,13 @@ use core::ptr::NonNull;
 /// kernel asks whether that was right; and a huge entry can be copied by a `fork` or moved by an `mremap`
 /// while it is looked for.
 ///
+/// `samples/rust/mm/rust_mmap_pfn.rs` is a driver that does this.
+///
 /// # Limits
 ///
 /// Who takes frames out of a process's page table, and is not told when they go, keeps them: VFIO's type 1
 /// IOMMU maps them for a user's other devices (`follow_fault_pfn` in `drivers/vfio/vfio_iommu_type1.c`),
 /// ACRN's hypervisor for guests.
-///
-/// `samples/rust/mm/rust_mmap_pfn.rs` is a driver that does this.
 ///
 /// # Invariants
 ///
@@ -191,13 +191,17 @@ impl Drop for OnUnbind {
 /// # Invariants
 ///
 /// The pointer is that of a claim which belongs to this value.
-struct Claim(NonNull<bindings::resource>);
+pub(super) struct Claim(NonNull<bindings::resource>);
 
 // SAFETY: A claim may be given up on any thread.
 unsafe impl Send for Claim {}
 
 impl Claim {
-    fn new(start: PhysAddr, size: bindings::resource_size_t, name: &'static CStr) -> Result<Self> {
+    pub(super) fn new(
+        start: PhysAddr,
+        size: bindings::resource_size_t,
+        name: &'static CStr,
+    ) -> Result<Self> {
         // SAFETY: Any range may be asked for; the tree has its own lock, and the name is static.
         let claim = unsafe {
             bindings::__request_region(

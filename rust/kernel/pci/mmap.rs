@@ -30,7 +30,9 @@ impl Device<device::Bound> {
     /// - [`EBUSY`] if it, or a part of it, was claimed already.
     /// - [`EINVAL`] if there is no such BAR, if it is not memory, if it has got no addresses, or if it
     ///   does not start and end at page borders.
-    /// - [`ENOMEM`] if there is not enough memory.
+    /// - [`ENODEV`] if the revocation has been used up: one that several devices share is when the first
+    ///   is unbound.
+    /// - [`ENOMEM`] if there is not enough memory. The revocation is used up then.
     ///
     /// # Examples
     ///

@@ -27,6 +27,7 @@ use crate::{
             Pfn,
             VmOperations, //
         },
+        revocable::Claim,
         rmap::{
             AddressSpace,
             Revocation, //
@@ -73,13 +74,13 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
     let claim = |index| device.map_resource(index, NAME, &slot.revocation);
     let memory = claim(0);
     slot.errors = [
-        memory.as_ref().map(|_| ()).map_err(|err| *err),
-        claim(1).map(|_| ()),
-        claim(2).map(|_| ()),
+        match &memory {
+            Ok(_) => claim(0).map(drop),
+            Err(err) => Err(*err),
+        },
+        claim(1).map(drop),
+        claim(2).map(drop),
     ];
-    if slot.errors[0].is_ok() {
-        slot.errors[0] = claim(0).map(|_| ());
-    }
     slot.memory = memory.ok();
     0
 }
@@ -242,20 +243,7 @@ mod cases {
 
     /// Has nobody claimed the memory?
     fn is_free() -> bool {
-        // SAFETY: Any range may be asked for; the name is static. What is claimed is given up.
-        unsafe {
-            let claim = bindings::__request_region(
-                &raw mut bindings::iomem_resource,
-                NOWHERE,
-                PAGE_SIZE as u64,
-                NAME.as_char_ptr(),
-                0,
-            );
-            if !claim.is_null() {
-                bindings::release_mem_claim(claim);
-            }
-            !claim.is_null()
-        }
+        Claim::new(NOWHERE, PAGE_SIZE as u64, NAME).is_ok()
     }
 
     #[test]
