@@ -23,17 +23,10 @@ run_soak() {
     TIMEOUT=$((seconds + TIMEOUT))
     note "RUST_MM_SEED=$RUST_MM_SEED, $SOAK minutes for each of ${programs[*]}:"
     note "until about $(date -d "+$seconds seconds" +%H:%M)"
-    VM_STATUS=0
     stage_begin soak
-    boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" "$pattern" $((each + 900)) \
-        "$RUST_MM_SEED" "$each" || VM_STATUS=$?
-    VM_STATUS=$(boot_end "$VM_STATUS")
+    boot_selftests "$pattern" $((each + 900)) "$RUST_MM_SEED" "$each"
     sed -nE 's/^(# )+(.* succeeded .*|.*[0-9] (operations|mappings|uses|rounds).*)$/  \2/p' "$LOG"
-    case $VM_STATUS in
-        hung) stage_line "FAILED: the VM hung for $TIMEOUT s" ;;
-        died) stage_line "FAILED: the VM died" ;;
-        *) stage_end "exit status $VM_STATUS" ;;
-    esac
+    vm_stage_end
     "${PYTHON[@]}" "$P_REPO/scripts/report.py" --kselftest "$P_WORK/logs/${LOG##*/}" \
         --console "$P_WORK/logs/console.log" --vm "$VM_STATUS"
 }

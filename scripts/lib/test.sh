@@ -47,21 +47,15 @@ compile_fail() {
 
 # KUnit runs at boot, kselftest then.
 vm_tests() {
-    VM_STATUS=0
     stage_begin "tests in the VM"
     KSELFTEST=$LOG
     if [[ -d $TREE/$SELFTESTS ]]; then
-        boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" "$TEST" \
-            "$(at_least PROGRAM_TIMEOUT 180)" "$RUST_MM_SEED" || VM_STATUS=$?
+        boot_selftests "$TEST" "$PROGRAM_TIMEOUT" "$RUST_MM_SEED"
     else
+        VM_STATUS=0
         boot cat true.sh || VM_STATUS=$?
     fi
-    VM_STATUS=$(boot_end "$VM_STATUS")
-    case $VM_STATUS in
-        hung) stage_line "FAILED: the VM hung for $TIMEOUT s" ;;
-        died) stage_line "FAILED: the VM died" ;;
-        *) stage_end "exit status $VM_STATUS" ;;
-    esac
+    vm_stage_end
 }
 
 # What has to end in a report of the kernel: a boot for each (see the list). TEST
@@ -92,14 +86,6 @@ control_tests() {
     done
     APPEND=
     stage_end "$(grep -c '^ok ' "$LOG" || :) of ${#controls[@]} as expected"
-}
-
-# Seconds after which the VM of a control counts as hung.
-CONTROL_TIMEOUT=$(at_least CONTROL_TIMEOUT 120)
-
-# Of TAP the results.
-kselftest_short() {
-    grep --line-buffered -E '^(# )*(not )?ok |^TAP|^# selftests:|no selftest|^# 1\.\.0 # SKIP' || :
 }
 
 report() {

@@ -60,6 +60,27 @@ boot_end() { # STATUS
     fi
 }
 
+# Boots and runs the selftests; VM_STATUS is how it ended.
+boot_selftests() { # ARGUMENT-OF-test.sh...
+    VM_STATUS=0
+    boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" "$@" || VM_STATUS=$?
+}
+
+# Of TAP the results.
+kselftest_short() {
+    grep --line-buffered -E '^(# )*(not )?ok |^TAP|^# selftests:|no selftest|^# 1\.\.0 # SKIP' || :
+}
+
+# Says how a VM has ended. The report, which has the last word, is told by VM_STATUS.
+vm_stage_end() {
+    VM_STATUS=$(boot_end "$VM_STATUS")
+    case $VM_STATUS in
+        hung) stage_line "FAILED: the VM hung for $TIMEOUT s" ;;
+        died) stage_line "FAILED: the VM died" ;;
+        *) stage_end "exit status $VM_STATUS" ;;
+    esac
+}
+
 # What of a dead VM is worth a look.
 console_tail() {
     if [[ -s $CONSOLE ]]; then
