@@ -2,6 +2,7 @@
 """Rust's tokens, and what of its grammar our other scripts need: a lexer, no parser."""
 
 import re
+from dataclasses import dataclass
 
 _TOKEN = re.compile(
     r"""
@@ -115,4 +116,67 @@ def impl_header(toks, at):
 
 
 # Behind these, `impl` begins an item, and is no type.
-BEFORE_ITEM = ("{", "}", ";", "]", "unsafe", "default", ")")
+_BEFORE_ITEM = ("{", "}", ";", "]", "unsafe", "default", ")")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a pair of braces is the body of."""
+
+    kind: str  # "fn", "impl", "trait", "mod", "macro"; "tests": a module of KUnit cases
+    name: str
+    first: int  # index of the token that it begins with
+
+
+class Scopes:
+    """What the tokens are in that `step` has come to."""
+
+    def __init__(self, toks):
+        self.toks = toks
+        self.open = []  # for each open brace its Scope, or None
+        self.pending = None  # whose body or semicolon is to come
+        self.parens = 0
+        self._tests = False  # the next module is one of KUnit cases
+
+    def step(self, at):
+        """Takes in the token at `at`. The index of the next, and the Scope that it closes or None."""
+        toks, closed = self.toks, None
+        tok = toks[at]
+        after = toks[at + 1] if at + 1 < len(toks) else ""
+        before = toks[at - 1] if at else ";"
+        if tok == "kunit_tests":
+            self._tests = True
+        elif tok in ("fn", "trait") and is_word(after) and self.pending is None:
+            self.pending = Scope(tok, after, at)
+        elif tok == "mod" and is_word(after) and self.pending is None:
+            self.pending = Scope("tests" if self._tests else tok, after, at)
+            self._tests = False
+        elif (
+            tok == "impl" and self.pending is None and before in _BEFORE_ITEM and not self.parens
+        ):
+            _, name, behind = impl_header(toks, at)
+            self.pending = Scope(tok, name, at)
+            return behind, None
+        elif tok == "macro_rules" and after == "!":
+            self.pending = Scope("macro", toks[at + 2] + "!", at)
+        elif tok in "([":
+            self.parens += 1
+        elif tok in ")]":
+            self.parens -= 1
+        elif tok == "{":
+            self.open.append(self.pending)
+            self.pending = None
+        elif tok == "}" and self.open:
+            # A piece of a file may close what it has not opened.
+            closed = self.open.pop()
+        elif tok == ";" and not self.parens:
+            self.pending = None
+        return at + 1, closed
+
+    def owners(self):
+        """The types, traits and macros that the functions here are of, the innermost last."""
+        return [s.name for s in self.open if s and s.kind in ("impl", "trait", "macro")]
+
+    def functions(self):
+        """The functions that this is in, the innermost last."""
+        return [s.name for s in self.open if s and s.kind == "fn"]

@@ -26,7 +26,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import rst
-from rust_lexer import BEFORE_ITEM, Mistake, impl_header, is_word, tokens
+from rust_lexer import Mistake, Scopes, impl_header, is_word, tokens
 
 PAGE = "Documentation/rust/mm/unsafe.rst"
 INTEGRATION = "integration.toml"
@@ -41,30 +41,16 @@ def items(source):
     """Counts the unsafe items of `source`: {where: {kind: number}}."""
     toks = tokens(source)
     found = defaultdict(Counter)
-    # For each open brace, what it is the body of, or None: (kind, name).
-    scopes = []
-    pending = None  # (kind, name) whose body or semicolon is to come
+    scopes = Scopes(toks)
     constant = None  # (depth, name) of a const or static whose value is to come
-    parens = 0
 
     def path(name=None):
         """The innermost function with what it is a method of, or with `name` in its place."""
-        names = []
-        for kind, scope in filter(None, scopes):
-            if kind in ("impl", "trait", "macro"):
-                names = [scope]
-            elif kind == "fn":
-                names = [*owner(names), scope]
-        if name:
-            return "::".join([*owner(names), name])
-        if constant and len(names) < 2:
+        functions = [name] if name else scopes.functions()
+        names = [*scopes.owners()[-1:], *functions[-1:]]
+        if constant and not functions:
             names.append(constant[1])
         return "::".join(names) or "the file"
-
-    def owner(names):
-        """Of `Type::function`, the type; of a function, nothing."""
-        scoped = [n for n in filter(None, scopes) if n[0] in ("impl", "trait", "macro")]
-        return names[:1] if scoped else []
 
     at = 0
     while at < len(toks):
@@ -91,42 +77,15 @@ def items(source):
                 found[path()]["block"] += 1
             else:
                 raise Mistake(f"'unsafe {after}' is not known")
-        elif tok == "fn" and is_word(after) and pending is None:
-            pending = ("fn", after)
-        elif tok in ("mod", "trait") and is_word(after) and pending is None:
-            pending = (tok, after)
-        elif tok == "impl" and pending is None and before in BEFORE_ITEM and not parens:
-            _, name, behind = impl_header(toks, at)
-            pending = ("impl", name)
-            at = behind
-            continue
-        elif tok == "macro_rules" and after == "!":
-            pending = ("macro", toks[at + 2] + "!")
-        elif tok in ("const", "static") and is_word(after) and pending is None:
+        elif tok in ("const", "static") and is_word(after) and scopes.pending is None:
             name = toks[at + 2] if after == "mut" else after
             if after not in ("fn", "unsafe", "extern", "async"):
-                constant = (len(scopes), name)
-        elif tok in ("(", "["):
-            parens += 1
-        elif tok in (")", "]"):
-            parens -= 1
-        elif tok == "{":
-            scopes.append(pending)
-            pending = None
-        elif tok == "}":
-            if not scopes:
-                # A piece of a file may close what it has not opened.
-                at += 1
-                continue
-            scopes.pop()
-            if constant and len(scopes) < constant[0]:
+                constant = (len(scopes.open), name)
+        at, _ = scopes.step(at)
+        if constant:
+            depth = len(scopes.open)
+            if depth < constant[0] or (depth == constant[0] and tok == ";" and not scopes.parens):
                 constant = None
-        elif tok == ";":
-            if not parens:
-                pending = None
-            if constant and len(scopes) == constant[0] and not parens:
-                constant = None
-        at += 1
     return {where: dict(kinds) for where, kinds in found.items()}
 
 
