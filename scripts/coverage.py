@@ -67,7 +67,10 @@ def parse_list(text):
             if not entry.get(key):
                 raise Mistake(f"{name}: no {key}")
         names = entry.pop("function")
-        reasons.append(Reason(functions=[names] if isinstance(names, str) else names, **entry))
+        reason = Reason(functions=[names] if isinstance(names, str) else names, **entry)
+        if reason in reasons:
+            raise Mistake(f"{name}: twice")
+        reasons.append(reason)
     return top.get("not_measured", {}), reasons
 
 

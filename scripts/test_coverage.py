@@ -377,7 +377,7 @@ class List(unittest.TestCase):
     def test_mistakes(self):
         good = '[[unreached]]\nfile = "a"\nfunction = "f"\nreason = "r"\n'
         coverage.parse_list(good)
-        for text in ("x", good + "more = 1", good.replace("reason", "at"), "[other]",
+        for text in ("x", good + good, good + "more = 1", good.replace("reason", "at"), "[other]",
                      '[[unreached]]\nfile = "a"\nfunction = "f"'):
             with self.subTest(text), self.assertRaises(coverage.Mistake):
                 coverage.parse_list(text)

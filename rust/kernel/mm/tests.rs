@@ -81,6 +81,7 @@ mod pgtable;
 #[cfg(CONFIG_X86)]
 mod revocable;
 mod revocation;
+mod revocation_race;
 mod sizeless;
 mod threads;
 mod unique;

@@ -355,6 +355,31 @@ pub(super) unsafe extern "C" fn map_no_pages(
     0
 }
 
+/// Handles a fault, unless its VMA has no live data, or its memory is taken away. A revocation waits for
+/// the handler.
+///
+/// # Safety
+///
+/// `vmf` must be a fault of a VMA with these operations, which this thread is handling.
+#[inline]
+unsafe fn handle<O: VmOperations>(
+    vmf: *mut bindings::vm_fault,
+    handler: impl FnOnce(NonNull<bindings::vm_fault>) -> Result<bindings::vm_fault_t, FaultError>,
+) -> bindings::vm_fault_t {
+    // SAFETY: C gives a fault that is being handled.
+    let Some(word) = (unsafe { live_fault(vmf) }) else {
+        return FaultError::SigBus.into_raw();
+    };
+    // SAFETY: The word is live, and the VMA is locked until this returns.
+    let data = unsafe { O::Data::borrow::<O::File>(word) };
+    let _guard = match enter::<O>(&data) {
+        Ok(guard) => guard,
+        Err(err) => return FaultError::from(err).into_raw(),
+    };
+    // SAFETY: A fault that is being handled is not null.
+    handler(unsafe { NonNull::new_unchecked(vmf) }).unwrap_or_else(FaultError::into_raw)
+}
+
 /// `vm_operations_struct::huge_fault`.
 ///
 /// # Safety
@@ -368,29 +393,22 @@ pub(super) unsafe extern "C" fn huge_fault<O: VmOperations>(
     let Some(order) = HugeOrder::from_raw(order) else {
         return fallback;
     };
-    // SAFETY: C gives a fault that is being handled.
-    let Some(word) = (unsafe { live_fault(vmf) }) else {
-        return FaultError::SigBus.into_raw();
+    let handler = |vmf| {
+        // SAFETY: It is being handled on this thread; the word is live.
+        let context = unsafe { HugeFault::<O>::from_raw(vmf, order) };
+        let answer = O::huge_fault(&context)?;
+        Ok(match answer {
+            HugeAnswer::Inserted(_) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+            HugeAnswer::Fallback => fallback,
+        })
     };
-    // SAFETY: The word is live, and the VMA is locked until this returns.
-    let data = unsafe { O::Data::borrow::<O::File>(word) };
-    let _guard = match enter::<O>(&data) {
-        Ok(guard) => guard,
-        Err(err) => return FaultError::from(err).into_raw(),
-    };
-    // SAFETY: A fault that is being handled is not null.
-    let vmf = unsafe { NonNull::new_unchecked(vmf) };
-    // SAFETY: It is being handled on this thread; the word is live.
-    let context = unsafe { HugeFault::<O>::from_raw(vmf, order) };
-    let answer = O::huge_fault(&context);
-    match answer {
-        Ok(HugeAnswer::Inserted(_)) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
-        Ok(HugeAnswer::Fallback) => fallback,
-        Err(err) => err.into_raw(),
-    }
+    // SAFETY: As the caller promises.
+    unsafe { handle::<O>(vmf, handler) }
 }
 
 /// `vm_operations_struct::page_mkwrite`.
+///
+/// What is taken away after this is not made writable: the kernel looks whether the entry is the same.
 ///
 /// # Safety
 ///
@@ -399,20 +417,17 @@ pub(super) unsafe extern "C" fn huge_fault<O: VmOperations>(
 pub(super) unsafe extern "C" fn page_mkwrite<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
-    // SAFETY: C gives a fault that is being handled.
-    if unsafe { live_fault(vmf) }.is_none() {
-        return FaultError::SigBus.into_raw();
-    }
-    // SAFETY: It is being handled on this thread, and is not null; the word is live.
-    let context = unsafe { MkwriteFault::<O>::from_raw(NonNull::new_unchecked(vmf)) };
-    let answer = O::page_mkwrite(&context);
-    match answer {
-        Ok(answer) => answer.into_raw(),
-        Err(err) => err.into_raw(),
-    }
+    let handler = |vmf| {
+        // SAFETY: It is being handled on this thread; the word is live.
+        let context = unsafe { MkwriteFault::<O>::from_raw(vmf) };
+        let answer = O::page_mkwrite(&context)?;
+        Ok(answer.into_raw())
+    };
+    // SAFETY: As the caller promises.
+    unsafe { handle::<O>(vmf, handler) }
 }
 
-/// `vm_operations_struct::pfn_mkwrite`.
+/// `vm_operations_struct::pfn_mkwrite`. As [`page_mkwrite`].
 ///
 /// # Safety
 ///
@@ -420,16 +435,14 @@ pub(super) unsafe extern "C" fn page_mkwrite<O: VmOperations>(
 pub(super) unsafe extern "C" fn pfn_mkwrite<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
-    // SAFETY: C gives a fault that is being handled.
-    if unsafe { live_fault(vmf) }.is_none() {
-        return FaultError::SigBus.into_raw();
-    }
-    // SAFETY: It is being handled on this thread, and is not null; the word is live.
-    let context = unsafe { PfnMkwriteFault::<O>::from_raw(NonNull::new_unchecked(vmf)) };
-    match O::pfn_mkwrite(&context) {
-        Ok(()) => 0,
-        Err(err) => err.into_raw(),
-    }
+    let handler = |vmf| {
+        // SAFETY: It is being handled on this thread; the word is live.
+        let context = unsafe { PfnMkwriteFault::<O>::from_raw(vmf) };
+        O::pfn_mkwrite(&context)?;
+        Ok(0)
+    };
+    // SAFETY: As the caller promises.
+    unsafe { handle::<O>(vmf, handler) }
 }
 
 /// `vm_operations_struct::access`.

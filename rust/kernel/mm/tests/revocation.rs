@@ -162,7 +162,7 @@ impl VmOperations for DebuggedOps {
 crate::vm_operations!(DebuggedOps);
 
 /// What a debugger does. Returns how many bytes it got.
-fn access(mm: &UserMm, addr: usize, buf: &mut [u8], write: bool) -> c_int {
+pub(super) fn access(mm: &UserMm, addr: usize, buf: &mut [u8], write: bool) -> c_int {
     let flags = match write {
         true => bindings::FOLL_WRITE,
         false => 0,

@@ -37,7 +37,7 @@ use core::ptr::NonNull;
 
 /// What has become of something that another thread does.
 #[pin_data]
-struct Outcome {
+pub(super) struct Outcome {
     /// The error, or 0.
     err: Atomic<i32>,
     #[pin]
@@ -45,7 +45,7 @@ struct Outcome {
 }
 
 /// Lets another thread do something.
-fn elsewhere(f: impl FnOnce() -> Result + Send + 'static) -> Result<Arc<Outcome>> {
+pub(super) fn elsewhere(f: impl FnOnce() -> Result + Send + 'static) -> Result<Arc<Outcome>> {
     let outcome = Arc::pin_init(
         pin_init!(Outcome {
             err: Atomic::new(0),
@@ -65,7 +65,7 @@ fn elsewhere(f: impl FnOnce() -> Result + Send + 'static) -> Result<Arc<Outcome>
 
 impl Outcome {
     /// Waits for it.
-    fn wait(&self) -> Result {
+    pub(super) fn wait(&self) -> Result {
         self.done.wait_for_completion();
         crate::error::to_result(self.err.load(Relaxed))
     }

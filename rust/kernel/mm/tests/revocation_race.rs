@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory that is taken away while a callback is busy with it.
+//!
+//! Each callback looks at nothing before it has seen that somebody else is taking the memory away. From
+//! there on, that one has to wait; what is mapped in the end has to be found.
+
+use super::threads::elsewhere;
+use crate::{
+    bindings,
+    fs::File,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        desc::{
+            Mapping,
+            VmaDesc, //
+        },
+        fault::{
+            Fault,
+            FaultAnswer,
+            FaultError,
+            MkwriteAnswer,
+            MkwriteFault, //
+        },
+        ops::{
+            Access,
+            DataRef,
+            Ordinary,
+            PerFile,
+            VmOperations, //
+        },
+        owned::OwnedVma,
+        rmap::{
+            AddressSpace,
+            Revocation, //
+        },
+        testing::{
+            UserMm,
+            READ,
+            SHARED,
+            WRITE, //
+        },
+        Folio, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Completion, //
+    },
+};
+
+/// The callback that is to be slow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slow {
+    Fault,
+    Insert,
+    Mkwrite,
+    Access,
+}
+
+#[pin_data]
+struct Device {
+    folio: ARef<Folio>,
+    slow: Slow,
+    /// Callbacks that were slow, and still the first to end.
+    waited_for: Atomic<i32>,
+    /// The memory was taken away, says who did it.
+    returned: Atomic<i32>,
+    #[pin]
+    entered: Completion,
+    #[pin]
+    revocation: Revocation,
+}
+
+impl Device {
+    /// What the callbacks do first.
+    fn enter(&self, callback: Slow) {
+        if callback != self.slow {
+            return;
+        }
+        self.entered.complete_all();
+        for _ in 0..10_000 {
+            if self.revocation.is_revoked() {
+                break;
+            }
+            // SAFETY: Callbacks may sleep.
+            unsafe { bindings::msleep(1) };
+        }
+        // Long enough for somebody who does not wait.
+        //
+        // SAFETY: As above.
+        unsafe { bindings::msleep(50) };
+        if self.revocation.is_revoked() && self.returned.load(Relaxed) == 0 {
+            self.waited_for.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+struct SlowFile(Arc<Device>);
+
+#[vtable]
+impl MiscDevice for SlowFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+        this.0.revocation.address_space()
+    }
+
+    fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        Ok(desc.with_ops::<SlowOps>()?.on_fault())
+    }
+}
+
+struct SlowOps;
+
+#[vtable]
+impl VmOperations for SlowOps {
+    type File = SlowFile;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        let device = &vmf.data().0;
+        match device.slow {
+            Slow::Insert => {
+                device.enter(Slow::Insert);
+                Ok(vmf.insert_page(&device.folio, 0)?.into())
+            }
+            // Debuggers are the driver's only where there is no page.
+            Slow::Access => Err(FaultError::SigBus),
+            Slow::Fault | Slow::Mkwrite => {
+                device.enter(Slow::Fault);
+                vmf.page(device.folio.clone(), 0)
+            }
+        }
+    }
+
+    fn page_mkwrite(vmf: &MkwriteFault<Self>) -> Result<MkwriteAnswer<'_>, FaultError> {
+        vmf.data().0.enter(Slow::Mkwrite);
+        Ok(MkwriteAnswer::Locked(vmf.lock()))
+    }
+
+    fn access(vma: &OwnedVma<Self>, _addr: usize, access: Access<'_>) -> Result<usize> {
+        vma.data().0.enter(Slow::Access);
+        Ok(access.len())
+    }
+
+    fn revocation<'a>(device: &'a DataRef<'_, Self>) -> &'a Revocation {
+        &device.0.revocation
+    }
+}
+
+crate::vm_operations!(SlowOps);
+
+/// Does something that calls back, and takes the memory away meanwhile.
+fn race(slow: Slow, before: fn(&UserMm, usize) -> Result, access: fn(&UserMm, usize)) -> Result {
+    let mm = UserMm::attach()?;
+    let folio = Folio::alloc(0, GFP_KERNEL)?;
+    let device = Arc::pin_init(
+        try_pin_init!(Device {
+            folio,
+            slow,
+            waited_for: Atomic::new(0),
+            returned: Atomic::new(0),
+            entered <- Completion::new(),
+            revocation <- Revocation::new(),
+        }? Error),
+        GFP_KERNEL,
+    )?;
+    let file = mm.open::<SlowFile>(KBox::new(SlowFile(device.clone()), GFP_KERNEL)?)?;
+    let addr = file.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+    before(&mm, addr)?;
+
+    let theirs = device.clone();
+    let outcome = elsewhere(move || {
+        theirs.entered.wait_for_completion();
+        theirs.revocation.revoke();
+        theirs.returned.store(1, Relaxed);
+        Ok(())
+    })?;
+    access(&mm, addr);
+    // Or the other one would wait for ever, in a kernel that never calls back.
+    device.entered.complete_all();
+    outcome.wait()?;
+
+    assert_eq!(device.waited_for.load(Relaxed), 1);
+    assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+    assert_eq!(mm.write(addr, b"x"), Err(EFAULT));
+    // Nobody has it but the device.
+    assert_eq!(device.folio.ref_count(), 1);
+    mm.munmap(addr, PAGE_SIZE)
+}
+
+#[kunit_tests(rust_mm_revocation_race)]
+mod cases {
+    use super::*;
+
+    fn nothing(_mm: &UserMm, _addr: usize) -> Result {
+        Ok(())
+    }
+
+    // What comes of the access is decided by which is first when both go on.
+    fn read(mm: &UserMm, addr: usize) {
+        let _ = mm.read::<1>(addr);
+    }
+
+    #[test]
+    fn page_of_a_fault() -> Result {
+        race(Slow::Fault, nothing, read)
+    }
+
+    #[test]
+    fn page_inserted_in_a_fault() -> Result {
+        race(Slow::Insert, nothing, read)
+    }
+
+    #[test]
+    fn page_that_becomes_writable() -> Result {
+        race(
+            Slow::Mkwrite,
+            |mm, addr| mm.read::<1>(addr).map(drop),
+            |mm, addr| {
+                let _ = mm.write(addr, b"x");
+            },
+        )
+    }
+
+    #[test]
+    fn access_by_a_debugger() -> Result {
+        race(Slow::Access, nothing, |mm, addr| {
+            super::super::revocation::access(mm, addr, &mut [0; 4], false);
+        })
+    }
+}
