@@ -4,7 +4,6 @@
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/pci.h>
 #include <linux/pgtable.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
@@ -107,28 +106,6 @@ __rust_helper struct mm_struct *rust_helper_mm_access_vpid(pid_t pid,
 	mm = mm_access(task, mode);
 	put_task_struct(task);
 	return mm;
-}
-
-#ifdef CONFIG_PCI
-/* 0 of a BAR that has no place in the address space. */
-__rust_helper unsigned long rust_helper_pci_bar_flags(struct pci_dev *pdev,
-						      int bar)
-{
-	const struct resource *res = pci_resource_n(pdev, bar);
-
-	if (res->flags & (IORESOURCE_UNSET | IORESOURCE_DISABLED) || !res->parent)
-		return 0;
-	return res->flags;
-}
-#endif
-
-/* Of memory, made by __request_region(). */
-__rust_helper void rust_helper_release_mem_claim(struct resource *claim)
-{
-	/* Who moves BARs takes out what is claimed of them; see pci_resize_resource(). */
-	if (claim->parent)
-		release_resource(claim);
-	kfree(claim);
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)

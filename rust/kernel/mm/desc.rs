@@ -41,7 +41,9 @@ pub(super) type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
 ///
 /// On x86 this is a wish: the kernel keeps one mode for each frame, so where another mapping exists
 /// already, or the range is only a part of the mapping, the mode that the frames have is used, and
-/// `mmap` fails with [`EINVAL`] where they have several. Memory below 1 MiB is always cached.
+/// `mmap` fails with [`EINVAL`] where they have several. Memory below 1 MiB is always cached. Frames of
+/// devices that come by faults are not cached unless another mode was reserved for them before, which
+/// the layer does not do: [`WriteCombined`](Cache::WriteCombined) is for what is filled when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cache {
     /// As RAM is. Not for registers: the processor may read ahead.

@@ -68,7 +68,10 @@ impl PfnRange {
             .and_then(|end| end.checked_sub(1));
         match last {
             // INVARIANT: The range was just checked, the rest is the caller's promise.
-            Some(last) if nr_pages != 0 && last as u64 <= last_addr >> PAGE_SHIFT => {
+            Some(last)
+                if nr_pages != 0
+                    && last as bindings::resource_size_t <= last_addr >> PAGE_SHIFT =>
+            {
                 Ok(Self { start, nr_pages })
             }
             _ => Err(EINVAL),
@@ -253,18 +256,17 @@ impl DeviceMemory {
 
 /// Returns the frames of a range of device memory, having looked that it is not RAM.
 pub(super) fn device_frames(start: PhysAddr, size: bindings::resource_size_t) -> Result<PfnRange> {
-    let start = usize::try_from(start).map_err(|_| EINVAL)?;
-    let size = usize::try_from(size).map_err(|_| EINVAL)?;
-    if (start | size) & !PAGE_MASK != 0 {
+    if (start | size) & !PAGE_MASK as bindings::resource_size_t != 0 {
         return Err(EINVAL);
     }
     start.checked_add(size).ok_or(EINVAL)?;
+    let bytes = usize::try_from(size).map_err(|_| EINVAL)?;
 
     // SAFETY: Walks the resource tree under its own lock; any range may be asked for.
     let ram = unsafe {
         bindings::region_intersects(
-            start as bindings::resource_size_t,
-            size,
+            start,
+            bytes,
             bindings::IORESOURCE_SYSTEM_RAM as c_ulong,
             bindings::IORES_DESC_NONE as c_ulong,
         )
@@ -273,7 +275,9 @@ pub(super) fn device_frames(start: PhysAddr, size: bindings::resource_size_t) ->
         return Err(EINVAL);
     }
 
+    // A frame number may have less bits than an address.
+    let first = usize::try_from(start >> PAGE_SHIFT).map_err(|_| EINVAL)?;
     // SAFETY: It is not RAM, so none of it belongs to the kernel's own memory. That user space may
     // access the device, and for how long, is what the callers see to.
-    unsafe { PfnRange::new(start >> PAGE_SHIFT, size >> PAGE_SHIFT) }
+    unsafe { PfnRange::new(first, bytes >> PAGE_SHIFT) }
 }

@@ -26,11 +26,15 @@ use crate::{
         Device, //
     },
     devres,
-    io::PhysAddr,
+    error::from_err_ptr,
+    io::resource::Resource,
     prelude::*,
     sync::Arc, //
 };
-use core::ptr::NonNull;
+use core::{
+    ffi::c_void,
+    ptr::NonNull, //
+};
 
 /// Memory of a device, page-aligned, for as long as a driver is bound to it.
 ///
@@ -52,7 +56,15 @@ use core::ptr::NonNull;
 ///
 /// Who takes frames out of a process's page table, and is not told when they go, keeps them: VFIO's type 1
 /// IOMMU maps them for a user's other devices (`follow_fault_pfn` in `drivers/vfio/vfio_iommu_type1.c`),
-/// ACRN's hypervisor for guests.
+/// ACRN's and Microsoft's hypervisors for guests, KVM with `allow_unsafe_mappings`.
+///
+/// All of a resource is claimed, for mapping it: registers that the driver uses itself have to be in
+/// another BAR, since `iomap_region` claims as well.
+///
+/// # Context
+///
+/// When the driver is unbound, the device's lock is held while fault handlers are waited for: none may
+/// wait for what somebody does under that lock. Dropping the last reference to the revocation sleeps.
 ///
 /// # Invariants
 ///
@@ -74,24 +86,24 @@ impl RevocableMemory {
     /// # Errors
     ///
     /// - [`EINVAL`] if the range does not start and end at page borders, is empty, or has RAM in it.
-    /// - [`EBUSY`] if somebody has claimed it, or a part of it.
+    /// - [`EBUSY`] if somebody has claimed it, or a part of it, if another device has the same addresses,
+    ///   or if the resource is in no tree, and something else is there.
     /// - [`ENODEV`] if the revocation has been used up: one that is shared by several devices is when the
     ///   first is unbound.
     /// - [`ENOMEM`] if there is not enough memory. The revocation is used up then.
     pub(crate) fn new(
         device: &Device<Bound>,
-        start: PhysAddr,
-        size: bindings::resource_size_t,
-        name: &'static CStr,
+        resource: &Resource,
+        name: &CStr,
         revocation: &Arc<Revocation>,
     ) -> Result<Self> {
-        let pfns = device_frames(start, size)?;
+        let pfns = device_frames(resource.start(), resource.size())?;
         if revocation.is_gone() {
             return Err(ENODEV);
         }
         let on_unbind = OnUnbind {
             revocation: revocation.clone(),
-            _claim: Claim::new(start, size, name)?,
+            _claim: Claim::new(resource, name)?,
         };
         devres::register(device, on_unbind, GFP_KERNEL)?;
         // INVARIANT: `device_frames` has seen that it is not RAM, and the claim is given up after the
@@ -182,45 +194,36 @@ impl Drop for OnUnbind {
     }
 }
 
-/// A claim in the tree of resources.
+/// A claim in the tree of resources, of the place that a device has there, and of nothing else's.
 ///
-/// Not a [`Region`](crate::io::resource::Region), which is given up by its addresses: who moves the BARs of
-/// other devices, and puts ours back (`pci_resize_resource()`), takes out what is claimed of them, and
-/// somebody else may have claimed it since.
+/// Not a [`Region`](crate::io::resource::Region), which may become part of another device's resource, and
+/// is given up by its addresses: who moves the BARs of other devices, and puts ours back
+/// (`pci_resize_resource()`), takes out what is claimed of them, and somebody else may have claimed it
+/// since.
 ///
 /// # Invariants
 ///
 /// The pointer is that of a claim which belongs to this value.
-pub(super) struct Claim(NonNull<bindings::resource>);
+pub(super) struct Claim(NonNull<c_void>);
 
 // SAFETY: A claim may be given up on any thread.
 unsafe impl Send for Claim {}
 
 impl Claim {
-    pub(super) fn new(
-        start: PhysAddr,
-        size: bindings::resource_size_t,
-        name: &'static CStr,
-    ) -> Result<Self> {
-        // SAFETY: Any range may be asked for; the tree has its own lock, and the name is static.
-        let claim = unsafe {
-            bindings::__request_region(
-                &raw mut bindings::iomem_resource,
-                start,
-                size,
-                name.as_char_ptr(),
-                0,
-            )
-        };
+    /// Claims all of a resource, with a copy of the name.
+    pub(super) fn new(resource: &Resource, name: &CStr) -> Result<Self> {
+        let resource = core::ptr::from_ref(resource).cast_mut().cast();
+        // SAFETY: The resource is valid, and what is in its tree changes under a lock of its own.
+        let claim = unsafe { bindings::claim_mem(resource, name.as_char_ptr()) };
         // INVARIANT: Just claimed.
-        NonNull::new(claim).map(Self).ok_or(EBUSY)
+        Ok(Self(NonNull::new(from_err_ptr(claim)?).ok_or(ENOMEM)?))
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         // SAFETY: By the type invariants. The devres of a device is given back before its resources go,
-        // so that what the claim is a part of is still there.
+        // and the claim is part of no other device's.
         unsafe { bindings::release_mem_claim(self.0.as_ptr()) };
     }
 }

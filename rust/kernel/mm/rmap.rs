@@ -73,7 +73,7 @@ impl AddressSpace {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`] or [`ENFILE`] if there cannot be another file.
+    /// [`ENOMEM`] or [`ENFILE`] if there cannot be another file; or what a security module says.
     pub fn new() -> Result<Self> {
         // SAFETY: The operations are static, the name is only read during the call.
         let file = from_err_ptr(unsafe {
@@ -220,7 +220,8 @@ impl Revocation {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`] or [`ENFILE`] if there is not enough of something.
+    /// [`ENOMEM`] or [`ENFILE`] if there is not enough of something; or what a security module says, which is
+    /// asked whether the current task may have the file behind the address space.
     pub fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             space: AddressSpace::new()?,

@@ -249,9 +249,11 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
         unsafe { desc.map_pfn_faults(cache).with_operations(operations) }
     }
 
-    /// As [`on_pfn_fault`](Self::on_pfn_fault), for frames of [`DeviceMemory`].
+    /// As [`on_pfn_fault`](Self::on_pfn_fault), for frames of [`DeviceMemory`] and of
+    /// [`RevocableMemory`](super::RevocableMemory).
     ///
-    /// Makes a difference in a machine that encrypts its memory: that of a device is not encrypted.
+    /// Makes a difference in a machine that encrypts its memory: that of a device is not encrypted. With
+    /// [`on_pfn_fault`](Self::on_pfn_fault), user space would read and write something else there.
     pub fn on_io_fault(self, cache: Cache) -> Mapping<'f, O::File> {
         let (desc, operations) = self.split();
         // SAFETY: As in `finish`; makes a `Pfn` mapping.

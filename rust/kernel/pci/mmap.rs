@@ -8,6 +8,7 @@ use super::Device;
 use crate::{
     bindings,
     device,
+    io::resource::Resource,
     mm::{
         rmap::Revocation,
         RevocableMemory, //
@@ -17,9 +18,11 @@ use crate::{
 };
 
 impl Device<device::Bound> {
-    /// Claims a memory BAR, all of it, for mapping it into user space.
+    /// Claims a memory BAR, all of it, for mapping it into user space. The device has to be
+    /// [enabled](Device::enable_device_mem), or what is read is not its memory.
     ///
-    /// When the driver is unbound, `revocation` takes the memory away, and the claim ends.
+    /// When the driver is unbound, `revocation` takes the memory away, and the claim ends. That waits
+    /// for fault handlers, with the lock of the device held.
     ///
     /// # Context
     ///
@@ -27,9 +30,9 @@ impl Device<device::Bound> {
     ///
     /// # Errors
     ///
-    /// - [`EBUSY`] if it, or a part of it, was claimed already.
-    /// - [`EINVAL`] if there is no such BAR, if it is not memory, if it has got no addresses, or if it
-    ///   does not start and end at page borders.
+    /// - [`EBUSY`] if it, or a part of it, was claimed already, or is another device's, too.
+    /// - [`EINVAL`] if there is no such BAR (0 to 5), if it is not memory, if it has got no addresses, or
+    ///   if it does not start and end at page borders.
     /// - [`ENODEV`] if the revocation has been used up: one that several devices share is when the first
     ///   is unbound.
     /// - [`ENOMEM`] if there is not enough memory. The revocation is used up then.
@@ -54,16 +57,16 @@ impl Device<device::Bound> {
     pub fn map_bar(
         &self,
         bar: u32,
-        name: &'static CStr,
+        name: &CStr,
         revocation: &Arc<Revocation>,
     ) -> Result<RevocableMemory> {
-        let (start, size) = (self.resource_start(bar)?, self.resource_len(bar)?);
-        let number = c_int::try_from(bar)?;
-        // SAFETY: The device is valid, and the number is that of a BAR.
-        let flags = unsafe { bindings::pci_bar_flags(self.as_raw(), number) };
-        if flags & bindings::IORESOURCE_MEM as c_ulong == 0 {
+        // SAFETY: The device is valid.
+        let resource = unsafe { bindings::pci_mem_bar(self.as_raw(), bar) };
+        if resource.is_null() {
             return Err(EINVAL);
         }
-        RevocableMemory::new(self.as_ref(), start, size, name, revocation)
+        // SAFETY: It is the device's, and what changes in it while a driver is bound are its relatives.
+        let resource = unsafe { Resource::from_raw(resource) };
+        RevocableMemory::new(self.as_ref(), resource, name, revocation)
     }
 }

@@ -18,7 +18,8 @@ use crate::{
 impl Device<device::Bound> {
     /// Claims a memory resource, all of it, for mapping it into user space.
     ///
-    /// When the driver is unbound, `revocation` takes the memory away, and the claim ends.
+    /// When the driver is unbound, `revocation` takes the memory away, and the claim ends. That waits
+    /// for fault handlers, with the lock of the device held.
     ///
     /// # Context
     ///
@@ -26,7 +27,7 @@ impl Device<device::Bound> {
     ///
     /// # Errors
     ///
-    /// - [`EBUSY`] if it, or a part of it, was claimed already.
+    /// - [`EBUSY`] if it, or a part of it, was claimed already, or is another device's, too.
     /// - [`EINVAL`] if there is no such resource, or if it does not start and end at page borders, or
     ///   has RAM in it.
     /// - [`ENODEV`] if the revocation has been used up: one that several devices share is when the first
@@ -52,11 +53,10 @@ impl Device<device::Bound> {
     pub fn map_resource(
         &self,
         index: u32,
-        name: &'static CStr,
+        name: &CStr,
         revocation: &Arc<Revocation>,
     ) -> Result<RevocableMemory> {
         let resource = self.resource_by_index(index).ok_or(EINVAL)?;
-        let (start, size) = (resource.start(), resource.size());
-        RevocableMemory::new(self.as_ref(), start, size, name, revocation)
+        RevocableMemory::new(self.as_ref(), resource, name, revocation)
     }
 }

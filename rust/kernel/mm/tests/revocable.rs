@@ -27,7 +27,6 @@ use crate::{
             Pfn,
             VmOperations, //
         },
-        revocable::Claim,
         rmap::{
             AddressSpace,
             Revocation, //
@@ -43,6 +42,7 @@ use crate::{
     page::PAGE_SIZE,
     platform,
     prelude::*,
+    str::CString,
     sync::Arc, //
 };
 use core::ptr::{
@@ -71,7 +71,10 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
             &mut *(*pdev).dev.platform_data.cast::<Slot>(),
         )
     };
-    let claim = |index| device.map_resource(index, NAME, &slot.revocation);
+    let claim = |index| {
+        let name = CString::try_from(NAME)?;
+        device.map_resource(index, &name, &slot.revocation)
+    };
     let memory = claim(0);
     slot.errors = [
         match &memory {
@@ -85,29 +88,16 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
     0
 }
 
-/// A platform device with a driver.
+/// A platform device, with two resources, until it is dropped, which is as if it were unplugged.
 ///
 /// # Invariants
 ///
-/// The driver is registered, and so is the device, if there is one, until this value is dropped.
-struct Bench {
-    driver: KBox<bindings::platform_driver>,
-    device: Option<NonNull<bindings::platform_device>>,
-}
+/// It is registered.
+struct Plugged(NonNull<bindings::platform_device>);
 
-impl Bench {
-    fn new(slot: &mut Slot) -> Result<Self> {
-        let mut driver = KBox::new(pin_init::zeroed::<bindings::platform_driver>(), GFP_KERNEL)?;
-        driver.driver.name = NAME.as_char_ptr();
-        driver.probe = Some(probe);
-        // SAFETY: The driver stays where it is until it is unregistered.
-        to_result(unsafe {
-            bindings::__platform_driver_register(&mut *driver, ptr::null_mut(), NAME.as_char_ptr())
-        })?;
-        let mut bench = Bench {
-            driver,
-            device: None,
-        };
+impl Plugged {
+    /// If there is a driver of that name, it gets the slot.
+    fn new(name: &CStr, slot: *mut Slot) -> Result<Self> {
         let len = NR_PAGES as u64 * PAGE_SIZE as u64;
         let memory = |start, len: u64| bindings::resource {
             start,
@@ -120,12 +110,12 @@ impl Bench {
             memory(NOWHERE + len + 16, PAGE_SIZE as u64),
         ];
         // SAFETY: Allocates one; the name is copied.
-        let device = unsafe { bindings::platform_device_alloc(NAME.as_char_ptr(), -1) };
+        let device = unsafe { bindings::platform_device_alloc(name.as_char_ptr(), -1) };
         let device = NonNull::new(device).ok_or(ENOMEM)?;
         // SAFETY: The device is not added yet, so it is ours. Whatever fails, the reference is given up.
         // The driver is done with the slot when this returns.
         to_result(unsafe {
-            (*device.as_ptr()).dev.platform_data = ptr::from_mut(slot).cast();
+            (*device.as_ptr()).dev.platform_data = slot.cast();
             let ret =
                 bindings::platform_device_add_resources(device.as_ptr(), resources.as_ptr(), 2);
             let ret = match ret {
@@ -138,16 +128,60 @@ impl Bench {
             }
             ret
         })?;
-        bench.device = Some(device);
+        // INVARIANT: Just registered.
+        Ok(Self(device))
+    }
+
+    /// The name of the first claim of its first resource.
+    fn name_of_claim(&self) -> Result<&CStr> {
+        // SAFETY: By the type invariants, it is there, and so is what has claimed its memory: the cases
+        // are the only ones that do.
+        unsafe {
+            let claim = (*(*self.0.as_ptr()).resource).child;
+            let name = claim.as_ref().ok_or(ENOENT)?.name;
+            Ok(CStr::from_char_ptr(name))
+        }
+    }
+}
+
+impl Drop for Plugged {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::platform_device_unregister(self.0.as_ptr()) };
+    }
+}
+
+/// A platform device with a driver.
+///
+/// # Invariants
+///
+/// The driver is registered.
+struct Bench {
+    driver: KBox<bindings::platform_driver>,
+    device: Option<Plugged>,
+}
+
+impl Bench {
+    fn new(slot: &mut Slot) -> Result<Self> {
+        let mut driver = KBox::new(pin_init::zeroed::<bindings::platform_driver>(), GFP_KERNEL)?;
+        driver.driver.name = NAME.as_char_ptr();
+        driver.probe = Some(probe);
+        // SAFETY: The driver stays where it is until it is unregistered.
+        to_result(unsafe {
+            bindings::__platform_driver_register(&mut *driver, ptr::null_mut(), NAME.as_char_ptr())
+        })?;
+        // INVARIANT: Just registered.
+        let mut bench = Bench {
+            driver,
+            device: None,
+        };
+        bench.device = Some(Plugged::new(NAME, slot)?);
         Ok(bench)
     }
 
-    /// Takes the device away, as if it were unplugged.
+    /// Takes the device away.
     fn unplug(&mut self) {
-        if let Some(device) = self.device.take() {
-            // SAFETY: By the type invariants, it is registered.
-            unsafe { bindings::platform_device_unregister(device.as_ptr()) };
-        }
+        self.device = None;
     }
 }
 
@@ -220,13 +254,17 @@ mod cases {
     const LEN: usize = 4 * PAGE_SIZE;
 
     fn bound() -> Result<(Bench, Slot)> {
-        let mut slot = Slot {
+        let mut slot = slot()?;
+        let bench = Bench::new(&mut slot)?;
+        Ok((bench, slot))
+    }
+
+    fn slot() -> Result<Slot> {
+        Ok(Slot {
             revocation: Arc::pin_init(Revocation::new(), GFP_KERNEL)?,
             memory: None,
             errors: [Ok(()); 3],
-        };
-        let bench = Bench::new(&mut slot)?;
-        Ok((bench, slot))
+        })
     }
 
     fn device() -> Result<(Bench, Arc<Device>)> {
@@ -243,7 +281,24 @@ mod cases {
 
     /// Has nobody claimed the memory?
     fn is_free() -> bool {
-        Claim::new(NOWHERE, PAGE_SIZE as u64, NAME).is_ok()
+        // SAFETY: Any range may be asked for, with a name that stays.
+        let claim = unsafe {
+            bindings::__request_region(
+                &raw mut bindings::iomem_resource,
+                NOWHERE,
+                PAGE_SIZE as u64,
+                NAME.as_char_ptr(),
+                0,
+            )
+        };
+        if claim.is_null() {
+            return false;
+        }
+        // SAFETY: Just claimed.
+        unsafe {
+            bindings::__release_region(&raw mut bindings::iomem_resource, NOWHERE, PAGE_SIZE as u64)
+        };
+        true
     }
 
     #[test]
@@ -257,6 +312,9 @@ mod cases {
         assert!(memory.slice(1, nr).is_err_and(|err| err == EINVAL));
         assert!(ptr::eq(memory.revocation(), &*slot.revocation));
         assert!(!is_free() && !memory.revocation().is_revoked());
+        // Ours is gone by now.
+        let device = bench.device.as_ref().ok_or(ENODEV)?;
+        assert_eq!(device.name_of_claim()?, NAME);
 
         bench.unplug();
         assert!(is_free() && memory.revocation().is_revoked());
@@ -265,12 +323,29 @@ mod cases {
         drop(bench);
         let mut slot = Slot {
             revocation: slot.revocation,
-            memory: None,
-            errors: [Ok(()); 3],
+            ..self::slot()?
         };
         let _bench = Bench::new(&mut slot)?;
         assert_eq!(slot.errors[0], Err(ENODEV));
         assert!(is_free());
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_of_another_device() -> Result {
+        // With the same addresses: what comes later is what it is a part of.
+        let other = Plugged::new(c"rust_mm_other", ptr::null_mut())?;
+        let (mut bench, slot) = bound()?;
+        assert!(slot.memory.is_none());
+        assert_eq!(slot.errors[0], Err(EBUSY));
+        assert!(is_free());
+
+        // Nor is it in the way.
+        bench.unplug();
+        drop(other);
+        drop(bench);
+        let (_bench, slot) = bound()?;
+        assert!(slot.memory.is_some());
         Ok(())
     }
 
