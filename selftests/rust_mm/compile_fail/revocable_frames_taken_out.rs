@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // Memory of a device that may go away, as frames that could be put anywhere. With the right mapping, this
-// would get them.
-// error: E0425
-// message: cannot find function, tuple struct or tuple variant `Insertion`
+// would get them, had a driver what only the layer has.
+// error: E0603
+// message: module `pfn` is private
 
 include!("prelude.rs");
 
-pub fn frames(revocable: &RevocableMemory, frames: impl Fn(PfnSlice<'_>)) -> Result {
+pub fn insert<O>(vma: &OwnedVma<O>, revocable: &RevocableMemory) -> Result
+where
+    O: VmOperations<Memory = Pfn>,
+{
+    let frames = revocable.all();
     #[cfg(not(twin))]
-    return revocable
-        .all()
-        .insert(Insertion(()), core::ptr::null(), |pfns| frames(pfns));
+    return frames.insert(
+        kernel::mm::pfn::Insertion(()),
+        core::ptr::null(),
+        |_: PfnSlice<'_>| (),
+    );
     #[cfg(twin)]
-    {
-        let _ = (revocable.all(), frames);
-        return Ok(());
-    }
+    return vma.insert_pfn(vma.start(), frames, 0);
 }
