@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // The lock of a VMA, given up by another thread.
-// error: E0277
-// message: cannot be sent between threads safely
+// error: E0599
+// message: `OwnedVmaGuard<'_, Ops>: Send`
 
 include!("prelude.rs");
 
@@ -19,13 +19,11 @@ impl VmOperations for Ops {
 
 kernel::vm_operations!(Ops);
 
-fn on_any_thread<T: Send>(_: T) {}
-
 pub fn start(mm: &MmWithUser, addr: usize) -> Option<()> {
     let guard = mm.lock_owned_vma::<Ops>(addr)?;
     #[cfg(not(twin))]
-    on_any_thread(guard);
+    Handed(guard).to_another_thread();
     #[cfg(twin)]
-    on_any_thread(guard.start());
+    Handed(guard).to_this_thread();
     Some(())
 }

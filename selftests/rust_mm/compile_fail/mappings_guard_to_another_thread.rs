@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // The lock of a file's mappings, given up by another thread.
-// error: E0277
-// message: `*mut ()` cannot be sent between threads safely
+// error: E0599
+// message: `IMmapReadGuard<'_>: Send`
 
 include!("prelude.rs");
-
-fn send<T: Send>(_: T) {}
 
 pub fn give(space: &AddressSpace) {
     let mappings = space.i_mmap_lock_read();
     #[cfg(not(twin))]
-    send(mappings);
+    Handed(mappings).to_another_thread();
     #[cfg(twin)]
-    send(mappings.is_empty());
+    Handed(mappings).to_this_thread();
 }

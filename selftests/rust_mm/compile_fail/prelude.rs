@@ -69,3 +69,21 @@ macro_rules! device {
         }
     };
 }
+
+/// What a thread has given away. One error where it must not, whatever the fields that it is for.
+#[allow(dead_code)]
+struct Handed<T>(T);
+
+#[allow(dead_code)]
+impl<T> Handed<T> {
+    fn to_this_thread(self) -> T {
+        self.0
+    }
+}
+
+#[allow(dead_code)]
+impl<T: Send> Handed<T> {
+    fn to_another_thread(self) -> T {
+        self.0
+    }
+}
