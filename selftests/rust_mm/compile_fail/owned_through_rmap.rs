@@ -6,19 +6,9 @@
 
 include!("prelude.rs");
 
-struct Dev {
-    folio: ARef<Folio>,
-    pfns: PfnRange,
-}
+use kernel::mm::iter::MmapLocked;
 
-#[vtable]
-impl MiscDevice for Dev {
-    type Ptr = KBox<Self>;
-
-    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        Err(ENODEV)
-    }
-}
+device!();
 
 struct Ops;
 
@@ -31,15 +21,12 @@ impl VmOperations for Ops {
 
 kernel::vm_operations!(Ops);
 
-pub fn zap(_mm: &MmWithUser, space: &AddressSpace) -> Result {
+pub fn zap(mm: &MmWithUser, space: &AddressSpace) -> Result {
+    let _ = (mm, space);
     #[cfg(not(twin))]
     let guard = space.i_mmap_lock_read();
-    #[cfg(not(twin))]
+    #[cfg(twin)]
+    let guard = mm.mmap_read_lock();
     let vma = guard.vmas(0..1).next().ok_or(EINVAL)?;
-    #[cfg(twin)]
-    let guard = _mm.mmap_read_lock();
-    #[cfg(twin)]
-    let vma = guard.vma_lookup(0).ok_or(EINVAL)?;
-    let _ = space;
     vma.as_owned::<Ops>().ok_or(EINVAL)?.zap(0, PAGE_SIZE)
 }
