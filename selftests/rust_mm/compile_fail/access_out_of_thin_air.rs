@@ -19,7 +19,7 @@ impl VmOperations for Ops {
     fn access(vma: &OwnedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
         #[cfg(not(twin))]
         let access = match access {
-            Access::Read(_, accessed, ..) | Access::Write(_, accessed, ..) => {
+            Access::Read { 1: accessed, .. } | Access::Write { 1: accessed, .. } => {
                 Access::Read(&mut [], accessed)
             }
         };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // That something was inserted, out of thin air.
-// error: E0423
-// message: cannot initialize a tuple struct which contains private fields
+// error: E0451
+// message: field `0` of struct `kernel::mm::fault::Inserted` is private
 
 include!("prelude.rs");
 
@@ -18,7 +18,9 @@ impl VmOperations for Ops {
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         #[cfg(not(twin))]
-        let inserted = Inserted(core::marker::PhantomData);
+        let inserted = Inserted {
+            0: core::marker::PhantomData,
+        };
         #[cfg(twin)]
         let inserted = vmf.insert_page(&vmf.data().folio, 0)?;
         let _ = vmf;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // Callbacks that are for another kind of file.
-// error: E0271 E0308
-// message: type mismatch resolving
+// error: E0271
+// message: type mismatch resolving `<Ops as VmOperations>::File == Dev`
 
 include!("prelude.rs");
 
@@ -34,5 +34,6 @@ impl VmOperations for Ops {
 kernel::vm_operations!(Ops);
 
 pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
-    Ok(desc.with_ops::<Ops>()?.on_fault())
+    let _ = desc.with_ops::<Ops>();
+    Err(ENODEV)
 }

@@ -10,8 +10,10 @@ use kernel::mm::evidence::Stable;
 
 pub fn get(vma: &VmaRef) -> usize {
     #[cfg(not(twin))]
-    let vma =
-        kernel::mm::evidence::sealed::Sealed::vma(vma, kernel::mm::evidence::sealed::Token(()));
+    let vma = {
+        use kernel::mm::evidence::sealed;
+        sealed::Sealed::vma(vma, sealed::Token(()))
+    };
     #[cfg(twin)]
     let vma = Stable::start(vma);
     vma as usize
