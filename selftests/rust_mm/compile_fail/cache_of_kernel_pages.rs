@@ -2,7 +2,7 @@
 
 // Memory of the kernel, mapped past the cache, where it may not be zeroed yet.
 // error: E0061
-// message: this method takes 1 argument but 2 arguments were supplied
+// message: unexpected argument #2 of type `Cache`
 
 include!("prelude.rs");
 

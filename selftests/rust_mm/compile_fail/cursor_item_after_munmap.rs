@@ -2,7 +2,7 @@
 
 // A VMA that was just unmapped.
 // error: E0382
-// message: borrow of moved value: `vma`
+// message: `VmaCursorItem::<'_, '_>::munmap` takes ownership of the receiver `self`, which moves `vma`
 
 include!("prelude.rs");
 

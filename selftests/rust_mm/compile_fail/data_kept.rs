@@ -2,7 +2,7 @@
 
 // The device of a fault, kept after it.
 // error: E0521
-// message: borrowed data escapes outside of associated function
+// message: `vmf` is a reference that is only valid in the associated function body
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // Data that can be duplicated only if there is memory.
 // error: E0277
-// message: cannot be duplicated without failing
+// message: `Box<u32, Kmalloc>` cannot be duplicated without failing
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A flag on which page tables depend, changed after the fact.
 // error: E0599
-// message: no associated item named `PFNMAP` found
+// message: no associated item named `PFNMAP` found for struct `AdviceFlags`
 
 include!("prelude.rs");
 

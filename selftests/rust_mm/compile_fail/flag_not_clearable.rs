@@ -2,7 +2,7 @@
 
 // Only permissions can be taken away.
 // error: E0308
-// message: mismatched types
+// message: expected `ClearFlags`, found `SetFlags`
 
 include!("prelude.rs");
 

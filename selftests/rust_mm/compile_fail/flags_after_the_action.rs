@@ -2,7 +2,7 @@
 
 // A setter after the action was chosen.
 // error: E0382
-// message: borrow of moved value: `desc`
+// message: map_kernel_pages` takes ownership of the receiver `self`, which moves `desc`
 
 include!("prelude.rs");
 

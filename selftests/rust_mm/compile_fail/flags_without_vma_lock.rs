@@ -2,7 +2,7 @@
 
 // The flags of a VMA, changed under the mmap write lock alone.
 // error: E0599
-// message: no method named `set_flags` found
+// message: no method named `set_flags` found for reference `&VmaUnderWrite`
 
 include!("prelude.rs");
 

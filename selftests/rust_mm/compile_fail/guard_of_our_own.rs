@@ -2,7 +2,7 @@
 
 // A type that claims to hold the mmap lock.
 // error: E0277
-// message: is not satisfied
+// message: the trait bound `NoGuard: kernel::mm::iter::sealed::Guard` is not satisfied
 
 include!("prelude.rs");
 

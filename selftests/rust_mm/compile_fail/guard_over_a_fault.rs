@@ -2,7 +2,7 @@
 
 // Using the mmap lock after it may have been given up.
 // error: E0382
-// message: borrow of moved value: `guard`
+// message: `guard` has type `MmapReadGuard<'_>`, which does not implement the `Copy` trait
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A page into a VMA of which nobody has asked whose it is.
 // error: E0599
-// message: no method named `insert_page` found for reference
+// message: no method named `insert_page` found for reference `&VmaRef`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A page into a VMA of ours that holds page frames.
 // error: E0599
-// message: the method `insert_page` exists for reference
+// message: doesn't satisfy `<Ops as VmOperations>::Memory = Mixed`
 
 include!("prelude.rs");
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // Keeping an entry of a page table for longer than its lock.
-// error: E0521
-// message: borrowed data escapes outside of method
+// error: E0521 E0521
+// message: has type `&LockedEntry<'2>`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A page that is said to be locked and is not.
 // error: E0308
-// message: mismatched types
+// message: expected `LockedFolio`, found `ARef<Folio>`
 
 include!("prelude.rs");
 

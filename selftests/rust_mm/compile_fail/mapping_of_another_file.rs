@@ -2,7 +2,7 @@
 
 // The answer for one kind of file, given for another.
 // error: E0308
-// message: mismatched types
+// message: expected `Result<Mapping<'_, Other>, Error>`, found `Result<Mapping<'_, ()>, Error>`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A page that may be written, without its lock.
 // error: E0308
-// message: mismatched types
+// message: expected `LockedFaultFolio<'_>`, found `&Folio`
 
 include!("prelude.rs");
 

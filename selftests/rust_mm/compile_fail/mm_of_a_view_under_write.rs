@@ -2,7 +2,7 @@
 
 // The way from a VMA to its address space, whose lock is held for writing.
 // error: E0599
-// message: no method named `mm` found
+// message: no method named `mm` found for reference `&VmaUnderWrite`
 
 include!("prelude.rs");
 

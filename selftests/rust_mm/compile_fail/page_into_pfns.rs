@@ -2,7 +2,7 @@
 
 // A page in a mapping of page frames.
 // error: E0599
-// message: the method `page` exists for reference
+// message: doesn't satisfy `Pfn: Paged`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A page for the kernel to keep, without a reference.
 // error: E0308
-// message: mismatched types
+// message: expected `ARef<Folio>`, found `&ARef<Folio>`
 
 include!("prelude.rs");
 

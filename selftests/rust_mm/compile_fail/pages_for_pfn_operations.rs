@@ -2,7 +2,7 @@
 
 // Pages as the action of a mapping whose callbacks insert page frames.
 // error: E0599
-// message: the method `map_kernel_pages` exists for struct
+// message: doesn't satisfy `<Ops as VmOperations>::Memory = Mixed`
 
 include!("prelude.rs");
 

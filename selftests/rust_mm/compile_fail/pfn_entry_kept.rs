@@ -2,7 +2,7 @@
 
 // Keeping an entry of a page table for longer than its lock.
 // error: E0521
-// message: borrowed data escapes outside of closure
+// message: `entry` is a reference that is only valid in the closure body
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A page frame in a mapping of pages.
 // error: E0599
-// message: the method `insert_pfn` exists for reference
+// message: doesn't satisfy `<Ops as VmOperations>::Memory = Pfn`
 
 include!("prelude.rs");
 

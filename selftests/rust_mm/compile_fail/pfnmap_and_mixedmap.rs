@@ -2,7 +2,7 @@
 
 // PFNMAP by hand, on a mapping that becomes MIXEDMAP.
 // error: E0308
-// message: mismatched types
+// message: expected `SetFlags`, found `VmaFlag`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A range of addresses that is kept for the next mapping.
 // error: E0521
-// message: borrowed data escapes outside of associated function
+// message: requirement occurs because of the type `VmaDesc<'_, Dev>`, which makes the generic argument `'_` invariant
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A VMA read lock taken under the mmap write lock, which does not wait for it.
 // error: E0599
-// message: no method named `vma_start_read_locked` found
+// message: no method named `vma_start_read_locked` found for struct `MmapWriteGuard`
 
 include!("prelude.rs");
 

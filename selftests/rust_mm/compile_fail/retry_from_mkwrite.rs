@@ -2,7 +2,7 @@
 
 // A retry where the kernel does not know one.
 // error: E0599
-// message: no method named `may_retry` found
+// message: no method named `may_retry` found for reference `&MkwriteFault<Ops>`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // Something that is no plain value, from a look without a lock.
 // error: E0277
-// message: is not satisfied
+// message: the trait bound `MmapReadGuard<'_>: core::marker::Copy` is not satisfied
 
 include!("prelude.rs");
 

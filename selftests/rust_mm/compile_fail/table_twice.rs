@@ -2,7 +2,7 @@
 
 // Two tables for one type.
 // error: E0119
-// message: conflicting implementations of trait
+// message: conflicting implementations of trait `HasVmOps` for type `Ops`
 
 include!("prelude.rs");
 

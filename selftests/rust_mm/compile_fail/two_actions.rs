@@ -2,7 +2,7 @@
 
 // Two actions for one mapping.
 // error: E0382
-// message: use of moved value: `desc`
+// message: map_kernel_pages` takes ownership of the receiver `self`, which moves `desc`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // Two kinds of mapping that could be merged with each other.
 // error: E0119
-// message: conflicting implementations of trait
+// message: conflicting implementations of trait `MergeableFile` for type `Dev`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // Data of a VMA that belongs to one thread.
 // error: E0277
-// message: cannot be shared between threads safely
+// message: required for `PerVmaUnique<Box<Cell<u32>, Kmalloc>>` to implement `VmaData`
 
 include!("prelude.rs");
 

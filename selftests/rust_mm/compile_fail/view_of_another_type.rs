@@ -2,7 +2,7 @@
 
 // A view of one kind of VMA, taken for another whose type is a supertype of it.
 // error: E0308
-// message: mismatched types
+// message: found reference `&DriverVma<Kind<for<'a> fn(&'a ())>>`
 
 include!("prelude.rs");
 

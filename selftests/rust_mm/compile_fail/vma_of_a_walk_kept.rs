@@ -2,7 +2,7 @@
 
 // Keeping a VMA that a walk has shown, for longer than the lock.
 // error: E0521
-// message: borrowed data escapes outside of method
+// message: `vma` is a reference that is only valid in the method body
 
 include!("prelude.rs");
 
