@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// The mmap read lock, given up by another thread.
+// error: E0599
+// message: `MmapReadGuard<'_>: Send`
+
+include!("prelude.rs");
+
+pub fn start(mm: &MmWithUser) {
+    let guard = mm.mmap_read_lock();
+    #[cfg(not(twin))]
+    Handed(guard).to_another_thread();
+    #[cfg(twin)]
+    Handed(guard).to_this_thread();
+}
