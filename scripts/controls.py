@@ -21,14 +21,16 @@ import console
 # Written to the console before the program is run.
 START = "rust_mm: control "
 
-KEYS = {"run": str, "report": str, "dies": bool, "config": str}
+KEYS = {"run": str, "report": str, "also": str, "boot": str, "dies": bool, "config": str}
 
 
 @dataclass
 class Control:
     name: str
     run: str
-    report: str
+    report: str = ""
+    also: str = ""
+    boot: str = ""
     dies: bool = False
     config: str = ""
 
@@ -52,15 +54,17 @@ def parse(text):
                 raise Mistake(f"{name}: what is {key}?")
             if not isinstance(value, KEYS[key]):
                 raise Mistake(f"{name}: {key} is no {KEYS[key].__name__}")
-        for key in ("run", "report"):
-            if not table.get(key):
-                raise Mistake(f"{name}: no {key}")
+        if not table.get("run"):
+            raise Mistake(f"{name}: no run")
+        if bool(table.get("report")) == bool(table.get("boot")):
+            raise Mistake(f"{name}: either report or boot")
         if re.search(r"[\t\n]", table["run"]):
             raise Mistake(f"{name}: run is one line, without tabs")
-        try:
-            re.compile(table["report"])
-        except re.error as e:
-            raise Mistake(f"{name}: report: {e}") from e
+        for key in {"report", "also", "boot"} & set(table):
+            try:
+                re.compile(table[key])
+            except re.error as e:
+                raise Mistake(f"{name}: {key}: {e}") from e
         controls.append(Control(name, **table))
     if not controls:
         raise Mistake("no controls")
@@ -88,9 +92,13 @@ def judge(control, log, vm):
     reports = [r for r in console.scan(log) if not r.known]
     reasons = [f"a report before it began: {r.text}" for r in reports if r.line < start]
     reports = [r for r in reports if r.line > start]
-    others = [r for r in reports if not matches(control.report, r)]
-    if len(others) == len(reports):
+    others = [r for r in reports if not control.report or not matches(control.report, r)]
+    if control.boot and not any(re.search(control.boot, line) for line in lines[:start]):
+        reasons.append(f"nobody has said: {control.boot}")
+    if control.report and len(others) == len(reports):
         reasons.append(f"the report did not come: {control.report}")
+    if control.also:
+        others = [r for r in others if not matches(control.also, r)]
     if not control.dies:
         reasons += [f"another report came: {r.text}" for r in others]
 

@@ -18,7 +18,7 @@ class Parse(unittest.TestCase):
         (control,) = controls.parse(DIES + "config = 'CONFIG_KASAN'\n")
         self.assertEqual(
             control,
-            controls.Control("a", "a", "mm/memory.c:1", True, "CONFIG_KASAN"),
+            controls.Control("a", "a", "mm/memory.c:1", "", "", True, "CONFIG_KASAN"),
         )
 
     def test_in_order(self):
@@ -43,6 +43,7 @@ class Parse(unittest.TestCase):
             WARNS + "die = true\n",
             WARNS + "dies = 'true'\n",
             WARNS + WARNS,
+            WARNS + "boot = 'a'\n",
         ):
             with self.subTest(text), self.assertRaises(controls.Mistake):
                 controls.parse(text)
@@ -110,6 +111,18 @@ class Judge(unittest.TestCase):
         self.assertEqual(self.judge(WARNS, START + WARN + WARN, "0"), [])
         # What comes after memory is broken says nothing.
         self.assertEqual(self.judge(DIES, START + OTHER + WARN + OTHER, "died"), [])
+
+    def test_another_that_may_come(self):
+        also = WARNS + "also = 'mm/mmap.c'\n"
+        self.assertEqual(self.judge(also, START + OTHER + WARN, "0"), [])
+        self.assertEqual(self.judge(also, START + WARN, "0"), [])
+        self.assertFails(also, START + OTHER, "0", "did not come")
+
+    def test_at_boot(self):
+        boot = "[a]\nrun = 'a'\nboot = 'looked: \\d'\n"
+        self.assertEqual(self.judge(boot, "[    1.0] looked: 1\n" + START, "0"), [])
+        self.assertFails(boot, START + "[    5.0] looked: 1\n", "0", "nobody has said")
+        self.assertFails(boot, "[    1.0] looked: 1\n" + START + WARN, "0", "another report")
 
     def test_too_early(self):
         self.assertFails(WARNS, WARN + START + WARN, "0", "before it began")

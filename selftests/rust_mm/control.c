@@ -88,6 +88,9 @@ static void sleep_in_a_walk(void)
 #define BROKEN_PAGE	_IO('b', 3)
 #define BROKEN_LEAK	_IO('b', 4)
 #define BROKEN_RACE	_IO('b', 5)
+#define BROKEN_LIST	_IO('b', 6)
+#define BROKEN_LOCK	_IO('b', 7)
+#define BROKEN_VMA	_IO('b', 8)
 
 /* Memory that is used wrongly. */
 static void broken(unsigned int cmd, void *addr)
@@ -156,6 +159,33 @@ static void race(void)
 	wait(NULL);
 }
 
+static void added_twice(void)
+{
+	broken(BROKEN_LIST, NULL);
+}
+
+static void unlocked_twice(void)
+{
+	broken(BROKEN_LOCK, NULL);
+}
+
+/* It is the next change of the address space that looks. */
+static void end_of_vma(void)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	char *map = mmap(NULL, 2 * page, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	broken(BROKEN_VMA, map);
+	mmap(NULL, page, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+/* What comes, comes at boot. */
+static void nothing(void)
+{
+}
+
 /* And then the test for leaks has to fail. */
 static void leak(void)
 {
@@ -181,6 +211,10 @@ static const struct {
 	{ "freed_while_mapped", freed_while_mapped },
 	{ "leak", leak },
 	{ "race", race },
+	{ "added_twice", added_twice },
+	{ "unlocked_twice", unlocked_twice },
+	{ "end_of_vma", end_of_vma },
+	{ "nothing", nothing },
 };
 
 int main(int argc, char **argv)

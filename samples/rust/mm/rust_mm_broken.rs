@@ -11,6 +11,9 @@
 //! - [`BROKEN_PAGE`]: frees a page that is mapped, and has told nobody. For the page table check.
 //! - [`BROKEN_LEAK`]: forgets memory. For kmemleak; the only one that safe code can do.
 //! - [`BROKEN_RACE`]: counts in what all count in at the same time. For KCSAN.
+//! - [`BROKEN_LIST`]: adds the same to a list twice. For `DEBUG_LIST`.
+//! - [`BROKEN_LOCK`]: unlocks a folio that is not locked. For `DEBUG_VM`.
+//! - [`BROKEN_VMA`]: makes a VMA shorter, and does not tell the tree. For `DEBUG_VM_MAPLE_TREE`.
 
 use core::hint::black_box;
 use kernel::{
@@ -23,7 +26,10 @@ use kernel::{
         MiscDeviceOptions,
         MiscDeviceRegistration, //
     },
-    page::Page,
+    page::{
+        Page,
+        PAGE_SIZE, //
+    },
     prelude::*, //
 };
 
@@ -47,6 +53,12 @@ const BROKEN_PAGE: u32 = _IO('b' as u32, 3);
 const BROKEN_LEAK: u32 = _IO('b' as u32, 4);
 /// Counts as far as the argument says, for all files in the same place.
 const BROKEN_RACE: u32 = _IO('b' as u32, 5);
+/// Adds the same to a list twice.
+const BROKEN_LIST: u32 = _IO('b' as u32, 6);
+/// Unlocks a folio that is not locked.
+const BROKEN_LOCK: u32 = _IO('b' as u32, 7);
+/// Takes the last page off the VMA at the address that is the argument.
+const BROKEN_VMA: u32 = _IO('b' as u32, 8);
 
 #[pin_data]
 struct RustMmBroken {
@@ -82,6 +94,9 @@ impl MiscDevice for Broken {
             BROKEN_PAGE => freed_while_mapped(arg)?,
             BROKEN_LEAK => leak()?,
             BROKEN_RACE => race(arg),
+            BROKEN_LIST => added_twice(),
+            BROKEN_LOCK => unlocked_twice()?,
+            BROKEN_VMA => end_of_vma(arg)?,
             _ => return Err(ENOTTY),
         }
         Ok(0)
@@ -155,4 +170,44 @@ fn race(times: usize) {
         // SAFETY: None: others do the same, which KCSAN is to see. What comes out is only a number.
         unsafe { *count += 1 };
     }
+}
+
+#[inline(never)]
+fn added_twice() {
+    let mut head = bindings::list_head::default();
+    let mut entry = bindings::list_head::default();
+    let (head, entry) = (&raw mut head, &raw mut entry);
+    // SAFETY: None for the second time, which `DEBUG_LIST` is to see, and to refuse. Nobody else has the
+    // list, which is forgotten then.
+    unsafe {
+        bindings::INIT_LIST_HEAD(head);
+        bindings::list_add_tail(entry, head);
+        bindings::list_add_tail(black_box(entry), head);
+    }
+}
+
+#[inline(never)]
+fn unlocked_twice() -> Result {
+    let page = Page::alloc_page(GFP_KERNEL)?;
+    // SAFETY: None: nobody has locked the folio, which is to stop the machine.
+    unsafe { bindings::folio_unlock(bindings::page_folio(page.as_ptr())) };
+    Ok(())
+}
+
+#[inline(never)]
+fn end_of_vma(addr: usize) -> Result {
+    let task = kernel::current!();
+    let mm = task.mm().ok_or(ESRCH)?.as_raw();
+    // SAFETY: The current task has the address space, and the VMA is looked up and changed under the lock.
+    // None for the change, of which the tree of VMAs is not told. The next one who looks is to stop the
+    // machine.
+    unsafe {
+        bindings::mmap_write_lock(mm);
+        let vma = bindings::vma_lookup(mm, addr);
+        if !vma.is_null() {
+            (*vma).__bindgen_anon_1.__bindgen_anon_1.vm_end -= PAGE_SIZE;
+        }
+        bindings::mmap_write_unlock(mm);
+    }
+    Ok(())
 }
