@@ -67,6 +67,7 @@ class Scan(unittest.TestCase):
             "BUG: scheduling while atomic: a/1/0x2",
             "INFO: task a:1 blocked for more than 120 seconds.",
             "refcount_t: underflow; use-after-free.",
+            "    Failure not reported to KUnit since this is a non-KUnit task",
             "kmemleak: unreferenced object 0xffff888003a3c000 (size 192):",
             "kmemleak: 16 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
             "Call Trace:",

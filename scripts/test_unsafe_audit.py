@@ -188,7 +188,7 @@ class Repository(unittest.TestCase):
         with mock.patch("sys.argv", ["unsafe_audit.py"]), contextlib.redirect_stdout(out):
             self.assertEqual(unsafe_audit.main(), 0)
         self.assertRegex(out.getvalue(), r"(?m)^samples +0 +0 +0 +0$")
-        self.assertRegex(out.getvalue(), r"(?m)^all but tests +[1-9]\d* ")
+        self.assertRegex(out.getvalue(), r"(?m)^all but tests: [1-9]\d* blocks, ")
 
 
 if __name__ == "__main__":

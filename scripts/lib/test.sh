@@ -7,6 +7,7 @@ run_tests() {
     AT_FAILURE=build_failed
     UNIT=
     unit_tests
+    count_unsafe
     prepare_source
     integrate
     configure
@@ -35,6 +36,13 @@ unit_tests() {
     else
         stage_fail
     fi
+}
+
+# That each is in the documentation is a unit test.
+count_unsafe() {
+    stage_begin "unsafe code"
+    logged "${PYTHON[@]}" "$P_REPO/scripts/unsafe_audit.py" "$P_REPO" || :
+    stage_end "$(grep '^all but tests:' "$LOG" || echo "see $LOG")"
 }
 
 # What must not compile, against the crate that was just built.

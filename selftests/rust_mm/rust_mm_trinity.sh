@@ -23,7 +23,10 @@ declare -A CALLS=(
 
 need trinity setpriv timeout mount
 
-run_trinity() { # DEVICE SET
+# As how many system calls an instance has to have made is no chance any more.
+ENOUGH=50
+
+run_trinity() { # DEVICE SET SEED
 	local call calls=()
 	# Not each trinity knows all of them.
 	for call in ${CALLS[$2]}; do
@@ -34,27 +37,39 @@ run_trinity() { # DEVICE SET
 	ulimit -c 0
 	timeout -s INT -k 120 "$SECONDS_EACH" setpriv --reuid=65534 --regid=65534 \
 		--clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
-		trinity -q -l off -a 64 -C 1 -s "$SEED" -V "$FOLDER/devices/$1" \
-		--enable-fds pseudo "${calls[@]}" 2>&1 | tail -n 100 >../"$1.$2.log"
-	echo "${PIPESTATUS[0]}" >../"$1.$2.status"
+		trinity -q -l off -a 64 -C 1 -s "$3" -V "$FOLDER/devices/$1" \
+		--enable-fds pseudo "${calls[@]}" 2>&1 | tail -n 100 >../"$1.$2.$3.log"
+	echo "${PIPESTATUS[0]}" >>../"$1.$2.status"
 }
 
+# Those of all its runs.
 operations() { # DEVICE SET
-	sed -n 's/.*Ran \([0-9]*\) syscalls\..*/\1/p' "$FOLDER/$1.$2.log" | tail -n 1
+	local log sum=0
+	for log in "$FOLDER/$1.$2."*.log; do
+		((sum += $(sed -n 's/.*Ran \([0-9]*\) syscalls\..*/\1/p' "$log" | tail -n 1)))
+	done
+	echo "$sum"
 }
 
 # 124 is the end of its time.
 ran() { # DEVICE SET
-	local run=$FOLDER/$1.$2 status count
-	# On a busy machine, that can be before it has begun: then once more, by itself.
-	[ "$(operations "$1" "$2")" != 0 ] || (run_trinity "$1" "$2")
-	status=$(cat "$run.status")
+	local run=$FOLDER/$1.$2 statuses count
+	# On a busy machine, that can be when it has hardly begun: then once more, by itself.
+	[ "$(operations "$1" "$2")" -ge "$ENOUGH" ] || again "$1" "$2"
+	statuses=$(sort -u "$run.status")
 	count=$(operations "$1" "$2")
-	ktap_print_msg "$1, $2 calls: ${count:-0} operations"
-	[ "$status" = 124 ] && [ "${count:-0}" -gt 0 ] && return
-	ktap_print_msg "trinity ended with $status:"
-	tail -n 20 "$run.log" | sed 's/^/#   /'
+	ktap_print_msg "$1, $2 calls: $count operations"
+	[ "$statuses" = 124 ] && [ "$count" -ge "$ENOUGH" ] && return
+	ktap_print_msg "trinity ended with ${statuses//$'\n'/, }:"
+	tail -n 20 "$run."*.log | sed 's/^/#   /'
 	return 1
+}
+
+# Something else: the same seed would do the same.
+again() { # DEVICE SET
+	SEED=$((SEED + 1))
+	ktap_print_msg "$1, $2 calls: once more, with seed $SEED"
+	(run_trinity "$1" "$2" "$SEED")
 }
 
 used() { # DEVICE
@@ -79,7 +94,7 @@ for device in $DEVICES; do
 	cp -a "/dev/$device" "$FOLDER/devices" && chmod 666 "$FOLDER/devices/$device"
 	for set in "${!CALLS[@]}"; do
 		mkdir -m 777 "$FOLDER/$device.$set"
-		run_trinity "$device" "$set" &
+		run_trinity "$device" "$set" "$SEED" &
 	done
 done
 wait
@@ -91,7 +106,7 @@ for device in $DEVICES; do
 done
 for device in $MAPPABLE; do
 	# On a busy machine there are few calls, and whether one is right is chance.
-	[ "$(uses "$device")" -gt 0 ] || (SEED=$((SEED + 1)) && run_trinity "$device" memory)
+	[ "$(uses "$device")" -gt 0 ] || again "$device" memory
 	check "$device was used" used "$device"
 done
 umount "$FOLDER" && rmdir "$FOLDER"
