@@ -11,7 +11,11 @@
 
 #include <linux/userfaultfd.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 
 #define MODULE	"rust_mmap_demand"
@@ -200,36 +204,64 @@ TEST_F(demand, revoke)
 	ASSERT_EQ(try_write(self->map + self->page), 0);
 }
 
+struct toucher {
+	char *map;
+	size_t page;
+	atomic_int stop, faults;
+};
+
+/* Has all pages read, by a system call: a signal would be everybody's. */
 static void *toucher(void *arg)
 {
-	volatile char *map = arg;
+	struct toucher *t = arg;
 
-	for (int i = 0; i < 20000; i++)
-		try_access(map + (i % PAGES) * 4096, false);
+	for (int i = 0; !t->stop; i++) {
+		char c;
+		struct iovec to = { &c, 1 };
+		struct iovec from = { t->map + i % PAGES * t->page, 1 };
+
+		if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 1)
+			t->faults++;
+	}
 	return NULL;
 }
 
 /*
- * Revocation against a process that touches memory all the time: when the
- * ioctl has returned, nothing is mapped, whatever was on its way.
+ * Revocation against somebody who touches memory all the time, in the same page
+ * tables and in others: when the ioctl has returned, nothing is mapped, whatever
+ * was on its way.
  */
 TEST_F(demand, revoke_while_faulting)
 {
+	struct toucher t = { .map = self->map, .page = self->page };
+	pthread_t thread;
 	pid_t pid = fork();
 
 	ASSERT_GE(pid, 0);
 	if (!pid) {
-		toucher(self->map);
-		_exit(0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			for (int p = 0; p < PAGES; p++)
+				try_read(self->map + p * self->page);
 	}
+	ASSERT_EQ(pthread_create(&thread, NULL, toucher, &t), 0);
 	for (int i = 0; i < 50; i++) {
 		ASSERT_EQ(ioctl(self->fd, DEMAND_REVOKE), 0);
-		for (int p = 0; p < PAGES; p++)
-			ASSERT_EQ(try_read(self->map + p * self->page), SIGBUS);
+		for (int round = 0; round < 3; round++)
+			for (int p = 0; p < PAGES; p++)
+				ASSERT_EQ(try_read(self->map + p * self->page), SIGBUS);
 		ASSERT_EQ(ioctl(self->fd, DEMAND_RESTORE), 0);
 		ASSERT_EQ(try_read(self->map), 0);
+		/* They get at least as far as that. */
+		for (int before = t.faults; t.faults == before;)
+			sched_yield();
 	}
-	ASSERT_EQ(wait_child(pid), 0);
+	t.stop = 1;
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+	/* It was there all the time. */
+	ASSERT_EQ(waitpid(pid, NULL, WNOHANG), 0);
+	ASSERT_EQ(kill(pid, SIGKILL), 0);
+	ASSERT_EQ(waitpid(pid, NULL, 0), pid);
 }
 
 /* A hole in the middle makes two of one; both keep their data. */
