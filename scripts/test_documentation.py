@@ -43,6 +43,7 @@ class Tests:
 
     def __init__(self, repo=REPO):
         self.files = {p.name for p in (repo / "selftests/rust_mm").rglob("*") if p.is_file()}
+        self.variants = {p.stem for p in (repo / "config/variants").glob("*.config")}
         self.cases = set()
         for path in (repo / "rust").rglob("*.rs"):
             self.cases.update(kunit(path.read_text(encoding="utf-8")))
@@ -53,13 +54,17 @@ class Tests:
         self.cases.update(("controls", name) for name in controls)
 
     def missing(self, cell):
-        """Those names in a cell that are of no test."""
+        """Those names in a cell that are of no test; `none` may be followed by a reason."""
         missing, suite = [], None
+        if cell.startswith("none: "):
+            return []
         for name in filter(None, (part.strip() for part in cell.replace("``", "").split(","))):
             if name in ("none", "doctest"):
                 continue
             if re.fullmatch(r"\w+\.(rs|sh)", name):
                 known = name in self.files
+            elif name.startswith("VARIANT="):
+                known = name.removeprefix("VARIANT=") in self.variants
             elif re.fullmatch(r"\w+\.\*", name):
                 known = any(s == name[:-2] for s, _ in self.cases)
             else:
@@ -90,6 +95,8 @@ class Parse(unittest.TestCase):
         for cell in (
             "",
             "none",
+            "none: because",
+            "``VARIANT=up``",
             "``locks.downgrade``",
             "``downgrade``",
             "mmap.private, open_modes",
@@ -98,7 +105,8 @@ class Parse(unittest.TestCase):
         ):
             with self.subTest(cell):
                 self.assertEqual(tests.missing(cell), [])
-        for name in ("downgrades", "fields.downgrade", "no.*", "no.rs", "controls.no", "pfn.mmap"):
+        for name in ("downgrades", "fields.downgrade", "no.*", "no.rs", "controls.no", "pfn.mmap",
+                     "VARIANT=no"):
             with self.subTest(name):
                 self.assertEqual(tests.missing(f"``{name}``, none"), [name])
         # Of another suite than the one before.
