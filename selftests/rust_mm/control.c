@@ -7,7 +7,7 @@
  */
 
 #include "rust_mm.h"
-#include "rust_mm_holes.h"
+#include "rust_mm_ioctl.h"
 
 #include <err.h>
 #include <time.h>
@@ -39,10 +39,6 @@ static void zap_unaligned(void)
 
 #define MISUSE_MODULE	"rust_mm_misuse"
 #define MISUSE_DEVICE	"/dev/rust_mm_misuse"
-
-#define MISUSE_TWICE	_IO('m', 0)
-#define MISUSE_ORDER	_IO('m', 1)
-#define MISUSE_SLEEP	_IO('m', 2)
 
 /* What the types cannot keep safe code from doing. */
 static void misuse(unsigned int cmd)
@@ -81,16 +77,6 @@ static void sleep_in_a_walk(void)
 
 #define BROKEN_MODULE	"rust_mm_broken"
 #define BROKEN_DEVICE	"/dev/rust_mm_broken"
-
-#define BROKEN_FREED	_IO('b', 0)
-#define BROKEN_VMALLOC	_IO('b', 1)
-#define BROKEN_STACK	_IO('b', 2)
-#define BROKEN_PAGE	_IO('b', 3)
-#define BROKEN_LEAK	_IO('b', 4)
-#define BROKEN_RACE	_IO('b', 5)
-#define BROKEN_LIST	_IO('b', 6)
-#define BROKEN_LOCK	_IO('b', 7)
-#define BROKEN_VMA	_IO('b', 8)
 
 /* Memory that is used wrongly. */
 static void broken(unsigned int cmd, void *addr)

@@ -21,7 +21,7 @@ FIXTURE(any)
 FIXTURE_VARIANT(any)
 {
 	const char *name;
-	unsigned long ioctls[8];	/* those that it has */
+	unsigned long ioctls[10];	/* those that it has */
 	unsigned long pages;		/* that can be mapped */
 	int beyond;			/* what mapping more ends with */
 	bool mappable, balance, pages_param;
@@ -71,19 +71,23 @@ FIXTURE_VARIANT_ADD(any, holes)
 	.ioctls = { HOLES_ZAP, HOLES_INSERT, HOLES_IS_OWNED },
 };
 
+FIXTURE_VARIANT_ADD(any, broken)
+{
+	.name = "rust_mm_broken",
+	.ioctls = {
+		BROKEN_FREED, BROKEN_VMALLOC, BROKEN_STACK, BROKEN_PAGE, BROKEN_LEAK,
+		BROKEN_RACE, BROKEN_LIST, BROKEN_LOCK, BROKEN_VMA,
+	},
+};
+
 FIXTURE_SETUP(any)
 {
-	int ret = load_module(variant->name, "");
+	const char *reason;
 
-	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
-		SKIP(return, "no such module, and no $RUST_MM_MODULES");
-	ASSERT_EQ(ret, 0);
 	self->page = sysconf(_SC_PAGESIZE);
-	self->fd = open_device(variant->name);
-	if (self->fd < 0 && errno == ENOENT) {
-		unload_module(variant->name);
-		SKIP(return, "no QEMU -device ivshmem-plain");
-	}
+	self->fd = open_loaded(variant->name, &reason);
+	if (self->fd == -ENOENT)
+		SKIP(return, "%s", reason);
 	ASSERT_GE(self->fd, 0);
 }
 
@@ -108,7 +112,7 @@ TEST_F(any, unknown_ioctls)
 	static const unsigned int sizes[] = {
 		0, 1, 3, 4, 5, 8, 16, 31, 32, 33, 64, (1 << _IOC_SIZEBITS) - 1,
 	};
-	static const unsigned char types[] = { 'd', 'h', 'm', 'V', 'e', 0xee, 0xff };
+	static const unsigned char types[] = { 'b', 'd', 'h', 'm', 'V', 0xee, 0xff };
 	char *before, *arg = mmap(NULL, 4 * self->page, RW,
 				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned long tried = 0;
@@ -125,7 +129,7 @@ TEST_F(any, unknown_ioctls)
 								 nr, sizes[s]);
 					bool known = false;
 
-					for (int i = 0; i < 8; i++)
+					for (size_t i = 0; i < ARRAY_SIZE(variant->ioctls); i++)
 						known |= variant->ioctls[i] == cmd;
 					if (known)
 						continue;
@@ -235,39 +239,6 @@ TEST_F(any, mmap_ranges)
 	}
 }
 
-/* The second view of the device memory has its own end. */
-TEST_F(any, mmap_second_view)
-{
-	static const struct {
-		unsigned long pages, first;
-	} cases[] = {
-		{ 4097, 0 }, { 1, 4096 }, { 2, 4095 }, { 4096, 1 }, { 1, 1ul << 28 },
-	};
-
-	if (strcmp(variant->name, "rust_mmap_pfn"))
-		return;
-	ASSERT_EQ(fdinfo(self->fd, "size"), variant->pages * self->page);
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		void *map = mmap(NULL, cases[i].pages * self->page, RW, MAP_SHARED,
-				 self->fd, PFN_FILL + cases[i].first * self->page);
-
-		EXPECT_EQ(map, MAP_FAILED) TH_LOG("case %zu", i);
-		EXPECT_EQ(errno, EINVAL);
-	}
-	/* What begins in one and ends in the other is in neither. */
-	FAILS(mmap(NULL, 2 * self->page, RW, MAP_SHARED, self->fd,
-		   PFN_FILL - self->page), EINVAL);
-	for (unsigned long first = 4095; first; first /= 2) {
-		size_t len = (4096 - first) * self->page;
-		char *map = mmap(NULL, len, RW, MAP_SHARED, self->fd,
-				 PFN_FILL + first * self->page);
-
-		ASSERT_NE(map, MAP_FAILED);
-		EXPECT_EQ(try_write(map + len - 1), 0);
-		munmap(map, len);
-	}
-}
-
 /* What a module is told at its start. */
 TEST_F(any, parameters)
 {
@@ -352,6 +323,64 @@ TEST_F(any, parameters)
 		/* Twice is once too often. */
 		EXPECT_NE(load_module(variant->name, "pages=1 pages=2"), 0);
 		EXPECT_EQ(unload(variant->name), -ENOENT);
+	}
+}
+
+/* --- memory of a PCI device, which has two views */
+
+FIXTURE(pfn_boundary)
+{
+	size_t page;
+	int fd;
+};
+
+FIXTURE_SETUP(pfn_boundary)
+{
+	const char *reason;
+
+	self->page = sysconf(_SC_PAGESIZE);
+	self->fd = open_loaded("rust_mmap_pfn", &reason);
+	if (self->fd == -ENOENT)
+		SKIP(return, "%s", reason);
+	ASSERT_GE(self->fd, 0);
+}
+
+FIXTURE_TEARDOWN(pfn_boundary)
+{
+	if (self->fd >= 0) {
+		close(self->fd);
+		EXPECT_EQ(unload("rust_mmap_pfn"), 0);
+	}
+}
+
+/* The second view of the device memory has its own end. */
+TEST_F(pfn_boundary, mmap_second_view)
+{
+	static const struct {
+		unsigned long pages, first;
+	} cases[] = {
+		{ 4097, 0 }, { 1, 4096 }, { 2, 4095 }, { 4096, 1 }, { 1, 1ul << 28 },
+	};
+
+	ASSERT_EQ(fdinfo(self->fd, "size"), 4096 * self->page);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		void *map = mmap(NULL, cases[i].pages * self->page, RW, MAP_SHARED,
+				 self->fd, PFN_FILL + cases[i].first * self->page);
+
+		EXPECT_EQ(map, MAP_FAILED) TH_LOG("case %zu", i);
+		EXPECT_EQ(errno, EINVAL);
+	}
+	/* What begins in one and ends in the other is in neither. */
+	FAILS(mmap(NULL, 2 * self->page, RW, MAP_SHARED, self->fd,
+		   PFN_FILL - self->page), EINVAL);
+	for (unsigned long first = 4095; first; first /= 2) {
+		size_t len = (4096 - first) * self->page;
+		char *map = mmap(NULL, len, RW, MAP_SHARED, self->fd,
+				 PFN_FILL + first * self->page);
+
+		ASSERT_NE(map, MAP_FAILED);
+		EXPECT_EQ(try_write(map + len - 1), 0);
+		munmap(map, len);
 	}
 }
 

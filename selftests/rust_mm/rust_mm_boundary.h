@@ -6,7 +6,7 @@
 #define RUST_MM_BOUNDARY_H
 
 #include "rust_mm.h"
-#include "rust_mm_holes.h"
+#include "rust_mm_ioctl.h"
 #include "kselftest_harness.h"
 #include "../../../../samples/rust/mm/rust_vma_inspect.h"
 
@@ -14,15 +14,6 @@
 #include <sys/ioctl.h>
 
 #define RW	(PROT_READ | PROT_WRITE)
-
-#define DEMAND_REVOKE	_IO('d', 0)
-#define DEMAND_RESTORE	_IO('d', 1)
-#define DEMAND_TAKE	_IOW('d', 2, unsigned int)
-#define DEMAND_CLEAN	_IOR('d', 3, unsigned int)
-
-#define MISUSE_TWICE	_IO('m', 0)
-#define MISUSE_ORDER	_IO('m', 1)
-#define MISUSE_SLEEP	_IO('m', 2)
 
 #define FAILS(expr, error)						\
 do {									\
@@ -37,6 +28,28 @@ static inline int open_device(const char *name)
 
 	snprintf(path, sizeof(path), "/dev/%s", name);
 	return open(path, O_RDWR);
+}
+
+/*
+ * Loads a driver and opens its device. -ENOENT if there is nothing to test here, and
+ * *reason why; else the error, or the file.
+ */
+static inline int open_loaded(const char *name, const char **reason)
+{
+	int fd, ret = load_module(name, "");
+
+	*reason = "no such module, and no $RUST_MM_MODULES";
+	if (ret == -ENOENT && getenv("RUST_MM_MODULES"))
+		return -ENODEV;
+	if (ret)
+		return ret;
+	fd = open_device(name);
+	if (fd >= 0)
+		return fd;
+	ret = -errno;
+	unload_module(name);
+	*reason = "no QEMU -device ivshmem-plain";
+	return ret;
 }
 
 /* Closing a file is not finished when close(2) returns. */

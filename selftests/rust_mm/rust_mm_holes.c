@@ -7,7 +7,7 @@
  */
 
 #include "rust_mm.h"
-#include "rust_mm_holes.h"
+#include "rust_mm_ioctl.h"
 #include "kselftest_harness.h"
 
 #define RW	(PROT_READ | PROT_WRITE)

@@ -5,6 +5,7 @@
  * that was forked while others had any lock of the C library: no stdio, no malloc.
  */
 
+#include "rust_mm_ioctl.h"
 #include "rust_mm_load.h"
 
 #include <dirent.h>
@@ -12,11 +13,6 @@
 #include <sys/uio.h>
 
 #include "../../../../samples/rust/mm/rust_vma_inspect.h"
-
-#define DEMAND_REVOKE	_IO('d', 0)
-#define DEMAND_RESTORE	_IO('d', 1)
-#define DEMAND_TAKE	_IOW('d', 2, unsigned int)
-#define DEMAND_CLEAN	_IOR('d', 3, unsigned int)
 
 #define PFN_DRIVER	"/sys/bus/pci/drivers/rust_mmap_pfn"
 

@@ -7,6 +7,7 @@
  */
 
 #include "rust_mm.h"
+#include "rust_mm_ioctl.h"
 #include "kselftest_harness.h"
 
 #include <linux/userfaultfd.h>
@@ -21,11 +22,6 @@
 #define MODULE	"rust_mmap_demand"
 #define DEVICE	"/dev/rust_mmap_demand"
 #define PAGES	16
-
-#define DEMAND_REVOKE	_IO('d', 0)
-#define DEMAND_RESTORE	_IO('d', 1)
-#define DEMAND_TAKE	_IOW('d', 2, unsigned int)
-#define DEMAND_CLEAN	_IOR('d', 3, unsigned int)
 
 #define RW	(PROT_READ | PROT_WRITE)
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+
+/* What our modules can be asked, unless they have a header themselves; see their sources. */
+
+#ifndef RUST_MM_IOCTL_H
+#define RUST_MM_IOCTL_H
+
+#include <sys/ioctl.h>
+
+/* rust_mmap_demand */
+#define DEMAND_REVOKE	_IO('d', 0)
+#define DEMAND_RESTORE	_IO('d', 1)
+#define DEMAND_TAKE	_IOW('d', 2, unsigned int)
+#define DEMAND_CLEAN	_IOR('d', 3, unsigned int)
+
+/* rust_mm_upstream_holes */
+#define HOLES_MODULE	"rust_mm_upstream_holes"
+#define HOLES_DEVICE	"/dev/rust_mm_upstream_holes"
+
+#define HOLES_ZAP	_IOW('h', 0, unsigned long[2])
+#define HOLES_INSERT	_IO('h', 1)
+#define HOLES_IS_OWNED	_IO('h', 2)
+
+/* rust_mm_misuse */
+#define MISUSE_TWICE	_IO('m', 0)
+#define MISUSE_ORDER	_IO('m', 1)
+#define MISUSE_SLEEP	_IO('m', 2)
+
+/* rust_mm_broken */
+#define BROKEN_FREED	_IO('b', 0)
+#define BROKEN_VMALLOC	_IO('b', 1)
+#define BROKEN_STACK	_IO('b', 2)
+#define BROKEN_PAGE	_IO('b', 3)
+#define BROKEN_LEAK	_IO('b', 4)
+#define BROKEN_RACE	_IO('b', 5)
+#define BROKEN_LIST	_IO('b', 6)
+#define BROKEN_LOCK	_IO('b', 7)
+#define BROKEN_VMA	_IO('b', 8)
+
+#endif /* RUST_MM_IOCTL_H */
