@@ -339,13 +339,13 @@ mod cases {
     fn nothing_of_another_device() -> Result {
         // With the same addresses: what comes later is what it is a part of.
         let other = Plugged::new(c"rust_mm_other", ptr::null_mut())?;
-        let (mut bench, slot) = bound()?;
+        let (bench, slot) = bound()?;
         assert!(slot.memory.is_none());
         assert_eq!(slot.errors[0], Err(EBUSY));
         assert!(is_free());
 
-        // Nor is it in the way.
-        bench.unplug();
+        // Nor is it in the way. The inner one has to go first: who goes takes along what is within,
+        // whosever it is (`platform_device_del()`), and that one would look for its parent then.
         drop(other);
         drop(bench);
         let (_bench, slot) = bound()?;
