@@ -10,10 +10,10 @@
 #include <linux/string.h>
 
 /*
- * @place is in the resource of the device and has no other child than @busy, which is
- * what others meet. __request_region() alone takes a place in the innermost
- * resource that has room. That may be one of another device, which has the same
- * addresses, and takes the claim along when it goes.
+ * @place is in the resource of the device, and in it @busy, which is what others
+ * meet. __request_region() alone takes a place in the innermost resource that has
+ * room. That may be one of another device, which has the same addresses, and takes
+ * the claim along when it goes.
  */
 struct mem_claim {
 	struct resource place;

@@ -112,7 +112,7 @@ TEST_F(any, unknown_ioctls)
 	static const unsigned int sizes[] = {
 		0, 1, 3, 4, 5, 8, 16, 31, 32, 33, 64, (1 << _IOC_SIZEBITS) - 1,
 	};
-	static const unsigned char types[] = { 'b', 'd', 'h', 'm', 'V', 0xee, 0xff };
+	static const unsigned char types[] = { 'b', 'd', 'h', 'm', 'V', 'e', 0xee, 0xff };
 	char *before, *arg = mmap(NULL, 4 * self->page, RW,
 				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned long tried = 0;

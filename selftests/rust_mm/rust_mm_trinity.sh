@@ -44,11 +44,11 @@ run_trinity() { # DEVICE SET SEED
 
 # Those of all its runs.
 operations() { # DEVICE SET
-	local log sum=0
+	local log
+	# Each says how far it is, now and then; one that has crashed may never have.
 	for log in "$FOLDER/$1.$2."*.log; do
-		((sum += $(sed -n 's/.*Ran \([0-9]*\) syscalls\..*/\1/p' "$log" | tail -n 1)))
-	done
-	echo "$sum"
+		sed -n 's/.*Ran \([0-9]*\) syscalls\..*/\1/p' "$log" | tail -n 1
+	done | awk '{ n += $1 } END { print n + 0 }'
 }
 
 # 124 is the end of its time.

@@ -204,14 +204,14 @@ impl Drop for OnUnbind {
 /// # Invariants
 ///
 /// The pointer is that of a claim which belongs to this value.
-pub(super) struct Claim(NonNull<c_void>);
+struct Claim(NonNull<c_void>);
 
 // SAFETY: A claim may be given up on any thread.
 unsafe impl Send for Claim {}
 
 impl Claim {
     /// Claims all of a resource, with a copy of the name.
-    pub(super) fn new(resource: &Resource, name: &CStr) -> Result<Self> {
+    fn new(resource: &Resource, name: &CStr) -> Result<Self> {
         let resource = core::ptr::from_ref(resource).cast_mut().cast();
         // SAFETY: The resource is valid, and what is in its tree changes under a lock of its own.
         let claim = unsafe { bindings::claim_mem(resource, name.as_char_ptr()) };

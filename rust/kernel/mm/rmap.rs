@@ -220,8 +220,8 @@ impl Revocation {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`] or [`ENFILE`] if there is not enough of something; or what a security module says, which is
-    /// asked whether the current task may have the file behind the address space.
+    /// [`ENOMEM`] or [`ENFILE`] if there is not enough of something; or what a security module says,
+    /// which is asked whether the current task may have the file behind the address space.
     pub fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             space: AddressSpace::new()?,

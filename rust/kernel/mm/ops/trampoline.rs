@@ -366,7 +366,7 @@ unsafe fn handle<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
     handler: impl FnOnce(NonNull<bindings::vm_fault>) -> Result<bindings::vm_fault_t, FaultError>,
 ) -> bindings::vm_fault_t {
-    // SAFETY: C gives a fault that is being handled.
+    // SAFETY: As the caller promises.
     let Some(word) = (unsafe { live_fault(vmf) }) else {
         return FaultError::SigBus.into_raw();
     };
@@ -394,7 +394,7 @@ pub(super) unsafe extern "C" fn huge_fault<O: VmOperations>(
         return fallback;
     };
     let handler = |vmf| {
-        // SAFETY: It is being handled on this thread; the word is live.
+        // SAFETY: As the caller promises; `handle` has seen that the word is live.
         let context = unsafe { HugeFault::<O>::from_raw(vmf, order) };
         let answer = O::huge_fault(&context)?;
         Ok(match answer {
@@ -418,7 +418,7 @@ pub(super) unsafe extern "C" fn page_mkwrite<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
     let handler = |vmf| {
-        // SAFETY: It is being handled on this thread; the word is live.
+        // SAFETY: As the caller promises; `handle` has seen that the word is live.
         let context = unsafe { MkwriteFault::<O>::from_raw(vmf) };
         let answer = O::page_mkwrite(&context)?;
         Ok(answer.into_raw())
@@ -436,7 +436,7 @@ pub(super) unsafe extern "C" fn pfn_mkwrite<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
     let handler = |vmf| {
-        // SAFETY: It is being handled on this thread; the word is live.
+        // SAFETY: As the caller promises; `handle` has seen that the word is live.
         let context = unsafe { PfnMkwriteFault::<O>::from_raw(vmf) };
         O::pfn_mkwrite(&context)?;
         Ok(0)

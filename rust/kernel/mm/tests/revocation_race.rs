@@ -5,7 +5,10 @@
 //! Each callback looks at nothing before it has seen that somebody else is taking the memory away. From
 //! there on, that one has to wait; what is mapped in the end has to be found.
 
-use super::threads::elsewhere;
+use super::{
+    revocation,
+    threads::elsewhere, //
+};
 use crate::{
     bindings,
     fs::File,
@@ -241,7 +244,7 @@ mod cases {
     #[test]
     fn access_by_a_debugger() -> Result {
         race(Slow::Access, nothing, |mm, addr| {
-            super::super::revocation::access(mm, addr, &mut [0; 4], false);
+            revocation::access(mm, addr, &mut [0; 4], false);
         })
     }
 }

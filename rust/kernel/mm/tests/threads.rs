@@ -13,8 +13,7 @@ use crate::{
         page_array::PageArray,
         pgtable::{
             FaultAccess,
-            Handled,
-            PageCounts, //
+            Handled, //
         },
         testing::UserMm,
         Folio,
@@ -43,16 +42,6 @@ pub(super) struct Outcome {
     err: Atomic<i32>,
     #[pin]
     done: Completion,
-}
-
-/// For two threads that have to do something while the other does something else.
-#[cfg(CONFIG_PER_VMA_LOCK)]
-#[pin_data]
-struct Gate {
-    #[pin]
-    locked: Completion,
-    #[pin]
-    walked: Completion,
 }
 
 /// Lets another thread do something.
@@ -217,42 +206,6 @@ mod cases {
         .wait()?;
         assert!(mm.current().is_current());
         assert!(mm.current().mmap_read_lock().folio_walk(addr).is_some());
-        mm.munmap(addr, PAGE_SIZE)
-    }
-    /// In a kernel with `DEBUG_VM` and without lockdep, the walk asks which of the two locks is its own.
-    #[cfg(CONFIG_PER_VMA_LOCK)]
-    #[test]
-    fn walk_by_the_owner_of_the_mmap_lock() -> Result {
-        let mm = UserMm::attach()?;
-        let addr = mm.mmap_anonymous(PAGE_SIZE)?;
-        mm.write(addr, b"there")?;
-        let range = addr..addr + PAGE_SIZE;
-        let gate = Arc::pin_init(
-            pin_init!(Gate {
-                locked <- Completion::new(),
-                walked <- Completion::new(),
-            }),
-            GFP_KERNEL,
-        )?;
-
-        let theirs: ARef<MmWithUser> = mm.current().into();
-        let their_gate = gate.clone();
-        let outcome = elsewhere(move || {
-            let vma = theirs.lock_vma(addr);
-            their_gate.locked.complete_all();
-            let _vma = vma.ok_or(ESRCH)?;
-            their_gate.walked.wait_for_completion();
-            Ok(())
-        })?;
-        gate.locked.wait_for_completion();
-        let counts = {
-            let guard = mm.current().mmap_write_lock();
-            let vma = guard.vma_lookup(addr).ok_or(ESRCH)?;
-            PageCounts::of(vma, range)
-        };
-        gate.walked.complete_all();
-        outcome.wait()?;
-        assert_eq!(counts?.present, PAGE_SIZE);
         mm.munmap(addr, PAGE_SIZE)
     }
 }
