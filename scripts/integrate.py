@@ -5,8 +5,8 @@
     integrate.py TREE            lay it over (again: only what changed is written)
     integrate.py --remove TREE   restore the tree
 
-Folders of ours are copied; lines that upstream's own files need are inserted
-as integration.toml says. What was done is recorded in TREE/.rust-mm.json, so
+Folders of ours are copied; lines that upstream's own files need are inserted,
+or take the place of one line, as integration.toml says. What was done is recorded in TREE/.rust-mm.json, so
 that a newer state of the repository replaces the older one, and removal gives
 upstream's files back byte for byte.
 
@@ -41,7 +41,10 @@ JUNK = ("*~", "*.orig", "*.rej", ".*.sw?", "__pycache__", "*.pyc")
 # What kbuild leaves in a folder; the rest is named by the .gitignore we copied there.
 PRODUCTS = (".*.cmd", ".*.d", "*.o", "*.ko", "*.mod", "*.mod.c", "*.a", "modules.order")
 
-INSERT_KEYS = {"file", "after", "before", "within", "text", "text_file", "kernel"}
+INSERT_KEYS = {"file", "after", "before", "replace", "within", "text", "text_file", "kernel"}
+
+# Where the text goes, seen from its anchor.
+SIDES = ("after", "before", "replace")
 
 
 class Error(Exception):
@@ -86,8 +89,9 @@ def load_inserts(repo, series):
             raise Error(f"{where}: unknown key {', '.join(sorted(unknown))}")
         if "file" not in entry:
             raise Error(f"{where}: no file")
-        if ("after" in entry) == ("before" in entry):
-            raise Error(f"{where}: needs either after or before")
+        sides = [side for side in SIDES if side in entry]
+        if len(sides) != 1:
+            raise Error(f"{where}: needs one of {', '.join(SIDES)}")
         if ("text" in entry) == ("text_file" in entry):
             raise Error(f"{where}: needs either text or text_file")
         if series not in entry.get("kernel", [series]):
@@ -101,12 +105,11 @@ def load_inserts(repo, series):
             text = entry["text"]
         if not text.endswith("\n"):
             text += "\n"
-        side = "after" if "after" in entry else "before"
         inserts.append(
             {
                 "file": entry["file"],
-                "side": side,
-                "anchor": entry[side],
+                "side": sides[0],
+                "anchor": entry[sides[0]],
                 "within": entry.get("within"),
                 "text": text,
             }
@@ -147,7 +150,8 @@ def apply(text, insert, version):
     if not found or (insert["within"] is None and len(found) != 1):
         raise error(f"the anchor {insert['anchor']!r}", len(found))
     at = found[0] + (insert["side"] == "after")
-    return "".join(lines[:at] + [insert["text"]] + lines[at:])
+    rest = found[0] + (insert["side"] != "before")
+    return "".join(lines[:at] + [insert["text"]] + lines[rest:])
 
 
 def revert(text, insert):
@@ -174,12 +178,9 @@ def revert(text, insert):
                 )
         return text
     anchor = [insert["anchor"] + "\n"]
-    after = insert["side"] == "after"
+    block = {"after": anchor + ours, "before": ours + anchor, "replace": ours}[insert["side"]]
     start = start_of_search(lines, insert, error)
-    found = [
-        i for i in positions(lines, anchor + ours if after else ours + anchor)
-        if i >= start
-    ]
+    found = [i for i in positions(lines, block) if i >= start]
     if not found:
         raise Error(
             f"{insert['file']}: the inserted lines are no longer"
@@ -187,8 +188,11 @@ def revert(text, insert):
         )
     if len(found) > 1 and insert["within"] is None:
         raise error("the insertion", len(found))
-    at = found[0] + (1 if after else 0)
-    return "".join(lines[:at] + lines[at + len(ours) :])
+    at = found[0]
+    # Upstream's line is beside ours, or gone.
+    theirs = anchor if insert["side"] != "before" else []
+    end = at + len(block) - (insert["side"] == "before")
+    return "".join(lines[:at] + theirs + lines[end:])
 
 
 # --- copies -------------------------------------------------------------------

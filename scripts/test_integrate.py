@@ -84,6 +84,34 @@ class Insertions(Base):
             "mod a;\npub mod description;\npub mod virt;\nmod z;\n",
         )
 
+    def test_replace(self):
+        self.toml(INSERT.replace("after", "replace"))
+        self.integrate()
+        self.assertEqual(
+            self.text("rust/kernel/mm.rs"), "mod a;\npub mod description;\nmod z;\n"
+        )
+        self.integrate()
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_replace_within(self):
+        entry = '[[insert]]\nfile = "two.rs"\nwithin = "impl %s {"\nreplace = "    fn f() {"\n'
+        self.toml(entry % "B" + 'text = "    fn g() {"\n')
+        self.integrate()
+        self.assertEqual(self.text("two.rs"), TWO.replace("B {\n    fn f", "B {\n    fn g"))
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_replace_what_is_not_there(self):
+        self.toml(INSERT.replace("after", "replace").replace("virt;", "gone;"))
+        self.refuses("pub mod gone;", "not there")
+
+    def test_replaced_line_edited(self):
+        self.toml(INSERT.replace("after", "replace").replace("pub mod desc", "pub mod d;\\npub mod desc"))
+        self.integrate()
+        self.put(self.tree, "rust/kernel/mm.rs", "mod a;\npub mod description;\nmod z;\n")
+        self.refuses("were edited")
+
     def test_within(self):
         self.toml(
             '[[insert]]\nfile = "two.rs"\nwithin = "impl B {"\nafter = "    fn f() {"\ntext = "        x"\n'
@@ -157,7 +185,7 @@ class Insertions(Base):
     def test_mistakes_in_the_declaration(self):
         for text, word in (
             (INSERT + 'befor = "x"\n', "befor"),
-            (INSERT + 'before = "x"\n', "after or before"),
+            (INSERT + 'before = "x"\n', "one of after, before, replace"),
             (INSERT + 'text_file = "x"\n', "text or text_file"),
             (INSERT.replace('file = "rust/kernel/mm.rs"\n', ""), "no file"),
             (INSERT.replace('text = "pub mod description;"', 'text_file = "none"'), "none"),
