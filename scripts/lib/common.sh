@@ -33,7 +33,7 @@ at_least() { # NAME VALUE
 
 MEM=${MEM:-$(at_least MEM 1G)}
 TIMEOUT=${TIMEOUT:-$(at_least TIMEOUT 900)}
-PROGRAM_TIMEOUT=${PROGRAM_TIMEOUT:-$(at_least PROGRAM_TIMEOUT 180)}
+PROGRAM_TIMEOUT=${PROGRAM_TIMEOUT:-$(at_least PROGRAM_TIMEOUT 300)}
 CONTROL_TIMEOUT=${CONTROL_TIMEOUT:-$(at_least CONTROL_TIMEOUT 120)}
 
 SUITE=trixie # of the root file system with the toolchain
