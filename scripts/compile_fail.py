@@ -7,8 +7,8 @@
 Each case is one file in tools/testing/selftests/rust_mm/compile_fail of a built
 tree. It is compiled twice, against the `kernel` crate that was built there, with
 the very command that built a sample driver: as it is, which must fail with the
-errors that the file names by their codes, no more and no fewer, one of which says
-the text that the file names, and with `--cfg twin`, which must succeed. So a case
+errors that the file names by their codes (`no-code` for one that has none), no more
+and no fewer, one of which says the text that the file names, and with `--cfg twin`, which must succeed. So a case
 cannot pass for a reason other than its own.
 
 The file does not name the line. Where a case and its twin differ is often not where
@@ -92,7 +92,7 @@ def texts(diagnostic):
 
 def unmet(error, message, found):
     """Returns what is not as expected of the errors of a case."""
-    codes = sorted(e["code"]["code"] if e["code"] else "one without a code" for e in found)
+    codes = sorted(e["code"]["code"] if e["code"] else "no-code" for e in found)
     if codes != sorted(error.split()):
         return [f"expected {error}, got {' '.join(codes) or 'another failure'}"]
     if not any(message in text for e in found for text in texts(e)):
