@@ -180,6 +180,17 @@ static inline long fdinfo(int fd, const char *name)
 	return found;
 }
 
+/*
+ * Returns how many VMAs a driver has, by what its callbacks have counted: the sum
+ * itself, or how often each of the three was called.
+ */
+static inline long fdinfo_vmas(int fd)
+{
+	if (fdinfo(fd, "mapped") < 0)
+		return fdinfo(fd, "vmas");
+	return fdinfo(fd, "mapped") + fdinfo(fd, "opened") - fdinfo(fd, "closed");
+}
+
 /* Returns the exit status of a child, or -1 if it did not exit by itself. */
 static inline int wait_child(pid_t pid)
 {

@@ -44,7 +44,7 @@ FIXTURE_SETUP(demand)
 FIXTURE_TEARDOWN(demand)
 {
 	munmap(self->map, 64 * self->page);
-	EXPECT_EQ(fdinfo(self->fd, "vmas"), 0);
+	EXPECT_EQ(fdinfo_vmas(self->fd), 0);
 	EXPECT_EQ(fdinfo(self->fd, "mappings"), 0);
 	close(self->fd);
 	EXPECT_EQ(unload("rust_mmap_demand"), 0);

@@ -96,6 +96,17 @@ uses() { # DRIVER
 	esac
 }
 
+# How many VMAs a driver has, by what its callbacks have counted: as fdinfo_vmas() in rust_mm.h.
+vmas() { # DRIVER
+	local mapped
+	mapped=$(counter "$1" mapped)
+	if [ -n "$mapped" ]; then
+		echo $((mapped + $(counter "$1" opened) - $(counter "$1" closed)))
+	else
+		counter "$1" vmas
+	fi
+}
+
 # --- afterwards
 
 # The processes that have a device open or mapped.
@@ -122,7 +133,7 @@ end_users() { # DRIVER
 balanced() { # DRIVER
 	local try vmas mappings
 	for try in {1..40}; do
-		vmas=$(counter "$1" vmas)
+		vmas=$(vmas "$1")
 		mappings=$(counter "$1" mappings)
 		[ "$vmas" = 0 ] && [ "${mappings:-0}" = 0 ] && return
 		end_users "$1"

@@ -243,11 +243,11 @@ static void check_balance(void)
 			continue;
 		}
 		fd = open(d->path, O_RDWR);
-		if (fd < 0 || (d->vmas && fdinfo(fd, "vmas")) ||
+		if (fd < 0 || (d->vmas && fdinfo_vmas(fd)) ||
 		    (d->mappings && fdinfo(fd, "mappings"))) {
 			ret = -1;
 			ksft_print_msg("%s: %ld VMAs, %ld mappings\n", d->name,
-				       fdinfo(fd, "vmas"), fdinfo(fd, "mappings"));
+				       fdinfo_vmas(fd), fdinfo(fd, "mappings"));
 		}
 		close(fd);
 		ksft_test_result(!ret, "balance of %s\n", d->name);

@@ -135,7 +135,7 @@ FIXTURE_TEARDOWN(inject)
 	for (size_t i = 0; i < NR_SETTINGS; i++)
 		set(settings[i][0], self->saved[i]);
 	if (variant->vmas)
-		EXPECT_EQ(fdinfo(self->fd, "vmas"), 0);
+		EXPECT_EQ(fdinfo_vmas(self->fd), 0);
 	if (variant->data)
 		EXPECT_EQ(fdinfo(self->fd, "mappings"), 0);
 	close(self->nth);
@@ -178,7 +178,7 @@ static int balance(struct __test_metadata *_metadata, Inject *self,
 	int vmas = count_vmas(variant);
 
 	if (variant->vmas)
-		ASSERT_EQ(fdinfo(self->fd, "vmas"), vmas);
+		ASSERT_EQ(fdinfo_vmas(self->fd), vmas);
 	if (variant->data)
 		ASSERT_EQ(fdinfo(self->fd, "mappings"), vmas > 0);
 	return vmas;
@@ -345,7 +345,7 @@ TEST_F(inject, replaced_in_the_middle)
 		injected = disarm(self->nth);
 		vmas = count_vmas(variant);
 		if (variant->vmas)
-			ASSERT_EQ(fdinfo(self->fd, "vmas"), vmas);
+			ASSERT_EQ(fdinfo_vmas(self->fd), vmas);
 		if (injected && ret) {
 			failed++;
 			ASSERT_EQ(ret, -ENOMEM);
@@ -658,7 +658,7 @@ TEST_F(inject, fork)
 			failed++;
 			/* What was duplicated is gone again. */
 			if (variant->vmas)
-				ASSERT_EQ(fdinfo(self->fd, "vmas"), vmas)
+				ASSERT_EQ(fdinfo_vmas(self->fd), vmas)
 					TH_LOG("allocation %d", n);
 			if (variant->data)
 				ASSERT_EQ(fdinfo(self->fd, "mappings"), 2);
@@ -670,7 +670,7 @@ TEST_F(inject, fork)
 		}
 		ASSERT_EQ(wait_child(pid), 0);
 		if (variant->vmas)
-			ASSERT_EQ(fdinfo(self->fd, "vmas"), vmas);
+			ASSERT_EQ(fdinfo_vmas(self->fd), vmas);
 		if (!injected)
 			break;
 	}

@@ -50,13 +50,13 @@ FIXTURE_SETUP(plain)
 	ASSERT_GE(self->fd, 0);
 	self->map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
 	ASSERT_NE(self->map, MAP_FAILED);
-	ASSERT_EQ(fdinfo(self->fd, "vmas"), 1);
+	ASSERT_EQ(fdinfo_vmas(self->fd), 1);
 }
 
 FIXTURE_TEARDOWN(plain)
 {
 	munmap(self->map, self->size);
-	EXPECT_EQ(fdinfo(self->fd, "vmas"), 0);
+	EXPECT_EQ(fdinfo_vmas(self->fd), 0);
 	close(self->fd);
 	ASSERT_EQ(unload_module(MODULE), 0);
 }
@@ -79,15 +79,15 @@ TEST_F(plain, merges)
 	char *middle = self->map + 3 * self->page;
 
 	ASSERT_EQ(mprotect(middle, self->page, PROT_READ), 0);
-	ASSERT_EQ(fdinfo(self->fd, "vmas"), 3);
+	ASSERT_EQ(fdinfo_vmas(self->fd), 3);
 	ASSERT_FALSE(has_vma(self->map, self->size));
 	ASSERT_EQ(munmap(middle, self->page), 0);
-	ASSERT_EQ(fdinfo(self->fd, "vmas"), 2);
+	ASSERT_EQ(fdinfo_vmas(self->fd), 2);
 	/* What has been opened is not taken away, but it grows. */
 	ASSERT_EQ(mmap(middle, self->page, RW, MAP_SHARED | MAP_FIXED, self->fd,
 		       3 * self->page), middle);
 	ASSERT_TRUE(has_vma(self->map, 4 * self->page));
-	ASSERT_EQ(fdinfo(self->fd, "vmas"), 2);
+	ASSERT_EQ(fdinfo_vmas(self->fd), 2);
 }
 
 /* Grown beyond the memory: the driver says where that ends. */
@@ -100,7 +100,7 @@ TEST_F(plain, grows)
 	self->map[0] = 'g';
 	ASSERT_EQ(mremap(self->map, self->size, 2 * self->size,
 			 MREMAP_MAYMOVE | MREMAP_FIXED, room), room);
-	ASSERT_EQ(fdinfo(self->fd, "vmas"), 1);
+	ASSERT_EQ(fdinfo_vmas(self->fd), 1);
 	ASSERT_EQ(room[0], 'g');
 	ASSERT_EQ(try_write(room + self->size - 1), 0);
 	ASSERT_EQ(try_read(room + self->size), SIGBUS);
@@ -117,7 +117,7 @@ TEST_F(plain, dontunmap)
 	moved = mremap(self->map, self->size, self->size,
 		       MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
 	ASSERT_NE(moved, MAP_FAILED);
-	ASSERT_EQ(fdinfo(self->fd, "vmas"), 2);
+	ASSERT_EQ(fdinfo_vmas(self->fd), 2);
 	ASSERT_EQ(moved[0], 'd');
 	ASSERT_EQ(self->map[0], 'd');
 	ASSERT_EQ(munmap(moved, self->size), 0);
@@ -132,7 +132,7 @@ TEST_F(plain, doubled)
 	twice = mremap(self->map + 2 * self->page, 0, self->page, MREMAP_MAYMOVE,
 		       NULL);
 	ASSERT_NE(twice, MAP_FAILED);
-	ASSERT_EQ(fdinfo(self->fd, "vmas"), 2);
+	ASSERT_EQ(fdinfo_vmas(self->fd), 2);
 	ASSERT_EQ(twice[0], '2');
 	twice[0] = 't';
 	ASSERT_EQ(self->map[2 * self->page], 't');

@@ -5,7 +5,7 @@
 //! `/dev/rust_mmap_plain` is a few pages that exist from the beginning and are mapped on fault. Its
 //! mappings have no special flag and no data of their own, so user space can do with them what it
 //! can do with a file's: they merge with their neighbours, grow with `mremap`, and userfaultfd and
-//! guard regions take them. `/proc/<pid>/fdinfo` shows how many there are.
+//! guard regions take them. `/proc/<pid>/fdinfo` shows how often the callbacks were called.
 //!
 //! Every second page is handed to the kernel, which maps it, the others the driver maps itself: the
 //! two ways there are to answer a fault.
@@ -101,7 +101,12 @@ impl kernel::InPlaceModule for RustMmapPlain {
 /// The device.
 struct Memory {
     pages: KVVec<ARef<Folio>>,
-    vmas: Atomic<i64>,
+    /// Calls of the callbacks: events, not VMAs. How many VMAs there are does not follow from them; see
+    /// `VmOperations` about when `mapped` and `close` do not balance. What has to balance belongs in data of
+    /// the VMA, as in `rust_mmap_demand`, which a mapping that can be merged cannot have.
+    mapped: Atomic<i64>,
+    opened: Atomic<i64>,
+    closed: Atomic<i64>,
     faults: Atomic<i64>,
 }
 
@@ -117,7 +122,9 @@ impl Memory {
         }
         Ok(Self {
             pages,
-            vmas: Atomic::new(0),
+            mapped: Atomic::new(0),
+            opened: Atomic::new(0),
+            closed: Atomic::new(0),
             faults: Atomic::new(0),
         })
     }
@@ -142,7 +149,9 @@ impl MiscDevice for Memory {
 
     fn show_fdinfo(memory: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
         seq_print!(m, "size:\t{}\n", memory.pages.len() * PAGE_SIZE);
-        seq_print!(m, "vmas:\t{}\n", memory.vmas.load(Relaxed));
+        seq_print!(m, "mapped:\t{}\n", memory.mapped.load(Relaxed));
+        seq_print!(m, "opened:\t{}\n", memory.opened.load(Relaxed));
+        seq_print!(m, "closed:\t{}\n", memory.closed.load(Relaxed));
         seq_print!(m, "faults:\t{}\n", memory.faults.load(Relaxed));
     }
 }
@@ -157,16 +166,16 @@ impl VmOperations for PlainOps {
     type Memory = Ordinary;
 
     fn mapped(memory: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<PerFile> {
-        memory.vmas.fetch_add(1, Relaxed);
+        memory.mapped.fetch_add(1, Relaxed);
         Ok(PerFile)
     }
 
     fn open(vma: &DriverVma<Self>) {
-        vma.data().vmas.fetch_add(1, Relaxed);
+        vma.data().opened.fetch_add(1, Relaxed);
     }
 
     fn close(vma: &DriverVma<Self>) {
-        vma.data().vmas.fetch_sub(1, Relaxed);
+        vma.data().closed.fetch_add(1, Relaxed);
     }
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
