@@ -2,6 +2,7 @@
 
 #include <linux/file.h>
 #include <linux/mm.h>
+#include <linux/oom.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
@@ -123,6 +124,12 @@ __rust_helper vm_fault_t rust_helper_fault_insert_page(struct vm_fault *vmf,
 
 	if (PageHWPoison(page))
 		return VM_FAULT_HWPOISON;
+	if (unlikely(!rust_folio_may_be_mapped(folio)))
+		return VM_FAULT_SIGBUS;
+	/* The OOM reaper may have taken a private copy that was here. */
+	if (!(vma->vm_flags & VM_SHARED) &&
+	    check_stable_address_space(vma->vm_mm))
+		return VM_FAULT_SIGBUS;
 	if (pmd_none(pmdp_get(vmf->pmd)) && pte_alloc(vma->vm_mm, vmf->pmd))
 		return VM_FAULT_OOM;
 	vmf->pte = pte_offset_map_lock(vma->vm_mm, vmf->pmd, vmf->address,
@@ -163,14 +170,18 @@ __rust_helper pte_t *rust_helper_fault_around_lock(struct vm_fault *vmf,
 	return pte_offset_map_lock(vmf->vma->vm_mm, vmf->pmd, addr, &vmf->ptl);
 }
 
-/* Puts a page in if its entry is free; broken memory is for ->fault to report. */
+/*
+ * Puts a page in if its entry is free. What is wrong with the page is for ->fault
+ * to report: broken memory, or too many references.
+ */
 __rust_helper bool rust_helper_fault_around_map(struct vm_fault *vmf, pte_t *pte,
 						struct page *page,
 						unsigned long addr)
 {
 	struct folio *folio = page_folio(page);
 
-	if (!pte_none(ptep_get(pte)) || PageHWPoison(page))
+	if (!pte_none(ptep_get(pte)) || PageHWPoison(page) ||
+	    unlikely(!rust_folio_may_be_mapped(folio)))
 		return false;
 
 	folio_get(folio);

@@ -49,16 +49,6 @@ __rust_helper struct folio *rust_helper_folio_alloc(gfp_t gfp, unsigned int orde
 	return folio_alloc(gfp, order);
 }
 
-__rust_helper void rust_helper_folio_get(struct folio *folio)
-{
-	folio_get(folio);
-}
-
-__rust_helper void rust_helper_folio_put(struct folio *folio)
-{
-	folio_put(folio);
-}
-
 __rust_helper void rust_helper_folio_lock(struct folio *folio)
 {
 	folio_lock(folio);
@@ -105,6 +95,9 @@ __rust_helper struct mm_struct *rust_helper_mm_access_vpid(pid_t pid,
 		return ERR_PTR(-ESRCH);
 	mm = mm_access(task, mode);
 	put_task_struct(task);
+	/* The reference was counted by C, which does not look. */
+	if (!IS_ERR(mm))
+		rust_mm_count_saturates(&mm->mm_users);
 	return mm;
 }
 
@@ -117,7 +110,9 @@ __rust_helper void rust_helper_test_notice_writes(struct vm_area_struct *vma,
 
 	vma->vm_page_prot = vm_get_page_prot(notice ? flags & ~VM_SHARED : flags);
 }
+#endif
 
+#if IS_ENABLED(CONFIG_KUNIT) && defined(CONFIG_HUGETLBFS)
 /* For tests: hugetlb memory that does not take any. */
 __rust_helper struct file *rust_helper_test_hugetlb_file(size_t len)
 {

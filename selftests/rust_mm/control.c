@@ -75,6 +75,25 @@ static void sleep_in_a_walk(void)
 	misuse(MISUSE_SLEEP);
 }
 
+/* In the callback that maps what is around a fault. */
+static void sleep_in_map_pages(void)
+{
+	char *map;
+	int fd;
+
+	if (load_module(MISUSE_MODULE, ""))
+		errx(1, MISUSE_MODULE " cannot be loaded");
+	fd = open(MISUSE_DEVICE, O_RDWR);
+	if (fd < 0 || ioctl(fd, MISUSE_AROUND, 0))
+		err(1, MISUSE_DEVICE);
+	map = mmap(NULL, sysconf(_SC_PAGESIZE), RW, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	if (*(volatile char *)map)
+		errx(1, "not a page of zeroes");
+	close(fd);
+}
+
 #define BROKEN_MODULE	"rust_mm_broken"
 #define BROKEN_DEVICE	"/dev/rust_mm_broken"
 
@@ -191,6 +210,7 @@ static const struct {
 	{ "mmap_lock_twice", mmap_lock_twice },
 	{ "mmap_lock_under_vma_lock", mmap_lock_under_vma_lock },
 	{ "sleep_in_a_walk", sleep_in_a_walk },
+	{ "sleep_in_map_pages", sleep_in_map_pages },
 	{ "freed", freed },
 	{ "behind_vmalloc", behind_vmalloc },
 	{ "behind_variable", behind_variable },

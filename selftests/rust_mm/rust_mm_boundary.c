@@ -62,7 +62,7 @@ FIXTURE_VARIANT_ADD(any, inspect)
 FIXTURE_VARIANT_ADD(any, misuse)
 {
 	.name = "rust_mm_misuse",
-	.ioctls = { MISUSE_TWICE, MISUSE_ORDER, MISUSE_SLEEP },
+	.ioctls = { MISUSE_TWICE, MISUSE_ORDER, MISUSE_SLEEP, MISUSE_AROUND },
 };
 
 FIXTURE_VARIANT_ADD(any, holes)
@@ -95,7 +95,7 @@ FIXTURE_TEARDOWN(any)
 {
 	if (self->fd >= 0) {
 		if (variant->balance)
-			EXPECT_EQ(fdinfo(self->fd, "vmas"), 0);
+			EXPECT_EQ(fdinfo_vmas(self->fd), 0);
 		close(self->fd);
 		EXPECT_EQ(unload(variant->name), 0);
 	}

@@ -5,17 +5,12 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
 
-use super::{
-    File,
-    LocalFile, //
-};
+use super::LocalFile;
 use crate::{
     bindings,
     error::from_err_ptr,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
-use core::ptr::NonNull;
 
 /// What names an inode, as in the columns of `/proc/<pid>/maps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +24,6 @@ pub struct InodeId {
 }
 
 impl LocalFile {
-    /// Fails unless the file has been opened: not in its `open`, and not after that has failed.
-    ///
-    /// From then on it has its path, its inode, its private data and its address space.
-    #[inline]
-    pub(crate) fn check_opened(&self) -> Result {
-        // SAFETY: The file is valid.
-        match unsafe { bindings::file_is_opened(self.as_ptr()) } {
-            true => Ok(()),
-            false => Err(EBADF),
-        }
-    }
-
     /// Writes the path of the file to the end of `buf`, as `/proc/<pid>/maps` shows it: seen from the
     /// root of the current process, of the file that user space has opened where a stacked file system
     /// maps another one, and with ` (deleted)` at its end if it has no name any more.
@@ -104,19 +87,5 @@ impl LocalFile {
             minor: dev & ((1 << bindings::MINORBITS) - 1),
             ino,
         })
-    }
-}
-
-impl File {
-    /// Takes a reference to a file that is open: not in its `open`, nor in its `release`.
-    #[inline]
-    pub(crate) fn try_get_opened(&self) -> Result<ARef<Self>> {
-        self.check_opened()?;
-        // SAFETY: The file is valid, if it may be in its `release`.
-        if !unsafe { bindings::file_try_get(self.as_ptr()) } {
-            return Err(EBADF);
-        }
-        // SAFETY: A reference was just taken. A `File` has no active `fdget_pos` region on this thread.
-        Ok(unsafe { ARef::from_raw(NonNull::from(self)) })
     }
 }

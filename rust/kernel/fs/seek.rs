@@ -4,10 +4,15 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
+use super::is_opened;
 use crate::{
     bindings,
+    miscdevice::MiscDevice,
     prelude::*,
-    types::NotThreadSafe, //
+    types::{
+        ForeignOwnable,
+        NotThreadSafe, //
+    }, //
 };
 use core::{
     marker::PhantomData,
@@ -77,5 +82,34 @@ impl Seek<'_> {
             return Err(Error::from_errno(position as c_int));
         }
         Ok(position)
+    }
+}
+
+/// The `llseek` operation of a misc device.
+///
+/// # Safety
+///
+/// `file` must be a file that is associated with a `MiscDeviceRegistration<T>`, of which the kernel
+/// wants to set the position.
+pub(crate) unsafe extern "C" fn llseek_misc<T: MiscDevice>(
+    file: *mut bindings::file,
+    offset: bindings::loff_t,
+    whence: c_int,
+) -> bindings::loff_t {
+    // SAFETY: The file is valid, the caller promises.
+    if !unsafe { is_opened(file) } {
+        return bindings::loff_t::from(EBADF.to_errno());
+    }
+    // SAFETY: As above.
+    let private = unsafe { (*file).private_data };
+    // SAFETY: The private data of a file that has been opened comes from `into_foreign`, and `release`
+    // comes after all other operations.
+    let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
+    // SAFETY: As the caller promises, and the file is open; its pointer is not null.
+    let seek = unsafe { Seek::from_raw(NonNull::new_unchecked(file), offset, whence) };
+
+    match T::llseek(device, seek) {
+        Ok(position) => position,
+        Err(err) => bindings::loff_t::from(err.to_errno()),
     }
 }

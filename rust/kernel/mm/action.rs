@@ -324,7 +324,8 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// # Errors
     ///
-    /// [`ENXIO`] if the mapping starts or ends beyond the pages, as `vm_map_pages` answers in C.
+    /// - [`ENXIO`] if the mapping starts or ends beyond the pages, as `vm_map_pages` answers in C.
+    /// - [`ENOMEM`] if one of the pages has [too many references](super::Folio#references).
     ///
     /// # Examples
     ///
@@ -349,7 +350,8 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// # Errors
     ///
-    /// [`ENXIO`] if there are less pages than the range needs.
+    /// - [`ENXIO`] if there are less pages than the range needs.
+    /// - [`ENOMEM`] if one of the pages has [too many references](super::Folio#references).
     ///
     /// # Examples
     ///
@@ -372,6 +374,7 @@ impl<'f, D> VmaDesc<'f, D> {
         if pages.nr_pages() < range.nr_pages() {
             return Err(ENXIO);
         }
+        pages.check_mappable()?;
         // INVARIANT: The number was just checked, the lifetimes are in the types.
         Ok(Mapping::new(self, Action::KernelPages(range, pages)))
     }

@@ -226,7 +226,8 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
     ///
     /// # Errors
     ///
-    /// [`FaultError::SigBus`] if the folio has no such page.
+    /// [`FaultError::SigBus`] if the folio has no such page. So is the access answered if the folio has
+    /// [too many references](Folio#references).
     #[inline]
     pub fn page(&self, folio: ARef<Folio>, index: usize) -> Result<FaultAnswer<'_>, FaultError> {
         FaultAnswer::page(folio, index)
@@ -237,7 +238,7 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
     ///
     /// # Errors
     ///
-    /// [`FaultError::SigBus`] if the folio has no such page.
+    /// As [`page`](Self::page).
     #[inline]
     pub fn locked_page(
         &self,
@@ -294,7 +295,8 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
     ///
     /// # Errors
     ///
-    /// - [`FaultError::SigBus`] if the folio has no such page.
+    /// - [`FaultError::SigBus`] if the folio has no such page, or
+    ///   [too many references](Folio#references).
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
     #[inline]
     pub fn insert_page(&self, folio: &Folio, index: usize) -> Result<Inserted<'_>, FaultError> {
@@ -371,6 +373,11 @@ impl<O: VmOperations<Memory = Mixed>> Fault<O> {
         let vma = self.context.fixed().vma;
         let insert = |pfns: PfnSlice<'_>| {
             if index >= pfns.nr_pages() {
+                return Err(FaultError::SigBus);
+            }
+            // SAFETY: Only looks at the frame's page, if it has one.
+            #[cfg(not(CONFIG_ARCH_HAS_PTE_SPECIAL))]
+            if !unsafe { bindings::pfn_may_be_mapped(pfns.start() + index) } {
                 return Err(FaultError::SigBus);
             }
             // SAFETY: The context is that of a fault which is being handled, under a lock that allows

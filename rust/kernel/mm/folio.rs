@@ -7,9 +7,12 @@
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
-use super::page_array::{
-    self,
-    PageArray, //
+use super::{
+    gfp,
+    page_array::{
+        self,
+        PageArray, //
+    }, //
 };
 use crate::{
     alloc::{
@@ -40,6 +43,18 @@ use core::{
 /// The contents may be mapped into user space and change at any time, so there is no way to get a
 /// reference to them, only functions that copy.
 ///
+/// # References
+///
+/// The reference count has 32 bits. Each entry of a page table that maps a page of the folio is one
+/// reference, and a pin by `get_user_pages` counts as 1024. A folio that has 2^30 references is not mapped
+/// once more: the access ends with SIGBUS.
+///
+/// If a driver leaks references until there are 1.5 times as many, the count saturates, as that of an
+/// [`Arc`](crate::sync::Arc) does, and the folio is not freed any more. The kernel's own code counts
+/// without a look, so this holds as long as it does not take or drop another 10 GiB of page table entries
+/// of the one folio meanwhile. A count that is negative by then makes the kernel warn, once, when user
+/// space does I/O on the page.
+///
 /// # Invariants
 ///
 /// Instances have a reference count that is not zero.
@@ -68,23 +83,26 @@ unsafe impl Send for Folio {}
 // change meanwhile; all else is reference counts and the folio's own lock.
 unsafe impl Sync for Folio {}
 
-// SAFETY: The functions take and give up the reference count of the folio.
+// SAFETY: The functions take and drop a reference to the folio. A count that saturates never gets to
+// zero, so the folio outlives every reference.
 unsafe impl AlwaysRefCounted for Folio {
     #[inline]
     fn inc_ref(&self) {
         // SAFETY: By the type invariants, the reference count is not zero.
-        unsafe { bindings::folio_get(self.as_ptr()) };
+        unsafe { bindings::folio_get_saturating(self.as_ptr()) };
     }
 
     #[inline]
     unsafe fn dec_ref(obj: NonNull<Self>) {
-        // SAFETY: The caller owns the reference that is given up.
-        unsafe { bindings::folio_put(obj.as_ptr().cast()) };
+        // SAFETY: The caller owns the reference that is dropped.
+        unsafe { bindings::folio_put_saturating(obj.as_ptr().cast()) };
     }
 }
 
 impl Folio {
     /// Allocates a folio of `1 << order` pages, filled with zeroes.
+    ///
+    /// Of `flags`, what [`alloc::flags`](crate::alloc::flags) has no name for is ignored.
     ///
     /// # Context
     ///
@@ -107,7 +125,8 @@ impl Folio {
             return Err(EINVAL);
         }
         // SAFETY: The order is one that the allocator has.
-        let folio = unsafe { bindings::folio_alloc((flags | __GFP_ZERO).as_raw(), order) };
+        let folio =
+            unsafe { bindings::folio_alloc((gfp::known(flags) | __GFP_ZERO).as_raw(), order) };
         let folio = NonNull::new(folio).ok_or(ENOMEM)?;
         // SAFETY: It is a folio, and we own the one reference to it.
         Ok(unsafe { ARef::from_raw(folio.cast()) })
@@ -152,6 +171,14 @@ impl Folio {
     pub fn ref_count(&self) -> usize {
         // SAFETY: By the type invariants, it is a folio with a reference.
         unsafe { bindings::folio_ref_count(self.as_ptr()) as usize }
+    }
+
+    /// Returns the order of the folio if it may be mapped once more, and [`None`] if it has too many
+    /// references for that.
+    #[inline]
+    pub(super) fn mappable_order(&self) -> Option<u32> {
+        // SAFETY: By the type invariants, it is a folio with a reference.
+        u32::try_from(unsafe { bindings::folio_mappable_order(self.as_ptr()) }).ok()
     }
 
     /// Returns a page of the folio, which is as valid as the folio is.

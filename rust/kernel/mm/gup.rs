@@ -143,6 +143,9 @@ enum Source<'a> {
 
 /// Pages of user space, held until this is dropped.
 ///
+/// A pin counts as 1024 of the page's references: a driver that leaks or keeps two million of one page makes
+/// the kernel refuse the next, with a warning, and the layer refuse to [map](super::Folio#references) it.
+///
 /// They are what was mapped at the addresses when this was made. What is mapped there later is
 /// another question. User space may write to them at any time, so there are no references to the
 /// contents, only functions that copy.

@@ -4,9 +4,12 @@
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
-use super::page_array::{
-    self,
-    PageArray, //
+use super::{
+    gfp,
+    page_array::{
+        self,
+        PageArray, //
+    }, //
 };
 use crate::{
     alloc::{
@@ -87,7 +90,8 @@ fn position(pos: i64) -> Result<usize> {
 impl KernelPages {
     /// Allocates `nr_pages` pages, filled with zeroes.
     ///
-    /// The pages are zeroed whatever `flags` says, since user space will see them.
+    /// The pages are zeroed whatever `flags` says, since user space will see them. What
+    /// [`alloc::flags`](crate::alloc::flags) has no name for is ignored.
     ///
     /// # Context
     ///
@@ -118,6 +122,8 @@ impl KernelPages {
         if nr_pages > unsafe { bindings::totalram_pages() } {
             return Err(ENOMEM);
         }
+
+        let flags = gfp::known(flags);
 
         // INVARIANT: Nothing is owned yet; each push adds a page together with its reference. The
         // value is not handed out before there are `nr_pages` pages, a number that was checked.
@@ -339,6 +345,16 @@ impl KernelPagesSlice<'_> {
     #[inline]
     pub fn nr_pages(&self) -> usize {
         self.pages.len()
+    }
+
+    /// Fails with [`ENOMEM`] if one of the pages has too many references to be mapped once more. That is
+    /// what `get_user_pages` answers then.
+    pub(super) fn check_mappable(&self) -> Result {
+        // SAFETY: By the type invariants, these are valid pages.
+        match unsafe { bindings::pages_may_be_mapped(self.as_page_array(), self.pages.len()) } {
+            true => Ok(()),
+            false => Err(ENOMEM),
+        }
     }
 
     /// Returns the array as C wants it. C only reads it, whatever the type says.

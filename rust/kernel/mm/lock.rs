@@ -24,11 +24,22 @@
 //! lock twice, is what the borrow checker cannot see, since the address space can be reached by any
 //! number of references. Lockdep reports it.
 //!
-//! No guard can be sent to another thread. Forgetting one leaves the lock held for ever, and those who
-//! watch by userfaultfd what was unmapped under it waiting for ever, and breaks nothing else.
+//! No guard can be sent to another thread. Leaking one leaves the lock held forever, and those who watch
+//! by userfaultfd what was unmapped under it waiting forever; it is not a soundness problem.
+//!
+//! # Sleeping
+//!
+//! Safe code cannot break memory with these types, with one exception: code that sleeps where it must
+//! not. Sleeping in an RCU section ends the section for the kernel code that it belongs to, and what that
+//! looks at next may have been freed. A driver's code runs in such a context in
+//! [`VmOperations::map_pages`] and in the functions of a [`PageWalk`] that get a [`LockedEntry`].
+//! `CONFIG_DEBUG_ATOMIC_SLEEP` reports it.
 //!
 //! C header: [`include/linux/mmap_lock.h`](srctree/include/linux/mmap_lock.h)
 //!
+//! [`LockedEntry`]: super::pgtable::LockedEntry
+//! [`PageWalk`]: super::pgtable::PageWalk
+//! [`VmOperations::map_pages`]: super::ops::VmOperations::map_pages
 //! [`VmaReadGuard`]: super::VmaReadGuard
 //! [`VmaUnderWrite`]: super::vma::VmaUnderWrite
 //! [`VmaWriteRef`]: super::vma::VmaWriteRef

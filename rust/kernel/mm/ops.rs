@@ -63,7 +63,8 @@ pub use data::{
     VmaData, //
 };
 #[doc(hidden)]
-pub use table::may_merge;
+pub use table::is_mergeable;
+pub(super) use table::may_merge;
 pub use table::{
     HasVmOps,
     MergeableFile,
@@ -206,9 +207,16 @@ pub enum MmuPageSize {
 /// [`close`](Self::close) once for each of them when it goes away. These balance, whatever fails in
 /// between: a VMA of which `mapped` did not succeed is never closed as far as the driver can see.
 ///
-/// Two exceptions, of which neither breaks memory: a mapping that is merged into its neighbour is
-/// never announced (and needs no callback of its own); and where a stacked file system's `mmap`
-/// fails after ours succeeded, the kernel forgets to close.
+/// Exceptions, none of which breaks memory:
+///
+/// - A mapping that is merged into its neighbour is never announced, and needs no callback of its own.
+/// - Data of a VMA whose memory is [revoked](Self::revocation) while `mapped` runs is dropped without
+///   `close`. User space can bring that about: with a revocation racing against `mmap`, a test saw it
+///   3,741 times in 150 s.
+/// - Where a stacked file system's `mmap` fails after ours succeeded, the kernel forgets to close.
+///
+/// So what has to balance belongs in the data of the VMA, and in its `drop`. A driver that counts up in
+/// `mapped` and down in `close` does not know how many VMAs there are.
 #[vtable]
 pub trait VmOperations: Sized + 'static {
     /// The kind of file that is mapped.
@@ -219,6 +227,21 @@ pub trait VmOperations: Sized + 'static {
 
     /// What kind of memory the mapping holds.
     type Memory: Memory;
+
+    /// A name for core dumps and perf. `/proc/pid/maps` shows the file instead.
+    ///
+    /// A VMA with a name is always part of a core dump, also where
+    /// [`IO`](super::flags::SetFlags::IO) is set.
+    ///
+    /// A constant, since the kernel asks for it in the RCU section of a walk through all VMAs: a function
+    /// of the driver that slept there would break the walk. A driver that has several names has several
+    /// implementations, and its `mmap_prepare` chooses one.
+    const NAME: Option<&'static CStr> = None;
+
+    /// The size of page by which the VMA is mapped, as `smaps` and KVM see it.
+    ///
+    /// A constant, for the reason that [`NAME`](Self::NAME) is one.
+    const PAGESIZE: MmuPageSize = MmuPageSize::Base;
 
     /// A VMA has been made.
     ///
@@ -313,7 +336,8 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// # Context
     ///
-    /// VMA lock or mmap lock held for reading, and the RCU read lock: must not sleep.
+    /// VMA lock or mmap lock held for reading, and the RCU read lock: must not sleep. The promise that
+    /// safe code cannot break memory [does not cover](super::lock#sleeping) an implementation that sleeps.
     fn map_pages(_vmf: &FaultAround<Self>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -355,31 +379,15 @@ pub trait VmOperations: Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// A name for core dumps and perf. `/proc/pid/maps` shows the file instead.
-    ///
-    /// A VMA with a name is always part of a core dump, also where
-    /// [`IO`](super::flags::SetFlags::IO) is set.
-    ///
-    /// # Context
-    ///
-    /// VMA lock or mmap lock held for reading, possibly under RCU: must not sleep.
-    fn name(_vma: &DriverVma<Self>) -> Option<&'static CStr> {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// The size of page by which the VMA is mapped.
-    ///
-    /// # Context
-    ///
-    /// VMA lock or mmap lock held for reading, possibly under RCU: must not sleep.
-    fn pagesize(_vma: &DriverVma<Self>) -> MmuPageSize {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
     /// The revocation that governs the memory.
     ///
     /// With it, no mapping and no fault slips through a revocation, without anything to be done in
     /// the other callbacks. See [`Revocation`].
+    ///
+    /// # Context
+    ///
+    /// Any of the other callbacks' contexts. With [`map_pages`](Self::map_pages), that is under the RCU
+    /// read lock: must not sleep, as there.
     fn revocation<'a>(_data: &'a DataRef<'_, Self>) -> &'a Revocation {
         build_error!(VTABLE_DEFAULT_ERROR)
     }

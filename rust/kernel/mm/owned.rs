@@ -14,7 +14,6 @@ use super::{
     kernel_pages::KernelPagesSlice,
     ops::{
         self,
-        Access,
         DataRef,
         HasVmOps,
         Mixed,
@@ -44,10 +43,7 @@ use core::{
     ffi::c_void,
     marker::PhantomData,
     ops::Deref,
-    ptr::{
-        self,
-        NonNull, //
-    }, //
+    ptr::NonNull, //
 };
 
 #[cfg(CONFIG_PER_VMA_LOCK)]
@@ -181,17 +177,17 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
     ///   be written; also if it is another VMA than the one that the callback is for.
     /// - [`ENOMEM`] if there is not enough memory.
     #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
-    pub fn access_phys(&self, addr: usize, access: Access<'_>) -> Result<usize> {
+    pub fn access_phys(&self, addr: usize, access: ops::Access<'_>) -> Result<usize> {
         if self.pgoff_at(addr).is_none() {
             return Err(EINVAL);
         }
         let room = (PAGE_SIZE - (addr & (PAGE_SIZE - 1))).min(access.len());
         let (buf, write, accessed) = match access {
-            Access::Read(buf, accessed) => (buf.as_mut_ptr(), 0, accessed),
+            ops::Access::Read(buf, accessed) => (buf.as_mut_ptr(), 0, accessed),
             // C only reads it then.
-            Access::Write(buf, accessed) => (buf.as_ptr().cast_mut(), 1, accessed),
+            ops::Access::Write(buf, accessed) => (buf.as_ptr().cast_mut(), 1, accessed),
         };
-        if !ptr::eq(accessed.0, self.as_ptr()) {
+        if !core::ptr::eq(accessed.0, self.as_ptr()) {
             return Err(EINVAL);
         }
         let room = c_int::try_from(room)?;
@@ -298,7 +294,8 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
     /// - [`EINVAL`] if `addr` is not that of a page in the VMA, or the folio has no such page.
     /// - [`EBUSY`] if something is mapped there.
     /// - [`ENODEV`] if the memory is [revoked](super::rmap::Revocation).
-    /// - [`ENOMEM`] if there is not enough memory for page tables.
+    /// - [`ENOMEM`] if there is not enough memory for page tables, or the folio has
+    ///   [too many references](Folio#references).
     pub fn insert_page(&self, addr: usize, folio: &Folio, index: usize) -> Result {
         if !self.contains_pages(addr, PAGE_SIZE) {
             return Err(EINVAL);
@@ -309,6 +306,7 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
             return Err(EINVAL);
         }
         let page = folio.page(index).ok_or(EINVAL)?;
+        folio.mappable_order().ok_or(ENOMEM)?;
         might_sleep();
         let data = self.data();
         let _guard = ops::enter::<O>(&data)?;
@@ -347,6 +345,7 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
         if !self.contains_pages(addr, len) || !self.flags().contains(VmaFlag::MIXEDMAP) {
             return Err(EINVAL);
         }
+        pages.check_mappable()?;
         might_sleep();
         let data = self.data();
         let _guard = ops::enter::<O>(&data)?;
@@ -457,7 +456,9 @@ impl MmWithUser {
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock and no mmap lock of the address space may be held.
+    /// Sleeps. No VMA lock and no mmap lock of the address space may be held, so two calls in one expression
+    /// deadlock: the result of the first lives until the end of the statement. To ask only, use
+    /// [`is_owned_at`](Self::is_owned_at).
     pub fn lock_owned_vma<O: HasVmOps>(&self, addr: usize) -> Option<OwnedVmaGuard<'_, O>> {
         #[cfg(CONFIG_PER_VMA_LOCK)]
         if let Some(guard) = self.lock_vma_under_rcu(addr) {
@@ -480,5 +481,27 @@ impl MmWithUser {
             _ops: PhantomData,
             _not_send: NotThreadSafe,
         })
+    }
+
+    /// Returns whether the VMA at an address is one with the operations `O`, at the moment.
+    ///
+    /// Holds no lock when it returns, so the answer may be stale already.
+    ///
+    /// # Context
+    ///
+    /// As [`lock_owned_vma`](Self::lock_owned_vma).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{ops::HasVmOps, MmWithUser};
+    ///
+    /// /// Returns whether both addresses are in mappings of one kind.
+    /// fn both<O: HasVmOps>(mm: &MmWithUser, a: usize, b: usize) -> bool {
+    ///     mm.is_owned_at::<O>(a) && mm.is_owned_at::<O>(b)
+    /// }
+    /// ```
+    pub fn is_owned_at<O: HasVmOps>(&self, addr: usize) -> bool {
+        self.lock_owned_vma::<O>(addr).is_some()
     }
 }

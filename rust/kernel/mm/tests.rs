@@ -78,6 +78,7 @@ mod huge;
 mod lock;
 mod opened;
 mod pgtable;
+mod refs;
 #[cfg(CONFIG_X86)]
 mod revocable;
 mod revocation;

@@ -2,13 +2,15 @@
 
 //! What the types cannot keep a driver from doing. Not a driver to start yours from.
 //!
-//! Safe code cannot break memory, but it can wait for itself. `/dev/rust_mm_misuse` does so on purpose,
-//! in ways that go well when nobody else is about, so that a test can see that the kernel's debugging
-//! reports each of them:
+//! Safe code cannot break memory, but it can wait for itself, and it can sleep where it must not
+//! (`Documentation/rust/mm/locking.rst`). `/dev/rust_mm_misuse` does so on purpose, in ways that go well
+//! when no other thread is about, so that a test can see that the kernel's debugging reports each of them:
 //!
 //! - [`MISUSE_TWICE`]: takes the mmap lock while it holds it.
 //! - [`MISUSE_ORDER`]: takes the mmap lock while it holds a VMA lock.
 //! - [`MISUSE_SLEEP`]: sleeps while it holds the lock of a page table.
+//! - [`MISUSE_AROUND`]: sleeps in `map_pages`, under the RCU read lock, when what the file maps from then
+//!   on is read.
 
 use core::{
     convert::Infallible,
@@ -23,17 +25,37 @@ use kernel::{
         MiscDeviceRegistration, //
     },
     mm::{
+        desc::{
+            Mapping,
+            VmaDesc, //
+        },
         evidence::Stable,
+        fault::{
+            Fault,
+            FaultAnswer,
+            FaultAround,
+            FaultError, //
+        },
+        ops::{
+            Ordinary,
+            PerFile,
+            VmOperations, //
+        },
         pgtable::{
             LockedEntry,
             PageWalk, //
-        }, //
+        },
+        Folio, //
     },
     page::{
         PAGE_MASK,
         PAGE_SIZE, //
     },
-    prelude::*, //
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
 
 module! {
@@ -50,6 +72,8 @@ const MISUSE_TWICE: u32 = _IO('m' as u32, 0);
 const MISUSE_ORDER: u32 = _IO('m' as u32, 1);
 /// Sleeps with the lock of the page table of the address that is the argument.
 const MISUSE_SLEEP: u32 = _IO('m' as u32, 2);
+/// Lets the file be mapped, and sleeps in `map_pages` of what is mapped.
+const MISUSE_AROUND: u32 = _IO('m' as u32, 3);
 
 #[pin_data]
 struct RustMmMisuse {
@@ -67,17 +91,28 @@ impl kernel::InPlaceModule for RustMmMisuse {
     }
 }
 
-struct Misuse;
+struct Misuse {
+    /// If not 0: the file can be mapped.
+    around: Atomic<i32>,
+}
 
 #[vtable]
 impl MiscDevice for Misuse {
     type Ptr = KBox<Self>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        Ok(KBox::new(Self, GFP_KERNEL)?)
+        let around = Atomic::new(0);
+        Ok(KBox::new(Self { around }, GFP_KERNEL)?)
     }
 
-    fn ioctl(_this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn mmap_prepare<'f>(this: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        if this.around.load(Relaxed) == 0 {
+            return Err(ENODEV);
+        }
+        Ok(desc.with_ops::<SleepingOps>()?.on_fault())
+    }
+
+    fn ioctl(this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let task = kernel::current!();
         let mm = task.mm().ok_or(ESRCH)?;
         match cmd {
@@ -95,11 +130,33 @@ impl MiscDevice for Misuse {
                 let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
                 vma.walk_page_range_vma(addr..addr + PAGE_SIZE, &mut Sleeper)?;
             }
+            MISUSE_AROUND => this.around.store(1, Relaxed),
             _ => return Err(ENOTTY),
         }
         Ok(0)
     }
 }
+
+/// Callbacks of which one sleeps where it must not.
+struct SleepingOps;
+
+#[vtable]
+impl VmOperations for SleepingOps {
+    type File = Misuse;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        vmf.page(Folio::alloc(0, GFP_KERNEL)?, 0)
+    }
+
+    fn map_pages(_vmf: &FaultAround<Self>) {
+        // Which may have to wait for memory.
+        let _ = KBox::new(0, GFP_KERNEL);
+    }
+}
+
+kernel::vm_operations!(SleepingOps);
 
 /// Looks at entries, and allocates memory meanwhile, which may have to be waited for.
 struct Sleeper;

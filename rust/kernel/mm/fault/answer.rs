@@ -116,6 +116,55 @@ enum Kind {
     Retry,
 }
 
+/// Answers with a page at once, if that is not for the kernel to do: returns the code then.
+///
+/// With `insert`, the page is mapped. So is a page of a large folio: of these, the kernel would map more
+/// than the one page, as far as it believes the size of an inode that may not be the driver's
+/// (`finish_fault()` in mm/memory.c). A folio with too many references is refused.
+///
+/// # Safety
+///
+/// As for [`insert_page`](super::insert_page), and `page` must be one of `folio`.
+#[inline]
+unsafe fn place(
+    vmf: NonNull<bindings::vm_fault>,
+    folio: &Folio,
+    page: NonNull<bindings::page>,
+    insert: bool,
+) -> Option<bindings::vm_fault_t> {
+    let Some(order) = folio.mappable_order() else {
+        return Some(FaultError::SigBus.into_raw());
+    };
+    // SAFETY: The fault is being handled on this thread.
+    if !insert && (order == 0 || !unsafe { (*vmf.as_ptr()).cow_page }.is_null()) {
+        return None;
+    }
+    // SAFETY: The caller's promise.
+    Some(match unsafe { super::insert_page(vmf, page) } {
+        Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+        Err(err) => err.into_raw(),
+    })
+}
+
+/// Leaves a page to the kernel, with a reference to its folio, and returns the code for that.
+///
+/// # Safety
+///
+/// - `vmf` must be a fault that is being handled on this thread, and the kernel must get the code.
+/// - `page` must be one of `folio`.
+#[inline]
+unsafe fn give(
+    vmf: NonNull<bindings::vm_fault>,
+    folio: ARef<Folio>,
+    page: NonNull<bindings::page>,
+) -> bindings::vm_fault_t {
+    let _ = ARef::into_raw(folio);
+    // SAFETY: The fault is being handled on this thread. With the page goes the reference that was just
+    // taken out of its owner.
+    unsafe { (*vmf.as_ptr()).page = page.as_ptr() };
+    0
+}
+
 /// The answer of [`fault`](crate::mm::ops::VmOperations::fault).
 ///
 /// Made by the context, or from the token of something that it has done.
@@ -163,9 +212,7 @@ impl FaultAnswer<'_> {
 
     /// Acts on the answer, and returns the kernel's code for it.
     ///
-    /// With `insert`, pages are mapped right here, not by the kernel later. So are pages of large
-    /// folios: of these, the kernel would map more than the one page, as far as it believes the size of
-    /// an inode that may not be the driver's (`finish_fault()` in mm/memory.c).
+    /// With `insert`, pages are mapped right here, not by the kernel later.
     ///
     /// # Safety
     ///
@@ -183,40 +230,22 @@ impl FaultAnswer<'_> {
             true => bindings::vm_fault_reason_VM_FAULT_MAJOR,
             false => 0,
         };
-        let insert = |folio: &Folio| {
-            // SAFETY: The fault is being handled on this thread.
-            insert || (folio.order() > 0 && unsafe { (*vmf.as_ptr()).cow_page }.is_null())
-        };
         let code = match self.kind {
-            Kind::Page(folio, page) if insert(&folio) => {
-                // SAFETY: As the caller promises; the reference to the folio is given up after this.
-                match unsafe { super::insert_page(vmf, page) } {
-                    Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
-                    Err(err) => err.into_raw(),
-                }
-            }
-            Kind::LockedPage(folio, page) if insert(&folio) => {
-                // SAFETY: As above; lock and reference are given up after this.
-                match unsafe { super::insert_page(vmf, page) } {
-                    Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
-                    Err(err) => err.into_raw(),
-                }
-            }
             Kind::Page(folio, page) => {
-                let _ = ARef::into_raw(folio);
-                // SAFETY: The fault is being handled on this thread. With the page goes the
-                // reference that was just taken out of its owner.
-                unsafe { (*vmf.as_ptr()).page = page.as_ptr() };
-                0
+                // SAFETY: As the caller promises; `folio` has a reference.
+                let placed = unsafe { place(vmf, &folio, page, insert) };
+                // SAFETY: As the caller promises.
+                placed.unwrap_or_else(|| unsafe { give(vmf, folio, page) })
             }
             Kind::LockedPage(folio, page) => {
-                // Not with its lock: if the memory is broken, the kernel would look for the page cache
-                // of a locked page, and these have none (`__do_fault()` in mm/memory.c). It takes the
-                // lock itself.
-                let _ = ARef::into_raw(folio.unlock());
-                // SAFETY: As above.
-                unsafe { (*vmf.as_ptr()).page = page.as_ptr() };
-                0
+                // SAFETY: As the caller promises; `folio` has a reference.
+                let placed = unsafe { place(vmf, &folio, page, insert) };
+                // Not with its lock: if the memory is broken, the kernel would look for the page cache of
+                // a locked page, and these have none (`__do_fault()` in mm/memory.c). It takes the lock
+                // itself.
+                //
+                // SAFETY: As the caller promises.
+                placed.unwrap_or_else(|| unsafe { give(vmf, folio.unlock(), page) })
             }
             // SAFETY: As the caller promises. There is a private copy, or there were no `CowPage`.
             Kind::Cow => unsafe { cow::finish(vmf) },

@@ -100,8 +100,9 @@ impl<O: VmOperations<Memory: Paged>> FaultAround<O> {
     /// Maps pages: `page` is asked for each of [`pgoffs`](Self::pgoffs), in order, and answers with a
     /// folio and the index of a page in it, or with nothing.
     ///
-    /// Returns how many were mapped. Where something is mapped already, that stays. Each mapping takes a reference. Nothing is
-    /// mapped before the first page table of the region exists, which the first `fault` there makes.
+    /// Returns how many were mapped. Where something is mapped already, that stays. Each mapping takes a
+    /// reference; a folio that has [too many](Folio#references) is left out. Nothing is mapped before the
+    /// first page table of the region exists, which the first `fault` there makes.
     ///
     /// # Context
     ///

@@ -19,7 +19,7 @@ use crate::{
     page::PAGE_MASK, //
 };
 use core::{
-    marker::PhantomData,
+    cell::Cell,
     mem,
     ops::Deref,
     ptr::NonNull, //
@@ -29,10 +29,12 @@ use core::{
 ///
 /// # Invariants
 ///
-/// The page of the fault belongs to a folio that has a reference, and that is not locked by this
-/// thread unless there is a [`LockedFaultFolio`].
+/// - The page of the fault belongs to a folio that has a reference.
+/// - If `locked` is set, this thread has locked the folio, by [`lock`](Self::lock), and has not unlocked
+///   it since.
 pub struct MkwriteFault<O> {
     context: Context<O>,
+    locked: Cell<bool>,
 }
 
 impl<O: VmOperations> MkwriteFault<O> {
@@ -46,6 +48,7 @@ impl<O: VmOperations> MkwriteFault<O> {
         Self {
             // SAFETY: As the caller promises; the kernel holds the locks.
             context: unsafe { Context::new(vmf) },
+            locked: Cell::new(false),
         }
     }
 
@@ -63,28 +66,44 @@ impl<O: VmOperations> MkwriteFault<O> {
     ///
     /// # Context
     ///
-    /// Sleeps until nobody else holds the lock. Must not be called again while the result is there.
+    /// Sleeps until no other thread holds the lock. A second call deadlocks, unless the guard that the
+    /// first one returned has been dropped.
     #[inline]
     pub fn lock(&self) -> LockedFaultFolio<'_> {
         // SAFETY: The folio has a reference.
         unsafe { bindings::folio_lock(self.folio().as_ptr()) };
         // INVARIANT: Just locked.
+        self.locked.set(true);
         LockedFaultFolio {
             folio: self.folio(),
-            _fault: PhantomData,
+            locked: &self.locked,
+        }
+    }
+
+    /// Unlocks the folio if the driver has leaked the guard.
+    ///
+    /// A guard borrows the fault, so after the handler has returned and its answer was acted on, there is
+    /// none but a leaked one. The kernel drops its reference next, and must not free a locked folio.
+    #[inline]
+    pub(in super::super) fn unlock_leaked(self) {
+        if self.locked.get() {
+            // SAFETY: By the type invariants, this thread has locked the folio, which has a reference.
+            unsafe { bindings::folio_unlock(self.folio().as_ptr()) };
         }
     }
 }
 
 /// The folio of a fault, locked.
 ///
+/// If the guard is leaked, the folio stays locked until the handler has returned.
+///
 /// # Invariants
 ///
-/// The folio is locked, and the lock is this value's to give up.
+/// The folio is locked, which `locked` says, and the lock is this value's to give up.
 #[must_use = "the lock is given up when this is dropped"]
 pub struct LockedFaultFolio<'a> {
     folio: &'a Folio,
-    _fault: PhantomData<&'a ()>,
+    locked: &'a Cell<bool>,
 }
 
 impl Deref for LockedFaultFolio<'_> {
@@ -100,6 +119,7 @@ impl Drop for LockedFaultFolio<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariants, it is locked, by us.
         unsafe { bindings::folio_unlock(self.folio.as_ptr()) };
+        self.locked.set(false);
     }
 }
 
@@ -118,6 +138,8 @@ impl MkwriteAnswer<'_> {
     pub(in super::super) fn into_raw(self) -> bindings::vm_fault_t {
         match self {
             MkwriteAnswer::Locked(folio) => {
+                // The lock goes to the kernel.
+                folio.locked.set(false);
                 mem::forget(folio);
                 bindings::vm_fault_reason_VM_FAULT_LOCKED
             }

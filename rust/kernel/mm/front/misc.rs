@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `mmap_prepare` and `llseek` for misc devices.
+//! `mmap_prepare` for misc devices.
 //!
 //! C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
 
 use crate::{
     bindings,
     fs::{
-        seek::Seek,
+        is_opened,
         File, //
     },
     miscdevice::MiscDevice,
@@ -29,10 +29,8 @@ pub(crate) unsafe extern "C" fn mmap_prepare<T: MiscDevice>(
     // SAFETY: The caller promises a valid descriptor. Its `file` is the one whose hook this is, also
     // where a stacked file system calls it.
     let file = unsafe { (*desc).file };
-    // A driver can publish a file that it is just opening, or fails to.
-    //
     // SAFETY: As above.
-    if !unsafe { bindings::file_is_opened(file) } {
+    if !unsafe { is_opened(file) } {
         return EBADF.to_errno();
     }
     // SAFETY: As above.
@@ -53,31 +51,6 @@ pub(crate) unsafe extern "C" fn mmap_prepare<T: MiscDevice>(
             Err(err) => err.to_errno(),
         },
         Err(err) => err.to_errno(),
-    }
-}
-
-/// The `llseek` operation of a misc device.
-///
-/// # Safety
-///
-/// `file` must be an open file that is associated with a `MiscDeviceRegistration<T>`, of which
-/// the kernel wants to set the position.
-pub(crate) unsafe extern "C" fn llseek<T: MiscDevice>(
-    file: *mut bindings::file,
-    offset: bindings::loff_t,
-    whence: c_int,
-) -> bindings::loff_t {
-    // SAFETY: The file is open, the caller promises.
-    let private = unsafe { (*file).private_data };
-    // SAFETY: The private data comes from `into_foreign` in `open`, and `release` comes after all
-    // other operations.
-    let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
-    // SAFETY: As the caller promises; the pointer of an open file is not null.
-    let seek = unsafe { Seek::from_raw(NonNull::new_unchecked(file), offset, whence) };
-
-    match T::llseek(device, seek) {
-        Ok(position) => position,
-        Err(err) => bindings::loff_t::from(err.to_errno()),
     }
 }
 

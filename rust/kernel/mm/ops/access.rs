@@ -28,6 +28,8 @@ pub enum Access<'a> {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Accessed<'a>(
+    // For `access_phys`.
+    #[cfg_attr(not(CONFIG_HAVE_IOREMAP_PROT), expect(dead_code))]
     pub(in crate::mm) *mut bindings::vm_area_struct,
     pub(super) PhantomData<&'a ()>,
 );

@@ -12,6 +12,7 @@ use super::{
     data::VmaData,
     trampoline,
     Memory,
+    MmuPageSize,
     VmOperations, //
 };
 use crate::{
@@ -113,10 +114,10 @@ impl<O: VmOperations> VmOpsTable<O> {
         if O::HAS_ACCESS {
             ops.access = Some(trampoline::access::<O>);
         }
-        if O::HAS_NAME {
+        if O::NAME.is_some() {
             ops.name = Some(trampoline::name::<O>);
         }
-        if O::HAS_PAGESIZE {
+        if !matches!(O::PAGESIZE, MmuPageSize::Base) {
             ops.pagesize = Some(trampoline::pagesize::<O>);
         }
         // INVARIANT: The trampolines of `O`.
@@ -132,13 +133,22 @@ impl<O> VmOpsTable<O> {
     }
 }
 
-/// Operations that have a table. Implemented by [`vm_operations!`](crate::vm_operations).
+/// Operations that have a table. Implemented by [`vm_operations!`](crate::vm_operations), and not by hand.
+///
+/// # Safety
+///
+/// - `table` must return the same table each time. The table must exist for as long as a file of the type
+///   `Self::File` can be open.
+/// - `MERGEABLE` must be true for at most one of the implementations that have the same `File`, and only
+///   with [`PerFile`](super::PerFile) data and [`Ordinary`](super::Ordinary) memory. The kernel compares no
+///   tables when it merges: it would give the VMAs of one table the callbacks and the revocation of the
+///   other.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no table of callbacks",
     note = "add `kernel::vm_operations!({Self});` next to its `impl VmOperations`"
 )]
-pub trait HasVmOps: VmOperations {
-    /// May mappings be merged with their neighbours?
+pub unsafe trait HasVmOps: VmOperations {
+    /// Whether mappings may be merged with their neighbours.
     const MERGEABLE: bool;
 
     /// Returns the one table.
@@ -148,9 +158,11 @@ pub trait HasVmOps: VmOperations {
 /// A file type of which one kind of mapping may be merged.
 ///
 /// Merging does not compare tables: of two kinds that may be merged, one would get the callbacks of
-/// the other. That there is at most one implementation for a type sees to it that there is at most
-/// one kind.
-pub trait MergeableFile {}
+/// the other. A type has at most one implementation, and so at most one kind.
+pub trait MergeableFile: MapFile {
+    /// The operations of that kind.
+    type Ops: VmOperations<File = Self>;
+}
 
 /// Makes the table of callbacks of a [`VmOperations`] implementation.
 ///
@@ -161,47 +173,59 @@ pub trait MergeableFile {}
 /// [`Ordinary`](crate::mm::ops::Ordinary) memory, and no second such table for the same type of file.
 #[macro_export]
 macro_rules! vm_operations {
-    ($ops:ty) => {
-        $crate::vm_operations!(@table $ops, false);
-    };
-    ($ops:ty, mergeable: $file:ty) => {
-        $crate::vm_operations!(@table $ops, true);
-
-        impl $crate::mm::ops::MergeableFile for $file {}
+    // One rule, without a helper that could be called with other arguments: it is by the implementation
+    // of `MergeableFile` that a file cannot have two mergeable tables.
+    ($ops:ty $(, mergeable: $file:ty)?) => {
+        $(
+            impl $crate::mm::ops::MergeableFile for $file {
+                type Ops = $ops;
+            }
+        )?
 
         const _: () = {
-            const fn is_file_of<O: $crate::mm::ops::VmOperations<File = $file>>() {}
-            is_file_of::<$ops>();
-        };
-    };
-    (@table $ops:ty, $mergeable:expr) => {
-        const _: () = {
+            const MERGEABLE: bool = false $(
+                || $crate::mm::ops::is_mergeable::<$ops, $file>()
+            )?;
+
             #[link_section = ".data..ro_after_init"]
             static TABLE: $crate::mm::ops::VmOpsTable<$ops> =
                 $crate::mm::ops::VmOpsTable::new();
 
-            impl $crate::mm::ops::HasVmOps for $ops {
-                const MERGEABLE: bool = {
-                    ::core::assert!(
-                        !$mergeable || $crate::mm::ops::may_merge::<$ops>(),
-                        "only `Ordinary` memory with `PerFile` data can be merged"
-                    );
-                    $mergeable
-                };
+            // SAFETY: The table is a static of the module that has the type. If it is mergeable, the
+            // file has these operations as `MergeableFile::Ops`, of which it has one.
+            unsafe impl $crate::mm::ops::HasVmOps for $ops {
+                const MERGEABLE: bool = MERGEABLE;
 
                 #[inline]
                 fn table() -> &'static $crate::mm::ops::VmOpsTable<Self> {
-                    // Here, and not where it is used, so that it is checked for every table.
-                    const _: bool = <$ops as $crate::mm::ops::HasVmOps>::MERGEABLE;
                     &TABLE
                 }
             }
         };
     };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "`vm_operations!` takes the type, and `, mergeable:` with the type of its file"
+        );
+    };
 }
 
-/// Could mappings with these operations be merged?
-#[doc(hidden)]
-pub const fn may_merge<O: VmOperations>() -> bool {
+/// Returns whether mappings with these operations could be merged.
+pub(in super::super) const fn may_merge<O: VmOperations>() -> bool {
     !O::Data::PER_VMA && O::Memory::FLAGS.is_empty()
+}
+
+/// Returns whether `O` is the one kind of mapping of its file that may be merged: always, or it does not
+/// compile.
+#[doc(hidden)]
+pub const fn is_mergeable<O, F>() -> bool
+where
+    O: VmOperations<File = F>,
+    F: MergeableFile<Ops = O>,
+{
+    assert!(
+        may_merge::<O>(),
+        "only `Ordinary` memory with `PerFile` data can be merged"
+    );
+    true
 }

@@ -37,6 +37,7 @@ use crate::{
             HugeAnswer,
             HugeFault,
             HugeOrder,
+            MkwriteAnswer,
             MkwriteFault,
             PfnMkwriteFault, //
         },
@@ -420,8 +421,9 @@ pub(super) unsafe extern "C" fn page_mkwrite<O: VmOperations>(
     let handler = |vmf| {
         // SAFETY: As the caller promises; `handle` has seen that the word is live.
         let context = unsafe { MkwriteFault::<O>::from_raw(vmf) };
-        let answer = O::page_mkwrite(&context)?;
-        Ok(answer.into_raw())
+        let code = O::page_mkwrite(&context).map(MkwriteAnswer::into_raw);
+        context.unlock_leaked();
+        code
     };
     // SAFETY: As the caller promises.
     unsafe { handle::<O>(vmf, handler) }
@@ -500,16 +502,11 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
 ///
 /// # Safety
 ///
-/// `vma` must be a VMA with these operations, with the mmap lock or the VMA lock held.
+/// None is needed.
 pub(super) unsafe extern "C" fn name<O: VmOperations>(
-    vma: *mut bindings::vm_area_struct,
+    _vma: *mut bindings::vm_area_struct,
 ) -> *const c_char {
-    // SAFETY: The VMA lock or the mmap lock is held for reading.
-    if unsafe { live_word(vma) }.is_none() {
-        return ptr::null();
-    }
-    // SAFETY: As above, and the word is live.
-    match O::name(unsafe { DriverVma::from_raw(vma) }) {
+    match O::NAME {
         Some(name) => crate::str::as_char_ptr_in_const_context(name),
         None => ptr::null(),
     }
@@ -519,16 +516,11 @@ pub(super) unsafe extern "C" fn name<O: VmOperations>(
 ///
 /// # Safety
 ///
-/// `vma` must be a VMA with these operations, with the mmap lock or the VMA lock held.
+/// None is needed.
 pub(super) unsafe extern "C" fn pagesize<O: VmOperations>(
-    vma: *mut bindings::vm_area_struct,
+    _vma: *mut bindings::vm_area_struct,
 ) -> usize {
-    // SAFETY: The VMA lock or the mmap lock is held for reading.
-    if unsafe { live_word(vma) }.is_none() {
-        return crate::page::PAGE_SIZE;
-    }
-    // SAFETY: As above, and the word is live.
-    match O::pagesize(unsafe { DriverVma::from_raw(vma) }) {
+    match O::PAGESIZE {
         MmuPageSize::Base => crate::page::PAGE_SIZE,
         MmuPageSize::Pmd => HugeOrder::Pmd.len(),
         MmuPageSize::Pud => HugeOrder::Pud.len(),

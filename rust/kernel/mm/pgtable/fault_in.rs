@@ -147,10 +147,9 @@ impl<'a> MmapReadGuard<'a> {
     ///
     /// In [`Handled::Failed`]:
     ///
-    /// - [`EFAULT`] if user space must not access the address like this.
+    /// - [`EFAULT`] if user space must not access the address like this, or the memory is broken.
     /// - [`ENOMEM`] if there is not enough memory.
     /// - [`EINTR`] if the current task is about to die.
-    /// - [`EHWPOISON`] if the memory is broken.
     ///
     /// # Examples
     ///

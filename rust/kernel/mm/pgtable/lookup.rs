@@ -14,8 +14,7 @@ use crate::{
         MmapReadGuard, //
     },
     prelude::*,
-    task::might_sleep,
-    types::NotThreadSafe, //
+    task::might_sleep, //
 };
 
 /// Memory that the kernel manages, as it was mapped at an address.
@@ -38,57 +37,31 @@ pub struct FolioWalk {
     pub writable: bool,
 }
 
-/// A page frame that is mapped as it is, for as long as this is there.
+/// A page frame, as it was mapped at an address.
 ///
-/// It stands for a spinlock: who has one must not sleep, nor look at page tables.
-///
-/// # Invariants
-///
-/// `args` is from a `follow_pfnmap_start` that has succeeded, and was not ended yet.
-pub struct PfnmapEntry<'a> {
-    args: &'a bindings::follow_pfnmap_args,
-    _not_send: NotThreadSafe,
+/// A copy, made under the lock of the entry: when it is looked at, the address may have another frame
+/// already. It is only a number then. To use it, one has to know of changes, by an MMU notifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PfnmapEntry {
+    /// The page frame number.
+    pub pfn: usize,
+    /// Whether user space may write through the entry.
+    pub writable: bool,
+    /// Whether it is a frame without a page that the kernel manages, whatever there is at its number.
+    pub special: bool,
+    /// The number of bytes that the entry maps, aligned to that.
+    pub size: usize,
 }
 
-impl PfnmapEntry<'_> {
-    /// Returns the page frame number.
-    ///
-    /// The frame is mapped here until the function that is told this returns. Longer, it is only a
-    /// number: to use it, one has to know of changes, by an MMU notifier.
-    #[inline]
-    pub fn pfn(&self) -> usize {
-        self.args.pfn
-    }
-
-    /// May user space write through the entry?
-    #[inline]
-    pub fn is_writable(&self) -> bool {
-        self.args.writable
-    }
-
-    /// Is it a frame without a page that the kernel manages, whatever there is at its number?
-    #[inline]
-    pub fn is_special(&self) -> bool {
-        self.args.special
-    }
-
-    /// Returns the number of bytes that the entry maps, aligned to that.
-    #[inline]
-    pub fn size(&self) -> usize {
-        (!self.args.addr_mask).wrapping_add(1)
-    }
-}
-
-/// Looks up a frame, and tells `f`.
+/// Looks up a frame.
+///
+/// No code of a driver runs before the entry is unlocked: it must not sleep under the spinlock.
 ///
 /// # Safety
 ///
 /// The mmap lock of the VMA, or the i_mmap lock of its file, must be held.
-unsafe fn follow<R>(
-    vma: *mut bindings::vm_area_struct,
-    addr: usize,
-    f: impl FnOnce(&PfnmapEntry<'_>) -> R,
-) -> Result<R> {
+unsafe fn follow(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<PfnmapEntry> {
     let mut args = bindings::follow_pfnmap_args {
         vma,
         address: addr,
@@ -97,14 +70,15 @@ unsafe fn follow<R>(
     might_sleep();
     // SAFETY: The caller's promise.
     to_result(unsafe { bindings::follow_pfnmap_start(&mut args) })?;
-    // INVARIANT: It has succeeded, and is ended after this is out of use.
-    let ret = f(&PfnmapEntry {
-        args: &args,
-        _not_send: NotThreadSafe,
-    });
+    let entry = PfnmapEntry {
+        pfn: args.pfn,
+        writable: args.writable,
+        special: args.special,
+        size: (!args.addr_mask).wrapping_add(1),
+    };
     // SAFETY: It was started above.
     unsafe { bindings::follow_pfnmap_end(&mut args) };
-    Ok(ret)
+    Ok(entry)
 }
 
 impl MmapReadGuard<'_> {
@@ -154,13 +128,13 @@ impl MmapReadGuard<'_> {
     }
 
     /// Looks up the page frame that is mapped at an address of an `IO` or `PFNMAP` VMA
-    /// (`follow_pfnmap_start`), and tells `f`, during which it stays mapped.
+    /// (`follow_pfnmap_start`).
     ///
     /// Takes the mmap lock: the VMA lock is not enough.
     ///
     /// # Context
     ///
-    /// Sleeps. `f` must not.
+    /// Sleeps.
     ///
     /// # Errors
     ///
@@ -176,18 +150,14 @@ impl MmapReadGuard<'_> {
     /// let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), Cache::Cached))?;
     /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
     /// let guard = mm.current().mmap_read_lock();
-    /// assert_eq!(guard.follow_pfnmap(addr, |entry| entry.pfn()), Ok(0xf0));
+    /// assert_eq!(guard.follow_pfnmap(addr)?.pfn, 0xf0);
     /// # }
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn follow_pfnmap<R>(
-        &self,
-        addr: usize,
-        f: impl FnOnce(&PfnmapEntry<'_>) -> R,
-    ) -> Result<R> {
+    pub fn follow_pfnmap(&self, addr: usize) -> Result<PfnmapEntry> {
         let vma = self.vma_lookup(addr).ok_or(EINVAL)?;
         // SAFETY: By the type invariants, the mmap lock is held.
-        unsafe { follow(vma.as_ptr(), addr, f) }
+        unsafe { follow(vma.as_ptr(), addr) }
     }
 }
 
@@ -196,7 +166,7 @@ impl RmapVma {
     ///
     /// # Context
     ///
-    /// Sleeps. `f` must not.
+    /// Sleeps.
     ///
     /// # Errors
     ///
@@ -217,17 +187,13 @@ impl RmapVma {
     /// let mappings = file.file().i_mmap_lock_read()?;
     /// for vma in mappings.vmas(2..3) {
     ///     let addr = vma.address_of(2).ok_or(EINVAL)?;
-    ///     assert_eq!(vma.follow_pfnmap(addr, |entry| entry.pfn()), Ok(0xf2));
+    ///     assert_eq!(vma.follow_pfnmap(addr)?.pfn, 0xf2);
     /// }
     /// # }
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn follow_pfnmap<R>(
-        &self,
-        addr: usize,
-        f: impl FnOnce(&PfnmapEntry<'_>) -> R,
-    ) -> Result<R> {
+    pub fn follow_pfnmap(&self, addr: usize) -> Result<PfnmapEntry> {
         // SAFETY: By the type invariants, the i_mmap lock is held.
-        unsafe { follow(self.as_ptr(), addr, f) }
+        unsafe { follow(self.as_ptr(), addr) }
     }
 }

@@ -79,7 +79,8 @@ pub struct Hole {
 /// # Context
 ///
 /// The lock is held under which the VMA was found. The functions that are given a [`LockedEntry`]
-/// must not sleep, and must not start another walk. The others may sleep, as far as that lock
+/// must not sleep, and must not start another walk: the promise that safe code cannot break memory
+/// [does not cover](crate::mm::lock#sleeping) one that sleeps. The others may sleep, as far as that lock
 /// allows it.
 ///
 /// # Examples

@@ -98,7 +98,8 @@ unsafe impl Sealed for RmapVma {
 
     #[inline]
     fn held(&self, _: Token) -> Held {
-        // SAFETY: By the type invariants, it is a mapping of a file, and the one whose lock is held.
+        // SAFETY: By the type invariants, it is a mapping of a file. Linking and unlinking it go by this
+        // field, so it names the tree that the VMA is in, whose lock is held.
         Held::Rmap(unsafe { (*(*self.as_ptr()).vm_file).f_mapping })
     }
 }
@@ -216,7 +217,8 @@ unsafe fn next(
 ///
 /// # Invariants
 ///
-/// The file has been opened, and is not being released, so its `f_mapping` is valid and stays.
+/// The file has been opened, and is not being released, so its `f_mapping` is valid, and stays so if it is
+/// replaced: the inode that it belongs to is the file's own, or that of a file which the file keeps.
 struct OpenFile(ARef<File>);
 
 impl OpenFile {
@@ -234,22 +236,25 @@ impl OpenFile {
     }
 
     #[inline]
-    fn mapping(&self) -> *mut bindings::address_space {
-        // SAFETY: By the type invariants.
-        unsafe { (*self.0.as_ptr()).f_mapping }
+    fn mapping(&self) -> NonNull<bindings::address_space> {
+        // SAFETY: By the type invariants, the file has an address space.
+        unsafe { NonNull::new_unchecked((*self.0.as_ptr()).f_mapping) }
     }
 }
 
 /// A guard for the i_mmap lock of a file, for reading: mappings neither come nor go.
 ///
-/// It has a reference to the file, so one that is forgotten locks nobody else's mappings: the file stays.
+/// It has a reference to the file, so one that is leaked locks no other file's mappings: the file stays.
 ///
 /// # Invariants
 ///
-/// Owns the lock of the mappings of `file` for reading.
+/// - Owns the lock of `mapping` for reading.
+/// - `mapping` was the `f_mapping` of `_open`, and is valid for as long as that file has a reference. The
+///   file can have another one by now: a file system (Coda) replaces it in `mmap`.
 #[must_use = "the lock is given up when this is dropped"]
 pub struct IMmapReadGuard<'a> {
-    file: OpenFile,
+    mapping: NonNull<bindings::address_space>,
+    _open: OpenFile,
     _file: PhantomData<&'a ()>,
     _not_send: NotThreadSafe,
 }
@@ -260,10 +265,11 @@ pub struct IMmapReadGuard<'a> {
 ///
 /// # Invariants
 ///
-/// Owns the lock of the mappings of `file` for writing.
+/// As [`IMmapReadGuard`], but for writing.
 #[must_use = "the lock is given up when this is dropped"]
 pub struct IMmapWriteGuard<'a> {
-    file: OpenFile,
+    mapping: NonNull<bindings::address_space>,
+    _open: OpenFile,
     _file: PhantomData<&'a ()>,
     _not_send: NotThreadSafe,
 }
@@ -277,7 +283,7 @@ macro_rules! guard {
             #[inline]
             fn deref(&self) -> &FileMappings {
                 // SAFETY: By the type invariants, the lock is held; the types have the same layout.
-                unsafe { &*self.file.mapping().cast() }
+                unsafe { self.mapping.cast().as_ref() }
             }
         }
 
@@ -285,28 +291,32 @@ macro_rules! guard {
             #[inline]
             fn drop(&mut self) {
                 // SAFETY: By the type invariants.
-                unsafe { bindings::$unlock(self.file.mapping()) };
+                unsafe { bindings::$unlock(self.mapping.as_ptr()) };
             }
         }
 
         impl $guard<'_> {
-            fn lock(file: OpenFile) -> Self {
+            fn lock(open: OpenFile) -> Self {
+                let mapping = open.mapping();
                 // SAFETY: By the invariants of `OpenFile`, it is valid.
-                unsafe { bindings::$lock(file.mapping()) };
-                // INVARIANT: Just taken.
+                unsafe { bindings::$lock(mapping.as_ptr()) };
+                // INVARIANT: Just taken, and the mapping is that of `open`.
                 Self {
-                    file,
+                    mapping,
+                    _open: open,
                     _file: PhantomData,
                     _not_send: NotThreadSafe,
                 }
             }
 
-            fn try_lock(file: OpenFile) -> Option<Self> {
+            fn try_lock(open: OpenFile) -> Option<Self> {
+                let mapping = open.mapping();
                 // SAFETY: By the invariants of `OpenFile`, it is valid.
-                let taken = unsafe { bindings::$trylock(file.mapping()) };
-                // INVARIANT: Just taken.
+                let taken = unsafe { bindings::$trylock(mapping.as_ptr()) };
+                // INVARIANT: Just taken, and the mapping is that of `open`.
                 taken.then(|| Self {
-                    file,
+                    mapping,
+                    _open: open,
                     _file: PhantomData,
                     _not_send: NotThreadSafe,
                 })

@@ -2,7 +2,13 @@
 
 //! What the kernel gets from callbacks, as codes, and what they are told.
 
+#[cfg(CONFIG_X86_64)]
 use super::FilledFile;
+#[cfg(CONFIG_X86_64)]
+use crate::mm::{
+    testing::EXEC,
+    user::Protection, //
+};
 use crate::{
     bindings,
     error::to_result,
@@ -40,12 +46,10 @@ use crate::{
         testing::{
             UserFile,
             UserMm,
-            EXEC,
             READ,
             SHARED,
             WRITE, //
         },
-        user::Protection,
         Folio,
         LockedFolio, //
     },
@@ -61,6 +65,7 @@ use crate::{
     },
 };
 use core::{
+    mem,
     ops::Range,
     ptr, //
 };
@@ -80,6 +85,8 @@ mod mkwrite {
     pub(super) const LOCKED: i32 = 0;
     pub(super) const GONE: i32 = 1;
     pub(super) const FAILED: i32 = 2;
+    pub(super) const LEAKED: i32 = 3;
+    pub(super) const LEAKED_AND_FAILED: i32 = 4;
 }
 
 /// What was seen of a fault.
@@ -143,6 +150,14 @@ impl VmOperations for CodeOps {
         let device = &vmf.data().0;
         match device.mkwrite.load(Relaxed) {
             mkwrite::LOCKED => Ok(MkwriteAnswer::Locked(vmf.lock())),
+            mkwrite::LEAKED => {
+                mem::forget(vmf.lock());
+                Ok(MkwriteAnswer::Gone)
+            }
+            mkwrite::LEAKED_AND_FAILED => {
+                mem::forget(vmf.lock());
+                Err(FaultError::SigBus)
+            }
             mkwrite::GONE => {
                 let locked = vmf.lock();
                 assert_eq!(locked.len(), PAGE_SIZE);
@@ -273,6 +288,14 @@ mod cases {
             let gone = bindings::vm_fault_reason_VM_FAULT_NOPAGE;
             assert_eq!(code(&mm, at, WRITE_FAULT)?, gone);
             // Nothing is writable yet, and the folio is not locked any more.
+            assert_eq!(folio(&device), (true, refs));
+            // Nor is it where the driver has leaked the guard, whatever it answers.
+            device.mkwrite.store(mkwrite::LEAKED, Relaxed);
+            assert_eq!(code(&mm, at, WRITE_FAULT)?, gone);
+            assert_eq!(folio(&device), (true, refs));
+            device.mkwrite.store(mkwrite::LEAKED_AND_FAILED, Relaxed);
+            let sigbus = bindings::vm_fault_reason_VM_FAULT_SIGBUS;
+            assert_eq!(code(&mm, at, WRITE_FAULT)? & sigbus, sigbus);
             assert_eq!(folio(&device), (true, refs));
         }
         device.mkwrite.store(mkwrite::LOCKED, Relaxed);

@@ -241,11 +241,12 @@ mod cases {
             assert_eq!(mm.read(addr + FIRMWARE_DATE + 2)?, *b"/");
             let elsewhere = mm.read::<1>(addr).is_ok();
             assert_eq!(elsewhere, way != Way::LastFrame);
-            {
-                let current = mm.current();
-                assert!(current.lock_owned_vma::<FrameOps>(addr).is_some());
-            }
+            // Twice in one expression: no lock is left over.
+            let current = mm.current();
+            assert!(current.is_owned_at::<FrameOps>(addr) && current.is_owned_at::<FrameOps>(addr));
+            assert!(!current.is_owned_at::<FrameOps>(addr - 1));
             mm.munmap(addr, FIRMWARE_LEN)?;
+            assert!(!mm.current().is_owned_at::<FrameOps>(addr));
             // Of frames there are no private copies beside callbacks.
             let private = file.mmap(FIRMWARE_LEN, READ | WRITE, PRIVATE, 0);
             assert_eq!(private, Err(EINVAL));

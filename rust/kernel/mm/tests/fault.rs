@@ -4,7 +4,10 @@
 
 use crate::{
     bindings,
-    fs::File,
+    fs::{
+        File,
+        ReleasedFile, //
+    },
     miscdevice::{
         MiscDevice,
         MiscDeviceRegistration, //
@@ -36,7 +39,6 @@ use crate::{
             Pfn,
             VmOperations, //
         },
-        owned::DriverVma,
         rmap::{
             AddressSpace,
             Revocation, //
@@ -318,6 +320,9 @@ impl VmOperations for HugeOps {
     type Data = PerFile;
     type Memory = Pfn;
 
+    const NAME: Option<&'static CStr> = Some(c"[huge]");
+    const PAGESIZE: MmuPageSize = MmuPageSize::Pmd;
+
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let HugeFile(device, memory) = vmf.data();
         device.faults.fetch_add(1, Relaxed);
@@ -350,17 +355,6 @@ impl VmOperations for HugeOps {
             _ => Err(FaultError::SigBus),
         }
     }
-
-    fn name(vma: &DriverVma<Self>) -> Option<&'static CStr> {
-        (vma.pgoff() == 0).then_some(c"[huge]")
-    }
-
-    fn pagesize(vma: &DriverVma<Self>) -> MmuPageSize {
-        match vma.pgoff() {
-            0 => MmuPageSize::Pmd,
-            _ => MmuPageSize::Base,
-        }
-    }
 }
 
 crate::vm_operations!(HugeOps);
@@ -380,11 +374,12 @@ impl MiscDevice for ClosedFile {
         this.0.revocation.address_space()
     }
 
-    fn release(this: KBox<Self>, file: &File) {
+    fn release(this: KBox<Self>, file: &ReleasedFile) {
         let device = this.0.clone();
         drop(this);
+        let file: *const bindings::file = core::ptr::from_ref(file).cast();
         // SAFETY: The file is valid, and has its inode.
-        let own = unsafe { (*file.as_ptr()).f_mapping == (*(*file.as_ptr()).f_inode).i_mapping };
+        let own = unsafe { (*file).f_mapping == (*(*file).f_inode).i_mapping };
         device.faults.store(1 + i32::from(own), Relaxed);
     }
 }
@@ -663,31 +658,35 @@ mod cases {
     fn name_and_page_size() -> Result {
         let mm = UserMm::attach()?;
         let (_device, file) = huge_file(&mm)?;
-        let half = HugeOrder::Pmd.nr_pages();
-        for (pgoff, name, size) in [
-            (0, Some(c"[huge]"), HugeOrder::Pmd.len()),
-            (half, None, PAGE_SIZE),
-        ] {
-            let addr = file.mmap(PAGE_SIZE, READ, SHARED, pgoff)?;
-            {
-                let guard = mm.current().mmap_read_lock();
-                let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
-                // SAFETY: The VMA is locked, and its operations have both.
-                let (said, pagesize) = unsafe {
-                    let ops = &*(*vma).vm_ops;
-                    (
-                        ops.name.ok_or(EINVAL)?(vma),
-                        ops.pagesize.ok_or(EINVAL)?(vma),
-                    )
-                };
-                // SAFETY: A string that is static, or null.
-                let said = (!said.is_null()).then(|| unsafe { CStr::from_char_ptr(said) });
-                assert!(said == name);
-                assert_eq!(pagesize, size);
-            }
-            mm.munmap(addr, PAGE_SIZE)?;
+        let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+        {
+            let guard = mm.current().mmap_read_lock();
+            let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
+            // SAFETY: The VMA is locked, and its operations have both.
+            let (name, pagesize) = unsafe {
+                let ops = &*(*vma).vm_ops;
+                (
+                    ops.name.ok_or(EINVAL)?(vma),
+                    ops.pagesize.ok_or(EINVAL)?(vma),
+                )
+            };
+            // SAFETY: A string that is static.
+            assert!(unsafe { CStr::from_char_ptr(name) } == c"[huge]");
+            assert_eq!(pagesize, HugeOrder::Pmd.len());
         }
-        Ok(())
+        mm.munmap(addr, PAGE_SIZE)?;
+
+        // Operations that have neither leave both to the kernel.
+        let (_device, file) = open(&mm, AroundFile)?;
+        let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+        {
+            let guard = mm.current().mmap_read_lock();
+            let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
+            // SAFETY: The VMA is locked.
+            let ops = unsafe { &*(*vma).vm_ops };
+            assert!(ops.name.is_none() && ops.pagesize.is_none());
+        }
+        mm.munmap(addr, PAGE_SIZE)
     }
 
     #[cfg(CONFIG_X86)]

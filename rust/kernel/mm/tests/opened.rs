@@ -5,7 +5,20 @@
 
 use crate::{
     bindings,
-    fs::File,
+    fs::{
+        file::flags::{
+            O_ACCMODE,
+            O_RDWR, //
+        },
+        seek::Seek,
+        File,
+        Kiocb,
+        ReleasedFile, //
+    },
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
     miscdevice::{
         MiscDevice,
         MiscDeviceRegistration, //
@@ -29,6 +42,7 @@ use crate::{
     },
     page::PAGE_SIZE,
     prelude::*,
+    seq_file::SeqFile,
     sync::{
         atomic::{
             Atomic,
@@ -43,8 +57,10 @@ struct Device {
     space: AddressSpace,
     /// What was refused while the file was being opened.
     at_open: Atomic<u32>,
-    /// The same when it was released, and that it was.
+    /// What was refused when it was released, and that it was.
     at_release: Atomic<u32>,
+    /// Calls of the operations that need the device.
+    calls: Atomic<u32>,
 }
 
 struct EarlyFile(Arc<Device>);
@@ -84,9 +100,15 @@ impl MiscDevice for EarlyFile {
         Err(ENODEV)
     }
 
-    fn release(this: KBox<Self>, file: &File) {
-        let device = &this.0;
-        device.at_release.store(refused(file) | RELEASED, Relaxed);
+    fn release(this: KBox<Self>, file: &ReleasedFile) {
+        let mut buf = [0; 64];
+        let mut refused = RELEASED;
+        // All there is. That the file cannot be kept is for the compiler to say.
+        refused |= u32::from(file.path(&mut buf).is_err());
+        refused |= u32::from(file.inode_id().is_err()) << 1;
+        refused |= u32::from(file.flags() & O_ACCMODE != O_RDWR) << 2;
+        refused |= u32::from(file.cred().euid() != kernel::current!().uid()) << 3;
+        this.0.at_release.store(refused, Relaxed);
     }
 
     fn address_space<'a>(this: &'a Self, file: &'a File) -> &'a AddressSpace {
@@ -94,14 +116,103 @@ impl MiscDevice for EarlyFile {
         &this.0.space
     }
 
+    fn ioctl(this: &Self, _file: &File, _cmd: u32, _arg: usize) -> Result<isize> {
+        this.0.calls.fetch_add(1, Relaxed);
+        Ok(0)
+    }
+
+    #[cfg(CONFIG_COMPAT)]
+    fn compat_ioctl(this: &Self, _file: &File, _cmd: u32, _arg: usize) -> Result<isize> {
+        this.0.calls.fetch_add(1, Relaxed);
+        Ok(0)
+    }
+
+    fn llseek(this: &Self, seek: Seek<'_>) -> Result<i64> {
+        this.0.calls.fetch_add(1, Relaxed);
+        seek.fixed_size(this.0.pages.len())
+    }
+
+    fn read_iter(kiocb: Kiocb<'_, KBox<Self>>, _iov: &mut IovIterDest<'_>) -> Result<usize> {
+        kiocb.file().0.calls.fetch_add(1, Relaxed);
+        Ok(0)
+    }
+
+    fn write_iter(kiocb: Kiocb<'_, KBox<Self>>, _iov: &mut IovIterSource<'_>) -> Result<usize> {
+        kiocb.file().0.calls.fetch_add(1, Relaxed);
+        Ok(0)
+    }
+
+    fn show_fdinfo(this: &Self, _seq: &SeqFile, _file: &File) {
+        this.0.calls.fetch_add(1, Relaxed);
+    }
+
     fn mmap_prepare<'f>(this: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
         desc.map_kernel_pages(&this.0.pages)
+    }
+}
+
+/// Calls the operations that need the device, and returns what each has said, but for `show_fdinfo`, which
+/// says nothing.
+///
+/// # Safety
+///
+/// The file must be one of an `EarlyFile`, and its private data that of one if it is opened.
+unsafe fn operate(file: *mut bindings::file) -> Result<[isize; 5]> {
+    let mut kiocb = bindings::kiocb::default();
+    kiocb.ki_filp = file;
+    let mut dest = bindings::iov_iter::default();
+    let mut source = bindings::iov_iter::default();
+    source.data_source = true;
+    let mut seq = KBox::new(bindings::seq_file::default(), GFP_KERNEL)?;
+    // SAFETY: The operations are those of a misc device. The caller promises the rest; those of
+    // `EarlyFile` do not look at `seq`, nor at the iterators, which have nothing in them.
+    unsafe {
+        let ops = &*(*file).f_op;
+        let ioctl = ops.unlocked_ioctl.ok_or(EINVAL)?;
+        let results = [
+            ioctl(file, 0, 0),
+            // Of 32 bits, where there is one.
+            ops.compat_ioctl.unwrap_or(ioctl)(file, 0, 0),
+            ops.llseek.ok_or(EINVAL)?(file, 0, 0) as isize,
+            ops.read_iter.ok_or(EINVAL)?(&mut kiocb, &mut dest),
+            ops.write_iter.ok_or(EINVAL)?(&mut kiocb, &mut source),
+        ];
+        ops.show_fdinfo.ok_or(EINVAL)?(&mut *seq, file);
+        Ok(results)
     }
 }
 
 #[kunit_tests(rust_mm_opened)]
 mod cases {
     use super::*;
+
+    #[test]
+    fn operations_too_early() -> Result {
+        let mm = UserMm::attach()?;
+        let device = Device {
+            pages: KernelPages::new(1, GFP_KERNEL)?,
+            space: AddressSpace::new()?,
+            at_open: Atomic::new(0),
+            at_release: Atomic::new(0),
+            calls: Atomic::new(0),
+        };
+        let device = Arc::new(device, GFP_KERNEL)?;
+        let file = mm.open::<EarlyFile>(KBox::new(EarlyFile(device.clone()), GFP_KERNEL)?)?;
+        // SAFETY: Nobody else uses the file. What its private data is while it is opened is not for
+        // us, so it is left as it is: what must not be looked at is not broken.
+        let early = unsafe {
+            bindings::file_mark_opened(file.as_ptr(), false);
+            operate(file.as_ptr())
+        };
+        // SAFETY: As above.
+        unsafe { bindings::file_mark_opened(file.as_ptr(), true) };
+        assert_eq!(early?, [EBADF.to_errno() as isize; 5]);
+        assert_eq!(device.calls.load(Relaxed), 0);
+        // SAFETY: The file is open, with its own private data.
+        assert_eq!(unsafe { operate(file.as_ptr()) }?, [0; 5]);
+        assert_eq!(device.calls.load(Relaxed), 6);
+        Ok(())
+    }
 
     #[test]
     fn too_early_and_too_late() -> Result {
@@ -111,6 +222,7 @@ mod cases {
             space: AddressSpace::new()?,
             at_open: Atomic::new(0),
             at_release: Atomic::new(0),
+            calls: Atomic::new(0),
         };
         let device = Arc::new(device, GFP_KERNEL)?;
         let file = mm.open::<EarlyFile>(KBox::new(EarlyFile(device.clone()), GFP_KERNEL)?)?;
@@ -140,7 +252,7 @@ mod cases {
             unsafe { bindings::msleep(1) };
         }
         // It still has its path and its inode.
-        assert_eq!(device.at_release.load(Relaxed), RELEASED | 0b111_1100);
+        assert_eq!(device.at_release.load(Relaxed), RELEASED);
         Ok(())
     }
 }

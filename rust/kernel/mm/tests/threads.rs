@@ -149,7 +149,7 @@ mod cases {
             ))))
         };
         // SAFETY: As above; this is the reference that `folio` gives up.
-        unsafe { bindings::folio_get(folio.as_ptr()) };
+        unsafe { bindings::folio_get_saturating(folio.as_ptr()) };
         assert_eq!(folio.ref_count(), 2);
         drop(pages);
         assert_eq!(folio.ref_count(), 1);

@@ -66,26 +66,18 @@ mod cases {
         let anonymous = aligned(&mm, 1)?;
         {
             let guard = mm.current().mmap_read_lock();
-            let found = guard.follow_pfnmap(addr + PAGE_SIZE + 7, |entry| {
-                (
-                    entry.pfn(),
-                    entry.size(),
-                    entry.is_writable(),
-                    entry.is_special(),
-                )
-            });
-            assert_eq!(found, Ok((0xf1, PAGE_SIZE, false, true)));
+            let found = guard.follow_pfnmap(addr + PAGE_SIZE + 7)?;
+            assert_eq!((found.pfn, found.size), (0xf1, PAGE_SIZE));
+            assert_eq!((found.writable, found.special), (false, true));
             // Not what the kernel manages, and not what is not there.
-            assert_eq!(guard.follow_pfnmap(anonymous, |_| ()), Err(EINVAL));
-            assert_eq!(guard.follow_pfnmap(0, |_| ()), Err(EINVAL));
+            assert_eq!(guard.follow_pfnmap(anonymous), Err(EINVAL));
+            assert_eq!(guard.follow_pfnmap(0), Err(EINVAL));
             assert_eq!(guard.folio_walk(addr), None);
         }
         // The lock of the entry was given up.
         mm.munmap(addr, LEN)?;
-        assert_eq!(
-            mm.current().mmap_read_lock().follow_pfnmap(addr, |_| ()),
-            Err(EINVAL)
-        );
+        let guard = mm.current().mmap_read_lock();
+        assert_eq!(guard.follow_pfnmap(addr), Err(EINVAL));
         Ok(())
     }
 

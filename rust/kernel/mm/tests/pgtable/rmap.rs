@@ -11,7 +11,10 @@ use super::{
 };
 use crate::mm::{
     evidence::Install,
-    rmap::FileMappings, //
+    rmap::{
+        AddressSpace,
+        FileMappings, //
+    }, //
 };
 
 fn starts(mappings: &FileMappings, pgoffs: core::ops::Range<usize>) -> Result<KVec<usize>> {
@@ -68,6 +71,31 @@ mod cases {
         Ok(())
     }
 
+    /// As Coda does in `mmap`.
+    #[test]
+    fn file_that_changes_its_mapping() -> Result {
+        let mm = UserMm::attach()?;
+        let (pages, other) = (Pages::new()?, AddressSpace::new()?);
+        let file = mm.open::<PagesFile>(KBox::new(PagesFile(pages.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        let change = |to: &AddressSpace| {
+            // SAFETY: The file is open. The only one who looks at its mappings is this case, and what
+            // is mapped is neither mapped nor unmapped before it is changed back.
+            unsafe { (*file.as_ptr()).f_mapping = to.as_ptr() };
+        };
+        {
+            let mappings = file.file().i_mmap_lock_write()?;
+            change(&other);
+            // What is locked is what it was when it was locked.
+            assert_eq!(starts(&mappings, 0..1)?.as_slice(), &[addr]);
+            assert!(other.i_mmap_trylock_write().is_some());
+        }
+        // And that was unlocked.
+        assert!(pages.space.i_mmap_trylock_write().is_some());
+        change(&pages.space);
+        mm.munmap(addr, LEN)
+    }
+
     #[test]
     fn walking_one_of_several() -> Result {
         let mm = UserMm::attach()?;
@@ -120,8 +148,8 @@ mod cases {
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
         let mappings = file.file().i_mmap_lock_read()?;
         let vma = mappings.vmas(0..4).next().ok_or(ENOENT)?;
-        assert_eq!(vma.follow_pfnmap(addr + PAGE_SIZE, |e| e.pfn()), Ok(0xf1));
-        assert_eq!(vma.follow_pfnmap(addr + LEN, |e| e.pfn()), Err(EINVAL));
+        assert_eq!(vma.follow_pfnmap(addr + PAGE_SIZE)?.pfn, 0xf1);
+        assert_eq!(vma.follow_pfnmap(addr + LEN), Err(EINVAL));
         let counts = PageCounts::of(vma, addr..addr + LEN)?;
         assert_eq!((counts.present, counts.normal), (LEN, 0));
         Ok(())

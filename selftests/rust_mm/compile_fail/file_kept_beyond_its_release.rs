@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A file that is kept although it is being released: the kernel frees it when the hook has returned.
+// error: E0277
+// message: the trait bound `ARef<kernel::fs::File>: From<&ReleasedFile>` is not satisfied
+
+include!("prelude.rs");
+
+#[allow(unused_imports)]
+use kernel::fs::ReleasedFile;
+
+struct Dev {
+    #[allow(dead_code)]
+    kept: Arc<SetOnce<ARef<File>>>,
+}
+
+#[vtable]
+impl MiscDevice for Dev {
+    type Ptr = KBox<Self>;
+
+    fn open(_: &File, _: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn release(this: KBox<Self>, file: &ReleasedFile) {
+        #[cfg(not(twin))]
+        this.kept.populate(file.into());
+        #[cfg(twin)]
+        let _ = (this, file.flags());
+    }
+}
