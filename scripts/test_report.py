@@ -22,6 +22,8 @@ OK
 
 COMPILE_FAIL = "TAP version 13\n1..2\nok 1 one\nok 2 two\n"
 
+CROSS = "1..2\nok arm\nok arm64\n"
+
 KUNIT = "[12:00:00] Testing complete. Ran 3 tests: passed: 2, skipped: 1\n"
 
 KSELFTEST = """\
@@ -123,6 +125,7 @@ class PlainTap(unittest.TestCase):
     def test_passed(self):
         self.assertEqual(counts(report.compile_fail(COMPILE_FAIL)), (2, 0, 0))
         self.assertEqual(counts(report.controls(CONTROLS)), (1, 0, 0))
+        self.assertEqual(counts(report.cross(CROSS)), (2, 0, 0))
 
     def test_failed_with_its_reasons(self):
         log = "1..3\nok 1 one\nnot ok 2 two\n# why\n# because\nnot ok 3 three\n"
@@ -133,13 +136,20 @@ class PlainTap(unittest.TestCase):
         results = report.controls("1..1\nnot ok zap\n# why\n")
         self.assertEqual(results.failed, ["zap\n# why\n"])
 
+    def test_skipped(self):
+        log = "ok arm # SKIP\nok arm64 # SKIP\n"
+        self.assertEqual(counts(report.cross(log)), (0, 0, 2))
+        self.assertEqual(counts(report.cross("1..2\n" + log)), (0, 0, 2))
+
     def test_cut_off(self):
         self.assertEqual(counts(report.compile_fail("1..2\nok 1 one\n")), (1, 1, 0))
+        self.assertEqual(counts(report.cross("1..2\nok arm\n")), (1, 1, 0))
         self.assertEqual(counts(report.controls("1..1\n")), (0, 1, 0))
 
     def test_nothing(self):
         self.assertEqual(counts(report.compile_fail("1..0\n")), (0, 1, 0))
         self.assertEqual(counts(report.controls("")), (0, 1, 0))
+        self.assertEqual(counts(report.cross("1..0\n")), (0, 1, 0))
         # TEST has chosen others.
         self.assertEqual(counts(report.controls("1..0\n")), (0, 0, 0))
 
@@ -176,8 +186,8 @@ class Main(unittest.TestCase):
 
     def run_main(self, vm="0", **changed):
         logs = {
-            "unittest": UNITTEST, "compile-fail": COMPILE_FAIL, "kunit": KUNIT,
-            "kselftest": KSELFTEST, "controls": CONTROLS, "console": "",
+            "unittest": UNITTEST, "compile-fail": COMPILE_FAIL, "cross": CROSS,
+            "kunit": KUNIT, "kselftest": KSELFTEST, "controls": CONTROLS, "console": "",
         }
         logs.update({name.replace("_", "-"): log for name, log in changed.items()})
         with tempfile.TemporaryDirectory() as folder:
@@ -193,11 +203,11 @@ class Main(unittest.TestCase):
         return out.getvalue().splitlines()[-1], int(end.exception.code)
 
     def test_all_passed(self):
-        self.assertEqual(self.run_main(), ("12 passed, 0 failed, 2 skipped", 0))
+        self.assertEqual(self.run_main(), ("14 passed, 0 failed, 2 skipped", 0))
 
     def test_each_kind_can_fail(self):
         for name, log in {
-            "unittest": "", "compile_fail": "1..1\n", "kunit": "", "kselftest": "",
+            "unittest": "", "compile_fail": "1..1\n", "cross": "1..1\nnot ok arm\n", "kunit": "", "kselftest": "",
             "controls": "1..1\nnot ok zap\n", "console": WARN,
         }.items():
             with self.subTest(name):
@@ -205,7 +215,7 @@ class Main(unittest.TestCase):
 
     def test_status_of_the_guest(self):
         # Although nothing that was counted has failed.
-        self.assertEqual(self.run_main(vm="1"), ("12 passed, 1 failed, 2 skipped", 1))
+        self.assertEqual(self.run_main(vm="1"), ("14 passed, 1 failed, 2 skipped", 1))
         self.assertEqual(self.run_main(vm="died")[1], 1)
 
 

@@ -2,6 +2,8 @@
 
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
+/* swapops.h of 7.2, in leafops.h, takes it for granted. */
+#include <linux/swap.h>
 #include <linux/leafops.h>
 #include <linux/mm.h>
 #include <linux/mmu_context.h>
@@ -240,6 +242,14 @@ __rust_helper void rust_helper_pgtable_hole_end(struct mm_walk *walk)
 	if (walk->vma && is_vm_hugetlb_page(walk->vma))
 		hugetlb_vma_lock_read(walk->vma);
 }
+
+#ifdef CONFIG_PPC_BOOK3S_64
+/* Constants elsewhere, in bindings_helper.h. */
+__rust_helper unsigned int rust_helper_pgtable_huge_shift(bool pud)
+{
+	return pud ? PUD_SHIFT : PMD_SHIFT;
+}
+#endif
 
 /* Lets others run. Returns whether the task is to die. */
 __rust_helper bool rust_helper_pgtable_cond_resched(void)

@@ -17,8 +17,9 @@ fragments() {
 configure() {
     local stamp fragments missing
     stage_begin configure
+    mapfile -t fragments < <(fragments)
     if [[ -n $KDIR && -e $TREE/.config && ! -e $WORK/configured ]]; then
-        missing=$(missing_options "$TREE/.config")
+        missing=$(missing_options "$TREE/.config" "${fragments[@]}")
         if [[ -n $missing ]]; then
             note "your .config lacks options that we ask for:"
             echo "             ${missing//$'\n'/$'\n'             }"
@@ -26,20 +27,14 @@ configure() {
         stage_end "the tree's own .config"
         return
     fi
-    mapfile -t fragments < <(fragments)
-    stamp=$({
-        tree_version
-        echo "$TOOLCHAIN" "${ROOTFS##*/}"
-        our_kconfig
-        cat "${fragments[@]}"
-    } | sha256sum)
+    stamp=$(config_stamp "${fragments[@]}")
     if [[ -e $TREE/.config && $(cat "$WORK/configured" 2>/dev/null) == "$stamp" ]]; then
         stage_end "unchanged"
         return
     fi
     logged in_env bash "$E_REPO/scripts/lib/make-config.sh" \
         "${fragments[@]/#"$REPO"/"$E_REPO"}" || stage_fail
-    missing=$(missing_options "$TREE/.config.rust-mm")
+    missing=$(missing_options "$TREE/.config.rust-mm" "${fragments[@]}")
     [[ -z $missing ]] || {
         echo "$missing" >>"$LOG"
         stage_fail "options that did not take (their dependencies?)"
@@ -51,6 +46,16 @@ configure() {
     stage_end "$(grep -c '=[ym]$' "$TREE/.config") options"
 }
 
+# Names what a configuration is made of.
+config_stamp() { # FRAGMENT...
+    {
+        tree_version
+        echo "$TOOLCHAIN" "${ROOTFS##*/}"
+        our_kconfig
+        cat "$@"
+    } | sha256sum
+}
+
 # Our Kconfig files, and upstream's that lines of ours are in.
 our_kconfig() {
     (cd "$REPO/samples" 2>/dev/null && find . -name 'Kconfig*' | sort | xargs -r cat) || :
@@ -59,12 +64,12 @@ our_kconfig() {
 }
 
 # Lines of the fragments that set something and are not in the file.
-missing_options() { # FILE
-    local fragments
-    mapfile -t fragments < <(fragments)
-    sed -nE 's/^(CONFIG_[A-Z0-9_]+)=.*/\1 &/p; s/^# (CONFIG_[A-Z0-9_]+) is not set$/\1/p' "${fragments[@]}" |
+missing_options() { # FILE FRAGMENT...
+    local file=$1
+    shift
+    sed -nE 's/^(CONFIG_[A-Z0-9_]+)=.*/\1 &/p; s/^# (CONFIG_[A-Z0-9_]+) is not set$/\1/p' "$@" |
         awk '{ line[$1] = substr($0, length($1) + 2) } END { for (o in line) if (line[o]) print line[o] }' |
-        grep -vxFf "$1" | sort || :
+        grep -vxFf "$file" | sort || :
 }
 
 # --- kernel and modules

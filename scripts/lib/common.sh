@@ -89,10 +89,12 @@ stage_fail() { # [MESSAGE]
     exit 1
 }
 
+COMPILER_ERROR='(^|: )(fatal )?error(\[E[0-9]+\])?: |: undefined reference|\*\*\* '
+
 # Of a parallel build the last lines seldom say what went wrong.
 first_error() {
     local line
-    line=$(grep -nE -m1 '(^|: )(fatal )?error(\[E[0-9]+\])?: |: undefined reference|\*\*\* ' "$LOG" | cut -d: -f1) || :
+    line=$(grep -nE -m1 "$COMPILER_ERROR" "$LOG" | cut -d: -f1) || :
     if [[ -n $line ]] && (($(wc -l <"$LOG") - line > 30)); then
         echo "--- first error in $LOG"
         sed -n "$((line > 3 ? line - 3 : 1)),$((line + 20))p" "$LOG"

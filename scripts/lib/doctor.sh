@@ -30,9 +30,9 @@ doctor_host() {
     echo "host"
     fine system "$(. /etc/os-release && echo "$PRETTY_NAME"), $(uname -m), $(nproc) processors"
     [[ $(uname -m) == x86_64 ]] || bad x86_64 "only x86-64 hosts are supported"
-    # 2 GB of root file system, 2 GB of tree, 1 GB of objects, the download
+    # 2 GB of root file system, two trees of 2 GB, 2 GB of objects, the download
     free=$(df -BG --output=avail "$(existing_parent "$CACHE")" | tail -n1 | tr -dc 0-9)
-    if ((free >= 6)); then fine "disk space" "$free GB free"; else bad "disk space" "$free GB free in $CACHE; 6 are needed"; fi
+    if ((free >= 9)); then fine "disk space" "$free GB free"; else bad "disk space" "$free GB free in $CACHE; 9 are needed"; fi
     if host_python; then
         fine python3 "$(python3 -V)"
     else

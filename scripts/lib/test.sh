@@ -14,6 +14,7 @@ run_tests() {
     build_kernel
     build_selftests
     compile_fail
+    cross_builds
     probe_kvm
     vm_tests
     control_tests
@@ -103,6 +104,7 @@ report() {
     "${PYTHON[@]}" "$P_REPO/scripts/report.py" --unittest "$P_WORK/logs/${UNIT##*/}" \
         --kunit "$P_WORK/logs/${LOG##*/}" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
         --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
+        --cross "$P_WORK/logs/${CROSS##*/}" \
         --controls "$P_WORK/logs/${CONTROLS##*/}" \
         --console "$P_WORK/logs/console.log" --vm "$VM_STATUS"
 }

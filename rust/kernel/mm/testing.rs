@@ -21,6 +21,8 @@
 //!
 //! C source: [`lib/kunit/user_alloc.c`](srctree/lib/kunit/user_alloc.c)
 
+#[cfg(CONFIG_X86)]
+use crate::mm::DeviceMemory;
 use crate::{
     bindings,
     error::{
@@ -40,7 +42,6 @@ use crate::{
         },
         front,
         rmap::AddressSpace,
-        DeviceMemory,
         KernelPages,
         MmWithUser, //
     },

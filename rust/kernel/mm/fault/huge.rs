@@ -54,10 +54,16 @@ impl HugeOrder {
     /// Returns the size in bytes.
     #[inline]
     pub fn len(self) -> usize {
-        match self {
-            HugeOrder::Pmd => 1 << bindings::PMD_SHIFT,
-            HugeOrder::Pud => 1 << bindings::PUD_SHIFT,
-        }
+        #[cfg(not(CONFIG_PPC_BOOK3S_64))]
+        let shift = match self {
+            HugeOrder::Pmd => bindings::PMD_SHIFT,
+            HugeOrder::Pud => bindings::PUD_SHIFT,
+        };
+        // The kernel chooses radix or hash page tables at boot; their entries differ in size.
+        #[cfg(CONFIG_PPC_BOOK3S_64)]
+        // SAFETY: The function reads variables that do not change after boot.
+        let shift = unsafe { bindings::pgtable_huge_shift(self == HugeOrder::Pud) };
+        1 << shift
     }
 
     /// A huge page is never empty.
@@ -180,38 +186,51 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
         if pfn & (nr_pages - 1) != 0 {
             return Ok(HugeAnswer::Fallback);
         }
+        self.place_pfns(pfn)
+    }
 
+    /// Maps frames by one entry, from `pfn` on. They are aligned, and all of their place is in the VMA.
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    fn place_pfns(&self, pfn: usize) -> Result<HugeAnswer<'_>, FaultError> {
         // Never said to be for writing: the permission is in the protection of the VMA, or we have
         // fallen back.
         let vmf = self.context.as_ptr();
         let ret = match self.order {
-            #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
             // SAFETY: The fault is being handled, under a lock that allows installing. The VMA is a
             // PFNMAP one which is not copy-on-write: `with_ops` has seen to that. The range is in
             // the VMA, the frame is aligned, and user space may have all of them.
             HugeOrder::Pmd => unsafe { bindings::vmf_insert_pfn_pmd(vmf, pfn, false) },
-            #[cfg(all(CONFIG_TRANSPARENT_HUGEPAGE, CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD))]
+            #[cfg(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD)]
             // SAFETY: As above.
             HugeOrder::Pud => unsafe { bindings::vmf_insert_pfn_pud(vmf, pfn, false) },
-            // Where there is nothing to do it with. Nor are there such faults, without the former.
-            #[allow(unreachable_patterns)]
-            _ => return Ok(HugeAnswer::Fallback),
+            #[cfg(not(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD))]
+            HugeOrder::Pud => return Ok(HugeAnswer::Fallback),
         };
         FaultError::check(ret)?;
         Ok(HugeAnswer::Inserted(Inserted::new()))
+    }
+
+    /// There are no such entries.
+    #[cfg(not(CONFIG_TRANSPARENT_HUGEPAGE))]
+    fn place_pfns(&self, _pfn: usize) -> Result<HugeAnswer<'_>, FaultError> {
+        Ok(HugeAnswer::Fallback)
     }
 }
 
 impl<O: VmOperations<Memory = Ordinary>> HugeFault<O> {
     /// Maps a folio by one entry, or falls back to something smaller.
     ///
-    /// It falls back if the folio does not have the size, or the VMA not the room.
+    /// It falls back if the folio does not have the size, or the VMA not the room, or if the folio has
+    /// [too many references](Folio#references).
     ///
     /// # Errors
     ///
     /// [`FaultError::Oom`] if there is not enough memory for page tables.
     pub fn insert_folio(&self, folio: &Folio) -> Result<HugeAnswer<'_>, FaultError> {
-        if folio.nr_pages() != self.order.nr_pages() || self.pgoff_range().is_none() {
+        let order = folio.mappable_order();
+        if order.is_none_or(|order| 1 << order != self.order.nr_pages())
+            || self.pgoff_range().is_none()
+        {
             return Ok(HugeAnswer::Fallback);
         }
         // A private mapping could not be written to afterwards: the kernel has no way to make a

@@ -27,9 +27,9 @@ pub enum Access<'a> {
 /// The VMA that is accessed: it is the one whose address space is locked by the mmap lock, on this thread.
 #[doc(hidden)]
 #[derive(Debug)]
+// The pointer is for `access_phys`.
+#[cfg_attr(not(CONFIG_HAVE_IOREMAP_PROT), expect(dead_code))]
 pub struct Accessed<'a>(
-    // For `access_phys`.
-    #[cfg_attr(not(CONFIG_HAVE_IOREMAP_PROT), expect(dead_code))]
     pub(in crate::mm) *mut bindings::vm_area_struct,
     pub(super) PhantomData<&'a ()>,
 );

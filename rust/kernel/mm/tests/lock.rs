@@ -63,10 +63,7 @@ use crate::{
         WorkItem, //
     }, //
 };
-use core::{
-    ops::Range,
-    ptr::NonNull, //
-};
+use core::ops::Range;
 
 mod fields;
 mod iter;

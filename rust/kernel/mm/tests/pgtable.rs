@@ -3,11 +3,12 @@
 //! Page tables and the reverse mapping, on a real address space.
 
 use super::empty_mm;
+#[cfg(CONFIG_X86)]
+use crate::mm::desc::Cache;
 use crate::{
     bindings,
     error::to_result,
     mm::{
-        desc::Cache,
         evidence::Stable,
         pgtable::{
             Entry,
@@ -127,6 +128,7 @@ impl PageWalk for Notes {
 }
 
 /// A walker that looks at nothing but the lowest level, and at no VMA before.
+#[cfg(any(CONFIG_X86, CONFIG_TRANSPARENT_HUGEPAGE))]
 struct Plain {
     ptes: usize,
     present: usize,
@@ -135,6 +137,7 @@ struct Plain {
     stop: bool,
 }
 
+#[cfg(any(CONFIG_X86, CONFIG_TRANSPARENT_HUGEPAGE))]
 impl Plain {
     fn new() -> Self {
         Self {
@@ -146,6 +149,7 @@ impl Plain {
     }
 }
 
+#[cfg(any(CONFIG_X86, CONFIG_TRANSPARENT_HUGEPAGE))]
 #[vtable]
 impl PageWalk for Plain {
     type Break = Hole;

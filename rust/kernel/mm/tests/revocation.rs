@@ -81,6 +81,7 @@ impl Debugged {
         )
     }
 
+    #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
     fn access_phys(
         &self,
         vma: &OwnedVma<DebuggedOps>,
@@ -94,6 +95,11 @@ impl Debugged {
         let mm = task.mm().ok_or(ESRCH)?;
         let other = mm.lock_owned_vma::<DebuggedOps>(addr).ok_or(EFAULT)?;
         other.access_phys(addr, access)
+    }
+
+    #[cfg(not(CONFIG_HAVE_IOREMAP_PROT))]
+    fn access_phys(&self, _: &OwnedVma<DebuggedOps>, _: usize, _: Access<'_>) -> Result<usize> {
+        Err(EINVAL)
     }
 }
 

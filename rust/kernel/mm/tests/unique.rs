@@ -2,9 +2,12 @@
 
 //! Data of a VMA that cannot be duplicated: there is never a second VMA.
 
+#[cfg(CONFIG_X86_64)]
 use crate::{
     bindings,
-    error::to_result,
+    error::to_result, //
+};
+use crate::{
     fs::File,
     miscdevice::{
         MiscDevice,

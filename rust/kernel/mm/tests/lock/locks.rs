@@ -128,10 +128,10 @@ mod cases {
             let guard = mm.mmap_read_lock();
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
             // SAFETY: Nobody else has this address space, and the field outlives this case.
-            unsafe { NonNull::new_unchecked(&raw mut (*vma.as_ptr()).vm_refcnt.refs.counter) }
+            unsafe { &raw mut (*vma.as_ptr()).vm_refcnt.refs.counter }
         };
         // SAFETY: As above.
-        unsafe { *count.as_ptr() = bindings::VM_REFCNT_LIMIT as i32 };
+        unsafe { *count = bindings::VM_REFCNT_LIMIT as i32 };
         let read_locked = mm.mmap_read_lock().vma_start_read_locked(addr).is_some();
         let by_address = mm
             .lock_vma(addr)
@@ -141,7 +141,7 @@ mod cases {
             .next_vma()?
             .map(|vma| (vma.is_vma_locked(), is_unlocked(mm)));
         // SAFETY: As above.
-        unsafe { *count.as_ptr() = 1 };
+        unsafe { *count = 1 };
         assert!(!read_locked);
         assert_eq!(by_address, Some((false, 8..12)));
         assert_eq!(by_walk, Some((false, false)));
