@@ -2,6 +2,11 @@
 
 //! A folio that is mapped by one entry.
 
+use super::refs::{
+    xchg_folio,
+    Count,
+    TOO_MANY, //
+};
 use crate::{
     bindings,
     fs::File,
@@ -206,6 +211,24 @@ mod cases {
         let (_, inserted, faults) = device.counts();
         assert_eq!((byte, inserted, faults), (b'p', 0, 1));
         Ok(())
+    }
+
+    #[test]
+    fn a_folio_with_too_many_references() -> Result {
+        let mm = UserMm::attach()?;
+        let device = Device::new(pmd())?;
+        let file = mm.open::<HugeFile>(KBox::new(HugeFile(device.clone()), GFP_KERNEL)?)?;
+        let free = file.mmap(2 * pmd(), READ, SHARED, 0)?;
+        mm.munmap(free, 2 * pmd())?;
+        let addr = file.mmap_at(free.next_multiple_of(pmd()), pmd(), READ, SHARED, 0)?;
+        {
+            let count = Count::set(device.folio.as_ptr(), xchg_folio, TOO_MANY);
+            let byte = mm.read(addr + pmd() - 1);
+            assert_eq!(count.xchg(TOO_MANY), TOO_MANY);
+            assert_eq!(byte?, *b"p");
+        }
+        assert_eq!(device.counts(), (1, 0, 1));
+        mm.munmap(addr, pmd())
     }
 
     #[test]

@@ -63,6 +63,19 @@ struct Device {
     calls: Atomic<u32>,
 }
 
+impl Device {
+    fn new() -> Result<Arc<Self>> {
+        let device = Self {
+            pages: KernelPages::new(1, GFP_KERNEL)?,
+            space: AddressSpace::new()?,
+            at_open: Atomic::new(0),
+            at_release: Atomic::new(0),
+            calls: Atomic::new(0),
+        };
+        Ok(Arc::new(device, GFP_KERNEL)?)
+    }
+}
+
 struct EarlyFile(Arc<Device>);
 
 const RELEASED: u32 = 1 << 31;
@@ -189,14 +202,7 @@ mod cases {
     #[test]
     fn operations_too_early() -> Result {
         let mm = UserMm::attach()?;
-        let device = Device {
-            pages: KernelPages::new(1, GFP_KERNEL)?,
-            space: AddressSpace::new()?,
-            at_open: Atomic::new(0),
-            at_release: Atomic::new(0),
-            calls: Atomic::new(0),
-        };
-        let device = Arc::new(device, GFP_KERNEL)?;
+        let device = Device::new()?;
         let file = mm.open::<EarlyFile>(KBox::new(EarlyFile(device.clone()), GFP_KERNEL)?)?;
         // SAFETY: Nobody else uses the file. What its private data is while it is opened is not for
         // us, so it is left as it is: what must not be looked at is not broken.
@@ -217,14 +223,7 @@ mod cases {
     #[test]
     fn too_early_and_too_late() -> Result {
         let mm = UserMm::attach()?;
-        let device = Device {
-            pages: KernelPages::new(1, GFP_KERNEL)?,
-            space: AddressSpace::new()?,
-            at_open: Atomic::new(0),
-            at_release: Atomic::new(0),
-            calls: Atomic::new(0),
-        };
-        let device = Arc::new(device, GFP_KERNEL)?;
+        let device = Device::new()?;
         let file = mm.open::<EarlyFile>(KBox::new(EarlyFile(device.clone()), GFP_KERNEL)?)?;
         assert_eq!(device.at_open.load(Relaxed), 0b111_1111);
 

@@ -64,27 +64,27 @@ use crate::{
 };
 
 /// The first count with which a folio is not mapped once more.
-const TOO_MANY: i32 = 1 << 30;
+pub(super) const TOO_MANY: i32 = 1 << 30;
 /// From where on the count of a folio saturates, and where it is then.
 const FOLIO: (i32, i32) = (0x6000_0000, 0xb000_0000_u32 as i32);
 /// The same of an mm: the kernel must not see what is not positive.
 const MM: (i32, i32) = (0x4000_0000, 0x6000_0000);
 
 /// A count that is set to something for a time.
-struct Count<T> {
+pub(super) struct Count<T> {
     of: T,
     xchg: fn(&T, i32) -> i32,
     before: i32,
 }
 
 impl<T> Count<T> {
-    fn set(of: T, xchg: fn(&T, i32) -> i32, count: i32) -> Self {
+    pub(super) fn set(of: T, xchg: fn(&T, i32) -> i32, count: i32) -> Self {
         let before = xchg(&of, count);
         Self { of, xchg, before }
     }
 
     /// Returns what it is now, which becomes `count`.
-    fn xchg(&self, count: i32) -> i32 {
+    pub(super) fn xchg(&self, count: i32) -> i32 {
         (self.xchg)(&self.of, count)
     }
 }
@@ -95,7 +95,7 @@ impl<T> Drop for Count<T> {
     }
 }
 
-fn xchg_folio(folio: &*mut bindings::folio, count: i32) -> i32 {
+pub(super) fn xchg_folio(folio: &*mut bindings::folio, count: i32) -> i32 {
     // SAFETY: The cases keep the folio, and set its count back before they drop what they have.
     unsafe { bindings::test_xchg_folio_refs(*folio, count) }
 }
