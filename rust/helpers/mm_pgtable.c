@@ -14,49 +14,6 @@
 
 #include "mm_pgtable.h"
 
-/* Do we have the mmap lock for writing? An owner who only reads is marked as such. */
-static inline bool mmap_lock_is_ours(struct mm_struct *mm)
-{
-#ifdef CONFIG_PREEMPT_RT
-	return false;
-#else
-	return atomic_long_read(&mm->mmap_lock.owner) == (long)current;
-#endif
-}
-
-/*
- * What the walkers of the kernel check, to suit a view that does not know
- * under which of the two locks it was found.
- *
- * Lockdep knows. Without it, the VMA lock is only looked at with
- * CONFIG_DEBUG_VM, and not to be held by anyone is what is complained of. If both
- * locks are held by somebody, who could give his up meanwhile, the mmap lock is
- * taken if it can be had, and *locked says so. It cannot if a writer has it, who
- * is not us. Then it is the VMA lock that is ours. Or if one is waiting, and then
- * what is complained of depends on luck, in such a kernel.
- */
-__rust_helper enum page_walk_lock
-rust_helper_vma_walk_lock(struct vm_area_struct *vma, bool *locked)
-{
-	*locked = false;
-#ifdef CONFIG_PER_VMA_LOCK
-	if (IS_ENABLED(CONFIG_LOCKDEP)) {
-		if (!lockdep_is_held(&vma->vm_mm->mmap_lock))
-			return PGWALK_VMA_RDLOCK_VERIFY;
-	} else if (!IS_ENABLED(CONFIG_DEBUG_VM)) {
-		return PGWALK_VMA_RDLOCK_VERIFY;
-	} else if (mmap_lock_is_ours(vma->vm_mm)) {
-		return PGWALK_RDLOCK;
-	} else if (refcount_read(&vma->vm_refcnt) > 1) {
-		if (rwsem_is_locked(&vma->vm_mm->mmap_lock))
-			*locked = mmap_read_trylock(vma->vm_mm);
-		if (!*locked)
-			return PGWALK_VMA_RDLOCK_VERIFY;
-	}
-#endif
-	return PGWALK_RDLOCK;
-}
-
 /* offset: of the page that is asked about, in those that the entry stands for. */
 static inline void pgtable_softleaf(softleaf_t leaf, unsigned long offset,
 				    struct rust_pgtable_entry *out)

@@ -32,41 +32,13 @@ use core::{
     ptr::NonNull, //
 };
 
-pub use super::action::Mapping;
+mod action;
+
+pub use action::Mapping;
+pub(super) use action::Operations;
 
 /// Makes a type invariant in a lifetime, so that values of different hook calls never mix.
-pub(super) type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
-
-/// How the processor caches accesses through a mapping of page frames.
-///
-/// On x86 this is a wish: the kernel keeps one mode for each frame, so where another mapping exists
-/// already, or the range is only a part of the mapping, the mode that the frames have is used, and
-/// `mmap` fails with [`EINVAL`] where they have several. Memory below 1 MiB is always cached. Frames of
-/// devices that come by faults are not cached unless another mode was reserved for them before, which
-/// the layer does not do: [`WriteCombined`](Cache::WriteCombined) is for what is filled when it is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cache {
-    /// As RAM is. Not for registers: the processor may read ahead.
-    Cached,
-    /// Writes may be gathered, reads are not cached. For frame buffers and alike.
-    WriteCombined,
-    /// Each access goes to the device, in order. For registers.
-    NonCached,
-}
-
-impl Cache {
-    /// Adds the mode to a protection that has none.
-    #[inline]
-    pub(super) fn apply(self, prot: bindings::pgprot_t) -> bindings::pgprot_t {
-        match self {
-            Cache::Cached => prot,
-            // SAFETY: A pure computation.
-            Cache::WriteCombined => unsafe { bindings::pgprot_writecombine(prot) },
-            // SAFETY: A pure computation.
-            Cache::NonCached => unsafe { bindings::pgprot_noncached(prot) },
-        }
-    }
-}
+type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
 
 /// The description of a mapping that user space has asked for.
 ///
@@ -79,6 +51,7 @@ impl Cache {
 ///
 /// - `raw` is valid, and nobody else accesses it, until the hook that got this value has returned.
 /// - The `file` in it is open during `'f`, and has no active `fdget_pos` region on this thread.
+/// - `device` is the private data of the file.
 /// - `'f` belongs to one hook call alone.
 ///
 /// # Examples
@@ -132,6 +105,7 @@ impl Cache {
 /// ```
 pub struct VmaDesc<'f, D> {
     raw: NonNull<bindings::vm_area_desc>,
+    device: *mut c_void,
     _brand: Brand<'f>,
     _file: PhantomData<fn(D) -> D>,
     _not_send: NotThreadSafe,
@@ -143,11 +117,16 @@ impl<'f, D> VmaDesc<'f, D> {
     /// - `raw` must be the descriptor that an `mmap_prepare` hook was called with, and nobody may
     ///   access it before that hook has returned but through the returned value.
     /// - The file in it must stay open during `'f`, and be of the type `D`.
+    /// - `device` must be the private data of the file.
     /// - `'f` must not be used for another hook call.
-    pub(super) unsafe fn from_raw(raw: NonNull<bindings::vm_area_desc>) -> Self {
+    pub(crate) unsafe fn from_raw(
+        raw: NonNull<bindings::vm_area_desc>,
+        device: *mut c_void,
+    ) -> Self {
         // INVARIANT: As the caller promises. `mmap` takes the file without its position lock.
         Self {
             raw,
+            device,
             _brand: PhantomData,
             _file: PhantomData,
             _not_send: NotThreadSafe,
@@ -164,13 +143,20 @@ impl<'f, D> VmaDesc<'f, D> {
         // INVARIANT: The same descriptor, with a type that the caller vouches for.
         VmaDesc {
             raw: self.raw,
+            device: self.device,
             _brand: PhantomData,
             _file: PhantomData,
             _not_send: NotThreadSafe,
         }
     }
 
-    pub(super) fn as_raw(&self) -> NonNull<bindings::vm_area_desc> {
+    /// Returns the private data of the file.
+    #[inline]
+    pub(super) fn device(&self) -> *mut c_void {
+        self.device
+    }
+
+    fn as_raw(&self) -> NonNull<bindings::vm_area_desc> {
         self.raw
     }
 

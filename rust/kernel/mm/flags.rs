@@ -490,3 +490,38 @@ impl BitOr for ClearFlags {
         Self(self.0.union(other.0))
     }
 }
+
+/// What user space may do with a mapping: `PROT_*`.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::flags::Protection;
+///
+/// let code = Protection::READ | Protection::EXEC;
+/// assert!(code != Protection::NONE);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Protection(pub(super) usize);
+
+impl Protection {
+    /// Nothing.
+    pub const NONE: Self = Self(bindings::PROT_NONE as usize);
+    /// Read.
+    pub const READ: Self = Self(bindings::PROT_READ as usize);
+    /// Write.
+    pub const WRITE: Self = Self(bindings::PROT_WRITE as usize);
+    /// Read and write.
+    pub const READ_WRITE: Self = Self(Self::READ.0 | Self::WRITE.0);
+    /// Execute.
+    pub const EXEC: Self = Self(bindings::PROT_EXEC as usize);
+}
+
+impl BitOr for Protection {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}

@@ -15,16 +15,16 @@
 //! had. There is no `FOLL_FORCE`, which is for debuggers.
 
 use super::{
-    page_array::{
-        self,
-        PageArray, //
-    },
     MmWithUser,
     MmapReadGuard, //
 };
 use crate::{
     alloc::KVVec,
     bindings,
+    mm::memory::page_array::{
+        self,
+        PageArray, //
+    },
     page::{
         PAGE_MASK,
         PAGE_SHIFT, //

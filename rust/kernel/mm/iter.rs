@@ -13,9 +13,10 @@
 
 use super::{
     lock::MmapWriteGuard,
-    virt::VmaRef,
     vma::{
         StableVma,
+        Traverse,
+        VmaUnderMmap,
         VmaUnderWrite, //
     },
     MmapReadGuard, //
@@ -27,10 +28,7 @@ use crate::{
 use core::{
     iter::FusedIterator,
     marker::PhantomData,
-    ops::{
-        Deref,
-        Range, //
-    }, //
+    ops::Range, //
 };
 
 mod cursor;
@@ -67,14 +65,17 @@ mod sealed {
     }
 }
 
-/// What a VMA looks like to one who holds the mmap lock: [`VmaRef`] or [`VmaUnderWrite`].
-pub trait VmaView: sealed::View + Deref<Target = StableVma> {}
+/// What a VMA looks like under the mmap lock: [`VmaUnderMmap`] or [`VmaUnderWrite`].
+pub trait VmaView: sealed::View + Traverse {
+    /// Returns the view with all readers.
+    fn stable(&self) -> &StableVma;
+}
 
-impl sealed::View for VmaRef {
+impl sealed::View for VmaUnderMmap {
     #[inline]
     unsafe fn view<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
         // SAFETY: The mmap lock is held, says the caller.
-        unsafe { VmaRef::from_raw(vma) }
+        unsafe { VmaUnderMmap::from_raw(vma) }
     }
 }
 
@@ -86,8 +87,19 @@ impl sealed::View for VmaUnderWrite {
     }
 }
 
-impl VmaView for VmaRef {}
-impl VmaView for VmaUnderWrite {}
+impl VmaView for VmaUnderMmap {
+    #[inline]
+    fn stable(&self) -> &StableVma {
+        self
+    }
+}
+
+impl VmaView for VmaUnderWrite {
+    #[inline]
+    fn stable(&self) -> &StableVma {
+        self
+    }
+}
 
 // SAFETY: By its type invariants, the lock is held for reading.
 unsafe impl sealed::Guard for MmapReadGuard<'_> {
@@ -106,7 +118,7 @@ unsafe impl sealed::Guard for MmapWriteGuard<'_> {
 }
 
 impl MmapLocked for MmapReadGuard<'_> {
-    type View = VmaRef;
+    type View = VmaUnderMmap;
 }
 
 impl MmapLocked for MmapWriteGuard<'_> {
@@ -193,8 +205,10 @@ pub trait MmapLocked: sealed::Guard {
 
     /// The VMA that has exactly this range.
     fn find_exact_vma(&self, range: Range<usize>) -> Option<&Self::View> {
-        self.find_vma(range.start)
-            .filter(|vma| vma.start() == range.start && vma.end() == range.end)
+        self.find_vma(range.start).filter(|vma| {
+            let found = vma.vma_range();
+            found.start() == range.start && found.end() == range.end
+        })
     }
 }
 
@@ -241,7 +255,7 @@ impl<'g, V: VmaView> Iterator for Vmas<'g, V> {
         // SAFETY: Just found.
         let vma = unsafe { self.found(vma) }?;
         // INVARIANT: `front` has found it now.
-        self.range.start = vma.end();
+        self.range.start = vma.vma_range().end();
         Some(vma)
     }
 }
@@ -257,7 +271,7 @@ impl<V: VmaView> DoubleEndedIterator for Vmas<'_, V> {
         // SAFETY: Just found.
         let vma = unsafe { self.found(vma) }?;
         // INVARIANT: `back` has found it now.
-        self.range.end = vma.start();
+        self.range.end = vma.vma_range().start();
         Some(vma)
     }
 }
@@ -276,7 +290,7 @@ impl<V: VmaView> Iterator for Gaps<'_, V> {
     fn next(&mut self) -> Option<Range<usize>> {
         while !self.rest.is_empty() {
             let (end, next) = match self.vmas.next() {
-                Some(vma) => (vma.start(), vma.end()),
+                Some(vma) => (vma.vma_range().start(), vma.vma_range().end()),
                 None => (self.rest.end, self.rest.end),
             };
             let gap = self.rest.start..end;

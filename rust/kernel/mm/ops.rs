@@ -12,31 +12,20 @@
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
-use super::{
-    fault::{
-        Fault,
-        FaultAnswer,
-        FaultAround,
-        FaultError,
-        HugeAnswer,
-        HugeFault,
-        MkwriteAnswer,
-        MkwriteFault,
-        PfnMkwriteFault, //
-    },
-    flags::VmaFlags,
-    front::MapFile,
-    owned::{
-        DriverVma,
-        OwnedVma, //
-    },
-    rmap::{
-        Revocation,
-        RevocationGuard, //
-    }, //
-};
 use crate::{
+    bindings,
     error::VTABLE_DEFAULT_ERROR,
+    mm::{
+        file::MapFile,
+        flags::{
+            VmaFlag,
+            VmaFlags, //
+        },
+        revoke::{
+            self,
+            RevocationGuard, //
+        }, //
+    },
     prelude::*,
     types::ForeignOwnable, //
 };
@@ -44,16 +33,16 @@ use core::ops::Range;
 
 mod access;
 mod data;
+mod desc;
+mod fault;
+mod insert;
 mod table;
 mod trampoline;
+mod vma;
 
 pub use access::{
     Access,
     Accessed, //
-};
-pub(super) use data::{
-    is_live,
-    unmapped, //
 };
 pub use data::{
     DupForeign,
@@ -62,13 +51,35 @@ pub use data::{
     PerVmaUnique,
     VmaData, //
 };
+pub use desc::OpsDesc;
+pub use fault::{
+    CowPage,
+    Fault,
+    FaultAnswer,
+    FaultAround,
+    FaultError,
+    HugeAnswer,
+    HugeFault,
+    HugeOrder,
+    Inserted,
+    LockedFaultFolio,
+    MkwriteAnswer,
+    MkwriteFault,
+    PfnMkwriteFault,
+    RetryPermit, //
+};
 #[doc(hidden)]
 pub use table::is_mergeable;
-pub(super) use table::may_merge;
 pub use table::{
     HasVmOps,
     MergeableFile,
     VmOpsTable, //
+};
+pub use vma::{
+    DriverVma,
+    DriverVmaGuard,
+    DriverVmaInfo,
+    Install, //
 };
 
 /// What a device's hook and callbacks borrow of it.
@@ -79,57 +90,30 @@ pub type DeviceRef<'a, O> =
 pub type DataRef<'a, O> =
     <<O as VmOperations>::Data as VmaData>::Ref<'a, <O as VmOperations>::File>;
 
-/// Fails with [`ENODEV`] if what a mapping is about to be filled with is taken away.
-///
-/// # Safety
-///
-/// `device` must be the private data of a file of type `O::File`, which stays open meanwhile.
-pub(super) unsafe fn check_filling<O: VmOperations>(device: *mut c_void) -> Result {
-    const {
-        assert!(
-            O::HAS_REVOCATION_OF_DEVICE || !(O::HAS_REVOCATION && O::Data::PER_VMA),
-            "a mapping with data of its own is filled before it has that: `revocation_of_device`"
-        )
-    };
-    // SAFETY: As the caller promises.
-    unsafe { check_device::<O>(device) }
-}
-
-/// Fails with [`ENODEV`] if the memory of a mapping that has no data yet is taken away, as far as the
-/// device can tell.
-///
-/// # Safety
-///
-/// As [`check_filling`].
-unsafe fn check_device<O: VmOperations>(device: *mut c_void) -> Result {
-    if O::HAS_REVOCATION_OF_DEVICE {
-        // SAFETY: As the caller promises, it comes from `into_foreign`.
-        let device = unsafe { <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow(device) };
-        let entered = O::revocation_of_device(&device).enter();
-        entered.map(drop).ok_or(ENODEV)
-    } else if !O::Data::PER_VMA {
-        // SAFETY: As above: without data of a VMA, the word of a live one is the same.
-        enter::<O>(&unsafe { O::Data::borrow::<O::File>(device) }).map(drop)
-    } else {
-        Ok(())
-    }
-}
-
 /// Returns where the code is that gives the kernel the answers to faults: the driver's.
-pub(super) fn fault_handler<O: VmOperations>() -> *const c_void {
+fn fault_handler<O: VmOperations>() -> *const c_void {
     trampoline::fault::<O> as *const c_void
 }
 
-/// Enters the section that the revocation of the operations waits for, if they have one; [`ENODEV`] if
-/// the memory is taken away.
+/// Enters the section that the revocation of a file's memory waits for, if it has one.
+///
+/// # Errors
+///
+/// [`ENODEV`] if the memory is revoked, or if the mappings are not kept where a revocation finds them.
+///
+/// # Safety
+///
+/// `file` must be what a VMA with the operations `O` maps, or is about to map, and must not be released
+/// during `'a`.
 #[inline]
-pub(super) fn enter<'a, O: VmOperations>(
-    data: &'a DataRef<'_, O>,
+unsafe fn enter<'a, O: VmOperations>(
+    file: *const bindings::file,
 ) -> Result<Option<RevocationGuard<'a>>> {
-    match O::HAS_REVOCATION {
-        true => O::revocation(data).enter().map(Some).ok_or(ENODEV),
-        false => Ok(None),
+    if !O::File::HAS_ADDRESS_SPACE {
+        return Ok(None);
     }
+    // SAFETY: The caller promises that the file is open, so it has an address space.
+    unsafe { revoke::enter((*file).f_mapping) }
 }
 
 mod sealed {
@@ -167,10 +151,10 @@ impl Memory for Ordinary {
     const FLAGS: VmaFlags = VmaFlags::EMPTY;
 }
 impl Memory for Pfn {
-    const FLAGS: VmaFlags = VmaFlags::new([super::flags::VmaFlag::PFNMAP]);
+    const FLAGS: VmaFlags = VmaFlags::new([VmaFlag::PFNMAP]);
 }
 impl Memory for Mixed {
-    const FLAGS: VmaFlags = VmaFlags::new([super::flags::VmaFlag::MIXEDMAP]);
+    const FLAGS: VmaFlags = VmaFlags::new([VmaFlag::MIXEDMAP]);
 }
 impl Paged for Ordinary {}
 impl Paged for Mixed {}
@@ -210,9 +194,6 @@ pub enum MmuPageSize {
 /// Exceptions, none of which breaks memory:
 ///
 /// - A mapping that is merged into its neighbour is never announced, and needs no callback of its own.
-/// - Data of a VMA whose memory is [revoked](Self::revocation) while `mapped` runs is dropped without
-///   `close`. User space can bring that about: with a revocation racing against `mmap`, a test saw it
-///   3,741 times in 150 s.
 /// - Where a stacked file system's `mmap` fails after ours succeeded, the kernel forgets to close.
 ///
 /// So what has to balance belongs in the data of the VMA, and in its `drop`. A driver that counts up in
@@ -248,9 +229,7 @@ pub trait VmOperations: Sized + 'static {
     /// Returns the data of the VMA. If it fails, `mmap` fails with its error, and the memory is
     /// unmapped again.
     ///
-    /// Not called if the memory is [revoked](Self::revocation) already, as far as the device knows. Data
-    /// of a VMA is asked again when it has been made, and dropped if its memory is revoked by then; there
-    /// is no [`close`](Self::close) for that. So what is to balance in any case belongs in its `drop`.
+    /// Not called if the memory is [revoked](super::revoke::Revocation) already.
     ///
     /// # Context
     ///
@@ -265,7 +244,7 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// mmap lock held for writing; when forking, that of the child. The VMA cannot be found by
     /// others yet. May sleep.
-    fn open(_vma: &DriverVma<Self>) {
+    fn open(_vma: &DriverVmaInfo<Self>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -275,7 +254,7 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// mmap lock held, for reading or for writing. The VMA is unmapped and cannot be found by
     /// others any more. May sleep. The current process need not be the one that had it mapped.
-    fn close(_vma: &DriverVma<Self>) {
+    fn close(_vma: &DriverVmaInfo<Self>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -287,7 +266,7 @@ pub trait VmOperations: Sized + 'static {
     /// # Context
     ///
     /// mmap lock held for writing. May sleep.
-    fn may_split(_vma: &OwnedVma<Self>, _addr: usize) -> Result {
+    fn may_split(_vma: &DriverVma<Self>, _addr: usize) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -298,7 +277,7 @@ pub trait VmOperations: Sized + 'static {
     /// # Context
     ///
     /// mmap lock held for writing. May sleep.
-    fn mremap(_vma: &OwnedVma<Self>) -> Result {
+    fn mremap(_vma: &DriverVma<Self>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -307,7 +286,7 @@ pub trait VmOperations: Sized + 'static {
     /// # Context
     ///
     /// mmap lock held for writing. May sleep. Called before the kernel's own checks of sealing.
-    fn mprotect(_vma: &DriverVma<Self>, _range: Range<usize>, _flags: VmaFlags) -> Result {
+    fn mprotect(_vma: &DriverVmaInfo<Self>, _range: Range<usize>, _flags: VmaFlags) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -375,29 +354,7 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// mmap lock of the address space held for reading, which need not be the current one. May
     /// sleep.
-    fn access(_vma: &OwnedVma<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// The revocation that governs the memory.
-    ///
-    /// With it, no mapping and no fault slips through a revocation, without anything to be done in
-    /// the other callbacks. See [`Revocation`].
-    ///
-    /// # Context
-    ///
-    /// Any of the other callbacks' contexts. With [`map_pages`](Self::map_pages), that is under the RCU
-    /// read lock: must not sleep, as there.
-    fn revocation<'a>(_data: &'a DataRef<'_, Self>) -> &'a Revocation {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// The revocation that governs the memory of a mapping that has no data yet.
-    ///
-    /// Asked for, together with [`revocation`](Self::revocation), where a VMA has data of its own and is
-    /// filled when it is made: nothing must be put into it while the memory is taken away, not even for
-    /// the time until `mmap` fails. With it, [`mapped`](Self::mapped) is not called in vain, either.
-    fn revocation_of_device<'a>(_device: &'a DeviceRef<'_, Self>) -> &'a Revocation {
+    fn access(_vma: &DriverVma<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }

@@ -6,25 +6,23 @@
 //!
 //! | operation | here | evidence |
 //! |---|---|---|
-//! | traverse | [`Stable::walk_page_range_vma`], [`MmapReadGuard::walk_page_range`], [`PageCounts::of`] | [`Stable`]: any lock |
+//! | traverse | [`walk_page_range_vma`], [`MmapReadGuard::walk_page_range`], [`PageCounts::of`] | [`Traverse`]: any lock |
 //! | look up one address | [`MmapReadGuard::folio_walk`], [`MmapReadGuard::follow_pfnmap`], [`RmapVma::follow_pfnmap`] | the mmap lock; for the last one, that of the file's mappings |
-//! | install | [`OwnedVma::insert_page`] | [`Install`]: the mmap lock or the VMA lock; and the VMA is the driver's own |
-//! | zap | [`OwnedVma::zap`], [`AddressSpace::unmap`] | as above; or that the file is the driver's own |
+//! | install | [`DriverVma::insert_page`] | [`Install`]: the mmap lock or the VMA lock; and the VMA is the driver's own |
+//! | zap | [`DriverVma::zap`], [`AddressSpace::unmap`] | as above; or that the file is the driver's own |
 //! | free | nothing: it belongs to the kernel | |
 //!
 //! [`AddressSpace::unmap`]: super::rmap::AddressSpace::unmap
-//! [`Install`]: super::evidence::Install
-//! [`OwnedVma::insert_page`]: super::owned::OwnedVma::insert_page
+//! [`Install`]: crate::mm::ops::Install
+//! [`DriverVma::insert_page`]: crate::mm::ops::DriverVma::insert_page
 //! [`RmapVma::follow_pfnmap`]: super::rmap::RmapVma::follow_pfnmap
-//! [`OwnedVma::zap`]: super::owned::OwnedVma::zap
+//! [`DriverVma::zap`]: crate::mm::ops::DriverVma::zap
 
-use super::{
-    evidence::Stable,
-    MmapReadGuard, //
-};
+use super::MmapReadGuard;
 use crate::{
     bindings,
     fmt,
+    mm::vma::Traverse,
     prelude::*,
     types::NotThreadSafe, //
 };
@@ -40,7 +38,7 @@ use core::{
 
 mod fault_in;
 mod lookup;
-pub(super) mod walk;
+mod walk;
 
 pub use fault_in::{
     FaultAccess,
@@ -51,6 +49,7 @@ pub use lookup::{
     PfnmapEntry, //
 };
 pub use walk::{
+    walk_page_range_vma,
     Hole,
     PageWalk,
     Visit, //
@@ -296,10 +295,10 @@ impl PageCounts {
     ///
     /// # Errors
     ///
-    /// As [`Stable::walk_page_range_vma`].
-    pub fn of(vma: &impl Stable, range: Range<usize>) -> Result<Self> {
+    /// As [`walk_page_range_vma`].
+    pub fn of(vma: &impl Traverse, range: Range<usize>) -> Result<Self> {
         let mut counter = Counter(Self::default());
-        vma.walk_page_range_vma(range, &mut counter)?;
+        walk_page_range_vma(vma, range, &mut counter)?;
         Ok(counter.0)
     }
 

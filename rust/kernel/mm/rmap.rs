@@ -6,25 +6,14 @@
 
 use crate::{
     bindings,
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::from_err_ptr,
+    mm::file::MapFile,
     page::PAGE_SHIFT,
-    prelude::*,
-    sync::atomic::{
-        Atomic,
-        Full,
-        Relaxed, //
-    },
-    types::{
-        NotThreadSafe,
-        Opaque, //
-    }, //
+    prelude::*, //
 };
 use core::{
-    marker::PhantomData,
-    pin::Pin,
+    cell::UnsafeCell,
+    ffi::c_void,
     ptr::NonNull, //
 };
 
@@ -46,7 +35,8 @@ pub use i_mmap::{
 ///
 /// # Invariants
 ///
-/// `file` is an open file with an inode of its own, of which this value owns a reference.
+/// `file` is an open file with an inode of its own, of which this value owns a reference. The address
+/// space of the inode has [`OPERATIONS`].
 pub struct AddressSpace {
     file: NonNull<bindings::file>,
 }
@@ -64,8 +54,26 @@ unsafe impl Sync for NoOperations {}
 
 static NO_OPERATIONS: NoOperations = NoOperations(pin_init::zeroed());
 
+/// The operations of the address spaces of this type, which their address tells from all others; so it
+/// has to be unique, as that of [`VmOpsTable`](super::ops::VmOpsTable).
+struct Operations(UnsafeCell<bindings::address_space_operations>);
+
+// SAFETY: The table is never written.
+unsafe impl Sync for Operations {}
+
+static OPERATIONS: Operations = Operations(UnsafeCell::new({
+    let mut ops: bindings::address_space_operations = pin_init::zeroed();
+    // As every inode without storage has it.
+    ops.dirty_folio = Some(bindings::noop_dirty_folio);
+    ops
+}));
+
 impl AddressSpace {
-    /// Makes an address space without mappings.
+    /// Makes an address space without mappings, for files of the type `T`.
+    ///
+    /// `T` must say that it is the address space of its files:
+    /// [`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space). A driver that does
+    /// not does not build, since it would unmap nothing.
     ///
     /// # Context
     ///
@@ -74,7 +82,17 @@ impl AddressSpace {
     /// # Errors
     ///
     /// [`ENOMEM`] or [`ENFILE`] if there cannot be another file; or what a security module says.
-    pub fn new() -> Result<Self> {
+    pub fn new<T: MapFile>() -> Result<Self> {
+        const {
+            assert!(
+                T::HAS_ADDRESS_SPACE,
+                "the files of this type do not use the address space: implement `address_space`"
+            )
+        };
+        Self::make()
+    }
+
+    fn make() -> Result<Self> {
         // SAFETY: The operations are static, the name is only read during the call.
         let file = from_err_ptr(unsafe {
             bindings::anon_inode_create_getfile(
@@ -85,11 +103,23 @@ impl AddressSpace {
                 core::ptr::null(),
             )
         })?;
-        // INVARIANT: We own the reference that was just made.
-        Ok(Self {
+        // INVARIANT: This owns the reference that was just made. The inode was made for the file.
+        let space = Self {
             // SAFETY: A pointer that is no error is a file.
             file: unsafe { NonNull::new_unchecked(file) },
-        })
+        };
+        // SAFETY: Nobody else has the address space yet.
+        unsafe { (*space.as_ptr()).a_ops = OPERATIONS.0.get() };
+        Ok(space)
+    }
+
+    /// Remembers what the address space is a part of, for [`owner`].
+    ///
+    /// To be called before any file uses the address space.
+    pub(super) fn set_owner(&self, owner: *mut c_void) {
+        // SAFETY: By the type invariants, the inode is this value's own, and no file uses its address
+        // space yet.
+        unsafe { (*(*self.as_ptr()).host).i_private = owner };
     }
 
     /// Returns the C side's address space, which is valid for as long as `self` is.
@@ -112,7 +142,7 @@ impl AddressSpace {
     /// Sleeps. May be called with locks held that a fault handler takes, and must not be called from
     /// [`mapped`](super::ops::VmOperations::mapped).
     ///
-    /// [`Fault::insert_page`]: super::fault::Fault::insert_page
+    /// [`Fault::insert_page`]: crate::mm::ops::Fault::insert_page
     pub fn unmap(&self, first: usize, nr_pages: usize) {
         self.unmap_raw(first, nr_pages, false);
     }
@@ -126,9 +156,7 @@ impl AddressSpace {
     /// # Examples
     ///
     /// ```
-    /// use kernel::mm::rmap::AddressSpace;
-    ///
-    /// let space = AddressSpace::new()?;
+    /// let space = kernel::mm::testing::address_space()?;
     /// // The last byte of the first page, and the first one of the second.
     /// space.unmap_range(kernel::page::PAGE_SIZE - 1, 2);
     /// # Ok::<(), Error>(())
@@ -143,7 +171,8 @@ impl AddressSpace {
         self.unmap_raw(first, last - first + 1, false);
     }
 
-    fn unmap_raw(&self, first: usize, nr_pages: usize, even_cows: bool) {
+    /// Unmaps pages; with `even_cows`, also what processes have made copies of.
+    pub(super) fn unmap_raw(&self, first: usize, nr_pages: usize, even_cows: bool) {
         if nr_pages == 0 {
             // To C, this is everything.
             return;
@@ -161,179 +190,18 @@ impl Drop for AddressSpace {
     }
 }
 
-/// A switch that takes a device's memory away from everybody who has it mapped.
+/// Returns what an address space is a part of: null, or what [`AddressSpace::set_owner`] was called
+/// with. [`None`] if it is not an [`AddressSpace`], so that what is mapped with it is out of reach.
 ///
-/// For memory that is not always there: the device sleeps, is reset, or is gone. After
-/// [`revoke`](Self::revoke) has returned, no process can access the memory: every access ends with
-/// SIGBUS, and new mappings are refused, until [`restore`](Self::restore).
+/// # Safety
 ///
-/// That takes more than unmapping, since a fault or a mapping in the making may be just about to put
-/// something in. Operations that name their revocation in
-/// [`VmOperations::revocation`](super::ops::VmOperations::revocation) have all of it: faults are
-/// refused and waited for, and mappings that were filled meanwhile fail.
-///
-/// # Limits
-///
-/// - A mapping that is filled when it is made, and whose `mmap` has begun before
-///   [`revoke`](Revocation::revoke) did, can be accessed by a thread that knows its address until that
-///   `mmap` fails, which can be shortly after `revoke` has returned. Memory that comes by faults cannot.
-/// - Pages that the kernel has pinned for I/O (`O_DIRECT`, io_uring) stay accessible to that I/O.
-/// - A file that is mapped through a stacked file system which keeps its own mappings is out of
-///   reach. So is, for a moment, what a stacked driver's `.mmap` has us fill: its mapping can be found
-///   only after all of that.
-/// - A huge entry of page frames that a `fork` copies, or an `mremap` moves, at just that moment can stay
-///   (`copy_huge_pmd`, `move_huge_pmd` in `mm/huge_memory.c`). Folios that are mapped so are not copied.
-///
-/// Memory which somebody else may get afterwards comes as [`RevocableMemory`](super::RevocableMemory),
-/// which none of this concerns.
-///
-/// # Invariants
-///
-/// `srcu` is initialised.
-#[pin_data(PinnedDrop)]
-pub struct Revocation {
-    space: AddressSpace,
-    /// [`THERE`], [`REVOKED`] or [`GONE`].
-    state: Atomic<i32>,
-    #[pin]
-    srcu: Opaque<bindings::srcu_struct>,
-}
-
-/// The memory can be accessed.
-const THERE: i32 = 0;
-/// It is taken away until it is restored.
-const REVOKED: i32 = 1;
-/// It is taken away for good.
-const GONE: i32 = 2;
-
-// SAFETY: All of it may be used, and dropped, by any thread.
-unsafe impl Send for Revocation {}
-// SAFETY: As above.
-unsafe impl Sync for Revocation {}
-
-impl Revocation {
-    /// Makes a switch, with an address space of its own.
-    ///
-    /// # Context
-    ///
-    /// Sleeps.
-    ///
-    /// # Errors
-    ///
-    /// [`ENOMEM`] or [`ENFILE`] if there is not enough of something; or what a security module says,
-    /// which is asked whether the current task may have the file behind the address space.
-    pub fn new() -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            space: AddressSpace::new()?,
-            state: Atomic::new(THERE),
-            // INVARIANT: Initialised here.
-            srcu <- Opaque::try_ffi_init(|srcu| {
-                // SAFETY: `srcu` is memory for a `srcu_struct`, which does not move.
-                to_result(unsafe { bindings::init_srcu_struct(srcu) })
-            }),
-        }? Error)
-    }
-
-    /// Returns the address space, for
-    /// [`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space).
-    #[inline]
-    pub fn address_space(&self) -> &AddressSpace {
-        &self.space
-    }
-
-    /// Takes the memory away.
-    ///
-    /// # Context
-    ///
-    /// Sleeps until no fault handler of the device runs. Must not be called from one, nor with a
-    /// lock held that one takes.
-    pub fn revoke(&self) {
-        // What is taken away already is waited for all the same.
-        let _ = self.state.cmpxchg(THERE, REVOKED, Full);
-        self.take_away();
-    }
-
-    /// Takes memory away that is gone: it stays so, whatever is [restored](Self::restore).
-    ///
-    /// What a driver gets of a device ([`RevocableMemory`](super::RevocableMemory)) is taken away like
-    /// this when the driver is unbound.
-    ///
-    /// # Context
-    ///
-    /// As [`revoke`](Self::revoke).
-    pub fn revoke_for_good(&self) {
-        self.state.xchg(GONE, Full);
-        self.take_away();
-    }
-
-    fn take_away(&self) {
-        // Full order, of the switch that was just set together with the grace period: a fault handler
-        // either sees it, or is waited for.
-        //
-        // SAFETY: By the type invariants, it is initialised. We are not inside a section of it, the
-        // context of the callers says.
-        unsafe { bindings::synchronize_srcu(self.srcu.get()) };
-        self.space.unmap_raw(0, usize::MAX, true);
-    }
-
-    /// Gives the memory back: mappings that still exist work again.
-    pub fn restore(&self) {
-        let _ = self.state.cmpxchg(REVOKED, THERE, Full);
-    }
-
-    /// Is the memory taken away for good?
-    #[inline]
-    pub(super) fn is_gone(&self) -> bool {
-        self.state.load(Relaxed) == GONE
-    }
-
-    /// Is the memory taken away? For information: it may have changed already.
-    #[inline]
-    pub fn is_revoked(&self) -> bool {
-        self.state.load(Relaxed) != THERE
-    }
-
-    /// Makes sure that, until the result is dropped, [`revoke`](Self::revoke) does not return. Fails
-    /// if the memory is taken away.
-    #[inline]
-    pub(super) fn enter(&self) -> Option<RevocationGuard<'_>> {
-        // SAFETY: By the type invariants, it is initialised.
-        let index = unsafe { bindings::srcu_read_lock(self.srcu.get()) };
-        let guard = RevocationGuard {
-            revocation: self,
-            index,
-            _not_send: PhantomData,
-        };
-        // After the section has begun, which has full order: either this sees the switch, or the
-        // switch waits for this.
-        (!self.is_revoked()).then_some(guard)
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Revocation {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants, it is initialised; nobody can be inside a section, since
-        // that borrows `self`.
-        unsafe { bindings::cleanup_srcu_struct(self.srcu.get()) };
-    }
-}
-
-/// A section that a revocation waits for.
-///
-/// # Invariants
-///
-/// `index` comes from `srcu_read_lock` on this thread.
-pub(super) struct RevocationGuard<'a> {
-    revocation: &'a Revocation,
-    index: c_int,
-    _not_send: PhantomData<NotThreadSafe>,
-}
-
-impl Drop for RevocationGuard<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::srcu_read_unlock(self.revocation.srcu.get(), self.index) };
-    }
+/// `mapping` must be valid.
+#[inline]
+pub(super) unsafe fn owner(mapping: *const bindings::address_space) -> Option<*mut c_void> {
+    // SAFETY: The caller promises that it is valid. The field is written before a file uses the
+    // address space.
+    let ops = unsafe { (*mapping).a_ops };
+    // SAFETY: It is that of an inode of this module's own, of which the field is written before a
+    // file uses the address space.
+    core::ptr::eq(ops, OPERATIONS.0.get()).then(|| unsafe { (*(*mapping).host).i_private })
 }

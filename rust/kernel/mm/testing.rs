@@ -31,6 +31,7 @@ use crate::{
     },
     fs::File,
     miscdevice::{
+        mmap::set_address_space,
         MiscDevice,
         MiscDeviceOptions,
         MiscDeviceRegistration, //
@@ -40,7 +41,6 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
-        front,
         rmap::AddressSpace,
         KernelPages,
         MmWithUser, //
@@ -106,6 +106,15 @@ impl TestDevice {
             firmware: unsafe { DeviceMemory::from_phys(0xf0000, 0x10000) }?,
         })
     }
+}
+
+/// Returns an address space, as a device has it that can be mapped.
+///
+/// # Errors
+///
+/// As [`AddressSpace::new`].
+pub fn address_space() -> Result<AddressSpace> {
+    AddressSpace::new::<TestFile>()
 }
 
 /// An open file of a [`TestDevice`].
@@ -223,7 +232,7 @@ impl UserMm {
                 // SAFETY: Nobody else has the file yet, and it has its private data.
                 unsafe {
                     bindings::file_mark_opened(file, false);
-                    front::misc::set_address_space::<T>(file);
+                    set_address_space::<T>(file);
                     bindings::file_mark_opened(file, true);
                 }
                 Ok(UserFile {
@@ -249,7 +258,7 @@ impl UserMm {
         let file = TestFile {
             device: TestDevice::new()?,
             hook,
-            space: AddressSpace::new()?,
+            space: address_space()?,
         };
         self.open::<TestFile>(KBox::new(file, GFP_KERNEL)?)
     }

@@ -17,15 +17,15 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
-        fault::{
+        ops::{
+            DeviceRef,
+            DriverVma,
+            DriverVmaInfo,
             Fault,
             FaultAnswer,
-            FaultError, //
-        },
-        ops::{
-            DataRef,
-            DeviceRef,
+            FaultError,
             HasVmOps,
+            Install,
             MappedArea,
             Mixed,
             Ordinary,
@@ -33,14 +33,8 @@ use crate::{
             PerVma,
             VmOperations, //
         },
-        owned::{
-            DriverVma,
-            OwnedVma, //
-        },
-        rmap::{
-            AddressSpace,
-            Revocation, //
-        },
+        revoke::Revocation,
+        rmap::AddressSpace,
         testing::{
             UserMm,
             PRIVATE,
@@ -62,7 +56,7 @@ use crate::{
             Relaxed, //
         },
         Arc, //
-    },
+    }, //
 };
 use core::ptr::NonNull;
 
@@ -139,7 +133,7 @@ impl Probe {
                 stacked_on: Atomic::new(0),
                 stacked_pages: Atomic::new(0),
                 revoke_in_hook: Atomic::new(0),
-                revocation <- Revocation::new(),
+                revocation <- Revocation::new::<FilledFile>(),
             }? Error),
             GFP_KERNEL,
         )
@@ -211,28 +205,20 @@ macro_rules! probe_file {
                 Ok(PerVma(Arc::new(Alive(probe.clone()), GFP_KERNEL)?))
             }
 
-            fn open(vma: &DriverVma<Self>) {
+            fn open(vma: &DriverVmaInfo<Self>) {
                 vma.data().0.open_calls.fetch_add(1, Relaxed);
             }
 
-            fn close(vma: &DriverVma<Self>) {
+            fn close(vma: &DriverVmaInfo<Self>) {
                 vma.data().0.close_calls.fetch_add(1, Relaxed);
             }
 
-            fn may_split(vma: &OwnedVma<Self>, _addr: usize) -> Result {
+            fn may_split(vma: &DriverVma<Self>, _addr: usize) -> Result {
                 result_of(&vma.data().0.may_split)
             }
 
-            fn mremap(vma: &OwnedVma<Self>) -> Result {
+            fn mremap(vma: &DriverVma<Self>) -> Result {
                 result_of(&vma.data().0.mremap)
-            }
-
-            fn revocation<'a>(data: &'a DataRef<'_, Self>) -> &'a Revocation {
-                &data.0.revocation
-            }
-
-            fn revocation_of_device<'a>(file: &'a DeviceRef<'_, Self>) -> &'a Revocation {
-                &file.0.revocation
             }
         }
 
@@ -290,11 +276,11 @@ impl VmOperations for FaultOps {
         Ok(PerFile)
     }
 
-    fn open(vma: &DriverVma<Self>) {
+    fn open(vma: &DriverVmaInfo<Self>) {
         vma.data().0.open_calls.fetch_add(1, Relaxed);
     }
 
-    fn close(vma: &DriverVma<Self>) {
+    fn close(vma: &DriverVmaInfo<Self>) {
         vma.data().0.close_calls.fetch_add(1, Relaxed);
     }
 
@@ -303,10 +289,6 @@ impl VmOperations for FaultOps {
             return Ok(permit.into());
         }
         vmf.page(vmf.data().0.folio.clone(), 0)
-    }
-
-    fn revocation<'a>(data: &'a DataRef<'_, Self>) -> &'a Revocation {
-        &data.0.revocation
     }
 }
 
@@ -448,13 +430,13 @@ mod cases {
         let (_probe, file) = self::filled(&mm)?;
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
         let current = mm.current();
-        assert!(current.lock_owned_vma::<FilledOps>(addr).is_some());
-        assert!(current.lock_owned_vma::<TwinOps>(addr).is_none());
-        assert!(current.lock_owned_vma::<FilledOps>(addr + LEN).is_none());
+        assert!(current.lock_driver_vma::<FilledOps>(addr).is_some());
+        assert!(current.lock_driver_vma::<TwinOps>(addr).is_none());
+        assert!(current.lock_driver_vma::<FilledOps>(addr + LEN).is_none());
         let guard = current.mmap_read_lock();
         let vma = guard.vma_lookup(addr).ok_or(EINVAL)?;
-        assert!(vma.as_owned::<FilledOps>().is_some());
-        assert!(vma.as_owned::<TwinOps>().is_none());
+        assert!(vma.as_driver_vma::<FilledOps>().is_some());
+        assert!(vma.as_driver_vma::<TwinOps>().is_none());
         Ok(())
     }
 
@@ -466,20 +448,20 @@ mod cases {
         let (probe, file) = filled(&mm)?;
         let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
         let current = mm.current();
-        assert!(current.lock_owned_vma::<FilledOps>(addr).is_some());
+        assert!(current.lock_driver_vma::<FilledOps>(addr).is_some());
 
         // Another driver's, of the same kind of memory.
         let other = mm.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
         other.mmap_over(addr, LEN, READ | WRITE, SHARED, 0)?;
         assert_eq!(probe.counts(), (1, 0, 1, 0));
-        assert!(current.lock_owned_vma::<FilledOps>(addr).is_none());
+        assert!(current.lock_driver_vma::<FilledOps>(addr).is_none());
         assert_eq!(mm.read(addr + PAGE_SIZE)?, [1]);
 
         // The same driver's, of another file: it is that one's data that the view leads to.
         let (second, file) = filled(&mm)?;
         file.mmap_over(addr, LEN, READ | WRITE, SHARED, 0)?;
         {
-            let vma = current.lock_owned_vma::<FilledOps>(addr).ok_or(EINVAL)?;
+            let vma = current.lock_driver_vma::<FilledOps>(addr).ok_or(EINVAL)?;
             let data = vma.data();
             assert!(Arc::ptr_eq(&data.0, &second));
         }
@@ -497,7 +479,7 @@ mod cases {
         mm.write(addr + PAGE_SIZE, b"old")?;
         let current = mm.current();
         {
-            let vma = current.lock_owned_vma::<FilledOps>(addr).ok_or(EINVAL)?;
+            let vma = current.lock_driver_vma::<FilledOps>(addr).ok_or(EINVAL)?;
             assert_eq!((vma.start(), vma.len(), vma.pgoff()), (addr, LEN, 0));
             assert_eq!(vma.pgoff_at(addr + PAGE_SIZE + 5), Some(1));
             assert_eq!(vma.pgoff_at(addr + LEN), None);
@@ -517,7 +499,7 @@ mod cases {
         assert_eq!(mm.read::<1>(addr + PAGE_SIZE), Err(EFAULT));
         probe.folio.write_at(0, b"new")?;
         {
-            let vma = current.lock_owned_vma::<FilledOps>(addr).ok_or(EINVAL)?;
+            let vma = current.lock_driver_vma::<FilledOps>(addr).ok_or(EINVAL)?;
             assert_eq!(vma.insert_page(addr + 1, &probe.folio, 0), Err(EINVAL));
             assert_eq!(vma.insert_page(addr + LEN, &probe.folio, 0), Err(EINVAL));
             assert_eq!(
@@ -535,7 +517,7 @@ mod cases {
 
         probe.pages.write_at(3 * PAGE_SIZE, b"last")?;
         {
-            let vma = current.lock_owned_vma::<FilledOps>(addr).ok_or(EINVAL)?;
+            let vma = current.lock_driver_vma::<FilledOps>(addr).ok_or(EINVAL)?;
             vma.zap(addr, LEN)?;
             let (all, one) = (probe.pages.slice(0, 4)?, probe.pages.slice(0, 1)?);
             assert_eq!(vma.insert_pages(addr + PAGE_SIZE, all), Err(EINVAL));
@@ -675,9 +657,8 @@ mod cases {
     #[test]
     fn stacked_driver_has_pages_where_ours_has_frames() -> Result {
         let mm = UserMm::attach()?;
-        let file = mm.device(|dev, desc| {
-            desc.remap_pfn(dev.firmware.pfns(), crate::mm::desc::Cache::Cached)
-        })?;
+        let file =
+            mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), crate::mm::Cache::Cached))?;
         let upper = Probe::new()?;
         upper.stacked_on.store(file.as_ptr() as usize, Relaxed);
         let stacked = mm.open::<StackedFile>(KBox::new(StackedFile(upper.clone()), GFP_KERNEL)?)?;

@@ -3,43 +3,56 @@
 //! Views of a VMA.
 //!
 //! Documentation/mm/process_addrs.rst says which lock makes which field of a VMA stable. The views
-//! are one type for each answer.
+//! are one type for each answer. Each dereferences to the one that it includes:
+//!
+//! | view | lock | dereferences to |
+//! |---|---|---|
+//! | [`VmaRange`] | any, also the i_mmap lock | |
+//! | [`StableVma`] | mmap lock or VMA lock; or the VMA is in no tree | [`VmaRange`] |
+//! | [`VmaRef`] | mmap lock or VMA lock | [`StableVma`] |
+//! | [`VmaUnderVmaLock`] | VMA lock, for reading | [`VmaRef`] |
+//! | [`VmaUnderMmap`] | mmap lock, for reading | [`VmaRef`] |
+//! | [`VmaUnderWrite`] | mmap lock, for writing | [`StableVma`] |
+//! | [`VmaWriteRef`] | mmap lock and VMA lock, for writing | [`VmaUnderWrite`] |
+//!
+//! [`VmaRef`]: super::virt::VmaRef
 
-use super::flags::VmaFlags;
 use crate::{
     bindings,
-    page::PAGE_SHIFT,
+    page::{
+        PAGE_MASK,
+        PAGE_SHIFT, //
+    },
     types::Opaque, //
 };
-use core::sync::atomic::{
-    AtomicUsize,
-    Ordering, //
-};
 
+pub(super) mod evidence;
+mod locked;
 mod read;
 mod write;
 
+pub use evidence::Traverse;
+pub use locked::{
+    VmaUnderMmap,
+    VmaUnderVmaLock, //
+};
+pub use read::StableVma;
 pub use write::{
     AdviceFlags,
     VmaUnderWrite,
     VmaWriteRef, //
 };
 
-/// A VMA whose range, page offset and flags cannot change: some lock keeps it stable, or it is not
-/// part of an address space (yet, or any more).
-///
-/// Unlike [`VmaRef`] it does not lead to the address space: under a VMA lock, taking the mmap lock
-/// can deadlock, and while an address space goes away, it cannot be used.
+/// A VMA whose range and page offset cannot change.
 ///
 /// # Invariants
 ///
-/// The VMA is alive, and stable, for as long as there is a reference.
-///
-/// [`VmaRef`]: super::virt::VmaRef
+/// The VMA is alive, and its range and page offset do not change, for as long as there is a
+/// reference.
 #[repr(transparent)]
-pub struct StableVma(Opaque<bindings::vm_area_struct>);
+pub struct VmaRange(Opaque<bindings::vm_area_struct>);
 
-impl StableVma {
+impl VmaRange {
     #[inline]
     pub(super) fn as_ptr(&self) -> *mut bindings::vm_area_struct {
         self.0.get()
@@ -66,6 +79,12 @@ impl StableVma {
         self.end() - self.start()
     }
 
+    /// Returns the number of pages, which is never zero.
+    #[inline]
+    pub fn nr_pages(&self) -> usize {
+        self.len() >> PAGE_SHIFT
+    }
+
     /// Returns the page offset in the file of the first page.
     #[inline]
     pub fn pgoff(&self) -> usize {
@@ -83,54 +102,19 @@ impl StableVma {
             .filter(|_| inside)
     }
 
-    /// Returns the flags.
-    ///
-    /// [`MAYBE_GUARD`](super::flags::VmaFlag::MAYBE_GUARD) can be set by others meanwhile; the other
-    /// flags stay.
+    /// Returns the address at which a page of the file is mapped, if it is.
     #[inline]
-    pub fn flags(&self) -> VmaFlags {
-        // SAFETY: By the type invariants, the VMA is alive.
-        let flags = unsafe { &raw const (*self.as_ptr()).__bindgen_anon_2.flags.__vma_flags };
-        let mut words = bindings::vma_flags_t::default();
-        for (i, word) in words.__vma_flags.iter_mut().enumerate() {
-            // SAFETY: As above, and the index is that of a word. `MAYBE_GUARD` is set atomically,
-            // under a read lock only (`vma_set_atomic_flag`), so this has to be an atomic load.
-            let atomic = unsafe { AtomicUsize::from_ptr((&raw const (*flags)[i]).cast_mut()) };
-            *word = atomic.load(Ordering::Relaxed);
-        }
-        VmaFlags::from_raw(words)
+    pub fn address_of(&self, pgoff: usize) -> Option<usize> {
+        let index = pgoff.checked_sub(self.pgoff())?;
+        (index < self.nr_pages()).then(|| self.start() + (index << PAGE_SHIFT))
     }
 
-    /// May user space read?
-    #[inline]
-    pub fn readable(&self) -> bool {
-        self.flags().readable()
-    }
-
-    /// May user space write?
-    #[inline]
-    pub fn writable(&self) -> bool {
-        self.flags().writable()
-    }
-
-    /// May user space execute?
-    #[inline]
-    pub fn executable(&self) -> bool {
-        self.flags().executable()
-    }
-
-    /// Was it mapped with `MAP_SHARED`?
-    #[inline]
-    pub fn is_shared(&self) -> bool {
-        self.flags().is_shared()
-    }
-
-    /// Checks that `len` bytes from `addr` on are whole pages, at least one, of this VMA.
+    /// Returns whether `len` bytes from `addr` on are whole pages, at least one, of this VMA.
     pub(super) fn contains_pages(&self, addr: usize, len: usize) -> bool {
         let Some(end) = addr.checked_add(len) else {
             return false;
         };
-        let unaligned = (addr | len) & !crate::page::PAGE_MASK != 0;
+        let unaligned = (addr | len) & !PAGE_MASK != 0;
         !unaligned && len != 0 && self.start() <= addr && end <= self.end()
     }
 }

@@ -9,9 +9,9 @@ use crate::{
     bindings,
     device,
     io::resource::Resource,
-    mm::{
-        rmap::Revocation,
-        RevocableMemory, //
+    mm::revoke::{
+        RevocableMemory,
+        Revocation, //
     },
     prelude::*,
     sync::Arc, //
@@ -42,15 +42,21 @@ impl Device<device::Bound> {
     /// ```
     /// use kernel::{
     ///     device::Core,
-    ///     mm::{rmap::Revocation, RevocableMemory},
+    ///     mm::{
+    ///         revoke::{
+    ///             RevocableMemory,
+    ///             Revocation, //
+    ///         },
+    ///         MapFile, //
+    ///     },
     ///     pci,
     ///     sync::Arc, //
     /// };
     ///
-    /// /// The first lines of a `probe`.
-    /// fn claim(pdev: &pci::Device<Core<'_>>) -> Result<RevocableMemory> {
+    /// /// The first lines of a `probe`. `F` is the type of the files that map the memory.
+    /// fn claim<F: MapFile>(pdev: &pci::Device<Core<'_>>) -> Result<RevocableMemory> {
     ///     pdev.enable_device_mem()?;
-    ///     let revocation = Arc::pin_init(Revocation::new(), GFP_KERNEL)?;
+    ///     let revocation = Arc::pin_init(Revocation::new::<F>(), GFP_KERNEL)?;
     ///     pdev.map_bar(2, c"my registers", &revocation)
     /// }
     /// ```

@@ -7,9 +7,9 @@
 use super::Device;
 use crate::{
     device,
-    mm::{
-        rmap::Revocation,
-        RevocableMemory, //
+    mm::revoke::{
+        RevocableMemory,
+        Revocation, //
     },
     prelude::*,
     sync::Arc, //
@@ -39,14 +39,20 @@ impl Device<device::Bound> {
     /// ```
     /// use kernel::{
     ///     device::Core,
-    ///     mm::{rmap::Revocation, RevocableMemory},
+    ///     mm::{
+    ///         revoke::{
+    ///             RevocableMemory,
+    ///             Revocation, //
+    ///         },
+    ///         MapFile, //
+    ///     },
     ///     platform,
     ///     sync::Arc, //
     /// };
     ///
-    /// /// The first lines of a `probe`.
-    /// fn claim(pdev: &platform::Device<Core<'_>>) -> Result<RevocableMemory> {
-    ///     let revocation = Arc::pin_init(Revocation::new(), GFP_KERNEL)?;
+    /// /// The first lines of a `probe`. `F` is the type of the files that map the memory.
+    /// fn claim<F: MapFile>(pdev: &platform::Device<Core<'_>>) -> Result<RevocableMemory> {
+    ///     let revocation = Arc::pin_init(Revocation::new::<F>(), GFP_KERNEL)?;
     ///     pdev.map_resource(0, c"my registers", &revocation)
     /// }
     /// ```

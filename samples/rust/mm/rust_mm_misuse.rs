@@ -29,19 +29,17 @@ use kernel::{
             Mapping,
             VmaDesc, //
         },
-        evidence::Stable,
-        fault::{
+        ops::{
             Fault,
             FaultAnswer,
             FaultAround,
-            FaultError, //
-        },
-        ops::{
+            FaultError,
             Ordinary,
             PerFile,
             VmOperations, //
         },
         pgtable::{
+            walk_page_range_vma,
             LockedEntry,
             PageWalk, //
         },
@@ -128,7 +126,7 @@ impl MiscDevice for Misuse {
                 let addr = arg & PAGE_MASK;
                 let guard = mm.mmap_read_lock();
                 let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-                vma.walk_page_range_vma(addr..addr + PAGE_SIZE, &mut Sleeper)?;
+                walk_page_range_vma(vma, addr..addr + PAGE_SIZE, &mut Sleeper)?;
             }
             MISUSE_AROUND => this.around.store(1, Relaxed),
             _ => return Err(ENOTTY),

@@ -10,7 +10,7 @@
 //!   beyond. This takes the machine down.
 //! - [`HOLES_INSERT`]: [`VmaRef::as_mixedmap_vma`] lets a driver put pages of its own into the
 //!   mapping of another driver, which knows nothing of it.
-//! - [`HOLES_IS_OWNED`]: what closes both. [`VmaRef::as_owned`] gives a view only of a mapping that
+//! - [`HOLES_IS_OWNED`]: what closes both. [`VmaRef::as_driver_vma`] gives a view only of a mapping that
 //!   this module has made itself, and whatever changes a mapping needs that view.
 //!
 //! [`VmaMixedMap`]: kernel::mm::virt::VmaMixedMap
@@ -117,7 +117,9 @@ impl MiscDevice for Holes {
                 vma.vm_insert_page(arg, &holes.page)?;
                 Ok(0)
             }),
-            HOLES_IS_OWNED => with_vma(arg, |vma| Ok(vma.as_owned::<HolesOps>().is_some().into())),
+            HOLES_IS_OWNED => with_vma(arg, |vma| {
+                Ok(vma.as_driver_vma::<HolesOps>().is_some().into())
+            }),
             _ => Err(ENOTTY),
         }
     }

@@ -27,27 +27,22 @@ use kernel::{
             Mapping,
             VmaDesc, //
         },
-        fault::{
+        ops::{
+            DeviceRef,
+            DriverVmaInfo,
             Fault,
             FaultAnswer,
             FaultAround,
             FaultError,
-            MkwriteAnswer,
-            MkwriteFault, //
-        },
-        ops::{
-            DataRef,
-            DeviceRef,
             MappedArea,
+            MkwriteAnswer,
+            MkwriteFault,
             Ordinary,
             PerVma,
             VmOperations, //
         },
-        owned::DriverVma,
-        rmap::{
-            AddressSpace,
-            Revocation, //
-        },
+        revoke::Revocation,
+        rmap::AddressSpace,
         Folio, //
     },
     new_mutex,
@@ -177,7 +172,7 @@ impl Memory {
             }),
             mappings <- new_mutex!(KVVec::new()),
             next_id: Atomic::new(0),
-            revocation <- Revocation::new(),
+            revocation <- Revocation::new::<Self>(),
         })
     }
 
@@ -340,16 +335,12 @@ impl VmOperations for DemandOps {
         Ok(PerVma(Arc::new(mapping, GFP_KERNEL)?))
     }
 
-    fn open(vma: &DriverVma<Self>) {
+    fn open(vma: &DriverVmaInfo<Self>) {
         vma.data().counters.vmas.fetch_add(1, Relaxed);
     }
 
-    fn close(vma: &DriverVma<Self>) {
+    fn close(vma: &DriverVmaInfo<Self>) {
         vma.data().counters.vmas.fetch_sub(1, Relaxed);
-    }
-
-    fn revocation<'a>(mapping: &'a DataRef<'_, Self>) -> &'a Revocation {
-        &mapping.memory.revocation
     }
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {

@@ -26,28 +26,25 @@ use kernel::{
     },
     mm::{
         desc::{
-            Cache,
             Mapping,
             VmaDesc, //
         },
-        fault::{
-            Fault,
-            FaultAnswer,
-            FaultError, //
-        },
         ops::{
             Access,
-            DataRef,
+            DriverVma,
+            Fault,
+            FaultAnswer,
+            FaultError,
             PerFile,
             Pfn,
             VmOperations, //
         },
-        owned::OwnedVma,
-        rmap::{
-            AddressSpace,
+        revoke::{
+            RevocableMemory,
             Revocation, //
         },
-        RevocableMemory, //
+        rmap::AddressSpace,
+        Cache, //
     },
     page::PAGE_SIZE,
     pci,
@@ -110,7 +107,7 @@ impl pci::Driver for PfnDriver {
     ) -> impl PinInit<PfnDriverData, Error> + 'bound {
         pin_init::pin_init_scope(move || {
             pdev.enable_device_mem()?;
-            let revocation = Arc::pin_init(Revocation::new(), GFP_KERNEL)?;
+            let revocation = Arc::pin_init(Revocation::new::<SharedMemory>(), GFP_KERNEL)?;
             let memory = SharedMemory {
                 memory: pdev.map_bar(MEMORY_BAR, c"rust_mmap_pfn", &revocation)?,
                 faults: Atomic::new(0),
@@ -189,10 +186,6 @@ impl VmOperations for PfnOps {
     type Data = PerFile;
     type Memory = Pfn;
 
-    fn revocation<'a>(memory: &'a DataRef<'_, Self>) -> &'a Revocation {
-        memory.memory.revocation()
-    }
-
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let memory = vmf.data();
         memory.faults.fetch_add(1, Relaxed);
@@ -209,7 +202,7 @@ impl VmOperations for PfnOps {
         Ok(answer)
     }
 
-    fn access(vma: &OwnedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
+    fn access(vma: &DriverVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
         vma.access_phys(addr, access)
     }
 }

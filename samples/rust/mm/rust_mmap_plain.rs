@@ -23,19 +23,17 @@ use kernel::{
             Mapping,
             VmaDesc, //
         },
-        fault::{
-            Fault,
-            FaultAnswer,
-            FaultError, //
-        },
         ops::{
             DeviceRef,
+            DriverVmaInfo,
+            Fault,
+            FaultAnswer,
+            FaultError,
             MappedArea,
             Ordinary,
             PerFile,
             VmOperations, //
         },
-        owned::DriverVma,
         Folio, //
     },
     page::PAGE_SIZE,
@@ -170,11 +168,11 @@ impl VmOperations for PlainOps {
         Ok(PerFile)
     }
 
-    fn open(vma: &DriverVma<Self>) {
+    fn open(vma: &DriverVmaInfo<Self>) {
         vma.data().opened.fetch_add(1, Relaxed);
     }
 
-    fn close(vma: &DriverVma<Self>) {
+    fn close(vma: &DriverVmaInfo<Self>) {
         vma.data().closed.fetch_add(1, Relaxed);
     }
 

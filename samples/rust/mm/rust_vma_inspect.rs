@@ -21,7 +21,7 @@ use kernel::{
     },
     mm::{
         pgtable::PageCounts,
-        process::PtraceMode,
+        remote::PtraceMode,
         MmWithUser, //
     },
     page::{
@@ -151,7 +151,7 @@ fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
         }
         let pages = match request.flags & PAGES {
             0 => PageCounts::default(),
-            _ => PageCounts::of(&**vma, vma.range())?,
+            _ => PageCounts::of(&*vma, vma.range())?,
         };
         let file = vma.file();
         let offset = file.and(vma.pgoff_at(vma.range().start)).unwrap_or(0);

@@ -16,7 +16,7 @@ impl VmOperations for Ops {
     type Data = PerFile;
     type Memory = Pfn;
 
-    fn access(vma: &OwnedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
+    fn access(vma: &DriverVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
         #[cfg(not(twin))]
         let access = match access {
             Access::Read { 1: accessed, .. } | Access::Write { 1: accessed, .. } => {

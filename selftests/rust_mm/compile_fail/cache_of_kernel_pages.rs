@@ -9,8 +9,8 @@ include!("prelude.rs");
 device! {
     fn mmap_prepare<'f>(dev: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
         #[cfg(not(twin))]
-        return desc.map_kernel_pages(&dev.pages, kernel::mm::desc::Cache::NonCached);
+        return desc.map_kernel_pages(&dev.pages, kernel::mm::Cache::NonCached);
         #[cfg(twin)]
-        return desc.remap_pfn(&dev.pfns, kernel::mm::desc::Cache::NonCached);
+        return desc.remap_pfn(&dev.pfns, kernel::mm::Cache::NonCached);
     }
 }

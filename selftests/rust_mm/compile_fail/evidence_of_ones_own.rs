@@ -9,8 +9,8 @@ include!("prelude.rs");
 pub struct Mine;
 
 #[cfg(not(twin))]
-impl kernel::mm::evidence::Stable for Mine {}
+impl kernel::mm::vma::Traverse for Mine {}
 
-pub fn start(vma: &impl kernel::mm::evidence::Stable) -> usize {
+pub fn start(vma: &impl kernel::mm::vma::Traverse) -> usize {
     vma.start()
 }

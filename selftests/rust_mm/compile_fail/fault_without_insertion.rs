@@ -2,7 +2,7 @@
 
 // That something was inserted, out of thin air.
 // error: E0451
-// message: field `0` of struct `kernel::mm::fault::Inserted` is private
+// message: field `0` of struct `kernel::mm::ops::Inserted` is private
 
 include!("prelude.rs");
 

@@ -6,7 +6,7 @@
 
 include!("prelude.rs");
 
-use kernel::mm::rmap::Revocation;
+use kernel::mm::revoke::Revocation;
 
 struct Dev {
     pages: KernelPages,

@@ -2,7 +2,7 @@
 
 // The lock of a VMA, given up by another thread.
 // error: E0599
-// message: `OwnedVmaGuard<'_, Ops>: Send`
+// message: `DriverVmaGuard<'_, Ops>: Send`
 
 include!("prelude.rs");
 
@@ -20,7 +20,7 @@ impl VmOperations for Ops {
 kernel::vm_operations!(Ops);
 
 pub fn start(mm: &MmWithUser, addr: usize) -> Option<()> {
-    let guard = mm.lock_owned_vma::<Ops>(addr)?;
+    let guard = mm.lock_driver_vma::<Ops>(addr)?;
     #[cfg(not(twin))]
     Handed(guard).to_another_thread();
     #[cfg(twin)]

@@ -21,6 +21,6 @@ kernel::vm_operations!(Ops);
 
 pub fn insert(vma: &VmaRef, folio: &Folio) -> Result {
     #[cfg(twin)]
-    let vma = vma.as_owned::<Ops>().ok_or(EINVAL)?;
+    let vma = vma.as_driver_vma::<Ops>().ok_or(EINVAL)?;
     vma.insert_page(vma.start(), folio, 0)
 }

@@ -24,6 +24,6 @@ impl VmOperations for Ops {
 
 kernel::vm_operations!(Ops);
 
-pub fn insert(vma: &OwnedVma<Ops>, folio: &Folio) -> Result {
+pub fn insert(vma: &DriverVma<Ops>, folio: &Folio) -> Result {
     vma.insert_page(vma.start(), folio, 0)
 }

@@ -6,7 +6,7 @@
 
 include!("prelude.rs");
 
-use kernel::mm::evidence::{Install, Stable};
+use kernel::mm::{ops::Install, vma::Traverse};
 
 #[allow(dead_code)]
 fn traverse(vma: &impl Stable) -> usize {

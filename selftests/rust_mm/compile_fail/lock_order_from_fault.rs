@@ -2,7 +2,7 @@
 
 // From a fault to the mmap lock.
 // error: E0599
-// message: no method named `mm` found for reference `&OwnedVma<Ops>`
+// message: no method named `mm` found for reference `&DriverVma<Ops>`
 
 include!("prelude.rs");
 

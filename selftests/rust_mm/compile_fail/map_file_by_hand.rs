@@ -7,7 +7,7 @@
 include!("prelude.rs");
 
 #[allow(unused_imports)]
-use kernel::mm::MapFile;
+use kernel::mm::ops::MapFile;
 
 struct Dev;
 

@@ -6,7 +6,7 @@
 
 include!("prelude.rs");
 
-use kernel::mm::user::CurrentMm;
+use kernel::mm::current::CurrentMm;
 
 pub fn start(mm: &mut CurrentMm<'_>, addr: usize) -> Result<bool> {
     let guard = mm.mmap_read_lock();

@@ -2,7 +2,7 @@
 
 // Taking a VMA that was found through its file for one of the driver's own.
 // error: E0599
-// message: no method named `as_owned` found for reference `&RmapVma`
+// message: no method named `as_driver_vma` found for reference `&RmapVma`
 
 include!("prelude.rs");
 
@@ -28,5 +28,5 @@ pub fn zap(mm: &MmWithUser, space: &AddressSpace) -> Result {
     #[cfg(twin)]
     let guard = mm.mmap_read_lock();
     let vma = guard.vmas(0..1).next().ok_or(EINVAL)?;
-    vma.as_owned::<Ops>().ok_or(EINVAL)?.zap(0, PAGE_SIZE)
+    vma.as_driver_vma::<Ops>().ok_or(EINVAL)?.zap(0, PAGE_SIZE)
 }

@@ -22,11 +22,11 @@ kernel::vm_operations!(Ops);
 pub fn start(mm: &MmWithUser, addr: usize) -> Option<usize> {
     #[cfg(twin)]
     let guard;
-    let vma: &OwnedVma<Ops>;
+    let vma: &DriverVma<Ops>;
     {
         #[cfg(not(twin))]
         let guard;
-        guard = mm.lock_owned_vma::<Ops>(addr)?;
+        guard = mm.lock_driver_vma::<Ops>(addr)?;
         vma = &guard;
     }
     Some(vma.start())

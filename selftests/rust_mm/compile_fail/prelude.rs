@@ -5,29 +5,71 @@
 #[allow(unused_imports)]
 use kernel::{
     fs::File,
-    miscdevice::{MiscDevice, MiscDeviceRegistration},
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
     mm::{
-        desc::{Cache, DescRange, Mapping, VmaDesc},
-        fault::{
-            Fault, FaultAnswer, FaultError, HugeAnswer, HugeFault, Inserted, MkwriteAnswer,
-            MkwriteFault,
+        desc::{
+            DescRange,
+            Mapping,
+            VmaDesc, //
         },
-        flags::{ClearFlags, SetFlags, VmaFlag},
+        flags::{
+            ClearFlags,
+            SetFlags,
+            VmaFlag, //
+        },
         ops::{
-            Access, DataRef, DeviceRef, HasVmOps, MappedArea, Mixed, Ordinary, PerFile, PerVma,
-            PerVmaUnique, Pfn, VmOperations, VmOpsTable,
+            Access,
+            DataRef,
+            DeviceRef,
+            DriverVmaInfo,
+            Fault,
+            FaultAnswer,
+            FaultError,
+            HasVmOps,
+            HugeAnswer,
+            HugeFault,
+            Inserted,
+            MappedArea,
+            Mixed,
+            MkwriteAnswer,
+            MkwriteFault,
+            Ordinary,
+            DriverVma,
+            PerFile,
+            PerVma,
+            PerVmaUnique,
+            Pfn,
+            VmOperations,
+            VmOpsTable, //
         },
-        owned::{DriverVma, OwnedVma},
+        revoke::RevocableMemory,
         rmap::AddressSpace,
         virt::VmaRef,
-        DeviceMemory, Folio, Frames, KernelPages, KernelPagesSlice, LockedFolio, MmWithUser,
-        PfnRange, PfnSlice, RevocableMemory,
+        Cache,
+        DeviceMemory,
+        Folio,
+        Frames,
+        KernelPages,
+        KernelPagesSlice,
+        LockedFolio,
+        MmWithUser,
+        PfnRange,
+        PfnSlice, //
     },
     new_mutex,
     page::PAGE_SIZE,
     prelude::*,
-    sync::{aref::ARef, Arc, ArcBorrow, Mutex, SetOnce},
-    types::ForeignOwnable,
+    sync::{
+        aref::ARef,
+        Arc,
+        ArcBorrow,
+        Mutex,
+        SetOnce, //
+    },
+    types::ForeignOwnable, //
 };
 
 struct Case;

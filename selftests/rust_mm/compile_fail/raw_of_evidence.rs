@@ -6,12 +6,12 @@
 
 include!("prelude.rs");
 
-use kernel::mm::evidence::Stable;
+use kernel::mm::vma::Traverse;
 
 pub fn get(vma: &VmaRef) -> usize {
     #[cfg(not(twin))]
     let vma = {
-        use kernel::mm::evidence::sealed;
+        use kernel::mm::vma::evidence::sealed;
         sealed::Sealed::vma(vma, sealed::Token(()))
     };
     #[cfg(twin)]

@@ -7,14 +7,14 @@
 
 include!("prelude.rs");
 
-pub fn insert<O>(vma: &OwnedVma<O>, revocable: &RevocableMemory) -> Result
+pub fn insert<O>(vma: &DriverVma<O>, revocable: &RevocableMemory) -> Result
 where
     O: VmOperations<Memory = Pfn>,
 {
     let frames = revocable.all();
     #[cfg(not(twin))]
     return frames.insert(
-        kernel::mm::pfn::Insertion(()),
+        kernel::mm::memory::pfn::Insertion(()),
         core::ptr::null(),
         |_: PfnSlice<'_>| (),
     );

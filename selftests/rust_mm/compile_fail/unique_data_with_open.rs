@@ -21,7 +21,7 @@ impl VmOperations for Ops {
     }
 
     #[cfg(not(twin))]
-    fn open(_: &DriverVma<Self>) {}
+    fn open(_: &DriverVmaInfo<Self>) {}
 }
 
 kernel::vm_operations!(Ops);

@@ -2,7 +2,7 @@
 
 // A view of one kind of VMA, taken for another whose type is a supertype of it.
 // error: E0308
-// message: found reference `&DriverVma<Kind<for<'a> fn(&'a ())>>`
+// message: found reference `&DriverVmaInfo<Kind<for<'a> fn(&'a ())>>`
 
 include!("prelude.rs");
 
@@ -13,11 +13,11 @@ pub type One = Kind<for<'a> fn(&'a ())>;
 pub type Two = Kind<fn(&'static ())>;
 
 #[cfg(not(twin))]
-pub fn view(vma: &DriverVma<One>) -> &DriverVma<Two> {
+pub fn view(vma: &DriverVmaInfo<One>) -> &DriverVmaInfo<Two> {
     vma
 }
 
 #[cfg(twin)]
-pub fn view(vma: &DriverVma<One>) -> &DriverVma<One> {
+pub fn view(vma: &DriverVmaInfo<One>) -> &DriverVmaInfo<One> {
     vma
 }

@@ -21,6 +21,6 @@ kernel::vm_operations!(Ops);
 
 pub fn zap(vma: &VmaRef) -> Result {
     #[cfg(twin)]
-    let vma = vma.as_owned::<Ops>().ok_or(EINVAL)?;
+    let vma = vma.as_driver_vma::<Ops>().ok_or(EINVAL)?;
     vma.zap(vma.start(), PAGE_SIZE)
 }

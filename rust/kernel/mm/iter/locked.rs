@@ -6,7 +6,7 @@ use crate::{
     bindings,
     mm::{
         lock::StableVmaGuard,
-        virt::VmaRef,
+        vma::VmaUnderMmap,
         MmWithUser, //
     },
     prelude::*,
@@ -187,7 +187,7 @@ fn lock_next(mm: &MmWithUser, addr: usize) -> Result<Option<StableVmaGuard<'_>>>
     let guard = mm.mmap_read_lock_killable()?;
     // SAFETY: The mmap lock is held.
     let vma = unsafe { bindings::find_vma(mm.as_raw(), addr) };
-    Ok(NonNull::new(vma.cast::<VmaRef>()).map(|vma| {
+    Ok(NonNull::new(vma.cast::<VmaUnderMmap>()).map(|vma| {
         // SAFETY: Just found in the address space whose lock it is.
         unsafe { StableVmaGuard::under_mmap_lock(vma, guard) }
     }))

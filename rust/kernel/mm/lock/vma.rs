@@ -3,8 +3,18 @@
 //! The read lock of one VMA.
 
 use crate::{
+    bindings,
     mm::{
         virt::VmaRef,
+        vma::{
+            evidence::{
+                Held,
+                Sealed,
+                Token, //
+            },
+            Traverse,
+            VmaUnderMmap, //
+        },
         MmWithUser,
         MmapReadGuard,
         VmaReadGuard, //
@@ -17,13 +27,13 @@ use core::{
 };
 
 #[cfg(CONFIG_PER_VMA_LOCK)]
-use crate::bindings;
+use crate::mm::vma::VmaUnderVmaLock;
 
 /// The lock that a [`StableVmaGuard`] holds.
 enum Lock<'a> {
     Vma(VmaReadGuard<'a>),
     Mmap {
-        vma: NonNull<VmaRef>,
+        vma: NonNull<VmaUnderMmap>,
         _guard: MmapReadGuard<'a>,
     },
 }
@@ -50,7 +60,7 @@ impl<'a> StableVmaGuard<'a> {
     /// `vma` must be a VMA of the address space whose lock `guard` is.
     #[inline]
     pub(in crate::mm) unsafe fn under_mmap_lock(
-        vma: NonNull<VmaRef>,
+        vma: NonNull<VmaUnderMmap>,
         guard: MmapReadGuard<'a>,
     ) -> Self {
         // INVARIANT: As the caller promises.
@@ -89,6 +99,24 @@ impl Deref for StableVmaGuard<'_> {
     }
 }
 
+// SAFETY: By the type invariants, one of the two locks is held.
+unsafe impl Sealed for StableVmaGuard<'_> {
+    #[inline]
+    fn vma(&self, _: Token) -> *mut bindings::vm_area_struct {
+        self.as_ptr()
+    }
+
+    #[inline]
+    fn held(&self, _: Token) -> Held {
+        match self.0 {
+            Lock::Vma(_) => Held::Vma,
+            Lock::Mmap { .. } => Held::Mmap,
+        }
+    }
+}
+
+impl Traverse for StableVmaGuard<'_> {}
+
 impl<'a> VmaReadGuard<'a> {
     /// # Safety
     ///
@@ -100,7 +128,7 @@ impl<'a> VmaReadGuard<'a> {
         Self {
             // SAFETY: The VMA is alive and stable for as long as its lock is held. It lies in a
             // private field, and is given out for no longer than the guard is borrowed.
-            vma: unsafe { VmaRef::from_raw(vma.as_ptr()) },
+            vma: unsafe { VmaUnderVmaLock::from_raw(vma.as_ptr()) },
             _nts: NotThreadSafe,
         }
     }

@@ -16,7 +16,7 @@
 
 use super::sealed::Sealed;
 use crate::{
-    mm::front::MapFile,
+    mm::file::MapFile,
     sync::{
         Arc,
         ArcBorrow, //
@@ -29,7 +29,7 @@ use core::ffi::c_void;
 const UNMAPPED: usize = 1;
 
 /// Returns the word that the hook leaves behind.
-pub(in super::super) fn unmapped(device: *mut c_void) -> *mut c_void {
+pub(super) fn unmapped(device: *mut c_void) -> *mut c_void {
     device.map_addr(|addr| addr | UNMAPPED)
 }
 
@@ -40,7 +40,7 @@ pub(super) fn device(word: *mut c_void) -> *mut c_void {
 
 /// Is it the word of a VMA whose `mapped` has succeeded, and whose data is there?
 #[inline]
-pub(in super::super) fn is_live(word: *mut c_void) -> bool {
+pub(super) fn is_live(word: *mut c_void) -> bool {
     !word.is_null() && word.addr() & UNMAPPED == 0
 }
 
@@ -215,7 +215,7 @@ impl<P: DupForeign + Send + Sync + 'static> VmaData for PerVma<P> {
 /// let addr = file.mmap(2 * PAGE_SIZE, READ, SHARED, 0)?;
 /// assert_eq!(mm.munmap(addr, PAGE_SIZE), Err(EINVAL));
 /// {
-///     let vma = mm.current().lock_owned_vma::<Ops>(addr).ok_or(ESRCH)?;
+///     let vma = mm.current().lock_driver_vma::<Ops>(addr).ok_or(ESRCH)?;
 ///     assert_eq!(vma.data().range, addr..addr + 2 * PAGE_SIZE);
 /// }
 /// mm.munmap(addr, 2 * PAGE_SIZE)?;

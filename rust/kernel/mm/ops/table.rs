@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     bindings,
-    mm::front::MapFile,
+    mm::{
+        file::MapFile,
+        flags::VmaFlag, //
+    },
     types::ForeignOwnable, //
 };
 use core::{
@@ -45,10 +48,6 @@ impl<O: VmOperations> VmOpsTable<O> {
     #[expect(clippy::new_without_default)]
     pub const fn new() -> Self {
         assert!(
-            O::HAS_REVOCATION || !O::HAS_REVOCATION_OF_DEVICE,
-            "`revocation_of_device` is for mappings being filled; faults need `revocation`"
-        );
-        assert!(
             !O::Data::PER_VMA || O::HAS_MAPPED,
             "the data of a VMA is made by `mapped`: implement it"
         );
@@ -58,7 +57,7 @@ impl<O: VmOperations> VmOpsTable<O> {
             "the pointers to the device and to the data of a VMA must leave bit 0 free"
         );
         assert!(
-            !O::HAS_PAGE_MKWRITE || !O::Memory::FLAGS.contains(crate::mm::flags::VmaFlag::PFNMAP),
+            !O::HAS_PAGE_MKWRITE || !O::Memory::FLAGS.contains(VmaFlag::PFNMAP),
             "there are no pages in a `Pfn` mapping: implement `pfn_mkwrite` instead of `page_mkwrite`"
         );
         assert!(
@@ -66,8 +65,7 @@ impl<O: VmOperations> VmOpsTable<O> {
             "there are only folios in this mapping: implement `page_mkwrite` instead of `pfn_mkwrite`"
         );
         assert!(
-            !O::HAS_MAP_PAGES
-                || O::HAS_FAULT && !O::Memory::FLAGS.contains(crate::mm::flags::VmaFlag::PFNMAP),
+            !O::HAS_MAP_PAGES || O::HAS_FAULT && !O::Memory::FLAGS.contains(VmaFlag::PFNMAP),
             "`map_pages` maps pages of folios, as an addition to `fault`"
         );
 
@@ -128,7 +126,7 @@ impl<O: VmOperations> VmOpsTable<O> {
 impl<O> VmOpsTable<O> {
     /// Returns the table as the kernel wants it.
     #[inline]
-    pub(in super::super) fn as_ptr(&'static self) -> *const bindings::vm_operations_struct {
+    pub(super) fn as_ptr(&'static self) -> *const bindings::vm_operations_struct {
         self.0.get()
     }
 }
@@ -211,7 +209,7 @@ macro_rules! vm_operations {
 }
 
 /// Returns whether mappings with these operations could be merged.
-pub(in super::super) const fn may_merge<O: VmOperations>() -> bool {
+pub(super) const fn may_merge<O: VmOperations>() -> bool {
     !O::Data::PER_VMA && O::Memory::FLAGS.is_empty()
 }
 

@@ -17,12 +17,26 @@ use super::{
         Access,
         Accessed, //
     },
-    check_device,
     data::{
         self,
         VmaData, //
     },
     enter,
+    fault::{
+        Fault,
+        FaultAround,
+        FaultError,
+        HugeAnswer,
+        HugeFault,
+        HugeOrder,
+        MkwriteAnswer,
+        MkwriteFault,
+        PfnMkwriteFault, //
+    },
+    vma::{
+        DriverVma,
+        DriverVmaInfo, //
+    },
     MappedArea,
     MmuPageSize,
     VmOperations, //
@@ -30,23 +44,9 @@ use super::{
 use crate::{
     bindings,
     mm::{
-        fault::{
-            Fault,
-            FaultAround,
-            FaultError,
-            HugeAnswer,
-            HugeFault,
-            HugeOrder,
-            MkwriteAnswer,
-            MkwriteFault,
-            PfnMkwriteFault, //
-        },
+        file::MapFile,
         flags::VmaFlags,
-        front::MapFile,
-        owned::{
-            DriverVma,
-            OwnedVma, //
-        }, //
+        revoke::RevocationGuard, //
     },
     prelude::*,
     types::ForeignOwnable, //
@@ -73,16 +73,27 @@ unsafe fn live_word(vma: *mut bindings::vm_area_struct) -> Option<*mut c_void> {
     data::is_live(word).then_some(word)
 }
 
-/// The VMA of a fault, if its private data is live.
+/// Begins to handle a fault: enters the section that a revocation of the memory waits for.
+///
+/// # Errors
+///
+/// [`FaultError::SigBus`] if the VMA has no live data, or its memory is revoked.
 ///
 /// # Safety
 ///
-/// `vmf` must be a fault that is being handled.
+/// `vmf` must be a fault of a VMA with these operations, which this thread is handling. The result must
+/// be dropped before the lock of the fault is.
 #[inline]
-unsafe fn live_fault(vmf: *mut bindings::vm_fault) -> Option<*mut c_void> {
-    // SAFETY: As the caller promises; the VMA is locked at least for reading, and the field is
-    // written only when that is not possible.
-    unsafe { live_word((*vmf).__bindgen_anon_1.vma) }
+unsafe fn enter_fault<'a, O: VmOperations>(
+    vmf: *mut bindings::vm_fault,
+) -> Result<Option<RevocationGuard<'a>>, FaultError> {
+    // SAFETY: The caller promises a fault that is being handled.
+    let vma = unsafe { (*vmf).__bindgen_anon_1.vma };
+    // SAFETY: The VMA is locked at least for reading, and the field is written only when that is not
+    // possible.
+    unsafe { live_word(vma) }.ok_or(FaultError::SigBus)?;
+    // SAFETY: The VMA, which is locked, keeps its file open.
+    Ok(unsafe { enter::<O>((*vma).vm_file) }?)
 }
 
 /// `vm_operations_struct::mapped`.
@@ -90,24 +101,24 @@ unsafe fn live_fault(vmf: *mut bindings::vm_fault) -> Option<*mut c_void> {
 /// # Safety
 ///
 /// `private` must point to a copy of the private data of a VMA with these operations, of which `mapped`
-/// was not called, as `call_vma_mapped` has it.
+/// was not called, as `call_vma_mapped` has it; `file` must be the file that the VMA maps.
 pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
     start: usize,
     end: usize,
     pgoff: usize,
-    _file: *const bindings::file,
+    file: *const bindings::file,
     private: *mut *mut c_void,
 ) -> c_int {
     // SAFETY: C gives a pointer to a copy of the VMA's private data. It is what the hook left.
     let old = unsafe { *private };
     let device = data::device(old);
 
-    // The memory has been filled in already. If it was taken away before this, then what is in the
-    // mapping may have escaped; if it is after this, then the VMA is found and cleared. Before the driver
-    // is told, since it is never told that a mapping which fails is gone.
+    // The memory may have been populated already. If it was revoked before this, user space could have
+    // accessed it; if it is after this, then the VMA is found and its entries are zapped. Before the
+    // driver is called, since it is never called back for a mapping that fails.
     //
-    // SAFETY: It is the device's pointer, and the VMA keeps the file open.
-    if let Err(err) = unsafe { check_device::<O>(device) } {
+    // SAFETY: C gives the file that the VMA maps, which keeps it open.
+    if let Err(err) = unsafe { enter::<O>(file) } {
         return err.to_errno();
     }
 
@@ -128,23 +139,13 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
         Ok(word) => word,
         Err(err) => return err.to_errno(),
     };
-
-    let may_have = if !data::is_live(word) {
+    if !data::is_live(word) {
         // The data has no size, and `FOREIGN_ALIGN` is not true for it.
-        Err(EINVAL)
-    } else if O::Data::PER_VMA {
-        // The data may know more than the device.
         //
-        // SAFETY: The word was just made, so it is live, and no VMA has it yet.
-        enter::<O>(&unsafe { O::Data::borrow::<O::File>(word) }).map(drop)
-    } else {
-        Ok(())
-    };
-    if let Err(err) = may_have {
         // SAFETY: Nobody else has the word, which is from `into_word`, and C does not store it if this
         // fails.
         unsafe { O::Data::release(word) };
-        return err.to_errno();
+        return EINVAL.to_errno();
     }
 
     // SAFETY: C gives a pointer to a copy of the word. From here on the VMA owns what it stands for.
@@ -169,7 +170,7 @@ pub(super) unsafe extern "C" fn open<O: VmOperations>(vma: *mut bindings::vm_are
     // Where nothing is duplicated, there is no `open` either.
     if O::HAS_OPEN && !O::Data::UNIQUE {
         // SAFETY: The VMA is new, so it does not change. Its word is live now.
-        O::open(unsafe { DriverVma::from_raw(vma) });
+        O::open(unsafe { DriverVmaInfo::from_raw(vma) });
     }
 }
 
@@ -185,7 +186,7 @@ pub(super) unsafe extern "C" fn close<O: VmOperations>(vma: *mut bindings::vm_ar
     };
     if O::HAS_CLOSE {
         // SAFETY: The VMA does not change any more, and its word is live.
-        O::close(unsafe { DriverVma::from_raw(vma) });
+        O::close(unsafe { DriverVmaInfo::from_raw(vma) });
     }
     // SAFETY: Nobody else has the VMA, and with the word taken out, nobody gives it up again.
     unsafe {
@@ -211,7 +212,7 @@ pub(super) unsafe extern "C" fn may_split<O: VmOperations>(
         return 0;
     }
     // SAFETY: As above, and the word is live. Sleeping is allowed.
-    match O::may_split(unsafe { OwnedVma::from_raw(vma) }, addr) {
+    match O::may_split(unsafe { DriverVma::from_raw(vma) }, addr) {
         Ok(()) => 0,
         Err(err) => err.to_errno(),
     }
@@ -234,7 +235,7 @@ pub(super) unsafe extern "C" fn mremap<O: VmOperations>(
         return 0;
     }
     // SAFETY: As above, and the word is live. Sleeping is allowed.
-    match O::mremap(unsafe { OwnedVma::from_raw(vma) }) {
+    match O::mremap(unsafe { DriverVma::from_raw(vma) }) {
         Ok(()) => 0,
         Err(err) => err.to_errno(),
     }
@@ -259,7 +260,7 @@ pub(super) unsafe extern "C" fn mprotect<O: VmOperations>(
     let mut new = bindings::vma_flags_t::default();
     new.__vma_flags[0] = flags;
     // SAFETY: As above, and the word is live.
-    let vma = unsafe { DriverVma::from_raw(vma) };
+    let vma = unsafe { DriverVmaInfo::from_raw(vma) };
     match O::mprotect(vma, start..end, VmaFlags::from_raw(new)) {
         Ok(()) => 0,
         Err(err) => err.to_errno(),
@@ -274,15 +275,10 @@ pub(super) unsafe extern "C" fn mprotect<O: VmOperations>(
 pub(super) unsafe extern "C" fn fault<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
-    // SAFETY: C gives a fault that is being handled.
-    let Some(word) = (unsafe { live_fault(vmf) }) else {
-        return FaultError::SigBus.into_raw();
-    };
-    // SAFETY: The word is live, and the VMA is locked until the answer is acted on.
-    let data = unsafe { O::Data::borrow::<O::File>(word) };
-    let guard = match enter::<O>(&data) {
+    // SAFETY: C gives a fault of such a VMA, which is being handled on this thread.
+    let guard = match unsafe { enter_fault::<O>(vmf) } {
         Ok(guard) => guard,
-        Err(err) => return FaultError::from(err).into_raw(),
+        Err(err) => return err.into_raw(),
     };
     // SAFETY: A fault that is being handled is not null.
     let vmf = unsafe { NonNull::new_unchecked(vmf) };
@@ -291,17 +287,16 @@ pub(super) unsafe extern "C" fn fault<O: VmOperations>(
     let answer = O::fault(&context);
     match answer {
         Ok(answer) => {
-            if answer.is_retry() {
-                // They belong to the VMA, which may be gone when the lock is.
-                drop(guard);
-                drop(data);
-            }
             // Memory that can be revoked is mapped before the guard is dropped, so that a revocation
             // either finds it or has refused the fault.
-            //
+            let insert = guard.is_some();
+            if answer.is_retry() {
+                // It belongs to the file, which may be gone when the lock is.
+                drop(guard);
+            }
             // SAFETY: The answer is this fault's, and the kernel gets the code. The driver's function
             // has returned, and what was borrowed here is gone if the lock goes.
-            unsafe { answer.act(vmf, O::HAS_REVOCATION) }
+            unsafe { answer.act(vmf, insert) }
         }
         Err(err) => err.into_raw(),
     }
@@ -320,13 +315,8 @@ pub(super) unsafe extern "C" fn map_pages<O: VmOperations>(
 ) -> bindings::vm_fault_t {
     // Whatever is wrong, `fault` comes next and says so.
     //
-    // SAFETY: C gives a fault that is being handled.
-    let Some(word) = (unsafe { live_fault(vmf) }) else {
-        return 0;
-    };
-    // SAFETY: The word is live, and the VMA is locked until this returns.
-    let data = unsafe { O::Data::borrow::<O::File>(word) };
-    let Ok(_guard) = enter::<O>(&data) else {
+    // SAFETY: C gives a fault of such a VMA, which is being handled on this thread.
+    let Ok(_guard) = (unsafe { enter_fault::<O>(vmf) }) else {
         return 0;
     };
     // The last of all page offsets is none that a mapping can have.
@@ -368,14 +358,9 @@ unsafe fn handle<O: VmOperations>(
     handler: impl FnOnce(NonNull<bindings::vm_fault>) -> Result<bindings::vm_fault_t, FaultError>,
 ) -> bindings::vm_fault_t {
     // SAFETY: As the caller promises.
-    let Some(word) = (unsafe { live_fault(vmf) }) else {
-        return FaultError::SigBus.into_raw();
-    };
-    // SAFETY: The word is live, and the VMA is locked until this returns.
-    let data = unsafe { O::Data::borrow::<O::File>(word) };
-    let _guard = match enter::<O>(&data) {
+    let _guard = match unsafe { enter_fault::<O>(vmf) } {
         Ok(guard) => guard,
-        Err(err) => return FaultError::from(err).into_raw(),
+        Err(err) => return err.into_raw(),
     };
     // SAFETY: A fault that is being handled is not null.
     handler(unsafe { NonNull::new_unchecked(vmf) }).unwrap_or_else(FaultError::into_raw)
@@ -464,15 +449,15 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
         return EFAULT.to_errno();
     }
     // SAFETY: As above, and the word is live. Sleeping is allowed.
-    let vma = unsafe { OwnedVma::<O>::from_raw(vma) };
+    let vma = unsafe { DriverVma::<O>::from_raw(vma) };
     // What is asked for may go beyond the VMA.
     let room = vma.end().saturating_sub(addr);
     let len = usize::try_from(len).unwrap_or(0).min(room);
     if len == 0 || addr < vma.start() || !is_permitted(vma.flags(), write != 0) {
         return EFAULT.to_errno();
     }
-    let data = vma.data();
-    let Ok(_guard) = enter::<O>(&data) else {
+    // SAFETY: The VMA, which is locked, keeps its file open.
+    let Ok(_guard) = (unsafe { enter::<O>((*vma.as_ptr()).vm_file) }) else {
         return EFAULT.to_errno();
     };
     let accessed = Accessed(vma.as_ptr(), PhantomData);

@@ -144,7 +144,7 @@ impl MmapReadGuard<'_> {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
+    /// use kernel::{mm::{testing::*, Cache}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
     /// let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), Cache::Cached))?;
@@ -177,7 +177,7 @@ impl RmapVma {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
+    /// use kernel::{mm::{testing::*, Cache}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
     /// let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), Cache::Cached))?;

@@ -17,8 +17,14 @@ use crate::{
         VTABLE_DEFAULT_ERROR, //
     },
     mm::{
-        evidence::sealed::Held,
-        virt::VmaRef,
+        vma::{
+            evidence::{
+                Held,
+                Token, //
+            },
+            Traverse,
+            VmaUnderMmap, //
+        },
         MmapReadGuard, //
     },
     page::PAGE_MASK,
@@ -90,8 +96,15 @@ pub struct Hole {
 /// ```
 /// use core::ops::ControlFlow;
 /// use kernel::{
-///     mm::{evidence::Stable, pgtable::{LockedEntry, PageWalk}, testing::*},
-///     page::PAGE_SIZE,
+///     mm::{
+///         pgtable::{
+///             walk_page_range_vma,
+///             LockedEntry,
+///             PageWalk, //
+///         },
+///         testing::*,
+///     },
+///     page::PAGE_SIZE, //
 /// };
 ///
 /// struct FirstDirty;
@@ -115,7 +128,7 @@ pub struct Hole {
 /// let guard = mm.current().mmap_read_lock();
 /// let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
 /// let all = addr..addr + 4 * PAGE_SIZE;
-/// assert_eq!(vma.walk_page_range_vma(all, &mut FirstDirty)?, Some(addr + PAGE_SIZE));
+/// assert_eq!(walk_page_range_vma(vma, all, &mut FirstDirty)?, Some(addr + PAGE_SIZE));
 /// # Ok::<(), Error>(())
 /// ```
 #[vtable]
@@ -126,7 +139,7 @@ pub trait PageWalk: Sized {
     /// Called for each VMA of [`MmapReadGuard::walk_page_range`] before it is entered.
     ///
     /// Without it, PFNMAP VMAs are skipped, and told to [`hole`](Self::hole).
-    fn vma(&mut self, _vma: &VmaRef) -> ControlFlow<Self::Break, Visit> {
+    fn vma(&mut self, _vma: &VmaUnderMmap) -> ControlFlow<Self::Break, Visit> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -313,7 +326,7 @@ unsafe extern "C" fn test_walk<W: PageWalk>(
     // SAFETY: Our own promise.
     let state = unsafe { state::<W>(walk) };
     // SAFETY: The mmap lock is held where this is used.
-    let vma = unsafe { VmaRef::from_raw((*walk).vma) };
+    let vma = unsafe { VmaUnderMmap::from_raw((*walk).vma) };
     let visit = state.walker.vma(vma);
     match state.stop_or(visit) {
         Ok(Visit::Enter) => 0,
@@ -542,28 +555,52 @@ fn run<W: PageWalk>(
     Ok(walk.stopped)
 }
 
-/// Walks a range of one VMA.
+/// Walks the page tables of a part of a VMA, in bytes, and tells the walker what is there.
 ///
-/// # Safety
+/// Returns what the walker has stopped with, or [`None`] if it has seen all. Also the entries of a
+/// PFNMAP VMA are shown. Nothing is shown of a hugetlb VMA that was found through the reverse mapping:
+/// that takes a lock which comes before the one that is held.
 ///
-/// The VMA must be stable by a lock that `held` names and the current thread holds, and the range
-/// must be whole pages in it.
-pub(in crate::mm) unsafe fn vma<W: PageWalk>(
-    vma: *mut bindings::vm_area_struct,
-    held: Held,
+/// A table that goes away while its own entries are about to be looked at is told once more, as
+/// whatever is there then.
+///
+/// # Context
+///
+/// Sleeps. Some of the walker's functions must not, see there.
+///
+/// # Errors
+///
+/// - [`EINVAL`] if the range is not whole pages, or none, or not all in the VMA.
+/// - [`EINTR`] if a fatal signal is pending, and the VMA was found through the reverse mapping:
+///   there, the walk looks at the other mappings of the file first, of which there can be very many.
+///
+/// # Examples
+///
+/// See [`PageWalk`].
+pub fn walk_page_range_vma<W: PageWalk>(
+    vma: &impl Traverse,
     range: Range<usize>,
     walker: &mut W,
 ) -> Result<Option<W::Break>> {
+    let len = range.end.checked_sub(range.start).ok_or(EINVAL)?;
+    if !vma.vma_range().contains_pages(range.start, len) {
+        return Err(EINVAL);
+    }
+    let held = vma.held(Token(()));
+    let vma = vma.vma(Token(()));
     let only = match held {
-        Held::Mmap | Held::MmapOrVma => ptr::null(),
+        Held::Mmap | Held::Vma => ptr::null(),
         Held::Rmap(_) => vma,
     };
     run(walker, only, |ops, private| match held {
-        // SAFETY: The caller's promise; the operations are those that go with `private`.
+        // SAFETY: By what `Traverse` asks for, this thread holds that lock, and the range was just
+        // checked. The operations are those that go with `private`.
         Held::Mmap => unsafe { walk_vma(vma, true, range, ops, private) },
-        // SAFETY: As above.
-        Held::MmapOrVma => unsafe { walk_vma(vma, false, range, ops, private) },
-        // SAFETY: As above.
+        // SAFETY: By what `Traverse` asks for, this thread holds that lock, and the range was just
+        // checked. The operations are those that go with `private`.
+        Held::Vma => unsafe { walk_vma(vma, false, range, ops, private) },
+        // SAFETY: By what `Traverse` asks for, this thread holds that lock, and the range was just
+        // checked. The operations are those that go with `private`.
         Held::Rmap(mapping) => unsafe { walk_mapping(mapping, vma, range, ops, private) },
     })
 }
@@ -573,7 +610,7 @@ pub(in crate::mm) unsafe fn vma<W: PageWalk>(
 /// # Safety
 ///
 /// The current thread must hold the mmap lock.
-pub(in crate::mm) unsafe fn mm<W: PageWalk>(
+unsafe fn mm<W: PageWalk>(
     mm: *mut bindings::mm_struct,
     range: Range<usize>,
     walker: &mut W,

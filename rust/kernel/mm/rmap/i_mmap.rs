@@ -6,15 +6,15 @@ use super::AddressSpace;
 use crate::{
     bindings,
     fs::File,
-    mm::evidence::{
-        sealed::{
+    mm::vma::{
+        evidence::{
             Held,
             Sealed,
             Token, //
         },
-        Stable, //
+        Traverse,
+        VmaRange, //
     },
-    page::PAGE_SHIFT,
     prelude::*,
     sync::aref::ARef,
     types::{
@@ -37,7 +37,7 @@ use core::{
 /// is not there: it may be just being made, so its operations and private data may not have been
 /// set; others may set its flags; and its process may be about to end, so there is no way to its
 /// address space. So this is no [`VmaRef`](crate::mm::virt::VmaRef), and does not turn into an
-/// [`OwnedVma`](crate::mm::owned::OwnedVma). As evidence, it allows to traverse page tables, not to
+/// [`DriverVma`](crate::mm::ops::DriverVma). As evidence, it allows to traverse page tables, not to
 /// install any.
 ///
 /// # Invariants
@@ -45,46 +45,14 @@ use core::{
 /// The VMA is one of a file's mappings, whose i_mmap lock the current thread holds for as long as
 /// there is a reference.
 #[repr(transparent)]
-pub struct RmapVma(Opaque<bindings::vm_area_struct>);
+pub struct RmapVma(VmaRange);
 
-impl RmapVma {
-    #[inline]
-    pub(in crate::mm) fn as_ptr(&self) -> *mut bindings::vm_area_struct {
-        self.0.get()
-    }
+impl Deref for RmapVma {
+    type Target = VmaRange;
 
-    /// Returns the (inclusive) start address, in an address space that is not known.
     #[inline]
-    pub fn start(&self) -> usize {
-        // SAFETY: By the type invariants, the field does not change.
-        unsafe { (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.vm_start }
-    }
-
-    /// Returns the (exclusive) end address.
-    #[inline]
-    pub fn end(&self) -> usize {
-        // SAFETY: By the type invariants, the field does not change.
-        unsafe { (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.vm_end }
-    }
-
-    /// Returns the page offset in the file of the first page.
-    #[inline]
-    pub fn pgoff(&self) -> usize {
-        // SAFETY: By the type invariants, the field does not change.
-        unsafe { (*self.as_ptr()).vm_pgoff }
-    }
-
-    /// Returns the number of pages.
-    #[inline]
-    pub fn nr_pages(&self) -> usize {
-        (self.end() - self.start()) >> PAGE_SHIFT
-    }
-
-    /// Returns the address at which a page of the file is mapped, if it is.
-    #[inline]
-    pub fn address_of(&self, pgoff: usize) -> Option<usize> {
-        let index = pgoff.checked_sub(self.pgoff())?;
-        (index < self.nr_pages()).then(|| self.start() + (index << PAGE_SHIFT))
+    fn deref(&self) -> &VmaRange {
+        &self.0
     }
 }
 
@@ -104,7 +72,7 @@ unsafe impl Sealed for RmapVma {
     }
 }
 
-impl Stable for RmapVma {}
+impl Traverse for RmapVma {}
 
 /// The mappings of a file, while the lock of them is held.
 ///
@@ -351,7 +319,7 @@ impl AddressSpace {
     /// # Examples
     ///
     /// ```
-    /// let space = kernel::mm::rmap::AddressSpace::new()?;
+    /// let space = kernel::mm::testing::address_space()?;
     /// let mappings = space.i_mmap_lock_read();
     /// assert!(mappings.vmas(0..0).next().is_none());
     /// # Ok::<(), Error>(())
@@ -365,7 +333,7 @@ impl AddressSpace {
     /// # Examples
     ///
     /// ```
-    /// let space = kernel::mm::rmap::AddressSpace::new()?;
+    /// let space = kernel::mm::testing::address_space()?;
     /// let first = space.i_mmap_trylock_read();
     /// assert!(space.i_mmap_trylock_write().is_none());
     /// assert!(first.is_some());
@@ -384,7 +352,7 @@ impl AddressSpace {
     /// # Examples
     ///
     /// ```
-    /// let space = kernel::mm::rmap::AddressSpace::new()?;
+    /// let space = kernel::mm::testing::address_space()?;
     /// let mappings = space.i_mmap_lock_write();
     /// assert!(space.i_mmap_trylock_read().is_none());
     /// # drop(mappings);

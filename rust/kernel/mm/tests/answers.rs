@@ -13,21 +13,16 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
-        fault::{
+        ops::{
             Fault,
             FaultAnswer,
-            FaultError, //
-        },
-        ops::{
-            DataRef,
+            FaultError,
             Ordinary,
             PerFile,
             VmOperations, //
         },
-        rmap::{
-            AddressSpace,
-            Revocation, //
-        },
+        revoke::Revocation,
+        rmap::AddressSpace,
         testing::{
             UserFile,
             UserMm,
@@ -47,7 +42,7 @@ use crate::{
             Relaxed, //
         },
         Arc, //
-    },
+    }, //
 };
 
 /// How a handler answers.
@@ -67,6 +62,7 @@ struct Device {
     folio: ARef<Folio>,
     way: Way,
     faults: Atomic<i32>,
+    space: AddressSpace,
     #[pin]
     revocation: Revocation,
 }
@@ -82,7 +78,8 @@ impl Device {
                 folio,
                 way,
                 faults: Atomic::new(0),
-                revocation <- Revocation::new(),
+                space: AddressSpace::new::<GivenFile>()?,
+                revocation <- Revocation::new::<RevocableFile>(),
             }? Error),
             GFP_KERNEL,
         )
@@ -98,9 +95,9 @@ impl Device {
     }
 }
 
-/// Makes a file type with its operations, which have the given callbacks besides `fault`.
+/// Makes a file type with its operations, with the given address space.
 macro_rules! answering_file {
-    ($file:ident, $ops:ident, { $($callback:tt)* }) => {
+    ($file:ident, $ops:ident, $device:ident => $space:expr) => {
         struct $file(Arc<Device>);
 
         #[vtable]
@@ -112,7 +109,8 @@ macro_rules! answering_file {
             }
 
             fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
-                this.0.revocation.address_space()
+                let $device = &this.0;
+                $space
             }
 
             fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
@@ -138,8 +136,6 @@ macro_rules! answering_file {
                     Way::Insert => Ok(vmf.insert_page(&folio, vmf.pgoff())?.into()),
                 }
             }
-
-            $($callback)*
         }
 
         crate::vm_operations!($ops);
@@ -147,14 +143,10 @@ macro_rules! answering_file {
 }
 
 // The kernel maps the pages that it is given.
-answering_file!(GivenFile, GivenOps, {});
+answering_file!(GivenFile, GivenOps, device => &device.space);
 
 // The layer maps them.
-answering_file!(RevocableFile, RevocableOps, {
-    fn revocation<'a>(device: &'a DataRef<'_, Self>) -> &'a Revocation {
-        &device.0.revocation
-    }
-});
+answering_file!(RevocableFile, RevocableOps, device => device.revocation.address_space());
 
 #[kunit_tests(rust_mm_answers)]
 mod cases {

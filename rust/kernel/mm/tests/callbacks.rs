@@ -6,8 +6,8 @@
 use super::FilledFile;
 #[cfg(CONFIG_X86_64)]
 use crate::mm::{
-    testing::EXEC,
-    user::Protection, //
+    flags::Protection,
+    testing::EXEC, //
 };
 use crate::{
     bindings,
@@ -22,23 +22,21 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
-        fault::{
-            Fault,
-            FaultAnswer,
-            FaultError,
-            MkwriteAnswer,
-            MkwriteFault, //
-        },
         flags::{
             VmaFlag,
             VmaFlags, //
         },
         ops::{
+            DriverVmaInfo,
+            Fault,
+            FaultAnswer,
+            FaultError,
+            MkwriteAnswer,
+            MkwriteFault,
             Ordinary,
             PerFile,
             VmOperations, //
         },
-        owned::DriverVma,
         pgtable::{
             FaultAccess,
             Handled, //
@@ -62,7 +60,7 @@ use crate::{
             Relaxed, //
         },
         Arc, //
-    },
+    }, //
 };
 use core::{
     mem,
@@ -167,7 +165,7 @@ impl VmOperations for CodeOps {
         }
     }
 
-    fn mprotect(vma: &DriverVma<Self>, range: Range<usize>, flags: VmaFlags) -> Result {
+    fn mprotect(vma: &DriverVmaInfo<Self>, range: Range<usize>, flags: VmaFlags) -> Result {
         let device = &vma.data().0;
         device.protected.store(range.start, Relaxed);
         device.protected_len.store(range.len(), Relaxed);

@@ -10,11 +10,9 @@ use crate::{
     },
     mm::{
         desc::{
-            Cache,
             Mapping,
             VmaDesc, //
         },
-        evidence::Stable,
         flags::{
             ClearFlags,
             VmaFlag,
@@ -26,6 +24,7 @@ use crate::{
             VmOperations, //
         },
         pgtable::{
+            walk_page_range_vma,
             Entry,
             LockedEntry,
             PageWalk,
@@ -39,7 +38,8 @@ use crate::{
             SHARED,
             WRITE, //
         },
-        virt::VmaRef,
+        vma::VmaUnderMmap,
+        Cache,
         DeviceMemory,
         PfnRange, //
     },
@@ -90,7 +90,7 @@ impl Stopper {
 impl PageWalk for Stopper {
     type Break = Stop;
 
-    fn vma(&mut self, _vma: &VmaRef) -> ControlFlow<Stop, Visit> {
+    fn vma(&mut self, _vma: &VmaUnderMmap) -> ControlFlow<Stop, Visit> {
         self.at(Stop::Vma, Visit::Enter)
     }
 
@@ -184,7 +184,7 @@ mod cases {
         let entry = {
             let guard = mm.current().mmap_read_lock();
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-            vma.walk_page_range_vma(addr..addr + PAGE_SIZE, &mut First)?
+            walk_page_range_vma(vma, addr..addr + PAGE_SIZE, &mut First)?
         };
         let range = addr..addr + PAGE_SIZE;
         assert_eq!(
@@ -243,10 +243,13 @@ mod cases {
             assert_eq!(elsewhere, way != Way::LastFrame);
             // Twice in one expression: no lock is left over.
             let current = mm.current();
-            assert!(current.is_owned_at::<FrameOps>(addr) && current.is_owned_at::<FrameOps>(addr));
-            assert!(!current.is_owned_at::<FrameOps>(addr - 1));
+            assert!(
+                current.is_driver_vma_at::<FrameOps>(addr)
+                    && current.is_driver_vma_at::<FrameOps>(addr)
+            );
+            assert!(!current.is_driver_vma_at::<FrameOps>(addr - 1));
             mm.munmap(addr, FIRMWARE_LEN)?;
-            assert!(!mm.current().is_owned_at::<FrameOps>(addr));
+            assert!(!mm.current().is_driver_vma_at::<FrameOps>(addr));
             // Of frames there are no private copies beside callbacks.
             let private = file.mmap(FIRMWARE_LEN, READ | WRITE, PRIVATE, 0);
             assert_eq!(private, Err(EINVAL));

@@ -14,11 +14,11 @@ use crate::{
     },
     mm::{
         desc::{
-            Cache,
             Mapping,
             VmaDesc, //
         },
-        fault::{
+        ops::{
+            DeviceRef,
             Fault,
             FaultAnswer,
             FaultAround,
@@ -26,23 +26,17 @@ use crate::{
             HugeAnswer,
             HugeFault,
             HugeOrder,
-            PfnMkwriteFault, //
-        },
-        ops::{
-            DataRef,
-            DeviceRef,
             MappedArea,
             Mixed,
             MmuPageSize,
             Ordinary,
             PerFile,
             Pfn,
+            PfnMkwriteFault,
             VmOperations, //
         },
-        rmap::{
-            AddressSpace,
-            Revocation, //
-        },
+        revoke::Revocation,
+        rmap::AddressSpace,
         testing::{
             UserFile,
             UserMm,
@@ -52,6 +46,7 @@ use crate::{
             SHARED,
             WRITE, //
         },
+        Cache,
         DeviceMemory,
         Folio, //
     },
@@ -67,7 +62,7 @@ use crate::{
             Relaxed, //
         },
         Arc, //
-    },
+    }, //
 };
 
 const PAGES: usize = 64;
@@ -107,7 +102,7 @@ impl Device {
                 arounds: Atomic::new(0),
                 first: Atomic::new(0),
                 end: Atomic::new(0),
-                revocation <- Revocation::new(),
+                revocation <- Revocation::new::<AroundFile>(),
             }? Error),
             GFP_KERNEL,
         )
@@ -186,10 +181,6 @@ macro_rules! fault_file {
                 let around: fn(&FaultAround<Self>) = $around;
                 around(vmf)
             })?
-
-            fn revocation<'a>(data: &'a DataRef<'_, Self>) -> &'a Revocation {
-                &data.0.revocation
-            }
         }
 
         crate::vm_operations!($ops);
@@ -552,7 +543,7 @@ mod cases {
         assert_eq!(device.counts(), (1, 1));
 
         {
-            let vma = mm.current().lock_owned_vma::<HugeOps>(addr).ok_or(ESRCH)?;
+            let vma = mm.current().lock_driver_vma::<HugeOps>(addr).ok_or(ESRCH)?;
             let HugeFile(_, memory) = vma.data();
             let nr = memory.pfns().nr_pages();
             let pfns = memory.pfns().slice(0, nr)?;

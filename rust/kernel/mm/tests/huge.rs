@@ -19,16 +19,14 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
-        fault::{
+        flags::SetFlags,
+        ops::{
             Fault,
             FaultAnswer,
             FaultError,
             HugeAnswer,
             HugeFault,
-            HugeOrder, //
-        },
-        flags::SetFlags,
-        ops::{
+            HugeOrder,
             Ordinary,
             PerFile,
             VmOperations, //
@@ -56,7 +54,7 @@ use crate::{
             Relaxed, //
         },
         Arc, //
-    },
+    }, //
 };
 
 /// From this page offset on, faults are answered with the pages of the folio.
@@ -77,7 +75,7 @@ impl Device {
     fn new(len: usize) -> Result<Arc<Self>> {
         let order = (len >> PAGE_SHIFT).ilog2();
         let device = Self {
-            space: AddressSpace::new()?,
+            space: AddressSpace::new::<HugeFile>()?,
             folio: Folio::alloc(order, GFP_KERNEL)?,
             page: Folio::alloc(0, GFP_KERNEL)?,
             huge_faults: Atomic::new(0),

@@ -13,13 +13,24 @@ use crate::{
         MiscDeviceRegistration, //
     },
     mm::{
+        current::{
+            CurrentMm,
+            MapFlags, //
+        },
         desc::{
             Mapping,
             VmaDesc, //
         },
-        flags::VmaFlag,
-        iter::MmapLocked,
+        flags::{
+            Protection,
+            VmaFlag, //
+        },
+        iter::{
+            MmapLocked,
+            VmaView, //
+        },
         ops::{
+            Install,
             Ordinary,
             PerFile,
             VmOperations, //
@@ -29,16 +40,12 @@ use crate::{
             READ,
             SHARED, //
         },
-        user::{
-            CurrentMm,
-            MapFlags,
-            Protection, //
-        },
         virt::VmaRef,
         vma::{
             AdviceFlags,
             StableVma, //
         },
+        Mm,
         MmWithUser, //
     },
     page::PAGE_SIZE,

@@ -24,19 +24,17 @@ use crate::{
         MiscDeviceRegistration, //
     },
     mm::{
+        current::MapFlags,
         desc::{
             Mapping,
             VmaDesc, //
         },
+        flags::Protection,
         rmap::AddressSpace,
         testing::{
             UserMm,
             READ,
             SHARED, //
-        },
-        user::{
-            MapFlags,
-            Protection, //
         },
         KernelPages, //
     },
@@ -49,7 +47,7 @@ use crate::{
             Relaxed, //
         },
         Arc, //
-    },
+    }, //
 };
 
 struct Device {
@@ -67,7 +65,7 @@ impl Device {
     fn new() -> Result<Arc<Self>> {
         let device = Self {
             pages: KernelPages::new(1, GFP_KERNEL)?,
-            space: AddressSpace::new()?,
+            space: AddressSpace::new::<EarlyFile>()?,
             at_open: Atomic::new(0),
             at_release: Atomic::new(0),
             calls: Atomic::new(0),

@@ -4,13 +4,13 @@
 
 use super::empty_mm;
 #[cfg(CONFIG_X86)]
-use crate::mm::desc::Cache;
+use crate::mm::Cache;
 use crate::{
     bindings,
     error::to_result,
     mm::{
-        evidence::Stable,
         pgtable::{
+            walk_page_range_vma,
             Entry,
             Hole,
             Level,
@@ -21,7 +21,7 @@ use crate::{
             Visit, //
         },
         testing::*,
-        virt::VmaRef, //
+        vma::VmaUnderMmap, //
     },
     page::PAGE_SIZE,
     prelude::*, //
@@ -90,7 +90,7 @@ impl Notes {
 impl PageWalk for Notes {
     type Break = usize;
 
-    fn vma(&mut self, _vma: &VmaRef) -> ControlFlow<usize, Visit> {
+    fn vma(&mut self, _vma: &VmaUnderMmap) -> ControlFlow<usize, Visit> {
         self.vmas += 1;
         ControlFlow::Continue(self.vma)
     }
@@ -173,7 +173,10 @@ impl PageWalk for Plain {
 fn notes_of(mm: &UserMm, addr: usize, len: usize, mut notes: Notes) -> Result<Notes> {
     let guard = mm.current().mmap_read_lock();
     let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-    assert_eq!(vma.walk_page_range_vma(addr..addr + len, &mut notes)?, None);
+    assert_eq!(
+        walk_page_range_vma(vma, addr..addr + len, &mut notes)?,
+        None
+    );
     Ok(notes)
 }
 
@@ -307,7 +310,7 @@ mod walks {
         };
         let guard = mm.current().mmap_read_lock();
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-        let stopped = vma.walk_page_range_vma(addr..addr + LEN, &mut notes)?;
+        let stopped = walk_page_range_vma(vma, addr..addr + LEN, &mut notes)?;
         assert_eq!((stopped, notes.ptes), (Some(addr + PAGE_SIZE), 2));
         let mut notes = Notes {
             stop_after: 1,
@@ -385,7 +388,7 @@ mod walks {
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
 
             let mut plain = Plain::new();
-            vma.walk_page_range_vma(addr..addr + LEN, &mut plain)?;
+            walk_page_range_vma(vma, addr..addr + LEN, &mut plain)?;
             assert_eq!((plain.ptes, plain.present, plain.holes), (4, 4, 0));
 
             let mut plain = Plain::new();
@@ -449,7 +452,7 @@ mod walks {
 
         // Who wants to see the lowest level only, sees nothing, and leaves it as it is.
         let mut plain = Plain::new();
-        vma.walk_page_range_vma(addr..addr + PMD, &mut plain)?;
+        walk_page_range_vma(vma, addr..addr + PMD, &mut plain)?;
         assert_eq!((plain.ptes, plain.holes), (0, 0));
         assert_eq!(PageCounts::of(vma, addr..addr + PMD)?.huge, PMD);
         Ok(())

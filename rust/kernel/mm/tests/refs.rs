@@ -25,19 +25,19 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
-        fault::{
+        memory::{
+            gfp,
+            page_array::PageArray, //
+        },
+        ops::{
             Fault,
             FaultAnswer,
             FaultAround,
-            FaultError, //
-        },
-        gfp,
-        ops::{
+            FaultError,
             Ordinary,
             PerFile,
             VmOperations, //
         },
-        page_array::PageArray,
         testing::{
             UserMm,
             PRIVATE,
@@ -60,7 +60,7 @@ use crate::{
             Relaxed, //
         },
         Arc, //
-    },
+    }, //
 };
 
 /// The first count with which a folio is not mapped once more.
@@ -342,7 +342,7 @@ mod cases {
         {
             let vma = mm
                 .current()
-                .lock_owned_vma::<FilledOps>(addr)
+                .lock_driver_vma::<FilledOps>(addr)
                 .ok_or(ESRCH)?;
             vma.zap(addr, len)?;
             {

@@ -13,31 +13,29 @@ use crate::{
     },
     mm::{
         desc::{
-            Cache,
             Mapping,
             VmaDesc, //
         },
-        fault::{
+        ops::{
             Fault,
             FaultAnswer,
-            FaultError, //
-        },
-        ops::{
+            FaultError,
             PerFile,
             Pfn,
             VmOperations, //
         },
-        rmap::{
-            AddressSpace,
+        revoke::{
+            RevocableMemory,
             Revocation, //
         },
+        rmap::AddressSpace,
         testing::{
             UserFile,
             UserMm,
             READ,
             SHARED, //
         },
-        RevocableMemory, //
+        Cache, //
     },
     page::PAGE_SIZE,
     platform,
@@ -242,7 +240,6 @@ macro_rules! device_file {
     };
 }
 
-// Neither has callbacks that name a revocation: the memory sees to itself.
 device_file!(DeviceFile, DeviceOps, {
     fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
         this.0.memory.revocation().address_space()
@@ -265,7 +262,7 @@ mod cases {
 
     fn slot() -> Result<Slot> {
         Ok(Slot {
-            revocation: Arc::pin_init(Revocation::new(), GFP_KERNEL)?,
+            revocation: Arc::pin_init(Revocation::new::<DeviceFile>(), GFP_KERNEL)?,
             memory: None,
             name: 0,
             errors: [Ok(()); 3],
@@ -363,7 +360,7 @@ mod cases {
         {
             let vma = mm
                 .current()
-                .lock_owned_vma::<DeviceOps>(addr)
+                .lock_driver_vma::<DeviceOps>(addr)
                 .ok_or(ESRCH)?;
             vma.insert_pfn(addr + PAGE_SIZE, device.memory.slice(2, 1)?, 0)?;
             let beyond = device.memory.slice(2, 1)?;
@@ -386,7 +383,7 @@ mod cases {
         {
             let vma = mm
                 .current()
-                .lock_owned_vma::<DeviceOps>(addr)
+                .lock_driver_vma::<DeviceOps>(addr)
                 .ok_or(ESRCH)?;
             let all = device.memory.all();
             assert_eq!(vma.insert_pfn(addr, all, 1), Err(ENODEV));
@@ -410,7 +407,10 @@ mod cases {
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));
         {
-            let vma = mm.current().lock_owned_vma::<StrayOps>(addr).ok_or(ESRCH)?;
+            let vma = mm
+                .current()
+                .lock_driver_vma::<StrayOps>(addr)
+                .ok_or(ESRCH)?;
             assert_eq!(vma.insert_pfn(addr, device.memory.all(), 0), Err(EINVAL));
         }
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));

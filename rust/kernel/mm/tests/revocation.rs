@@ -16,30 +16,27 @@ use crate::{
     },
     mm::{
         desc::{
-            Cache,
             Mapping,
             VmaDesc, //
         },
         ops::{
             Access,
-            DataRef,
             DeviceRef,
+            DriverVma,
             MappedArea,
             PerFile,
             Pfn,
             VmOperations, //
         },
-        owned::OwnedVma,
-        rmap::{
-            AddressSpace,
-            Revocation, //
-        },
+        revoke::Revocation,
+        rmap::AddressSpace,
         testing::{
             UserMm,
             READ,
             SHARED,
             WRITE, //
-        }, //
+        },
+        Cache, //
     },
     page::PAGE_SIZE,
     prelude::*,
@@ -49,7 +46,7 @@ use crate::{
             Relaxed, //
         },
         Arc, //
-    },
+    }, //
 };
 
 /// A device that answers debuggers by itself, each byte with the address that it is at.
@@ -75,7 +72,7 @@ impl Debugged {
                 physical: Atomic::new(0),
                 mapped: Atomic::new(0),
                 revoke_in_hook: Atomic::new(0),
-                revocation <- Revocation::new(),
+                revocation <- Revocation::new::<DebuggedFile>(),
             }? Error),
             GFP_KERNEL,
         )
@@ -84,7 +81,7 @@ impl Debugged {
     #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
     fn access_phys(
         &self,
-        vma: &OwnedVma<DebuggedOps>,
+        vma: &DriverVma<DebuggedOps>,
         addr: usize,
         access: Access<'_>,
     ) -> Result<usize> {
@@ -93,12 +90,12 @@ impl Debugged {
         }
         let task = kernel::current!();
         let mm = task.mm().ok_or(ESRCH)?;
-        let other = mm.lock_owned_vma::<DebuggedOps>(addr).ok_or(EFAULT)?;
+        let other = mm.lock_driver_vma::<DebuggedOps>(addr).ok_or(EFAULT)?;
         other.access_phys(addr, access)
     }
 
     #[cfg(not(CONFIG_HAVE_IOREMAP_PROT))]
-    fn access_phys(&self, _: &OwnedVma<DebuggedOps>, _: usize, _: Access<'_>) -> Result<usize> {
+    fn access_phys(&self, _: &DriverVma<DebuggedOps>, _: usize, _: Access<'_>) -> Result<usize> {
         Err(EINVAL)
     }
 }
@@ -140,7 +137,7 @@ impl VmOperations for DebuggedOps {
         Ok(PerFile)
     }
 
-    fn access(vma: &OwnedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
+    fn access(vma: &DriverVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
         let device = &vma.data().0;
         device.accesses.fetch_add(1, Relaxed);
         let len = access.len();
@@ -158,10 +155,6 @@ impl VmOperations for DebuggedOps {
         }
         // More than was asked for: the layer does not pass that on.
         Ok(len + 1)
-    }
-
-    fn revocation<'a>(device: &'a DataRef<'_, Self>) -> &'a Revocation {
-        &device.0.revocation
     }
 }
 
@@ -200,7 +193,7 @@ mod cases {
         let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
         let insert = || -> Result {
             let current = mm.current();
-            let vma = current.lock_owned_vma::<FilledOps>(addr).ok_or(ESRCH)?;
+            let vma = current.lock_driver_vma::<FilledOps>(addr).ok_or(ESRCH)?;
             vma.insert_page(addr, &probe.folio, 0)
         };
 

@@ -21,25 +21,20 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
-        fault::{
+        ops::{
+            Access,
+            DriverVma,
             Fault,
             FaultAnswer,
             FaultError,
             MkwriteAnswer,
-            MkwriteFault, //
-        },
-        ops::{
-            Access,
-            DataRef,
+            MkwriteFault,
             Ordinary,
             PerFile,
             VmOperations, //
         },
-        owned::OwnedVma,
-        rmap::{
-            AddressSpace,
-            Revocation, //
-        },
+        revoke::Revocation,
+        rmap::AddressSpace,
         testing::{
             UserMm,
             READ,
@@ -58,7 +53,7 @@ use crate::{
         },
         Arc,
         Completion, //
-    },
+    }, //
 };
 
 /// The callback that is to be slow.
@@ -156,13 +151,9 @@ impl VmOperations for SlowOps {
         Ok(MkwriteAnswer::Locked(vmf.lock()))
     }
 
-    fn access(vma: &OwnedVma<Self>, _addr: usize, access: Access<'_>) -> Result<usize> {
+    fn access(vma: &DriverVma<Self>, _addr: usize, access: Access<'_>) -> Result<usize> {
         vma.data().0.enter(Slow::Access);
         Ok(access.len())
-    }
-
-    fn revocation<'a>(device: &'a DataRef<'_, Self>) -> &'a Revocation {
-        &device.0.revocation
     }
 }
 
@@ -179,7 +170,7 @@ fn race(slow: Slow, before: fn(&UserMm, usize) -> Result, access: fn(&UserMm, us
             waited_for: Atomic::new(0),
             returned: Atomic::new(0),
             entered <- Completion::new(),
-            revocation <- Revocation::new(),
+            revocation <- Revocation::new::<SlowFile>(),
         }? Error),
         GFP_KERNEL,
     )?;

@@ -10,7 +10,7 @@ use crate::{
             ReadWrite,
             UserPages, //
         },
-        page_array::PageArray,
+        memory::page_array::PageArray,
         pgtable::{
             FaultAccess,
             Handled, //

@@ -18,23 +18,21 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
-        fault::{
-            Fault,
-            FaultAnswer,
-            FaultError, //
-        },
         flags::{
             VmaFlag,
             VmaFlags, //
         },
         ops::{
             DeviceRef,
+            DriverVmaInfo,
+            Fault,
+            FaultAnswer,
+            FaultError,
             MappedArea,
             Ordinary,
             PerVmaUnique,
             VmOperations, //
         },
-        owned::DriverVma,
         testing::{
             UserMm,
             READ,
@@ -52,7 +50,7 @@ use crate::{
             Relaxed, //
         },
         Arc, //
-    },
+    }, //
 };
 
 struct Device {
@@ -110,7 +108,7 @@ impl VmOperations for UniqueOps {
         )))
     }
 
-    fn close(vma: &DriverVma<Self>) {
+    fn close(vma: &DriverVmaInfo<Self>) {
         let only = vma.data();
         only.device.closed.fetch_add(1, Relaxed);
         if only.start != vma.start() {
@@ -190,7 +188,7 @@ mod cases {
         // Neither inherited nor grown, for good.
         {
             let current = mm.current();
-            let vma = current.lock_owned_vma::<UniqueOps>(addr).ok_or(ESRCH)?;
+            let vma = current.lock_driver_vma::<UniqueOps>(addr).ok_or(ESRCH)?;
             let fixed = VmaFlags::new([VmaFlag::DONTCOPY, VmaFlag::DONTEXPAND]);
             assert!(vma.flags().contains_all(fixed));
             assert_eq!((vma.start(), vma.len()), (addr, LEN));
@@ -227,7 +225,7 @@ mod cases {
         assert_eq!(counts(&device), (1, 1));
         {
             let current = mm.current();
-            let vma = current.lock_owned_vma::<UniqueOps>(addr).ok_or(ESRCH)?;
+            let vma = current.lock_driver_vma::<UniqueOps>(addr).ok_or(ESRCH)?;
             assert_eq!((vma.start(), vma.len()), (addr, LEN));
             assert_eq!(vma.data().start, addr);
         }

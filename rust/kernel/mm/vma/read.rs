@@ -2,14 +2,16 @@
 
 //! What can be read of a VMA that some lock keeps stable.
 
-use super::StableVma;
+use super::VmaRange;
 use crate::{
     bindings,
     fs::LocalFile,
     mm::{
-        flags::VmaFlag,
-        ops::HasVmOps,
-        user::Protection,
+        flags::{
+            Protection,
+            VmaFlag,
+            VmaFlags, //
+        },
         virt::VmaRef, //
     },
     str::{
@@ -19,8 +21,33 @@ use crate::{
 };
 use core::{
     ops::Deref,
-    ptr, //
+    sync::atomic::{
+        AtomicUsize,
+        Ordering, //
+    }, //
 };
+
+/// A VMA whose range, page offset and flags cannot change: some lock keeps it stable, or it is not
+/// part of an mm (yet, or any longer).
+///
+/// Unlike [`VmaRef`] it does not lead to the mm: under a VMA lock, taking the mmap lock can deadlock,
+/// and an mm that is torn down cannot be used.
+///
+/// # Invariants
+///
+/// As [`VmaRange`]; and also the flags do not change, but for
+/// [`MAYBE_GUARD`](VmaFlag::MAYBE_GUARD).
+#[repr(transparent)]
+pub struct StableVma(VmaRange);
+
+impl Deref for StableVma {
+    type Target = VmaRange;
+
+    #[inline]
+    fn deref(&self) -> &VmaRange {
+        &self.0
+    }
+}
 
 /// Every reader of a [`StableVma`].
 ///
@@ -80,6 +107,48 @@ impl VmaRef {
 /// # Ok::<(), Error>(())
 /// ```
 impl StableVma {
+    /// Returns the flags.
+    ///
+    /// [`MAYBE_GUARD`](VmaFlag::MAYBE_GUARD) can be set by others meanwhile; the other
+    /// flags stay.
+    #[inline]
+    pub fn flags(&self) -> VmaFlags {
+        // SAFETY: By the type invariants, the VMA is alive.
+        let flags = unsafe { &raw const (*self.as_ptr()).__bindgen_anon_2.flags.__vma_flags };
+        let mut words = bindings::vma_flags_t::default();
+        for (i, word) in words.__vma_flags.iter_mut().enumerate() {
+            // SAFETY: As above, and the index is that of a word. `MAYBE_GUARD` is set atomically,
+            // under a read lock only (`vma_set_atomic_flag`), so this has to be an atomic load.
+            let atomic = unsafe { AtomicUsize::from_ptr((&raw const (*flags)[i]).cast_mut()) };
+            *word = atomic.load(Ordering::Relaxed);
+        }
+        VmaFlags::from_raw(words)
+    }
+
+    /// May user space read?
+    #[inline]
+    pub fn readable(&self) -> bool {
+        self.flags().readable()
+    }
+
+    /// May user space write?
+    #[inline]
+    pub fn writable(&self) -> bool {
+        self.flags().writable()
+    }
+
+    /// May user space execute?
+    #[inline]
+    pub fn executable(&self) -> bool {
+        self.flags().executable()
+    }
+
+    /// Was it mapped with `MAP_SHARED`?
+    #[inline]
+    pub fn is_shared(&self) -> bool {
+        self.flags().is_shared()
+    }
+
     /// Returns the file that is mapped.
     ///
     /// The reference is that of the VMA, and ends with the borrow; make an
@@ -175,26 +244,5 @@ impl StableVma {
     pub fn page_prot_writable(&self) -> bool {
         // SAFETY: By the type invariants, the VMA is alive.
         unsafe { bindings::vma_page_prot_writable(self.as_ptr()) }
-    }
-
-    /// Was it set up with the operations `O`?
-    ///
-    /// It says whose the mapping is, and not that it may be touched:
-    /// [`VmaRef::as_owned`](VmaRef::as_owned) does.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kernel::mm::{ops::HasVmOps, virt::VmaRef};
-    ///
-    /// fn is_mine<O: HasVmOps>(vma: &VmaRef) -> bool {
-    ///     vma.has_ops::<O>()
-    /// }
-    /// ```
-    #[inline]
-    pub fn has_ops<O: HasVmOps>(&self) -> bool {
-        // SAFETY: By the type invariants, the VMA is alive. The field is written when the VMA is made
-        // and when it is closed, and then nobody has a view of this kind.
-        ptr::eq(unsafe { (*self.as_ptr()).vm_ops }, O::table().as_ptr())
     }
 }

@@ -7,16 +7,9 @@ use crate::{
     bindings,
     error::to_result,
     ffi::c_ulong,
-    mm::{
-        flags::{
-            VmaFlag,
-            VmaFlags, //
-        },
-        ops::HasVmOps,
-        owned::{
-            self,
-            OwnedVma, //
-        }, //
+    mm::flags::{
+        VmaFlag,
+        VmaFlags, //
     },
     prelude::*, //
 };
@@ -108,18 +101,6 @@ impl VmaUnderWrite {
         to_result(unsafe { bindings::vma_start_write_killable(self.as_ptr()) })?;
         // SAFETY: Just locked, for at least as long as the mmap lock, and so the borrow.
         Ok(unsafe { VmaWriteRef::from_raw(self) })
-    }
-
-    /// Returns the VMA as one of the driver's own, if that is what it is.
-    ///
-    /// See [`VmaRef::as_owned`](crate::mm::virt::VmaRef::as_owned).
-    pub fn as_owned<O: HasVmOps>(&self) -> Option<&OwnedVma<O>> {
-        // SAFETY: By the type invariants, the VMA is alive, and the mmap lock is held.
-        if !unsafe { owned::is_owned::<O>(self.as_ptr()) } {
-            return None;
-        }
-        // SAFETY: As above, for as long as `self` is borrowed; that it is ours was just checked.
-        Some(unsafe { OwnedVma::from_raw(self.as_ptr()) })
     }
 }
 

@@ -16,8 +16,8 @@ use core::{
 
 /// # Safety
 ///
-/// The mmap lock or the VMA lock of the VMA must be held; the mmap lock, if `mmap_lock` says so. The
-/// range must be in the VMA. `ops` must be operations that go with `private`, and that install nothing.
+/// The lock must be held that `mmap_lock` tells: the mmap lock, or else the VMA lock. The range must
+/// be in the VMA. `ops` must be operations that go with `private`, and that install nothing.
 #[inline(never)]
 pub(super) unsafe fn walk_vma(
     vma: *mut bindings::vm_area_struct,
@@ -27,19 +27,13 @@ pub(super) unsafe fn walk_vma(
     private: *mut c_void,
 ) -> c_int {
     might_sleep();
-    let mut locked = false;
-    // SAFETY: The caller's promise. The address space stays: one of its locks is held.
-    unsafe {
-        ops.walk_lock = match mmap_lock {
-            true => bindings::page_walk_lock_PGWALK_RDLOCK,
-            false => bindings::vma_walk_lock(vma, &mut locked),
-        };
-        let ret = bindings::walk_page_range_vma(vma, range.start, range.end, ops, private);
-        if locked {
-            bindings::mmap_read_unlock((*vma).vm_mm);
-        }
-        ret
-    }
+    ops.walk_lock = if mmap_lock {
+        bindings::page_walk_lock_PGWALK_RDLOCK
+    } else {
+        bindings::page_walk_lock_PGWALK_VMA_RDLOCK_VERIFY
+    };
+    // SAFETY: The caller's promise.
+    unsafe { bindings::walk_page_range_vma(vma, range.start, range.end, ops, private) }
 }
 
 /// # Safety

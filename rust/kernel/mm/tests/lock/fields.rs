@@ -166,14 +166,15 @@ mod cases {
 
         let guard = mm.mmap_read_lock();
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-        assert!(core::ptr::eq(vma.mm(), mm));
+        assert!(core::ptr::eq::<Mm>(vma.mm(), &**mm));
         assert!(vma.file().is_some_and(|of| of.as_ptr() == file.as_ptr()));
-        assert!(vma.has_ops::<DevOps>() && !vma.has_ops::<OtherOps>());
+        assert!(vma.as_driver_vma::<DevOps>().is_some());
+        assert!(vma.as_driver_vma::<OtherOps>().is_none());
         assert!(!vma.is_anonymous() && vma.is_shared() && vma.readable() && !vma.writable());
         assert!(vma.protection() == Protection::READ);
 
         let anon = guard.vma_lookup(layout.addr(1)).ok_or(EFAULT)?;
-        assert!(anon.file().is_none() && !anon.has_ops::<DevOps>());
+        assert!(anon.file().is_none() && anon.as_driver_vma::<DevOps>().is_none());
         assert!(anon.is_anonymous() && !anon.is_shared() && anon.writable());
         drop(guard);
 
@@ -198,12 +199,12 @@ mod cases {
         // It is a view's that knows whose the VMA is, under either lock.
         let guard = user.current().mmap_write_lock();
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-        assert!(vma.as_owned::<OtherOps>().is_none());
-        assert_eq!(vma.as_owned::<DevOps>().ok_or(EFAULT)?.data().0, 7);
+        assert!(vma.as_driver_vma::<OtherOps>().is_none());
+        assert_eq!(vma.as_driver_vma::<DevOps>().ok_or(EFAULT)?.data().0, 7);
         drop(guard);
         let vma = user.current().lock_vma(addr).ok_or(EFAULT)?;
-        assert!(vma.as_owned::<OtherOps>().is_none());
-        assert!(vma.as_owned::<DevOps>().is_some());
+        assert!(vma.as_driver_vma::<OtherOps>().is_none());
+        assert!(vma.as_driver_vma::<DevOps>().is_some());
         Ok(())
     }
 

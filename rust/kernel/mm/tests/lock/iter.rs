@@ -14,11 +14,11 @@ mod cases {
         found: impl Iterator<Item = &'v V>,
         expected: &[Range<usize>],
     ) where
-        V: core::ops::Deref<Target = StableVma> + 'v,
+        V: VmaView + 'v,
     {
         let mut expected = expected.iter().cloned();
         for vma in found {
-            assert_eq!(Some(layout.pages(vma)), expected.next());
+            assert_eq!(Some(layout.pages(vma.stable())), expected.next());
         }
         assert_eq!(None, expected.next());
     }
@@ -46,8 +46,11 @@ mod cases {
 
         // From both ends, until they meet.
         let mut vmas = guard.vmas(layout.all());
-        assert_eq!(vmas.next().map(|vma| layout.pages(vma)), Some(a));
-        assert_eq!(vmas.next_back().map(|vma| layout.pages(vma)), Some(d));
+        assert_eq!(vmas.next().map(|vma| layout.pages(vma.stable())), Some(a));
+        assert_eq!(
+            vmas.next_back().map(|vma| layout.pages(vma.stable())),
+            Some(d)
+        );
         assert_eq!(vmas.by_ref().count(), 2);
         assert!(vmas.next().is_none() && vmas.next_back().is_none());
         let mut vmas = guard.vmas(layout.all());
@@ -75,12 +78,15 @@ mod cases {
                 let found = || {
                     guard
                         .vmas(layout.range(start..end))
-                        .map(|vma| layout.pages(vma))
+                        .map(|vma| layout.pages(vma.stable()))
                 };
                 assert!(found().eq(expected()));
                 assert!(found().rev().eq(expected().rev()));
                 let first = guard.find_vma_intersection(layout.range(start..end));
-                assert_eq!(first.map(|vma| layout.pages(vma)), expected().next());
+                assert_eq!(
+                    first.map(|vma| layout.pages(vma.stable())),
+                    expected().next()
+                );
 
                 // A page is in a gap, or in a VMA, and gaps do not touch.
                 let mut at = start;
@@ -103,7 +109,7 @@ mod cases {
                 let exact = guard.find_exact_vma(layout.range(start..end));
                 let is_one = Layout::VMAS.contains(&(start..end));
                 assert_eq!(
-                    exact.map(|vma| layout.pages(vma)),
+                    exact.map(|vma| layout.pages(vma.stable())),
                     is_one.then_some(start..end)
                 );
             }
@@ -137,11 +143,11 @@ mod cases {
             let expected = Layout::VMAS.into_iter().find(|vma| page < vma.end);
             let found = guard
                 .find_vma(layout.addr(page))
-                .map(|vma| layout.pages(vma));
+                .map(|vma| layout.pages(vma.stable()));
             assert_eq!(found, expected);
             let at = guard
                 .vma_lookup(layout.addr(page))
-                .map(|vma| layout.pages(vma));
+                .map(|vma| layout.pages(vma.stable()));
             assert_eq!(at, expected.filter(|vma| vma.start <= page));
         }
         assert!(guard.find_vma(usize::MAX).is_none());

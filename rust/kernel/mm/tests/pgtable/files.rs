@@ -13,12 +13,10 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
-        fault::{
+        ops::{
             Fault,
             FaultAnswer,
-            FaultError, //
-        },
-        ops::{
+            FaultError,
             Mixed,
             Ordinary,
             PerFile,
@@ -32,7 +30,7 @@ use crate::{
     sync::{
         aref::ARef,
         Arc, //
-    },
+    }, //
 };
 
 /// Four pages, and the address space with all mappings of them.
@@ -46,7 +44,7 @@ impl Pages {
     pub(super) fn new() -> Result<Arc<Self>> {
         let pages = Self {
             pages: KernelPages::new(4, GFP_KERNEL)?,
-            space: AddressSpace::new()?,
+            space: AddressSpace::new::<PagesFile>()?,
             folio: Folio::alloc(0, GFP_KERNEL)?,
         };
         Ok(Arc::new(pages, GFP_KERNEL)?)

@@ -8,6 +8,8 @@ use crate::{
     error::from_err_ptr,
     fs::File,
     mm::{
+        current::MapFlags,
+        flags::Protection,
         pgtable::{
             Entry,
             Hole,
@@ -17,10 +19,6 @@ use crate::{
             State, //
         },
         testing::UserMm,
-        user::{
-            MapFlags,
-            Protection, //
-        },
         MmapReadGuard, //
     },
     page::PAGE_SIZE,

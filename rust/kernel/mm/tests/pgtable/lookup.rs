@@ -37,7 +37,7 @@ mod cases {
         // The walk says the same.
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
         let mut notes = Notes::new();
-        vma.walk_page_range_vma(addr..addr + PAGE_SIZE, &mut notes)?;
+        walk_page_range_vma(vma, addr..addr + PAGE_SIZE, &mut notes)?;
         assert_eq!(notes.last.and_then(|entry| entry.pfn()), written.pfn);
         Ok(())
     }

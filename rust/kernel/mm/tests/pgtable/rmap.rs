@@ -10,7 +10,7 @@ use super::{
     *,
 };
 use crate::mm::{
-    evidence::Install,
+    ops::Install,
     rmap::{
         AddressSpace,
         FileMappings, //
@@ -75,7 +75,7 @@ mod cases {
     #[test]
     fn file_that_changes_its_mapping() -> Result {
         let mm = UserMm::attach()?;
-        let (pages, other) = (Pages::new()?, AddressSpace::new()?);
+        let (pages, other) = (Pages::new()?, AddressSpace::new::<PagesFile>()?);
         let file = mm.open::<PagesFile>(KBox::new(PagesFile(pages.clone()), GFP_KERNEL)?)?;
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
         let change = |to: &AddressSpace| {
@@ -122,7 +122,7 @@ mod cases {
                     ..Notes::new()
                 };
                 let range = vma.start()..vma.end();
-                let stopped = vma.walk_page_range_vma(range, &mut notes)?;
+                let stopped = walk_page_range_vma(vma, range, &mut notes)?;
                 assert_eq!(stopped, Some(vma.start() + PAGE_SIZE));
             }
         }
@@ -185,21 +185,30 @@ mod cases {
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
 
         fn refill(view: &impl Install, folio: &crate::mm::Folio) -> Result {
-            assert!(view.as_own::<FolioOps>().is_none());
-            let own = view.as_own::<PagesOps>().ok_or(EINVAL)?;
-            assert_eq!(own.insert_page(view.start(), folio, 0), Err(EBUSY));
-            own.zap(view.start(), PAGE_SIZE)?;
-            own.insert_page(view.start(), folio, 0)
+            assert!(view.as_driver_vma::<FolioOps>().is_none());
+            let own = view.as_driver_vma::<PagesOps>().ok_or(EINVAL)?;
+            assert_eq!(own.insert_page(own.start(), folio, 0), Err(EBUSY));
+            own.zap(own.start(), PAGE_SIZE)?;
+            own.insert_page(own.start(), folio, 0)
         }
         pages.folio.write_at(0, b"own")?;
         {
             let guard = mm.current().mmap_read_lock();
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
             refill(vma, &pages.folio)?;
-            // The view of its own is evidence, too.
-            let own = vma.as_owned::<PagesOps>().ok_or(EINVAL)?;
-            assert_eq!(PageCounts::of(own, addr..addr + LEN)?.present, LEN);
-            refill(own, &pages.folio)?;
+        }
+        {
+            // The guard of a driver's own is evidence, too.
+            let own = mm
+                .current()
+                .lock_driver_vma::<PagesOps>(addr)
+                .ok_or(EINVAL)?;
+            assert_eq!(PageCounts::of(&own, addr..addr + LEN)?.present, LEN);
+        }
+        {
+            let guard = mm.current().lock_vma(addr).ok_or(EFAULT)?;
+            assert_eq!(PageCounts::of(&guard, addr..addr + LEN)?.present, LEN);
+            refill(&guard, &pages.folio)?;
         }
         assert_eq!(mm.read(addr)?, *b"own");
         #[cfg(CONFIG_PER_VMA_LOCK)]

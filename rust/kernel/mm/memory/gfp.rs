@@ -19,7 +19,7 @@ use crate::alloc::{
 ///
 /// `!` gives a caller all the others as well. Some of them break what the allocator promises: memory that
 /// is to be zeroed is not with `__GFP_SKIP_ZERO`, and a zone that does not exist is a bug.
-pub(super) fn known(flags: Flags) -> Flags {
+pub(in crate::mm) fn known(flags: Flags) -> Flags {
     flags
         & (GFP_ATOMIC
             | GFP_KERNEL

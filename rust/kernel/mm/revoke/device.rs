@@ -8,17 +8,6 @@
 //! [`platform::Device::map_resource`](crate::platform::Device::map_resource)) comes with a
 //! [`Revocation`], and goes only where that finds it again.
 
-use super::{
-    pfn::{
-        device_frames,
-        Frames,
-        Insertion,
-        PfnRange,
-        PfnSlice,
-        Sealed, //
-    },
-    rmap::Revocation, //
-};
 use crate::{
     bindings,
     device::{
@@ -28,6 +17,22 @@ use crate::{
     devres,
     error::from_err_ptr,
     io::resource::Resource,
+    mm::{
+        memory::{
+            pfn::{
+                device_frames,
+                Insertion,
+                Sealed, //
+            },
+            Frames,
+            PfnRange,
+            PfnSlice, //
+        },
+        revoke::{
+            Revocation,
+            RevocationGuard, //
+        }, //
+    },
     prelude::*,
     sync::Arc, //
 };
@@ -43,10 +48,10 @@ use core::{
 /// ends with SIGBUS. Files and mappings may stay for as long as they want to, and do not keep the device
 /// from being bound again, with a new revocation.
 ///
-/// That is why the frames can only be mapped by faults (or [`OwnedVma::insert_pfn`]), one by one, and only
+/// That is why the frames can only be mapped by faults (or [`DriverVma::insert_pfn`]), one by one, and only
 /// into mappings of files that have the revocation's address space
 /// ([`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space)). What is filled when it is
-/// made, as by [`io_remap`](super::desc::VmaDesc::io_remap), can be accessed for some moments before the
+/// made, as by [`io_remap`](crate::mm::desc::VmaDesc::io_remap), can be accessed for some moments before the
 /// kernel asks whether that was right; and a huge entry can be copied by a `fork` or moved by an `mremap`
 /// while it is looked for.
 ///
@@ -70,7 +75,7 @@ use core::{
 ///
 /// Until `revocation` is revoked for good, `pfns` is claimed memory of a device, and not RAM.
 ///
-/// [`OwnedVma::insert_pfn`]: super::owned::OwnedVma::insert_pfn
+/// [`DriverVma::insert_pfn`]: crate::mm::ops::DriverVma::insert_pfn
 pub struct RevocableMemory {
     pfns: PfnRange,
     revocation: Arc<Revocation>,
@@ -164,21 +169,25 @@ pub struct RevocableSlice<'a> {
 impl Sealed for RevocableSlice<'_> {}
 
 impl Frames for RevocableSlice<'_> {
+    type Section<'s>
+        = RevocationGuard<'s>
+    where
+        Self: 's;
+
     #[inline]
-    fn insert<R>(
-        self,
+    fn enter<'s>(
+        &'s self,
         _: Insertion,
         mapping: *const bindings::address_space,
-        insert: impl FnOnce(PfnSlice<'_>) -> R,
-    ) -> Result<R> {
+    ) -> Result<(PfnSlice<'s>, RevocationGuard<'s>)> {
         // Where a stacked driver has put its own file into the VMA, for one, it would not be found.
         if !core::ptr::eq(mapping, self.revocation.address_space().as_ptr()) {
             return Err(EINVAL);
         }
         // Either the memory is still there when this section ends, and a revocation that begins then
         // finds what was inserted; or this sees that it is gone.
-        let _section = self.revocation.enter().ok_or(ENODEV)?;
-        Ok(insert(self.pfns))
+        let section = self.revocation.enter().ok_or(ENODEV)?;
+        Ok((self.pfns, section))
     }
 }
 

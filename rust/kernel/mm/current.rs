@@ -15,8 +15,11 @@ use crate::{
     bindings,
     error::to_result,
     fs::File,
-    page::PAGE_MASK,
-    page::PAGE_SHIFT,
+    mm::flags::Protection,
+    page::{
+        PAGE_MASK,
+        PAGE_SHIFT, //
+    },
     prelude::*,
     task::{
         CurrentTask,
@@ -45,7 +48,7 @@ use core::{
 /// # Examples
 ///
 /// ```
-/// use kernel::{mm::{testing::UserMm, user::{MapFlags, Protection}}, page::PAGE_SIZE};
+/// use kernel::{mm::{current::MapFlags, flags::Protection, testing::UserMm}, page::PAGE_SIZE};
 ///
 /// let user = UserMm::attach()?;
 /// let task = kernel::current!();
@@ -78,7 +81,7 @@ impl Deref for CurrentMm<'_> {
 impl MmWithUser {
     /// Is this the address space that the current thread works in?
     #[inline(never)]
-    pub(super) fn is_current(&self) -> bool {
+    pub(in crate::mm) fn is_current(&self) -> bool {
         // SAFETY: The current task is valid, and its address space is changed by itself only.
         ptr::eq(self.as_raw(), unsafe { (*Task::current_raw()).mm })
     }
@@ -191,47 +194,12 @@ impl CurrentMm<'_> {
     }
 }
 
-/// What user space may do with a mapping: `PROT_*`.
-///
-/// # Examples
-///
-/// ```
-/// use kernel::mm::user::Protection;
-///
-/// let code = Protection::READ | Protection::EXEC;
-/// assert!(code != Protection::NONE);
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Protection(usize);
-
-impl Protection {
-    /// Nothing.
-    pub const NONE: Self = Self(bindings::PROT_NONE as usize);
-    /// Read.
-    pub const READ: Self = Self(bindings::PROT_READ as usize);
-    /// Write.
-    pub const WRITE: Self = Self(bindings::PROT_WRITE as usize);
-    /// Read and write.
-    pub const READ_WRITE: Self = Self(Self::READ.0 | Self::WRITE.0);
-    /// Execute.
-    pub const EXEC: Self = Self(bindings::PROT_EXEC as usize);
-}
-
-impl BitOr for Protection {
-    type Output = Self;
-
-    #[inline]
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
 /// How to map: `MAP_*`. Has to have one of [`PRIVATE`](Self::PRIVATE) and [`SHARED`](Self::SHARED).
 ///
 /// # Examples
 ///
 /// ```
-/// use kernel::mm::user::MapFlags;
+/// use kernel::mm::current::MapFlags;
 ///
 /// let here = MapFlags::PRIVATE | MapFlags::FIXED_NOREPLACE;
 /// assert!(here != MapFlags::PRIVATE);

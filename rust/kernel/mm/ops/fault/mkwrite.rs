@@ -2,19 +2,19 @@
 
 //! Faults in which something that can be read becomes writable.
 
-use super::{
-    common_methods,
-    Context, //
-};
 use crate::{
     bindings,
     mm::{
-        folio::Folio,
+        memory::Folio,
         ops::{
+            fault::{
+                common_methods,
+                Context, //
+            },
             DataRef,
+            DriverVma,
             VmOperations, //
-        },
-        owned::OwnedVma, //
+        }, //
     },
     page::PAGE_MASK, //
 };
@@ -43,7 +43,7 @@ impl<O: VmOperations> MkwriteFault<O> {
     /// `vmf` must be a fault that the kernel has called `page_mkwrite` for and that this thread is
     /// handling; its VMA must have the operations `O` and live private data.
     #[inline]
-    pub(in super::super) unsafe fn from_raw(vmf: NonNull<bindings::vm_fault>) -> Self {
+    pub(in crate::mm::ops) unsafe fn from_raw(vmf: NonNull<bindings::vm_fault>) -> Self {
         // INVARIANT: The kernel sets the page, and holds a reference and no lock.
         Self {
             // SAFETY: As the caller promises; the kernel holds the locks.
@@ -85,7 +85,7 @@ impl<O: VmOperations> MkwriteFault<O> {
     /// A guard borrows the fault, so after the handler has returned and its answer was acted on, there is
     /// none but a leaked one. The kernel drops its reference next, and must not free a locked folio.
     #[inline]
-    pub(in super::super) fn unlock_leaked(self) {
+    pub(in crate::mm::ops) fn unlock_leaked(self) {
         if self.locked.get() {
             // SAFETY: By the type invariants, this thread has locked the folio, which has a reference.
             unsafe { bindings::folio_unlock(self.folio().as_ptr()) };
@@ -135,7 +135,7 @@ pub enum MkwriteAnswer<'a> {
 impl MkwriteAnswer<'_> {
     /// Returns the kernel's code, together with the lock if there is one.
     #[inline]
-    pub(in super::super) fn into_raw(self) -> bindings::vm_fault_t {
+    pub(in crate::mm::ops) fn into_raw(self) -> bindings::vm_fault_t {
         match self {
             MkwriteAnswer::Locked(folio) => {
                 // The lock goes to the kernel.
@@ -159,7 +159,7 @@ impl<O: VmOperations> PfnMkwriteFault<O> {
     /// `vmf` must be a fault that the kernel has called `pfn_mkwrite` for and that this thread is
     /// handling; its VMA must have the operations `O` and live private data.
     #[inline]
-    pub(in super::super) unsafe fn from_raw(vmf: NonNull<bindings::vm_fault>) -> Self {
+    pub(in crate::mm::ops) unsafe fn from_raw(vmf: NonNull<bindings::vm_fault>) -> Self {
         Self {
             // SAFETY: As the caller promises; the kernel holds the locks.
             context: unsafe { Context::new(vmf) },

@@ -2,14 +2,16 @@
 
 //! Writes to private mappings.
 
-use super::Context;
 use crate::{
     bindings,
     mm::{
-        ops::VmOperations,
-        page_array::{
+        memory::page_array::{
             self,
             PageArray, //
+        },
+        ops::{
+            fault::Context,
+            VmOperations, //
         }, //
     },
     prelude::*,

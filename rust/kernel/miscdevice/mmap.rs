@@ -4,18 +4,34 @@
 //!
 //! C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
 
+use super::MiscDevice;
 use crate::{
     bindings,
     fs::{
         is_opened,
         File, //
     },
-    miscdevice::MiscDevice,
-    mm::desc::VmaDesc,
+    mm::{
+        desc::VmaDesc,
+        file::{
+            sealed::Sealed,
+            MapFile, //
+        }, //
+    },
     prelude::*,
     types::ForeignOwnable, //
 };
 use core::ptr::NonNull;
+
+impl<T: MiscDevice + 'static> Sealed for T where T::Ptr: 'static {}
+
+impl<T: MiscDevice + 'static> MapFile for T
+where
+    T::Ptr: 'static,
+{
+    type Ptr = T::Ptr;
+    const HAS_ADDRESS_SPACE: bool = T::HAS_ADDRESS_SPACE;
+}
 
 /// The `mmap_prepare` hook of a misc device.
 ///
@@ -43,7 +59,8 @@ pub(crate) unsafe extern "C" fn mmap_prepare<T: MiscDevice>(
     // - The kernel's descriptors are not null, and it does not touch this one before we return.
     // - The lifetime is that of `device`, which was just made for this call alone, and ends no later
     //   than the file is closed.
-    let desc = unsafe { VmaDesc::from_raw(NonNull::new_unchecked(desc)) };
+    // - The private data is that of the file.
+    let desc = unsafe { VmaDesc::from_raw(NonNull::new_unchecked(desc), private) };
 
     match T::mmap_prepare(device, desc) {
         Ok(mapping) => match mapping.lower() {

@@ -7,13 +7,6 @@
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
-use super::{
-    gfp,
-    page_array::{
-        self,
-        PageArray, //
-    }, //
-};
 use crate::{
     alloc::{
         flags::__GFP_ZERO,
@@ -23,6 +16,13 @@ use crate::{
     iov::{
         IovIterDest,
         IovIterSource, //
+    },
+    mm::memory::{
+        gfp,
+        page_array::{
+            self,
+            PageArray, //
+        }, //
     },
     page::PAGE_SHIFT,
     prelude::*,
@@ -136,13 +136,13 @@ impl Folio {
     ///
     /// `folio` must be valid and its reference count must stay above zero during `'a`.
     #[inline]
-    pub(super) unsafe fn from_raw<'a>(folio: *mut bindings::folio) -> &'a Self {
+    pub(in crate::mm) unsafe fn from_raw<'a>(folio: *mut bindings::folio) -> &'a Self {
         // SAFETY: The types have the same layout, and the rest is the caller's promise.
         unsafe { &*folio.cast() }
     }
 
     #[inline]
-    pub(super) fn as_ptr(&self) -> *mut bindings::folio {
+    pub(in crate::mm) fn as_ptr(&self) -> *mut bindings::folio {
         self.0.get()
     }
 
@@ -176,14 +176,14 @@ impl Folio {
     /// Returns the order of the folio if it may be mapped once more, and [`None`] if it has too many
     /// references for that.
     #[inline]
-    pub(super) fn mappable_order(&self) -> Option<u32> {
+    pub(in crate::mm) fn mappable_order(&self) -> Option<u32> {
         // SAFETY: By the type invariants, it is a folio with a reference.
         u32::try_from(unsafe { bindings::folio_mappable_order(self.as_ptr()) }).ok()
     }
 
     /// Returns a page of the folio, which is as valid as the folio is.
     #[inline]
-    pub(super) fn page(&self, index: usize) -> Option<NonNull<bindings::page>> {
+    pub(in crate::mm) fn page(&self, index: usize) -> Option<NonNull<bindings::page>> {
         if index >= self.nr_pages() {
             return None;
         }
@@ -191,7 +191,7 @@ impl Folio {
         NonNull::new(unsafe { bindings::folio_page(self.as_ptr(), index) })
     }
 
-    /// Copies bytes out of the folio. See [`KernelPages::read_at`](super::KernelPages::read_at).
+    /// Copies bytes out of the folio. See [`KernelPages::read_at`](crate::mm::KernelPages::read_at).
     ///
     /// # Errors
     ///
@@ -200,7 +200,7 @@ impl Folio {
         page_array::read_at(self, offset, out)
     }
 
-    /// Copies bytes into the folio. See [`KernelPages::write_at`](super::KernelPages::write_at).
+    /// Copies bytes into the folio. See [`KernelPages::write_at`](crate::mm::KernelPages::write_at).
     ///
     /// # Errors
     ///

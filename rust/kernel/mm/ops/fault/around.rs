@@ -2,17 +2,17 @@
 
 //! Fault-around: pages that are mapped before they are accessed.
 
-use super::Context;
 use crate::{
     bindings,
     mm::{
-        folio::Folio,
+        memory::Folio,
         ops::{
+            fault::Context,
             DataRef,
+            DriverVmaInfo,
             Paged,
             VmOperations, //
-        },
-        owned::DriverVma, //
+        }, //
     },
     page::{
         PAGE_MASK,
@@ -48,7 +48,7 @@ impl<O: VmOperations> FaultAround<O> {
     /// `vmf` must be a fault that the kernel has called `map_pages` for, with these page offsets, and
     /// that this thread is handling; its VMA must have the operations `O` and live private data.
     #[inline]
-    pub(in super::super) unsafe fn from_raw(
+    pub(in crate::mm::ops) unsafe fn from_raw(
         vmf: NonNull<bindings::vm_fault>,
         pgoffs: Range<usize>,
     ) -> Self {
@@ -65,7 +65,7 @@ impl<O: VmOperations> FaultAround<O> {
 
     /// Returns the VMA.
     #[inline]
-    pub fn vma(&self) -> &DriverVma<O> {
+    pub fn vma(&self) -> &DriverVmaInfo<O> {
         self.context.vma()
     }
 
@@ -91,7 +91,7 @@ impl<O: VmOperations> FaultAround<O> {
     /// Has the page been mapped that is read? Then there is no call of
     /// [`fault`](VmOperations::fault).
     #[inline]
-    pub(in super::super) fn is_done(&self) -> bool {
+    pub(in crate::mm::ops) fn is_done(&self) -> bool {
         self.done.get()
     }
 }

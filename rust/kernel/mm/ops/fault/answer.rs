@@ -2,16 +2,21 @@
 
 //! The answers of a fault handler.
 
-use super::cow::{
-    self,
-    CowPage, //
-};
 use crate::{
     bindings,
     error::code::*,
-    mm::folio::{
-        Folio,
-        LockedFolio, //
+    mm::{
+        memory::{
+            Folio,
+            LockedFolio, //
+        },
+        ops::{
+            fault::cow::{
+                self,
+                CowPage, //
+            },
+            insert, //
+        }, //
     },
     prelude::*,
     sync::aref::ARef, //
@@ -37,7 +42,7 @@ pub enum FaultError {
 impl FaultError {
     /// Returns the kernel's code.
     #[inline]
-    pub(in super::super) fn into_raw(self) -> bindings::vm_fault_t {
+    pub(in crate::mm::ops) fn into_raw(self) -> bindings::vm_fault_t {
         match self {
             FaultError::Oom => bindings::vm_fault_reason_VM_FAULT_OOM,
             FaultError::SigBus => bindings::vm_fault_reason_VM_FAULT_SIGBUS,
@@ -45,28 +50,17 @@ impl FaultError {
             FaultError::HwPoison => bindings::vm_fault_reason_VM_FAULT_HWPOISON,
         }
     }
-
-    /// Looks at what an insertion has returned: `VM_FAULT_NOPAGE` is success.
-    #[inline]
-    pub(in super::super) fn check(ret: bindings::vm_fault_t) -> Result<(), FaultError> {
-        match ret {
-            bindings::vm_fault_reason_VM_FAULT_NOPAGE => Ok(()),
-            bindings::vm_fault_reason_VM_FAULT_OOM => Err(FaultError::Oom),
-            bindings::vm_fault_reason_VM_FAULT_HWPOISON => Err(FaultError::HwPoison),
-            _ => Err(FaultError::SigBus),
-        }
-    }
 }
 
-/// [`ENOMEM`] is [`Oom`](FaultError::Oom), everything else [`SigBus`](FaultError::SigBus), as
-/// `vmf_error` has it in C.
+/// [`ENOMEM`] is [`Oom`](FaultError::Oom), [`EHWPOISON`] is [`HwPoison`](FaultError::HwPoison), everything
+/// else [`SigBus`](FaultError::SigBus), as `vmf_error` has it in C.
 impl From<Error> for FaultError {
     #[inline]
     fn from(error: Error) -> Self {
-        if error == ENOMEM {
-            FaultError::Oom
-        } else {
-            FaultError::SigBus
+        match error {
+            ENOMEM => FaultError::Oom,
+            EHWPOISON => FaultError::HwPoison,
+            _ => FaultError::SigBus,
         }
     }
 }
@@ -124,7 +118,7 @@ enum Kind {
 ///
 /// # Safety
 ///
-/// As for [`insert_page`](super::insert_page), and `page` must be one of `folio`.
+/// As for [`insert::fault_page`], and `page` must be one of `folio`.
 #[inline]
 unsafe fn place(
     vmf: NonNull<bindings::vm_fault>,
@@ -140,9 +134,9 @@ unsafe fn place(
         return None;
     }
     // SAFETY: The caller's promise.
-    Some(match unsafe { super::insert_page(vmf, page) } {
+    Some(match unsafe { insert::fault_page(vmf, page) } {
         Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
-        Err(err) => err.into_raw(),
+        Err(err) => FaultError::from(err).into_raw(),
     })
 }
 
@@ -206,7 +200,7 @@ impl FaultAnswer<'_> {
 
     /// Will [`act`](Self::act) give up the lock?
     #[inline]
-    pub(in super::super) fn is_retry(&self) -> bool {
+    pub(in crate::mm::ops) fn is_retry(&self) -> bool {
         matches!(self.kind, Kind::Retry)
     }
 
@@ -221,7 +215,7 @@ impl FaultAnswer<'_> {
     /// - The code must be what the kernel gets, with nothing done about the fault in between, and no
     ///   reference to the VMA may be left: it may be gone.
     #[inline]
-    pub(in super::super) unsafe fn act(
+    pub(in crate::mm::ops) unsafe fn act(
         self,
         vmf: NonNull<bindings::vm_fault>,
         insert: bool,

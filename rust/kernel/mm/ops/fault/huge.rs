@@ -2,24 +2,27 @@
 
 //! Faults that may be answered with a huge page.
 
-use super::{
-    common_methods,
-    Context,
-    FaultError,
-    Inserted, //
-};
 use crate::{
     bindings,
     mm::{
-        folio::Folio,
+        memory::{
+            Folio,
+            PfnSlice, //
+        },
         ops::{
+            fault::{
+                common_methods,
+                Context, //
+            },
+            insert,
             DataRef,
+            DriverVma,
+            FaultError,
+            Inserted,
             Ordinary,
             Pfn,
             VmOperations, //
-        },
-        owned::OwnedVma,
-        pfn::PfnSlice, //
+        }, //
     },
     page::{
         PAGE_MASK,
@@ -44,7 +47,7 @@ pub enum HugeOrder {
 impl HugeOrder {
     /// Returns the order that the kernel means, if it is one of these.
     #[inline]
-    pub(in super::super) fn from_raw(order: c_uint) -> Option<Self> {
+    pub(in crate::mm::ops) fn from_raw(order: c_uint) -> Option<Self> {
         let pages = 1usize.checked_shl(order)?;
         [Self::Pmd, Self::Pud]
             .into_iter()
@@ -89,9 +92,21 @@ pub enum HugeAnswer<'a> {
     Fallback,
 }
 
+impl HugeAnswer<'_> {
+    /// Returns the answer to an insertion that was made, or that the architecture does not have.
+    #[inline]
+    fn of(placed: bool) -> Self {
+        if placed {
+            HugeAnswer::Inserted(Inserted::new())
+        } else {
+            HugeAnswer::Fallback
+        }
+    }
+}
+
 /// A page is accessed where a huge page could be.
 pub struct HugeFault<O> {
-    context: Context<O>,
+    pub(super) context: Context<O>,
     order: HugeOrder,
 }
 
@@ -101,7 +116,7 @@ impl<O: VmOperations> HugeFault<O> {
     /// `vmf` must be a fault that the kernel has called `huge_fault` for, with this order, and that
     /// this thread is handling; its VMA must have the operations `O` and live private data.
     #[inline]
-    pub(in super::super) unsafe fn from_raw(
+    pub(in crate::mm::ops) unsafe fn from_raw(
         vmf: NonNull<bindings::vm_fault>,
         order: HugeOrder,
     ) -> Self {
@@ -163,7 +178,7 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     ///
     /// What is mapped at an address must not depend on the size by which it is mapped.
     ///
-    /// Frames that can be taken away ([`RevocableMemory`](crate::mm::RevocableMemory)) are not mapped like
+    /// Frames that can be taken away ([`RevocableMemory`](crate::mm::revoke::RevocableMemory)) are not mapped like
     /// this: a `fork` that copies a huge entry at just that moment brings it back (`copy_huge_pmd` in
     /// `mm/huge_memory.c` does not look again with the lock held).
     ///
@@ -186,34 +201,12 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
         if pfn & (nr_pages - 1) != 0 {
             return Ok(HugeAnswer::Fallback);
         }
-        self.place_pfns(pfn)
-    }
-
-    /// Maps frames by one entry, from `pfn` on. They are aligned, and all of their place is in the VMA.
-    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
-    fn place_pfns(&self, pfn: usize) -> Result<HugeAnswer<'_>, FaultError> {
-        // Never said to be for writing: the permission is in the protection of the VMA, or we have
-        // fallen back.
-        let vmf = self.context.as_ptr();
-        let ret = match self.order {
-            // SAFETY: The fault is being handled, under a lock that allows installing. The VMA is a
-            // PFNMAP one which is not copy-on-write: `with_ops` has seen to that. The range is in
-            // the VMA, the frame is aligned, and user space may have all of them.
-            HugeOrder::Pmd => unsafe { bindings::vmf_insert_pfn_pmd(vmf, pfn, false) },
-            #[cfg(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD)]
-            // SAFETY: As above.
-            HugeOrder::Pud => unsafe { bindings::vmf_insert_pfn_pud(vmf, pfn, false) },
-            #[cfg(not(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD))]
-            HugeOrder::Pud => return Ok(HugeAnswer::Fallback),
-        };
-        FaultError::check(ret)?;
-        Ok(HugeAnswer::Inserted(Inserted::new()))
-    }
-
-    /// There are no such entries.
-    #[cfg(not(CONFIG_TRANSPARENT_HUGEPAGE))]
-    fn place_pfns(&self, _pfn: usize) -> Result<HugeAnswer<'_>, FaultError> {
-        Ok(HugeAnswer::Fallback)
+        let pud = self.order == HugeOrder::Pud;
+        // SAFETY: The fault is being handled, under a lock that allows installing. The VMA is a PFNMAP
+        // one which is not copy-on-write: `with_ops` has seen to that. The range is in the VMA, the
+        // frame is aligned, and user space may have all of them.
+        let placed = unsafe { insert::leaf_of_pfns(self.context.vmf, pfn, pud) }?;
+        Ok(HugeAnswer::of(placed))
     }
 }
 
@@ -241,23 +234,9 @@ impl<O: VmOperations<Memory = Ordinary>> HugeFault<O> {
         let HugeOrder::Pmd = self.order else {
             return Ok(HugeAnswer::Fallback);
         };
-        self.place_folio(folio)
-    }
-
-    /// Maps a folio by one entry. All of the page is in the VMA, and the folio of this size.
-    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
-    fn place_folio(&self, folio: &Folio) -> Result<HugeAnswer<'_>, FaultError> {
-        // SAFETY: The fault is being handled, under a lock that allows installing. The range is in
-        // the VMA, and the folio, which has a reference, is of just this size.
-        let ret =
-            unsafe { bindings::vmf_insert_folio_pmd(self.context.as_ptr(), folio.as_ptr(), false) };
-        FaultError::check(ret)?;
-        Ok(HugeAnswer::Inserted(Inserted::new()))
-    }
-
-    /// There are no such entries.
-    #[cfg(not(CONFIG_TRANSPARENT_HUGEPAGE))]
-    fn place_folio(&self, _folio: &Folio) -> Result<HugeAnswer<'_>, FaultError> {
-        Ok(HugeAnswer::Fallback)
+        // SAFETY: The fault is being handled, under a lock that allows installing. The VMA is shared, and
+        // the range is in it. The folio, which is borrowed, is of just this size.
+        let placed = unsafe { insert::leaf_of_folio(self.context.vmf, folio) }?;
+        Ok(HugeAnswer::of(placed))
     }
 }

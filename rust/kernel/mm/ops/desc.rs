@@ -3,40 +3,43 @@
 //! Mappings with callbacks.
 
 use super::{
-    action::{
-        Mapping,
-        Operations, //
+    data::{
+        is_live,
+        unmapped, //
     },
-    desc::{
-        Cache,
-        DescRange,
-        VmaDesc, //
-    },
-    flags::{
-        VmaFlag,
-        VmaFlags, //
-    },
-    front::MapFile,
-    kernel_pages::{
-        KernelPages,
-        KernelPagesSlice, //
-    },
-    ops::{
-        self,
-        HasVmOps,
-        Memory,
-        Mixed,
-        Paged,
-        Pfn,
-        VmaData, //
-    },
-    pfn::{
-        DeviceMemory,
-        PfnRange,
-        PfnSlice, //
-    }, //
+    table::may_merge,
+    HasVmOps,
+    Memory,
+    Mixed,
+    Paged,
+    Pfn,
+    VmaData, //
 };
-use crate::prelude::*;
+use crate::{
+    mm::{
+        desc::{
+            DescRange,
+            Mapping,
+            Operations,
+            VmaDesc, //
+        },
+        file::MapFile,
+        flags::{
+            VmaFlag,
+            VmaFlags, //
+        },
+        memory::{
+            Cache,
+            DeviceMemory,
+            KernelPages,
+            KernelPagesSlice,
+            PfnRange,
+            PfnSlice, //
+        },
+        ops, //
+    },
+    prelude::*, //
+};
 
 /// The description of a mapping that will have the callbacks `O`.
 ///
@@ -67,9 +70,19 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     ///
     /// ```
     /// use kernel::mm::{
-    ///     desc::{Mapping, VmaDesc},
-    ///     fault::{Fault, FaultAnswer, FaultError},
-    ///     ops::{HasVmOps, Ordinary, PerFile, VmOperations},
+    ///     desc::{
+    ///         Mapping,
+    ///         VmaDesc, //
+    ///     },
+    ///     ops::{
+    ///         Fault,
+    ///         FaultAnswer,
+    ///         FaultError,
+    ///         HasVmOps,
+    ///         Ordinary,
+    ///         PerFile,
+    ///         VmOperations, //
+    ///     },
     ///     testing::*,
     ///     Folio, //
     /// };
@@ -135,8 +148,7 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
         if O::Memory::FLAGS.contains(VmaFlag::PFNMAP) && self.is_cow() {
             return Err(EINVAL);
         }
-        // SAFETY: The descriptor's file is open.
-        if !ops::is_live(unsafe { (*self.file().as_ptr()).private_data }) {
+        if !is_live(self.device()) {
             // A box of something that has no size: `FOREIGN_ALIGN` is not true for that. It could not
             // be told from a mapping that is still to be made.
             return Err(EINVAL);
@@ -158,11 +170,9 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
 
     /// Returns the descriptor, and the callbacks that its mapping gets.
     fn split(self) -> (VmaDesc<'f, O::File>, Operations) {
-        // SAFETY: The descriptor's file is open, and of type `O::File`.
-        let device = unsafe { (*self.desc.file().as_ptr()).private_data };
         // Whatever must not be merged must not be extended either: the private data is for what was
         // there when it was made. And see `lower` for what has no fault handler.
-        let mergeable = O::MERGEABLE && ops::may_merge::<O>() && O::HAS_FAULT;
+        let mergeable = O::MERGEABLE && may_merge::<O>() && O::HAS_FAULT;
         let mut expand = match mergeable {
             true => VmaFlags::EMPTY,
             false => VmaFlags::new([VmaFlag::DONTEXPAND]),
@@ -174,7 +184,7 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
         }
         let operations = Operations {
             table: O::table().as_ptr(),
-            word: ops::unmapped(device),
+            word: unmapped(self.desc.device()),
             flags: O::Memory::FLAGS.union(expand),
         };
         (self.desc, operations)
@@ -198,7 +208,7 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
         // until then.
         //
         // SAFETY: The descriptor's file is open, and of type `O::File`.
-        unsafe { ops::check_filling::<O>((*self.desc.file().as_ptr()).private_data) }?;
+        drop(unsafe { ops::enter::<O>(self.desc.file().as_ptr()) }?);
         let (desc, operations) = self.split();
         // SAFETY: The table is that of `O`, whose callbacks expect the private data of a file of
         // type `O::File`, marked, before `mapped` is called. The memory is as the caller promises.
@@ -250,7 +260,7 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
     }
 
     /// As [`on_pfn_fault`](Self::on_pfn_fault), for frames of [`DeviceMemory`] and of
-    /// [`RevocableMemory`](super::RevocableMemory).
+    /// [`RevocableMemory`](crate::mm::revoke::RevocableMemory).
     ///
     /// Makes a difference in a machine that encrypts its memory: that of a device is not encrypted. With
     /// [`on_pfn_fault`](Self::on_pfn_fault), user space would read and write something else there.

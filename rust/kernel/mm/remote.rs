@@ -50,7 +50,7 @@ impl MmWithUser {
     /// # Examples
     ///
     /// ```
-    /// use kernel::{mm::{process::PtraceMode, MmWithUser}, prelude::*};
+    /// use kernel::{mm::{remote::PtraceMode, MmWithUser}, prelude::*};
     ///
     /// // There is no process with that number.
     /// for mode in [PtraceMode::Read, PtraceMode::Attach] {

@@ -25,7 +25,7 @@ use crate::{
 ///
 /// - All of the frames are ones that the machine can address, and `nr_pages` is not zero.
 /// - User space may be given access to these frames at any time, for any length of time; to those of a
-///   [`RevocableMemory`](super::RevocableMemory), until they are taken away.
+///   [`RevocableMemory`](crate::mm::revoke::RevocableMemory), until they are taken away.
 #[derive(Debug)]
 pub struct PfnRange {
     start: usize,
@@ -157,52 +157,61 @@ impl PfnSlice<'_> {
     }
 }
 
-/// What only the layer has. Who gets the frames of a [`Frames`] could put them anywhere.
+/// What only the layer has. With the PFNs of a [`Frames`] in hand, a driver could put them anywhere.
 #[doc(hidden)]
-pub struct Insertion(pub(super) ());
+pub struct Insertion(pub(in crate::mm) ());
 
 mod sealed {
     pub trait Sealed {}
 }
-pub(super) use sealed::Sealed;
+pub(in crate::mm) use sealed::Sealed;
 
-/// Frames that can be given to user space in answer to a fault: a [`PfnSlice`], which is there for ever,
-/// or a [`RevocableSlice`](super::RevocableSlice), which is not.
+/// PFNs that can be given to user space in answer to a fault: a [`PfnSlice`], which is there forever,
+/// or a [`RevocableSlice`](crate::mm::revoke::RevocableSlice), which can be revoked.
 pub trait Frames: Sealed + Copy {
-    /// Calls a function that puts frames into a mapping of a file with the address space `mapping`, if
-    /// that is where they may go.
+    /// What keeps the PFNs from being revoked while they are inserted.
+    #[doc(hidden)]
+    type Section<'s>
+    where
+        Self: 's;
+
+    /// Returns the PFNs, for insertion into a mapping of a file with the address space `mapping`, as
+    /// long as the section exists.
     ///
     /// # Errors
     ///
-    /// - [`ENODEV`] if they are taken away.
-    /// - [`EINVAL`] if nobody could take them away again.
+    /// - [`ENODEV`] if they are revoked.
+    /// - [`EINVAL`] if a revocation would not find them in that address space.
     #[doc(hidden)]
-    fn insert<R>(
-        self,
+    fn enter<'s>(
+        &'s self,
         _: Insertion,
         mapping: *const bindings::address_space,
-        insert: impl FnOnce(PfnSlice<'_>) -> R,
-    ) -> Result<R>;
+    ) -> Result<(PfnSlice<'s>, Self::Section<'s>)>;
 }
 
 impl Sealed for PfnSlice<'_> {}
 
 impl Frames for PfnSlice<'_> {
+    type Section<'s>
+        = ()
+    where
+        Self: 's;
+
     #[inline]
-    fn insert<R>(
-        self,
+    fn enter<'s>(
+        &'s self,
         _: Insertion,
         _mapping: *const bindings::address_space,
-        insert: impl FnOnce(PfnSlice<'_>) -> R,
-    ) -> Result<R> {
-        Ok(insert(self))
+    ) -> Result<(PfnSlice<'s>, ())> {
+        Ok((*self, ()))
     }
 }
 
 /// Memory of a device that is always there, page-aligned.
 ///
 /// For what no driver can be unbound from: a driver of a device gets a
-/// [`RevocableMemory`](super::RevocableMemory).
+/// [`RevocableMemory`](crate::mm::revoke::RevocableMemory).
 ///
 /// # Invariants
 ///
@@ -255,7 +264,10 @@ impl DeviceMemory {
 }
 
 /// Returns the frames of a range of device memory, having looked that it is not RAM.
-pub(super) fn device_frames(start: PhysAddr, size: bindings::resource_size_t) -> Result<PfnRange> {
+pub(in crate::mm) fn device_frames(
+    start: PhysAddr,
+    size: bindings::resource_size_t,
+) -> Result<PfnRange> {
     if (start | size) & !PAGE_MASK as bindings::resource_size_t != 0 {
         return Err(EINVAL);
     }

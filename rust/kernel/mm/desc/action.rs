@@ -9,29 +9,27 @@
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use super::{
-    desc::{
-        Brand,
-        Cache,
-        DescRange,
-        VmaDesc, //
-    },
-    flags::{
-        SetFlags,
-        VmaFlag,
-        VmaFlags, //
-    },
-    kernel_pages::{
-        KernelPages,
-        KernelPagesSlice, //
-    },
-    pfn::{
-        DeviceMemory,
-        PfnRange,
-        PfnSlice, //
-    }, //
+    Brand,
+    DescRange,
+    VmaDesc, //
 };
 use crate::{
     bindings,
+    mm::{
+        flags::{
+            SetFlags,
+            VmaFlag,
+            VmaFlags, //
+        },
+        memory::{
+            Cache,
+            DeviceMemory,
+            KernelPages,
+            KernelPagesSlice,
+            PfnRange,
+            PfnSlice, //
+        }, //
+    },
     page::PAGE_SHIFT,
     prelude::*,
     types::NotThreadSafe, //
@@ -101,12 +99,12 @@ impl Action<'_> {
 
 /// What a mapping gets besides its action: callbacks.
 #[derive(Clone, Copy)]
-pub(super) struct Operations {
-    pub(super) table: *const bindings::vm_operations_struct,
+pub(in crate::mm) struct Operations {
+    pub(in crate::mm) table: *const bindings::vm_operations_struct,
     /// What the mapping's private data is to be.
-    pub(super) word: *mut c_void,
+    pub(in crate::mm) word: *mut c_void,
     /// The flags that come with the callbacks.
-    pub(super) flags: VmaFlags,
+    pub(in crate::mm) flags: VmaFlags,
 }
 
 /// The answer of an `mmap_prepare` hook: a mapping that is ready to be made.
@@ -149,7 +147,7 @@ impl<'f, D> Mapping<'f, D> {
     ///
     /// The word must be what callbacks of that table expect to find, and the kind of memory must be
     /// the one that they are for.
-    pub(super) unsafe fn with_operations(mut self, operations: Operations) -> Self {
+    pub(in crate::mm) unsafe fn with_operations(mut self, operations: Operations) -> Self {
         // INVARIANT: As the caller promises.
         self.operations = Some(operations);
         self
@@ -181,7 +179,7 @@ impl<'f, D> Mapping<'f, D> {
     ///
     /// The mapping must be right for a file of type `E`.
     #[cfg(CONFIG_KUNIT = "y")]
-    pub(super) unsafe fn retag<E>(self) -> Mapping<'f, E> {
+    pub(in crate::mm) unsafe fn retag<E>(self) -> Mapping<'f, E> {
         // INVARIANT: The same mapping, with a type that the caller vouches for.
         Mapping {
             raw: self.raw,
@@ -202,7 +200,7 @@ impl<'f, D> Mapping<'f, D> {
     ///
     /// [`EINVAL`] if a stacked file system has made the mapping into one of page frames before, and
     /// this one is of pages, or the other way round.
-    pub(super) fn lower(self) -> Result {
+    pub(crate) fn lower(self) -> Result {
         // SAFETY: By the type invariants, `raw` is the descriptor of a hook call; the value that
         // gave access to it has been consumed, so nobody else accesses it.
         let desc = unsafe { &mut *self.raw.as_ptr() };
@@ -325,7 +323,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # Errors
     ///
     /// - [`ENXIO`] if the mapping starts or ends beyond the pages, as `vm_map_pages` answers in C.
-    /// - [`ENOMEM`] if one of the pages has [too many references](super::Folio#references).
+    /// - [`ENOMEM`] if one of the pages has [too many references](crate::mm::Folio#references).
     ///
     /// # Examples
     ///
@@ -351,7 +349,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # Errors
     ///
     /// - [`ENXIO`] if there are less pages than the range needs.
-    /// - [`ENOMEM`] if one of the pages has [too many references](super::Folio#references).
+    /// - [`ENOMEM`] if one of the pages has [too many references](crate::mm::Folio#references).
     ///
     /// # Examples
     ///
@@ -390,7 +388,7 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
+    /// use kernel::{mm::{testing::*, Cache}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
     /// let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), Cache::Cached))?;
@@ -422,7 +420,7 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
+    /// use kernel::{mm::{testing::*, Cache}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
     /// let file = mm.device(|dev, desc| {
@@ -469,7 +467,7 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
+    /// use kernel::{mm::{testing::*, Cache}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
     /// let file = mm.device(|dev, desc| desc.io_remap(&dev.firmware, Cache::NonCached))?;
@@ -497,7 +495,7 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
+    /// use kernel::{mm::{testing::*, Cache}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
     /// let file = mm.device(|dev, desc| {
@@ -542,7 +540,7 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// ```
     /// # #[cfg(CONFIG_X86)] {
-    /// use kernel::{mm::{desc::Cache, testing::*}, page::PAGE_SIZE};
+    /// use kernel::{mm::{testing::*, Cache}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
     /// let file = mm.device(|dev, desc| Ok(desc.simple_io_remap(&dev.firmware, Cache::NonCached)))?;
@@ -558,13 +556,13 @@ impl<'f, D> VmaDesc<'f, D> {
     }
 
     /// Maps nothing now; faults insert page frames.
-    pub(super) fn map_pfn_faults(self, cache: Cache) -> Mapping<'f, D> {
+    pub(in crate::mm) fn map_pfn_faults(self, cache: Cache) -> Mapping<'f, D> {
         // INVARIANT: No range.
         Mapping::new(self, Action::PfnFaults(cache))
     }
 
     /// As [`map_pfn_faults`](Self::map_pfn_faults), for the memory of a device.
-    pub(super) fn map_io_faults(self, cache: Cache) -> Mapping<'f, D> {
+    pub(in crate::mm) fn map_io_faults(self, cache: Cache) -> Mapping<'f, D> {
         // INVARIANT: No range.
         Mapping::new(self, Action::IoFaults(cache))
     }

@@ -26,7 +26,7 @@ use core::ptr::NonNull;
 ///
 /// `page(i)` must be a valid page for every `i` below `nr_pages()`, for as long as the value is
 /// borrowed, and neither may change. There must be no Rust reference to the pages' contents.
-pub(super) unsafe trait PageArray {
+pub(in crate::mm) unsafe trait PageArray {
     /// Returns the number of pages.
     fn nr_pages(&self) -> usize;
 
@@ -76,7 +76,7 @@ fn check(array: &impl PageArray, offset: usize, len: usize) -> Result {
 }
 
 /// Copies bytes out of the pages, or fails with `EINVAL` if not all are there.
-pub(super) fn read_at(array: &impl PageArray, offset: usize, out: &mut [u8]) -> Result {
+pub(in crate::mm) fn read_at(array: &impl PageArray, offset: usize, out: &mut [u8]) -> Result {
     check(array, offset, out.len())?;
     let mut to = out.as_mut_ptr();
     for_each_part(array, offset, out.len(), |page, at, len| {
@@ -92,7 +92,7 @@ pub(super) fn read_at(array: &impl PageArray, offset: usize, out: &mut [u8]) -> 
 }
 
 /// Copies bytes into the pages, or fails with `EINVAL` if not all have a place.
-pub(super) fn write_at(array: &impl PageArray, offset: usize, data: &[u8]) -> Result {
+pub(in crate::mm) fn write_at(array: &impl PageArray, offset: usize, data: &[u8]) -> Result {
     check(array, offset, data.len())?;
     let mut from = data.as_ptr();
     for_each_part(array, offset, data.len(), |page, at, len| {
@@ -109,7 +109,7 @@ pub(super) fn write_at(array: &impl PageArray, offset: usize, data: &[u8]) -> Re
 }
 
 /// Copies as much as there is, from `offset` on, and as `iov` takes. Returns how much.
-pub(super) fn copy_to_iter(
+pub(in crate::mm) fn copy_to_iter(
     array: &impl PageArray,
     offset: usize,
     iov: &mut IovIterDest<'_>,
@@ -122,7 +122,7 @@ pub(super) fn copy_to_iter(
 }
 
 /// Copies as much as there is room for, from `offset` on, and as `iov` has. Returns how much.
-pub(super) fn copy_from_iter(
+pub(in crate::mm) fn copy_from_iter(
     array: &impl PageArray,
     offset: usize,
     iov: &mut IovIterSource<'_>,

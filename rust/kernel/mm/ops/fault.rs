@@ -12,28 +12,34 @@
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use super::{
-    desc::Cache,
-    folio::{
-        Folio,
-        LockedFolio, //
-    },
-    ops::{
-        self,
-        DataRef,
-        Mixed,
-        Paged,
-        Pfn,
-        VmOperations, //
-    },
-    owned::OwnedVma,
-    pfn::{
-        Frames,
-        Insertion,
-        PfnSlice, //
-    }, //
+    insert,
+    DataRef,
+    DriverVma,
+    Mixed,
+    Paged,
+    Pfn,
+    VmOperations, //
 };
 use crate::{
     bindings,
+    mm::{
+        memory::{
+            pfn::Insertion,
+            Cache,
+            Folio,
+            Frames,
+            LockedFolio, //
+        },
+        ops,
+        vma::{
+            evidence::{
+                Held,
+                Sealed,
+                Token, //
+            },
+            Traverse, //
+        }, //
+    },
     page::PAGE_MASK,
     prelude::*,
     sync::aref::ARef,
@@ -116,9 +122,9 @@ impl<O: VmOperations> Context<O> {
     }
 
     #[inline]
-    fn vma(&self) -> &OwnedVma<O> {
+    fn vma(&self) -> &DriverVma<O> {
         // SAFETY: By the type invariants.
-        unsafe { OwnedVma::from_raw(self.fixed().vma) }
+        unsafe { DriverVma::from_raw(self.fixed().vma) }
     }
 }
 
@@ -127,7 +133,7 @@ macro_rules! common_methods {
     () => {
         /// Returns the VMA.
         #[inline]
-        pub fn vma(&self) -> &OwnedVma<O> {
+        pub fn vma(&self) -> &DriverVma<O> {
             self.context.vma()
         }
 
@@ -185,7 +191,7 @@ use common_methods;
 ///
 /// # Examples
 ///
-/// See [`VmaDesc::with_ops`](super::desc::VmaDesc::with_ops).
+/// See [`VmaDesc::with_ops`](crate::mm::desc::VmaDesc::with_ops).
 pub struct Fault<O> {
     context: Context<O>,
 }
@@ -259,11 +265,16 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
     /// ```
     /// use kernel::{
     ///     mm::{
-    ///         fault::{Fault, FaultAnswer, FaultError},
-    ///         ops::{Ordinary, VmOperations},
-    ///         Folio,
+    ///         ops::{
+    ///             Fault,
+    ///             FaultAnswer,
+    ///             FaultError,
+    ///             Ordinary,
+    ///             VmOperations, //
+    ///         },
+    ///         Folio, //
     ///     },
-    ///     prelude::*,
+    ///     prelude::*, //
     /// };
     ///
     /// /// What a page has in it: its number.
@@ -303,7 +314,7 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
         let page = folio.page(index).ok_or(FaultError::SigBus)?;
         // SAFETY: The context is that of a fault which is being handled, under a lock that allows
         // installing. The page is one of a folio that has a reference.
-        unsafe { insert_page(self.context.vmf, page) }?;
+        unsafe { insert::fault_page(self.context.vmf, page) }?;
         Ok(Inserted::new())
     }
 }
@@ -316,13 +327,13 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
     /// # Errors
     ///
     /// - [`FaultError::SigBus`] if there is no frame with that index, the architecture does not allow
-    ///   user space to have it, or it is [revocable](crate::mm::RevocableMemory) and taken away, or would
+    ///   user space to have it, or it is [revocable](crate::mm::revoke::RevocableMemory) and taken away, or would
     ///   be out of reach.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
     #[inline]
     pub fn insert_pfn(&self, pfns: impl Frames, index: usize) -> Result<Inserted<'_>, FaultError> {
         // SAFETY: The address of a fault is in its VMA.
-        unsafe { self.vma().place_pfn(self.address(), pfns, index, None) }??;
+        unsafe { self.vma().place_pfn(self.address(), pfns, index, None) }?;
         Ok(Inserted::new())
     }
 
@@ -345,7 +356,7 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
         unsafe {
             self.vma()
                 .place_pfn(self.address(), pfns, index, Some(cache))
-        }??;
+        }?;
         Ok(Inserted::new())
     }
 }
@@ -361,7 +372,7 @@ impl<O: VmOperations<Memory = Mixed>> Fault<O> {
     /// # Errors
     ///
     /// - [`FaultError::SigBus`] if there is no frame with that index, the architecture does not allow
-    ///   user space to have it, or it is [revocable](crate::mm::RevocableMemory) and taken away, or would
+    ///   user space to have it, or it is [revocable](crate::mm::revoke::RevocableMemory) and taken away, or would
     ///   be out of reach.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
     #[inline]
@@ -370,45 +381,42 @@ impl<O: VmOperations<Memory = Mixed>> Fault<O> {
         pfns: impl Frames,
         index: usize,
     ) -> Result<Inserted<'_>, FaultError> {
-        let vma = self.context.fixed().vma;
-        let insert = |pfns: PfnSlice<'_>| {
-            if index >= pfns.nr_pages() {
-                return Err(FaultError::SigBus);
-            }
-            // SAFETY: Only looks at the frame's page, if it has one.
-            #[cfg(not(CONFIG_ARCH_HAS_PTE_SPECIAL))]
-            if !unsafe { bindings::pfn_may_be_mapped(pfns.start() + index) } {
-                return Err(FaultError::SigBus);
-            }
-            // SAFETY: The context is that of a fault which is being handled, under a lock that allows
-            // installing. The VMA is a MIXEDMAP one, and user space may have the frame, as the type of
-            // `pfns` says.
-            FaultError::check(unsafe {
-                bindings::vmf_insert_mixed(vma, self.address(), pfns.start() + index)
-            })
-        };
-        pfns.insert(Insertion(()), self.vma().mapping(), insert)??;
+        let vma = self.vma();
+        let (pfns, _section) = pfns.enter(Insertion(()), vma.mapping())?;
+        if index >= pfns.nr_pages() {
+            return Err(FaultError::SigBus);
+        }
+        // SAFETY: The context is that of a fault which is being handled, under a lock that allows
+        // installing. The VMA is a MIXEDMAP one, and user space may have the frame, as the type of
+        // `pfns` says, as long as the section lasts.
+        unsafe { insert::mixed(vma.as_ptr(), self.address(), pfns.start() + index) }?;
         Ok(Inserted::new())
     }
 }
 
-/// Maps a page at the address of a fault.
-///
-/// Not inlined: modules cannot call what this calls.
-///
-/// # Safety
-///
-/// - `vmf` must be a fault that is being handled, under the VMA lock or the mmap lock.
-/// - Its VMA must not be a PFNMAP one.
-/// - `page` must be a page of a folio that has a reference.
-#[inline(never)]
-pub(super) unsafe fn insert_page(
-    vmf: NonNull<bindings::vm_fault>,
-    page: NonNull<bindings::page>,
-) -> Result<(), FaultError> {
-    // SAFETY: The caller promises a fault that is being handled, with the right lock and VMA, and
-    // the folio's reference. Not for writing: a shared mapping of which writes are to be seen gets a
-    // fault of its own for them, and all others have the write permission in the protection of the
-    // VMA.
-    FaultError::check(unsafe { bindings::fault_insert_page(vmf.as_ptr(), page.as_ptr()) })
+/// Makes a fault evidence of the lock that it is handled under, of which it knows.
+macro_rules! evidence {
+    ($fault:ident) => {
+        // SAFETY: By the invariants of the context, the lock is held. Its flag names it.
+        unsafe impl<O: VmOperations> Sealed for $fault<O> {
+            #[inline]
+            fn vma(&self, _: Token) -> *mut bindings::vm_area_struct {
+                self.context.fixed().vma
+            }
+
+            #[inline]
+            fn held(&self, _: Token) -> Held {
+                if self.under_vma_lock() {
+                    Held::Vma
+                } else {
+                    Held::Mmap
+                }
+            }
+        }
+
+        impl<O: VmOperations> Traverse for $fault<O> {}
+    };
 }
+
+evidence!(Fault);
+evidence!(HugeFault);

@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where drivers meet the layer: the `mmap_prepare` hooks of the kernel's kinds of files.
+//! Kinds of files that can be mapped.
 
-use crate::{
-    miscdevice::MiscDevice,
-    types::ForeignOwnable, //
-};
+use crate::types::ForeignOwnable;
 
-pub(crate) mod misc;
-
-mod sealed {
-    use crate::miscdevice::MiscDevice;
-
-    /// The layer reads the private data of a file as what `Ptr` says, so no driver says what that is.
+pub(crate) mod sealed {
+    /// The layer reads the private data of a file as what `Ptr` says, so only the abstractions of this
+    /// crate say what that is.
     #[diagnostic::on_unimplemented(
         message = "`{Self}` is not a type of file that can be mapped",
         note = "implement `MiscDevice`, of which `MapFile` follows"
     )]
     pub trait Sealed {}
-
-    impl<T: MiscDevice + 'static> Sealed for T where T::Ptr: 'static {}
 }
 
 /// A kind of file that can be mapped: every misc device is.
@@ -28,11 +20,9 @@ mod sealed {
 pub trait MapFile: sealed::Sealed + Sized + 'static {
     /// What the private data of the file is wrapped in.
     type Ptr: ForeignOwnable + Send + Sync + 'static;
-}
 
-impl<T: MiscDevice + 'static> MapFile for T
-where
-    T::Ptr: 'static,
-{
-    type Ptr = T::Ptr;
+    /// Whether the mappings are kept with an [`AddressSpace`](super::rmap::AddressSpace) of the driver,
+    /// for each file of this kind.
+    #[doc(hidden)]
+    const HAS_ADDRESS_SPACE: bool;
 }

@@ -4,13 +4,6 @@
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
-use super::{
-    gfp,
-    page_array::{
-        self,
-        PageArray, //
-    }, //
-};
 use crate::{
     alloc::{
         flags::{
@@ -25,6 +18,13 @@ use crate::{
     iov::{
         IovIterDest,
         IovIterSource, //
+    },
+    mm::memory::{
+        gfp,
+        page_array::{
+            self,
+            PageArray, //
+        }, //
     },
     page::{
         Page,
@@ -70,7 +70,7 @@ use core::{
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// [`VmaDesc::map_kernel_pages`]: super::desc::VmaDesc::map_kernel_pages
+/// [`VmaDesc::map_kernel_pages`]: crate::mm::desc::VmaDesc::map_kernel_pages
 pub struct KernelPages {
     pages: KVVec<NonNull<bindings::page>>,
 }
@@ -349,7 +349,7 @@ impl KernelPagesSlice<'_> {
 
     /// Fails with [`ENOMEM`] if one of the pages has too many references to be mapped once more. That is
     /// what `get_user_pages` answers then.
-    pub(super) fn check_mappable(&self) -> Result {
+    pub(in crate::mm) fn check_mappable(&self) -> Result {
         // SAFETY: By the type invariants, these are valid pages.
         match unsafe { bindings::pages_may_be_mapped(self.as_page_array(), self.pages.len()) } {
             true => Ok(()),
@@ -359,7 +359,7 @@ impl KernelPagesSlice<'_> {
 
     /// Returns the array as C wants it. C only reads it, whatever the type says.
     #[inline]
-    pub(super) fn as_page_array(&self) -> *mut *mut bindings::page {
+    pub(in crate::mm) fn as_page_array(&self) -> *mut *mut bindings::page {
         self.pages.as_ptr().cast::<*mut bindings::page>().cast_mut()
     }
 }

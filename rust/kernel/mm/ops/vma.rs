@@ -7,47 +7,55 @@
 //! its table of callbacks is the driver's.
 
 use super::{
-    desc::Cache,
-    fault::FaultError,
-    flags::VmaFlag,
-    folio::Folio,
-    kernel_pages::KernelPagesSlice,
-    ops::{
-        self,
-        DataRef,
-        HasVmOps,
-        Mixed,
-        Pfn,
-        VmOperations,
+    data::{
+        is_live,
         VmaData, //
     },
-    pfn::{
-        Frames,
-        Insertion,
-        PfnSlice, //
-    },
-    virt::VmaRef,
-    vma::StableVma,
-    MmWithUser,
-    MmapReadGuard, //
+    insert,
+    DataRef,
+    HasVmOps,
+    Mixed,
+    Pfn,
+    VmOperations, //
 };
 use crate::{
     bindings,
-    error::to_result,
+    mm::{
+        flags::VmaFlag,
+        lock::StableVmaGuard,
+        memory::{
+            pfn::Insertion,
+            Cache,
+            Folio,
+            Frames,
+            KernelPagesSlice, //
+        },
+        ops,
+        revoke::RevocationGuard,
+        vma::{
+            evidence::{
+                Held,
+                Sealed,
+                Token, //
+            },
+            StableVma,
+            Traverse,
+            VmaUnderMmap,
+            VmaUnderVmaLock,
+            VmaUnderWrite,
+            VmaWriteRef, //
+        },
+        MmWithUser, //
+    },
     page::PAGE_SIZE,
     prelude::*,
-    task::might_sleep,
-    types::NotThreadSafe, //
+    task::might_sleep, //
 };
 use core::{
     ffi::c_void,
     marker::PhantomData,
-    ops::Deref,
-    ptr::NonNull, //
+    ops::Deref, //
 };
-
-#[cfg(CONFIG_PER_VMA_LOCK)]
-use super::VmaReadGuard;
 
 /// A VMA of a driver: what callbacks that may neither change it nor sleep are told.
 ///
@@ -56,12 +64,12 @@ use super::VmaReadGuard;
 /// - As [`StableVma`].
 /// - The VMA has the private data of a mapping with the operations `O`, and it is live.
 #[repr(transparent)]
-pub struct DriverVma<O> {
+pub struct DriverVmaInfo<O> {
     vma: StableVma,
     _ops: PhantomData<fn(O) -> O>,
 }
 
-impl<O> Deref for DriverVma<O> {
+impl<O> Deref for DriverVmaInfo<O> {
     type Target = StableVma;
 
     #[inline]
@@ -70,7 +78,7 @@ impl<O> Deref for DriverVma<O> {
     }
 }
 
-impl<O: VmOperations> DriverVma<O> {
+impl<O: VmOperations> DriverVmaInfo<O> {
     /// # Safety
     ///
     /// During `'a`, the VMA must be alive and stable, must have been set up with the operations
@@ -101,26 +109,26 @@ impl<O: VmOperations> DriverVma<O> {
 ///
 /// # Invariants
 ///
-/// As [`DriverVma`]; and the mmap lock or the VMA lock is held, at least for reading, in a place
+/// As [`DriverVmaInfo`]; and the mmap lock or the VMA lock is held, at least for reading, in a place
 /// where sleeping is allowed.
 #[repr(transparent)]
-pub struct OwnedVma<O> {
-    vma: DriverVma<O>,
+pub struct DriverVma<O> {
+    vma: DriverVmaInfo<O>,
 }
 
-impl<O> Deref for OwnedVma<O> {
-    type Target = DriverVma<O>;
+impl<O> Deref for DriverVma<O> {
+    type Target = DriverVmaInfo<O>;
 
     #[inline]
-    fn deref(&self) -> &DriverVma<O> {
+    fn deref(&self) -> &DriverVmaInfo<O> {
         &self.vma
     }
 }
 
-impl<O: VmOperations> OwnedVma<O> {
+impl<O: VmOperations> DriverVma<O> {
     /// # Safety
     ///
-    /// As for [`DriverVma::from_raw`]; and the mmap lock or the VMA lock of the VMA must be held
+    /// As for [`DriverVmaInfo::from_raw`]; and the mmap lock or the VMA lock of the VMA must be held
     /// during `'a`, in a place where sleeping is allowed.
     #[inline]
     pub(super) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
@@ -135,10 +143,17 @@ impl<O: VmOperations> OwnedVma<O> {
         unsafe { (*(*self.as_ptr()).vm_file).f_mapping }
     }
 
+    /// Enters the section that a revocation of the memory waits for.
+    #[inline]
+    fn enter(&self) -> Result<Option<RevocationGuard<'_>>> {
+        // SAFETY: By the type invariants, the VMA is locked. It keeps its file open.
+        unsafe { ops::enter::<O>((*self.as_ptr()).vm_file) }
+    }
+
     /// Takes pages out of the mapping. The next access to them is a fault.
     ///
     /// Only out of this mapping: to take memory away from every mapping there is, use
-    /// [`AddressSpace::unmap`](super::rmap::AddressSpace::unmap).
+    /// [`AddressSpace::unmap`](crate::mm::rmap::AddressSpace::unmap).
     ///
     /// # Context
     ///
@@ -159,9 +174,9 @@ impl<O: VmOperations> OwnedVma<O> {
     }
 }
 
-impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
+impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
     /// Lets somebody else access device memory, for
-    /// [`VmOperations::access`](super::ops::VmOperations::access).
+    /// [`VmOperations::access`](crate::mm::ops::VmOperations::access).
     ///
     /// Accesses at most what is left of one page, through what is mapped there. The page has to be
     /// mapped: memory that comes by faults can be accessed only where it has been accessed before.
@@ -201,7 +216,7 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
     /// Maps a page frame, with the cache mode of the VMA. What is mapped there already stays.
     ///
     /// In a fault handler, to map what lies around the address of the fault; that itself is
-    /// [`Fault::insert_pfn`](super::fault::Fault::insert_pfn)'s.
+    /// [`Fault::insert_pfn`](crate::mm::ops::Fault::insert_pfn)'s.
     ///
     /// # Context
     ///
@@ -211,22 +226,17 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
     ///
     /// - [`EINVAL`] if `addr` is not that of a page in the VMA, there is no frame with that index, the
     ///   architecture does not allow user space to have it, or it is
-    ///   [revocable](super::RevocableMemory) and would be out of reach.
-    /// - [`ENODEV`] if the memory is [revoked](super::rmap::Revocation).
+    ///   [revocable](crate::mm::revoke::RevocableMemory) and would be out of reach.
+    /// - [`ENODEV`] if the memory is [revoked](crate::mm::revoke::Revocation).
     /// - [`ENOMEM`] if there is not enough memory for page tables.
     pub fn insert_pfn(&self, addr: usize, pfns: impl Frames, index: usize) -> Result {
         if !self.contains_pages(addr, PAGE_SIZE) {
             return Err(EINVAL);
         }
-        let data = self.data();
-        let _guard = ops::enter::<O>(&data)?;
+        let _guard = self.enter()?;
         might_sleep();
         // SAFETY: The address is that of a page in the VMA.
-        match unsafe { self.place_pfn(addr, pfns, index, None) }? {
-            Ok(()) => Ok(()),
-            Err(FaultError::Oom) => Err(ENOMEM),
-            Err(_) => Err(EINVAL),
-        }
+        unsafe { self.place_pfn(addr, pfns, index, None) }
     }
 
     /// Maps a page frame, with a cache mode of its own or with that of the VMA. What is mapped there
@@ -234,13 +244,8 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
     ///
     /// # Errors
     ///
-    /// Inside:
-    ///
-    /// - [`FaultError::SigBus`] if there is no frame with that index, or the architecture does not
-    ///   allow user space to have it.
-    /// - [`FaultError::Oom`] if there is not enough memory for page tables.
-    ///
-    /// Outside: as [`Frames::insert`].
+    /// - [`EINVAL`] if there is no frame with that index, or as [`insert`] says.
+    /// - As [`Frames::enter`].
     ///
     /// # Safety
     ///
@@ -252,37 +257,20 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
         pfns: impl Frames,
         index: usize,
         cache: Option<Cache>,
-    ) -> Result<Result<(), FaultError>> {
-        let place = |pfns: PfnSlice<'_>| {
-            if index >= pfns.nr_pages() {
-                return Err(FaultError::SigBus);
-            }
-            // SAFETY: By the type invariants, a lock is held. The address is in the VMA, which is a
-            // PFNMAP one.
-            if O::HAS_HUGE_FAULT && unsafe { is_huge(self.as_ptr(), addr) }? {
-                return Ok(());
-            }
-            let prot = match cache {
-                // SAFETY: By the type invariants, the VMA is locked, so its protection does not change.
-                None => unsafe { (*self.as_ptr()).vm_page_prot },
-                // SAFETY: As above, nor do its flags.
-                Some(cache) => {
-                    cache.apply(unsafe { bindings::vma_cached_page_prot(self.as_ptr()) })
-                }
-            };
-            // SAFETY: By the type invariants, a lock that allows installing is held; there is no huge
-            // entry. The address is in the VMA, which is a PFNMAP one that is not copy-on-write:
-            // `with_ops` has seen to that. User space may have the frame, as the type of `pfns` says,
-            // and the protection is the VMA's, but for the cache mode.
-            FaultError::check(unsafe {
-                bindings::vmf_insert_pfn_prot(self.as_ptr(), addr, pfns.start() + index, prot)
-            })
-        };
-        pfns.insert(Insertion(()), self.mapping(), place)
+    ) -> Result {
+        let (pfns, _section) = pfns.enter(Insertion(()), self.mapping())?;
+        if index >= pfns.nr_pages() {
+            return Err(EINVAL);
+        }
+        let pfn = pfns.start() + index;
+        // SAFETY: By the type invariants, a lock that allows installing is held. The caller promises
+        // the address, which is in a PFNMAP VMA that is not copy-on-write: `with_ops` has seen to that.
+        // User space may have the frame, as the type of `pfns` says, as long as the section lasts.
+        unsafe { insert::pfn(self.as_ptr(), addr, pfn, cache, O::HAS_HUGE_FAULT) }
     }
 }
 
-impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
+impl<O: VmOperations<Memory = Mixed>> DriverVma<O> {
     /// Maps a page of a folio, read-write if the VMA is. The mapping takes a reference.
     ///
     /// # Context
@@ -293,7 +281,7 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
     ///
     /// - [`EINVAL`] if `addr` is not that of a page in the VMA, or the folio has no such page.
     /// - [`EBUSY`] if something is mapped there.
-    /// - [`ENODEV`] if the memory is [revoked](super::rmap::Revocation).
+    /// - [`ENODEV`] if the memory is [revoked](crate::mm::revoke::Revocation).
     /// - [`ENOMEM`] if there is not enough memory for page tables, or the folio has
     ///   [too many references](Folio#references).
     pub fn insert_page(&self, addr: usize, folio: &Folio, index: usize) -> Result {
@@ -308,11 +296,10 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
         let page = folio.page(index).ok_or(EINVAL)?;
         folio.mappable_order().ok_or(ENOMEM)?;
         might_sleep();
-        let data = self.data();
-        let _guard = ops::enter::<O>(&data)?;
+        let _guard = self.enter()?;
         // SAFETY: By the type invariants, a lock that allows installing is held. The address is in
         // the VMA, which is a MIXEDMAP one; the page is one of a folio that has a reference.
-        to_result(unsafe { bindings::vm_insert_page(self.as_ptr(), addr, page.as_ptr()) })
+        unsafe { insert::page(self.as_ptr(), addr, page) }
     }
 
     /// Maps pages, at consecutive addresses from `addr` on, as [`insert_page`](Self::insert_page) does
@@ -330,10 +317,10 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
     /// # Examples
     ///
     /// ```
-    /// use kernel::{mm::{ops::{Mixed, VmOperations}, owned::OwnedVma, KernelPages}, prelude::*};
+    /// use kernel::{mm::{ops::{Mixed, DriverVma, VmOperations}, KernelPages}, prelude::*};
     ///
     /// /// Fills a mapping from its beginning.
-    /// fn fill<O>(vma: &OwnedVma<O>, pages: &KernelPages) -> Result
+    /// fn fill<O>(vma: &DriverVma<O>, pages: &KernelPages) -> Result
     /// where
     ///     O: VmOperations<Memory = Mixed>,
     /// {
@@ -347,52 +334,37 @@ impl<O: VmOperations<Memory = Mixed>> OwnedVma<O> {
         }
         pages.check_mappable()?;
         might_sleep();
-        let data = self.data();
-        let _guard = ops::enter::<O>(&data)?;
-        // C counts down how many there are left.
-        let mut left = pages.nr_pages();
+        let _guard = self.enter()?;
         // SAFETY: By the type invariants, a lock that allows installing is held. The addresses are in
         // the VMA, which is a MIXEDMAP one; the pages have references.
-        let result = to_result(unsafe {
-            bindings::vm_insert_pages(self.as_ptr(), addr, pages.as_page_array(), &mut left)
-        });
-        // The addresses are right, so what C could not have is a page table (`insert_pages()`).
-        result.map_err(|err| if err == EFAULT { ENOMEM } else { err })
+        unsafe { insert::pages(self.as_ptr(), addr, pages) }
     }
 }
 
-/// Sees to it that there is a page table for an address, and says if there cannot be one, because a
-/// huge entry maps it.
+/// A view of a VMA under the mmap lock or the VMA lock: page tables can be installed, if the VMA is
+/// the driver's own.
 ///
-/// Not inlined: modules cannot call what this calls.
+/// Not implemented by what is found through the reverse mapping: it shows a VMA that is being
+/// unmapped for a while after its entries were cleared, and an entry that is made then is lost
+/// together with the table that it is in.
 ///
-/// # Safety
+/// # Examples
 ///
-/// The VMA lock or the mmap lock must be held, and the address be in the VMA, which must be a PFNMAP
-/// one.
-#[inline(never)]
-unsafe fn is_huge(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<bool, FaultError> {
-    // SAFETY: The caller's promise.
-    match unsafe { bindings::vma_alloc_pte_table(vma, addr) } {
-        0 => Ok(false),
-        err if err == EEXIST.to_errno() => Ok(true),
-        _ => Err(FaultError::Oom),
-    }
-}
-
-/// Finds out whether a VMA was set up with the operations `O`, and has its data.
+/// ```
+/// use kernel::mm::{ops::{HasVmOps, Install, Mixed}, Folio};
 ///
-/// # Safety
-///
-/// The VMA must be alive, and the mmap lock or the VMA lock be held at least for reading.
-pub(super) unsafe fn is_owned<O: HasVmOps>(vma: *const bindings::vm_area_struct) -> bool {
-    // SAFETY: The fields are written when the VMA is made and when it is closed (`vma_close()`), and
-    // then nobody else can have either lock. The word is only looked at, not followed.
-    let (ops, word) = unsafe { ((*vma).vm_ops, (*vma).vm_private_data) };
-    core::ptr::eq(ops, O::table().as_ptr()) && ops::is_live(word)
-}
-
-impl VmaRef {
+/// /// Maps the first page of a folio, where the VMA is one of `O`.
+/// fn refill<O: HasVmOps<Memory = Mixed>>(vma: &impl Install, folio: &Folio) -> Result {
+///     let vma = vma.as_driver_vma::<O>().ok_or(EINVAL)?;
+///     vma.insert_page(vma.start(), folio, 0)
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "page tables must not be installed with `{Self}` as the evidence",
+    label = "found through the reverse mapping?",
+    note = "installing needs the mmap lock or the VMA lock (Documentation/mm/process_addrs.rst)"
+)]
+pub trait Install: Traverse {
     /// Returns the VMA as one of the driver's own, if that is what it is.
     ///
     /// Where a stacked file system has put a copy of our table into the VMA, it is not recognised.
@@ -400,86 +372,92 @@ impl VmaRef {
     /// # Examples
     ///
     /// ```
-    /// use kernel::mm::{ops::HasVmOps, virt::VmaRef};
+    /// use kernel::mm::{ops::{HasVmOps, Install}, vma::VmaUnderMmap};
     ///
-    /// /// Takes the first page out of one of our mappings.
-    /// fn drop_first<O: HasVmOps>(vma: &VmaRef) -> Result {
-    ///     let vma = vma.as_owned::<O>().ok_or(EINVAL)?;
+    /// /// Zaps the first page of one of our mappings.
+    /// fn drop_first<O: HasVmOps>(vma: &VmaUnderMmap) -> Result {
+    ///     let vma = vma.as_driver_vma::<O>().ok_or(EINVAL)?;
     ///     vma.zap(vma.start(), kernel::page::PAGE_SIZE)
     /// }
     /// ```
-    pub fn as_owned<O: HasVmOps>(&self) -> Option<&OwnedVma<O>> {
-        // SAFETY: By the type invariants of `VmaRef`, the VMA is alive, and a lock is held.
-        if !unsafe { is_owned::<O>(self.as_ptr()) } {
+    fn as_driver_vma<O: HasVmOps>(&self) -> Option<&DriverVma<O>> {
+        let vma = self.vma(Token(()));
+        // SAFETY: By what the supertraits ask for, the VMA is alive, and implementors hold the mmap
+        // lock or the VMA lock. The fields are written when the VMA is made and when it is closed
+        // (`vma_close()`), and then no other thread can have either lock. The word is only looked at,
+        // not followed.
+        let (ops, word) = unsafe { ((*vma).vm_ops, (*vma).vm_private_data) };
+        if !core::ptr::eq(ops, O::table().as_ptr()) || !is_live(word) {
             return None;
         }
-        // SAFETY: As above, for as long as `self` is borrowed; that it is ours was just checked. A
-        // `VmaRef` exists only where sleeping is allowed: its own methods sleep.
-        Some(unsafe { OwnedVma::from_raw(self.as_ptr()) })
+        // SAFETY: The lock is held for as long as `self` is borrowed; that it is ours was just
+        // checked. Views under these locks exist only where sleeping is allowed.
+        Some(unsafe { DriverVma::from_raw(vma) })
     }
 }
 
-/// The lock under which an [`OwnedVmaGuard`] has found its VMA.
-enum Lock<'a> {
-    #[cfg(CONFIG_PER_VMA_LOCK)]
-    Vma(#[allow(dead_code)] VmaReadGuard<'a>),
-    Mmap(#[allow(dead_code)] MmapReadGuard<'a>),
-}
+impl Install for VmaUnderMmap {}
+impl Install for VmaUnderVmaLock {}
+impl Install for VmaUnderWrite {}
+impl Install for VmaWriteRef {}
+impl Install for StableVmaGuard<'_> {}
 
 /// A VMA of the driver's own, and the lock that keeps it.
 ///
+/// Its page tables can be traversed by the view that the guard is made from; see
+/// [`Traverse`].
+///
 /// # Invariants
 ///
-/// `vma` is a VMA of the operations `O`, which `_lock` keeps stable.
+/// The VMA has the operations `O`, and live data.
 #[must_use = "the lock is given up when this is dropped"]
-pub struct OwnedVmaGuard<'a, O> {
-    vma: NonNull<bindings::vm_area_struct>,
-    _lock: Lock<'a>,
+pub struct DriverVmaGuard<'a, O> {
+    guard: StableVmaGuard<'a>,
     _ops: PhantomData<fn(O) -> O>,
-    _not_send: NotThreadSafe,
 }
 
-impl<O: VmOperations> Deref for OwnedVmaGuard<'_, O> {
-    type Target = OwnedVma<O>;
+impl<O: VmOperations> Deref for DriverVmaGuard<'_, O> {
+    type Target = DriverVma<O>;
 
     #[inline]
-    fn deref(&self) -> &OwnedVma<O> {
-        // SAFETY: By the type invariants.
-        unsafe { OwnedVma::from_raw(self.vma.as_ptr()) }
+    fn deref(&self) -> &DriverVma<O> {
+        // SAFETY: By the type invariants. The guard's lock is held for as long as `self` is borrowed.
+        unsafe { DriverVma::from_raw(self.guard.as_ptr()) }
     }
 }
+
+// SAFETY: The guard holds the lock.
+unsafe impl<O> Sealed for DriverVmaGuard<'_, O> {
+    #[inline]
+    fn vma(&self, token: Token) -> *mut bindings::vm_area_struct {
+        self.guard.vma(token)
+    }
+
+    #[inline]
+    fn held(&self, token: Token) -> Held {
+        self.guard.held(token)
+    }
+}
+
+impl<O> Traverse for DriverVmaGuard<'_, O> {}
 
 impl MmWithUser {
     /// Finds the VMA at an address, if it is one with the operations `O`, and locks it.
     ///
-    /// Takes the VMA lock if that is free, and the mmap lock for reading otherwise.
+    /// Locks as [`lock_vma`](Self::lock_vma) does.
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock and no mmap lock of the address space may be held, so two calls in one expression
+    /// Sleeps. No VMA lock and no mmap lock of the mm may be held, so two calls in one expression
     /// deadlock: the result of the first lives until the end of the statement. To ask only, use
-    /// [`is_owned_at`](Self::is_owned_at).
-    pub fn lock_owned_vma<O: HasVmOps>(&self, addr: usize) -> Option<OwnedVmaGuard<'_, O>> {
-        #[cfg(CONFIG_PER_VMA_LOCK)]
-        if let Some(guard) = self.lock_vma_under_rcu(addr) {
-            let vma = guard.as_owned::<O>()?.as_ptr();
-            // INVARIANT: Just found, under the lock that goes with it.
-            return Some(OwnedVmaGuard {
-                vma: NonNull::new(vma)?,
-                _lock: Lock::Vma(guard),
-                _ops: PhantomData,
-                _not_send: NotThreadSafe,
-            });
-        }
-
-        let guard = self.mmap_read_lock();
-        let vma = guard.vma_lookup(addr)?.as_owned::<O>()?.as_ptr();
-        // INVARIANT: Just found, under the lock that goes with it.
-        Some(OwnedVmaGuard {
-            vma: NonNull::new(vma)?,
-            _lock: Lock::Mmap(guard),
+    /// [`is_driver_vma_at`](Self::is_driver_vma_at).
+    pub fn lock_driver_vma<O: HasVmOps>(&self, addr: usize) -> Option<DriverVmaGuard<'_, O>> {
+        let guard = self.lock_vma(addr)?;
+        guard.as_driver_vma::<O>()?;
+        // INVARIANT: Just seen.
+        Some(DriverVmaGuard {
+            guard,
             _ops: PhantomData,
-            _not_send: NotThreadSafe,
         })
     }
 
@@ -489,7 +467,7 @@ impl MmWithUser {
     ///
     /// # Context
     ///
-    /// As [`lock_owned_vma`](Self::lock_owned_vma).
+    /// As [`lock_driver_vma`](Self::lock_driver_vma).
     ///
     /// # Examples
     ///
@@ -498,10 +476,10 @@ impl MmWithUser {
     ///
     /// /// Returns whether both addresses are in mappings of one kind.
     /// fn both<O: HasVmOps>(mm: &MmWithUser, a: usize, b: usize) -> bool {
-    ///     mm.is_owned_at::<O>(a) && mm.is_owned_at::<O>(b)
+    ///     mm.is_driver_vma_at::<O>(a) && mm.is_driver_vma_at::<O>(b)
     /// }
     /// ```
-    pub fn is_owned_at<O: HasVmOps>(&self, addr: usize) -> bool {
-        self.lock_owned_vma::<O>(addr).is_some()
+    pub fn is_driver_vma_at<O: HasVmOps>(&self, addr: usize) -> bool {
+        self.lock_driver_vma::<O>(addr).is_some()
     }
 }

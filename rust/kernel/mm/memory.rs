@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be mapped.
+//!
+//! [`Folio`] and [`KernelPages`] are memory that the kernel manages, with reference counts.
+//! [`PfnRange`] and [`DeviceMemory`] are ranges of page frame numbers (PFNs), without. Nothing in this
+//! folder knows of mappings.
+
+mod cache;
+mod folio;
+pub(super) mod gfp;
+mod kernel_pages;
+pub(super) mod page_array;
+pub(super) mod pfn;
+
+pub use cache::Cache;
+pub use folio::{
+    Folio,
+    LockedFolio, //
+};
+pub use kernel_pages::{
+    KernelPages,
+    KernelPagesSlice, //
+};
+pub use pfn::{
+    DeviceMemory,
+    Frames,
+    PfnRange,
+    PfnSlice, //
+};
