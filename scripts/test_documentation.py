@@ -101,7 +101,7 @@ class Parse(unittest.TestCase):
             "``downgrade``",
             "mmap.private, open_modes",
             "``demand.faults``, pfnmap.sh, ``two_actions.rs``, inject.*",
-            "controls.zap_unaligned",
+            "controls.sleep_in_a_walk",
         ):
             with self.subTest(cell):
                 self.assertEqual(tests.missing(cell), [])

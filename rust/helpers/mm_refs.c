@@ -3,9 +3,9 @@
 /*
  * Reference counts of 32 bits.
  *
- * Safe code can make a count as large as it likes: it takes references and leaks
- * them. A count that wraps around to zero frees what is still in use. So each use
- * of a count from Rust looks at it first. In the upper part of what it can be, it is
+ * Nothing limits how many references safe code takes, and a count that wraps around
+ * to zero frees what is still in use. So each use of a count from Rust looks at it
+ * first. In the upper part of what it can be, it is
  * set to a value there that is far from both ends and not changed otherwise: what it
  * counts is leaked, as with a refcount_t.
  *
