@@ -105,6 +105,15 @@ class Kselftest(unittest.TestCase):
         self.assertEqual(counts(results), (3, 1, 1))
         self.assertIn("TIMEOUT", results.failed[0])
 
+    def test_xfail(self):
+        # As the VM has it of a shell script that ended with `ls --no-such-option`.
+        log = KSELFTEST.replace("# some text", "# ls: unrecognized option '--no-such-option'")
+        log = log.replace("ok 2 selftests: rust_mm: second.sh", "ok 2 selftests: rust_mm: second.sh # XFAIL")
+        log = log.replace("# ok 3 first.c", "# ok 3 first.c # XFAIL not here")
+        results = report.kselftest(log)
+        self.assertEqual(counts(results), (1, 2, 1))
+        self.assertEqual(results.failed, ["first: first.c # XFAIL not here", "second.sh # XFAIL"])
+
     def test_skipped_program(self):
         log = KSELFTEST.replace("second.sh\n", "second.sh # SKIP\n")
         self.assertEqual(counts(report.kselftest(log)), (2, 0, 2))
