@@ -3,6 +3,7 @@
 """Counts what a test run found, and ends with "N passed, N failed"."""
 
 import argparse
+import json
 import re
 import sys
 from collections import Counter
@@ -47,22 +48,28 @@ def unit_tests(log):
     return results
 
 
-def kunit(log):
-    """From what kunit.py parse prints."""
+def kunit(text):
+    """From kunit.py parse --json; nothing if that has not come to its end."""
     results = Results("KUnit")
-    summary = re.search(r"Testing complete\. Ran \d+ tests?: ?(.*)", log)
-    counts = dict(
-        (name, int(count))
-        for name, count in re.findall(r"(\w+): (\d+)", summary[1] if summary else "")
-    )
-    results.passed = counts.get("passed", 0)
-    results.skipped = counts.get("skipped", 0)
-    results.failed = re.findall(r"\[(?:FAILED|CRASHED)\] (.*)", log)
-    bad = sum(counts.get(name, 0) for name in ("failed", "crashed", "errors"))
-    if bad > len(results.failed):
-        results.failed += ["(see the log)"] * (bad - len(results.failed))
+    if text:
+        top = json.loads(text)
+        counts = top["misc"]
+        results.passed = counts["passed"]
+        results.skipped = counts["skipped"]
+        results.failed = list(_failed_cases(top))
+        # What is of no case: a suite that fails by itself, one that is missing, a broken line.
+        bad = sum(counts[name] for name in ("failed", "crashed", "errors")) - len(results.failed)
+        results.failed += ["(see the log of kunit.py)"] * bad
     results.require_some()
     return results
+
+
+def _failed_cases(group):
+    for case in group["test_cases"]:
+        if case["status"] not in ("PASS", "SKIP"):
+            yield f"{group['name']}.{case['name'] or '(a case that is missing)'}"
+    for inner in group["sub_groups"]:
+        yield from _failed_cases(inner)
 
 
 def kselftest(log):
