@@ -31,7 +31,8 @@ build_failed() {
 unit_tests() {
     use_python
     stage_begin "unit tests"
-    if logged "${PYTHON[@]}" -m unittest discover -v -s "$P_REPO/scripts" -p 'test_*.py'; then
+    # Where docutils is.
+    if logged in_env python3 -B -m unittest discover -v -s "$E_REPO/scripts" -p 'test_*.py'; then
         UNIT=$LOG
         stage_end "$(grep '^Ran ' "$LOG")"
     else
