@@ -63,9 +63,7 @@ __rust_helper void rust_helper_folio_put_saturating(struct folio *folio)
 
 /*
  * How many references a page table entry may bring a folio to: a quarter of what the
- * count can hold. That takes 8 GiB of page tables, or 2^20 pins by get_user_pages(),
- * of which each counts as 1024. The rest is for what takes a reference without a look,
- * as fork() does.
+ * count can hold. The rest is for what takes a reference without a check.
  */
 #define RUST_FOLIO_MAX_REFS	BIT(30)
 

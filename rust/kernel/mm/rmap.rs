@@ -181,8 +181,8 @@ impl Drop for AddressSpace {
 /// - A file that is mapped through a stacked file system which keeps its own mappings is out of
 ///   reach. So is, for a moment, what a stacked driver's `.mmap` has us fill: its mapping can be found
 ///   only after all of that.
-/// - A huge entry of page frames that a `fork` copies, or an `mremap` moves, at just that moment can stay
-///   (`copy_huge_pmd`, `move_huge_pmd` in `mm/huge_memory.c`). Folios that are mapped so are not copied.
+/// - A huge entry of page frames that the kernel copies or moves meanwhile can stay. Folios that are
+///   mapped so are not copied.
 ///
 /// Memory which somebody else may get afterwards comes as [`RevocableMemory`](super::RevocableMemory),
 /// which none of this concerns.
