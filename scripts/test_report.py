@@ -24,7 +24,44 @@ COMPILE_FAIL = "TAP version 13\n1..2\nok 1 one\nok 2 two\n"
 
 CROSS = "1..2\nok arm\nok arm64\n"
 
-KUNIT = "[12:00:00] Testing complete. Ran 3 tests: passed: 2, skipped: 1\n"
+# What kunit.py parse --json has made of consoles: of ours, shortened,
+KUNIT = """\
+{"name": "KUnit Test Group", "sub_groups": [{"name": "rust_mm_unmap_events", "sub_groups": [],
+"test_cases": [{"name": "in_order", "status": "PASS"}], "misc": {"tests": 1, "passed": 1,
+"failed": 0, "crashed": 0, "skipped": 0, "errors": 0}, "arch": "", "defconfig": "",
+"build_environment": "", "lab_name": null, "kernel": null, "job": null, "git_branch":
+"kselftest"}, {"name": "rust_mm_answers", "sub_groups": [], "test_cases": [{"name":
+"one_page_of_a_large_folio", "status": "PASS"}, {"name": "unlocked_afterwards", "status":
+"SKIP"}, {"name": "broken_memory", "status": "PASS"}], "misc": {"tests": 3, "passed": 2,
+"failed": 0, "crashed": 0, "skipped": 1, "errors": 0}, "arch": "", "defconfig": "",
+"build_environment": "", "lab_name": null, "kernel": null, "job": null, "git_branch":
+"kselftest"}], "test_cases": [], "misc": {"tests": 4, "passed": 3, "failed": 0, "crashed": 0,
+"skipped": 1, "errors": 0}, "arch": "", "defconfig": "", "build_environment": "", "lab_name":
+null, "kernel": null, "job": null, "git_branch": "kselftest"}
+"""
+
+# with a case that fails, and the end before the last result,
+KUNIT_CRASHED = """\
+{"name": "KUnit Test Group", "sub_groups": [{"name": "rust_mm_unmap_events", "sub_groups": [],
+"test_cases": [{"name": "in_order", "status": "PASS"}], "misc": {"tests": 1, "passed": 1,
+"failed": 0, "crashed": 0, "skipped": 0, "errors": 0}, "arch": "", "defconfig": "",
+"build_environment": "", "lab_name": null, "kernel": null, "job": null, "git_branch":
+"kselftest"}, {"name": "rust_mm_answers", "sub_groups": [], "test_cases": [{"name":
+"one_page_of_a_large_folio", "status": "FAIL"}, {"name": "unlocked_afterwards", "status":
+"SKIP"}, {"name": "", "status": "ERROR"}], "misc": {"tests": 3, "passed": 0, "failed": 1,
+"crashed": 1, "skipped": 1, "errors": 1}, "arch": "", "defconfig": "", "build_environment": "",
+"lab_name": null, "kernel": null, "job": null, "git_branch": "kselftest"}], "test_cases": [],
+"misc": {"tests": 4, "passed": 1, "failed": 1, "crashed": 1, "skipped": 1, "errors": 1}, "arch":
+"", "defconfig": "", "build_environment": "", "lab_name": null, "kernel": null, "job": null,
+"git_branch": "kselftest"}
+"""
+
+# and without KUnit.
+KUNIT_NOTHING = """\
+{"name": "KUnit Test Group", "sub_groups": [], "test_cases": [], "misc": {"tests": 0, "passed":
+0, "failed": 0, "crashed": 0, "skipped": 0, "errors": 1}, "arch": "", "defconfig": "",
+"build_environment": "", "lab_name": null, "kernel": null, "job": null, "git_branch": "kselftest"}
+"""
 
 KSELFTEST = """\
 TAP version 13
@@ -68,20 +105,30 @@ class UnitTests(unittest.TestCase):
 
 class Kunit(unittest.TestCase):
     def test_passed(self):
-        self.assertEqual(counts(report.kunit(KUNIT)), (2, 0, 1))
+        self.assertEqual(counts(report.kunit(KUNIT)), (3, 0, 1))
 
-    def test_failed(self):
-        log = "[12:00:00] [FAILED] a_case\n" + KUNIT.replace("passed: 2", "passed: 1, failed: 1")
-        results = report.kunit(log)
-        self.assertEqual(counts(results), (1, 1, 1))
-        self.assertEqual(results.failed, ["a_case"])
+    def test_failed_crashed_and_skipped(self):
+        # Of the crash, kunit.py says twice that something is wrong.
+        results = report.kunit(KUNIT_CRASHED)
+        self.assertEqual(counts(results), (1, 3, 1))
+        self.assertEqual(
+            results.failed,
+            [
+                "rust_mm_answers.one_page_of_a_large_folio",
+                "rust_mm_answers.(a case that is missing)",
+                "(see the log of kunit.py)",
+            ],
+        )
 
-    def test_crashed_without_a_name(self):
-        log = KUNIT.replace("passed: 2", "passed: 1, crashed: 1, errors: 1")
-        self.assertEqual(counts(report.kunit(log)), (1, 2, 1))
+    def test_failed_without_a_case(self):
+        # A suite that fails although its cases pass, or is missing at all.
+        for what in ("failed", "crashed", "errors"):
+            log = f'"{what}": 1'.join(KUNIT.rsplit(f'"{what}": 0', 1))
+            with self.subTest(what):
+                self.assertEqual(counts(report.kunit(log)), (3, 1, 1))
 
     def test_nothing(self):
-        for log in ("", "[12:00:00] Testing complete. Ran 0 tests: \n"):
+        for log in ("", KUNIT_NOTHING):
             self.assertEqual(counts(report.kunit(log)), (0, 1, 0))
 
 
@@ -104,6 +151,15 @@ class Kselftest(unittest.TestCase):
         results = report.kselftest(log)
         self.assertEqual(counts(results), (3, 1, 1))
         self.assertIn("TIMEOUT", results.failed[0])
+
+    def test_xfail(self):
+        # As the VM has it of a shell script that ended with `ls --no-such-option`.
+        log = KSELFTEST.replace("# some text", "# ls: unrecognized option '--no-such-option'")
+        log = log.replace("ok 2 selftests: rust_mm: second.sh", "ok 2 selftests: rust_mm: second.sh # XFAIL")
+        log = log.replace("# ok 3 first.c", "# ok 3 first.c # XFAIL not here")
+        results = report.kselftest(log)
+        self.assertEqual(counts(results), (1, 2, 1))
+        self.assertEqual(results.failed, ["first: first.c # XFAIL not here", "second.sh # XFAIL"])
 
     def test_skipped_program(self):
         log = KSELFTEST.replace("second.sh\n", "second.sh # SKIP\n")
@@ -203,7 +259,7 @@ class Main(unittest.TestCase):
         return out.getvalue().splitlines()[-1], int(end.exception.code)
 
     def test_all_passed(self):
-        self.assertEqual(self.run_main(), ("14 passed, 0 failed, 2 skipped", 0))
+        self.assertEqual(self.run_main(), ("15 passed, 0 failed, 2 skipped", 0))
 
     def test_each_kind_can_fail(self):
         for name, log in {
@@ -215,7 +271,7 @@ class Main(unittest.TestCase):
 
     def test_status_of_the_guest(self):
         # Although nothing that was counted has failed.
-        self.assertEqual(self.run_main(vm="1"), ("14 passed, 1 failed, 2 skipped", 1))
+        self.assertEqual(self.run_main(vm="1"), ("15 passed, 1 failed, 2 skipped", 1))
         self.assertEqual(self.run_main(vm="died")[1], 1)
 
 

@@ -3,9 +3,9 @@
 /*
  * Reference counts of 32 bits.
  *
- * Safe code can make a count as large as it likes: it takes references and leaks
- * them. A count that wraps around to zero frees what is still in use. So each use
- * of a count from Rust looks at it first. In the upper part of what it can be, it is
+ * Nothing limits how many references safe code takes, and a count that wraps around
+ * to zero frees what is still in use. So each use of a count from Rust looks at it
+ * first. In the upper part of what it can be, it is
  * set to a value there that is far from both ends and not changed otherwise: what it
  * counts is leaked, as with a refcount_t.
  *
@@ -63,9 +63,7 @@ __rust_helper void rust_helper_folio_put_saturating(struct folio *folio)
 
 /*
  * How many references a page table entry may bring a folio to: a quarter of what the
- * count can hold. That takes 8 GiB of page tables, or 2^20 pins by get_user_pages(),
- * of which each counts as 1024. The rest is for what takes a reference without a look,
- * as fork() does.
+ * count can hold. The rest is for what takes a reference without a check.
  */
 #define RUST_FOLIO_MAX_REFS	BIT(30)
 

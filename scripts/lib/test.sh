@@ -31,7 +31,8 @@ build_failed() {
 unit_tests() {
     use_python
     stage_begin "unit tests"
-    if logged "${PYTHON[@]}" -m unittest discover -v -s "$P_REPO/scripts" -p 'test_*.py'; then
+    # Where docutils is.
+    if logged in_env python3 -B -m unittest discover -v -s "$E_REPO/scripts" -p 'test_*.py'; then
         UNIT=$LOG
         stage_end "$(grep '^Ran ' "$LOG")"
     else
@@ -99,10 +100,12 @@ control_tests() {
 
 report() {
     stage_begin kunit
-    in_env python3 tools/testing/kunit/kunit.py parse "$E_WORK/logs/console.log" >>"$LOG" 2>&1 || :
+    : >"$LOGS/kunit.json"
+    in_env python3 tools/testing/kunit/kunit.py parse --json="$E_WORK/logs/kunit.json" \
+        "$E_WORK/logs/console.log" >>"$LOG" 2>&1 || :
     stage_end "$(grep -o 'Testing complete.*' "$LOG" || echo "no results")"
     "${PYTHON[@]}" "$P_REPO/scripts/report.py" --unittest "$P_WORK/logs/${UNIT##*/}" \
-        --kunit "$P_WORK/logs/${LOG##*/}" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
+        --kunit "$P_WORK/logs/kunit.json" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
         --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
         --cross "$P_WORK/logs/${CROSS##*/}" \
         --controls "$P_WORK/logs/${CONTROLS##*/}" \

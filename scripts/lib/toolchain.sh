@@ -32,6 +32,7 @@ missing_on_host() {
         PATH=$PATH:/usr/sbin:/sbin command -v "$command" >/dev/null || echo "$command"
     done
     [[ -e /usr/include/libelf.h ]] || echo libelf-dev
+    python3 -c 'import docutils' 2>/dev/null || echo python3-docutils
     # In host mode kbuild sees the real path.
     [[ $TREE != *[[:space:]:]* ]] || echo "a path without spaces"
 }

@@ -14,29 +14,6 @@
 
 #define RW	(PROT_READ | PROT_WRITE)
 
-/* Upstream's zap_vma_range() with a length that is not a whole page. */
-static void zap_unaligned(void)
-{
-	size_t page = sysconf(_SC_PAGESIZE);
-	unsigned long range[2];
-	int holes, victim;
-	char *map;
-
-	if (load_module(HOLES_MODULE, "") || load_module("rust_mmap", ""))
-		errx(1, "modules cannot be loaded");
-	holes = open(HOLES_DEVICE, O_RDWR);
-	victim = open("/dev/rust_mmap", O_RDWR);
-	if (holes < 0 || victim < 0)
-		err(1, "open");
-	map = mmap(NULL, page, RW, MAP_SHARED, victim, 0);
-	if (map == MAP_FAILED)
-		err(1, "mmap");
-	range[0] = (unsigned long)map;
-	range[1] = 1;
-	if (ioctl(holes, HOLES_ZAP, range))
-		err(1, "ioctl");
-}
-
 #define MISUSE_MODULE	"rust_mm_misuse"
 #define MISUSE_DEVICE	"/dev/rust_mm_misuse"
 
@@ -127,21 +104,23 @@ static void behind_variable(void)
 	broken(BROKEN_STACK, NULL);
 }
 
-/* In a mapping of the other module, which has nothing in it. */
+/* In a mapping of the module's own, which has nothing in it. */
 static void freed_while_mapped(void)
 {
 	char *map;
 	int fd;
 
-	if (load_module(HOLES_MODULE, ""))
-		errx(1, HOLES_MODULE " cannot be loaded");
-	fd = open(HOLES_DEVICE, O_RDWR);
+	if (load_module(BROKEN_MODULE, ""))
+		errx(1, BROKEN_MODULE " cannot be loaded");
+	fd = open(BROKEN_DEVICE, O_RDWR);
 	if (fd < 0)
-		err(1, HOLES_DEVICE);
+		err(1, BROKEN_DEVICE);
 	map = mmap(NULL, sysconf(_SC_PAGESIZE), RW, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		err(1, "mmap");
-	broken(BROKEN_PAGE, map);
+	if (ioctl(fd, BROKEN_PAGE, map))
+		err(1, "ioctl");
+	close(fd);
 }
 
 /* Two at once; that the one meets the other is a matter of luck, and of time. */
@@ -206,7 +185,6 @@ static const struct {
 	const char *name;
 	void (*provoke)(void);
 } controls[] = {
-	{ "zap_unaligned", zap_unaligned },
 	{ "mmap_lock_twice", mmap_lock_twice },
 	{ "mmap_lock_under_vma_lock", mmap_lock_under_vma_lock },
 	{ "sleep_in_a_walk", sleep_in_a_walk },

@@ -25,6 +25,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../mm/vm_util.h"
+
 /* Unloads a sample driver, without waiting. Returns 0 or -errno. */
 static inline int unload_module(const char *name)
 {
@@ -63,12 +65,6 @@ static inline int write_text(const char *path, const char *text)
 	if (fd >= 0)
 		close(fd);
 	return ret;
-}
-
-/* Are there huge pages that nobody has set aside? */
-static inline bool has_huge_pages(void)
-{
-	return !access("/sys/kernel/mm/transparent_hugepage", F_OK);
 }
 
 /* Has the kernel VMA locks (PER_VMA_LOCK)? All with several processors have. */
@@ -120,20 +116,15 @@ static inline int try_write(void *addr)
 	return try_access(addr, true);
 }
 
-/* Is there a line in /proc/self/maps for exactly this range? */
+/* Returns whether there is a VMA of exactly this range. */
 static inline bool has_vma(void *start, size_t len)
 {
-	unsigned long from, to;
-	bool found = false;
-	char line[512];
-	FILE *maps = fopen("/proc/self/maps", "r");
+	struct procmap_fd maps;
+	bool found = !open_self_procmap(&maps) && find_vma_procmap(&maps, start) &&
+		maps.query.vma_start == (unsigned long)start &&
+		maps.query.vma_end == (unsigned long)start + len;
 
-	while (maps && !found && fgets(line, sizeof(line), maps))
-		found = sscanf(line, "%lx-%lx", &from, &to) == 2 &&
-			from == (unsigned long)start &&
-			to == (unsigned long)start + len;
-	if (maps)
-		fclose(maps);
+	close_procmap(&maps);
 	return found;
 }
 

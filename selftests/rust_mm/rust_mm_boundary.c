@@ -65,12 +65,6 @@ FIXTURE_VARIANT_ADD(any, misuse)
 	.ioctls = { MISUSE_TWICE, MISUSE_ORDER, MISUSE_SLEEP, MISUSE_AROUND },
 };
 
-FIXTURE_VARIANT_ADD(any, holes)
-{
-	.name = HOLES_MODULE,
-	.ioctls = { HOLES_ZAP, HOLES_INSERT, HOLES_IS_OWNED },
-};
-
 FIXTURE_VARIANT_ADD(any, broken)
 {
 	.name = "rust_mm_broken",
@@ -201,8 +195,8 @@ TEST_F(any, mmap_ranges)
 	if (!variant->mappable) {
 		void *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd, 0);
 
-		/* This one can, to be put holes into. */
-		if (!strcmp(variant->name, HOLES_MODULE)) {
+		/* This one can, so that a page can be freed while it is mapped. */
+		if (!strcmp(variant->name, "rust_mm_broken")) {
 			ASSERT_NE(map, MAP_FAILED);
 			munmap(map, self->page);
 		} else {

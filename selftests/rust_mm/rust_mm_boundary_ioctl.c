@@ -315,7 +315,7 @@ TEST_F(inspect, requests)
 	munmap(map, 2 * self->page);
 }
 
-/* --- the two that are there to be misused: what they refuse */
+/* --- the one that is there to be misused: what it refuses */
 
 TEST(misuse_refuses)
 {
@@ -332,30 +332,6 @@ TEST(misuse_refuses)
 	}
 	close(fd);
 	EXPECT_EQ(unload("rust_mm_misuse"), 0);
-}
-
-TEST(holes_refuse)
-{
-	int ret = load_module(HOLES_MODULE, ""), fd;
-	unsigned long range[2] = { NOWHERE, -1ul };
-
-	if (ret == -ENOENT)
-		SKIP(return, "no " HOLES_MODULE ".ko");
-	ASSERT_EQ(ret, 0);
-	fd = open_device(HOLES_MODULE);
-	ASSERT_GE(fd, 0);
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		FAILS(ioctl(fd, HOLES_ZAP, bad[i]), EFAULT);
-		FAILS(ioctl(fd, HOLES_INSERT, bad[i]), EFAULT);
-		FAILS(ioctl(fd, HOLES_IS_OWNED, bad[i]), EFAULT);
-		range[0] = bad[i];
-		FAILS(ioctl(fd, HOLES_ZAP, range), EFAULT);
-	}
-	/* Memory of a kind that no page can be put into. */
-	FAILS(ioctl(fd, HOLES_INSERT, range), EINVAL);
-	EXPECT_EQ(ioctl(fd, HOLES_IS_OWNED, range), 0);
-	close(fd);
-	EXPECT_EQ(unload(HOLES_MODULE), 0);
 }
 
 TEST_HARNESS_MAIN

@@ -13,14 +13,6 @@
 #define DEMAND_TAKE	_IOW('d', 2, unsigned int)
 #define DEMAND_CLEAN	_IOR('d', 3, unsigned int)
 
-/* rust_mm_upstream_holes */
-#define HOLES_MODULE	"rust_mm_upstream_holes"
-#define HOLES_DEVICE	"/dev/rust_mm_upstream_holes"
-
-#define HOLES_ZAP	_IOW('h', 0, unsigned long[2])
-#define HOLES_INSERT	_IO('h', 1)
-#define HOLES_IS_OWNED	_IO('h', 2)
-
 /* rust_mm_misuse */
 #define MISUSE_TWICE	_IO('m', 0)
 #define MISUSE_ORDER	_IO('m', 1)

@@ -8,7 +8,6 @@
 #include "rust_mm.h"
 #include "kselftest_harness.h"
 
-#include <linux/fs.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 
@@ -165,21 +164,14 @@ static int write_protect(int uffd, char *start, size_t len, bool on)
 	return ioctl(uffd, UFFDIO_WRITEPROTECT, &wp) ? -errno : 0;
 }
 
-/* Has the page been written to since it was write-protected? -1 if nobody knows. */
-static int written(char *page)
+/* Returns whether the page has been written to since it was write-protected. */
+static bool written(char *page)
 {
-	struct page_region region;
-	struct pm_scan_arg scan = {
-		.size = sizeof(scan), .start = (unsigned long)page,
-		.end = (unsigned long)page + sysconf(_SC_PAGESIZE),
-		.vec = (unsigned long)&region, .vec_len = 1,
-		.category_mask = PAGE_IS_WRITTEN, .return_mask = PAGE_IS_WRITTEN,
-	};
 	int fd = open("/proc/self/pagemap", O_RDONLY);
-	int ret = ioctl(fd, PAGEMAP_SCAN, &scan);
+	bool protected = pagemap_get_entry(fd, page) & PM_UFFD_WP;
 
 	close(fd);
-	return ret;
+	return !protected;
 }
 
 /*
@@ -193,10 +185,6 @@ TEST_F(plain, userfaultfd_markers)
 		.api = UFFD_API,
 		.features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED,
 	};
-	struct uffdio_register reg = {
-		.range = { (unsigned long)self->map, self->size },
-		.mode = UFFDIO_REGISTER_MODE_WP,
-	};
 	char *page[4];
 	int uffd = syscall(__NR_userfaultfd, O_CLOEXEC), zero;
 
@@ -204,7 +192,7 @@ TEST_F(plain, userfaultfd_markers)
 		page[i] = self->map + i * self->page;
 	ASSERT_GE(uffd, 0);
 	ASSERT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
-	ASSERT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	ASSERT_EQ(uffd_register(uffd, self->map, self->size, false, true, false), 0);
 	ASSERT_EQ(write_protect(uffd, self->map, self->size, true), 0);
 
 	/* The kernel maps it. */

@@ -20,8 +20,7 @@ use core::ptr::NonNull;
 /// A driver can publish a file that it is just opening: its `open` gets a reference, and a file descriptor
 /// can be made of that. Until `open` has succeeded, and forever if it has failed, the private data of the
 /// file of a misc device is the `struct miscdevice` (`misc_open()`). So each operation that needs the device
-/// looks here first: the kernel does not. (`vfs_read()` looks for `FMODE_CAN_READ`, which comes after `open`;
-/// io_uring and AIO do not.)
+/// looks here first: the kernel does not in all cases.
 ///
 /// # Safety
 ///

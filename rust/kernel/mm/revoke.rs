@@ -55,8 +55,8 @@ pub(super) use section::RevocationGuard;
 /// - A mapping that keeps another file than the driver's, as a stacked file system may make it, would be
 ///   out of reach: it is refused, with [`ENODEV`], and so are its faults. What is populated when it is
 ///   made can be accessed until it is refused.
-/// - A huge entry of page frames that a `fork` copies, or an `mremap` moves, at just that moment can stay
-///   (`copy_huge_pmd`, `move_huge_pmd` in `mm/huge_memory.c`). Folios that are mapped so are not copied.
+/// - A huge entry of page frames that the kernel copies or moves meanwhile can stay. Folios that are
+///   mapped so are not copied.
 ///
 /// Memory which somebody else may get afterwards comes as [`RevocableMemory`](crate::mm::revoke::RevocableMemory),
 /// which none of this concerns.

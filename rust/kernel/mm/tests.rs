@@ -440,6 +440,36 @@ mod cases {
         Ok(())
     }
 
+    /// The owned view is of the driver's own mappings: of no other driver's, with callbacks of the
+    /// layer or without, and of no memory without a file.
+    #[test]
+    fn only_its_own() -> Result {
+        let mm = UserMm::attach()?;
+        let (probe, file) = filled(&mm)?;
+        let own = file.mmap(LEN, READ, SHARED, 0)?;
+        let plain = mm.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+        let plain = plain.mmap(LEN, READ, SHARED, 0)?;
+        let with_ops = mm.open::<FaultFile>(KBox::new(FaultFile(probe), GFP_KERNEL)?)?;
+        let with_ops = with_ops.mmap(LEN, READ, SHARED, 0)?;
+        let anonymous = mm.mmap_anonymous(LEN)?;
+
+        let current = mm.current();
+        let owned = |addr| {
+            let guard = current.mmap_read_lock();
+            let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+            Ok::<bool, Error>(vma.as_driver_vma::<FilledOps>().is_some())
+        };
+        assert_eq!(owned(own), Ok(true));
+        for addr in [plain, with_ops, anonymous] {
+            assert_eq!(owned(addr), Ok(false));
+            assert!(current.lock_driver_vma::<FilledOps>(addr).is_none());
+        }
+        mm.munmap(own, LEN)?;
+        assert_eq!(owned(own), Err(EFAULT));
+        assert!(current.lock_driver_vma::<FilledOps>(own).is_none());
+        Ok(())
+    }
+
     /// What Rust Binder has let happen (CVE-2026-43434): where a driver remembers a mapping, there is
     /// another one by now.
     #[test]

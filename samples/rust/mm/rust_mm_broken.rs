@@ -15,9 +15,11 @@
 //! - [`BROKEN_LOCK`]: unlocks a folio that is not locked. For `DEBUG_VM`.
 //! - [`BROKEN_VMA`]: makes a VMA shorter, and does not tell the tree. For `DEBUG_VM_MAPLE_TREE`.
 
-use core::hint::black_box;
+use core::{
+    hint::black_box,
+    ptr::from_ref, //
+};
 use kernel::{
-    alloc::flags::__GFP_ZERO,
     bindings,
     fs::File,
     ioctl::_IO,
@@ -26,11 +28,32 @@ use kernel::{
         MiscDeviceOptions,
         MiscDeviceRegistration, //
     },
+    mm::{
+        desc::{
+            Mapping,
+            VmaDesc, //
+        },
+        fault::{
+            Fault,
+            FaultAnswer,
+            FaultError, //
+        },
+        ops::{
+            Mixed,
+            PerFile,
+            VmOperations, //
+        },
+        Folio, //
+    },
     page::{
         Page,
         PAGE_SIZE, //
     },
-    prelude::*, //
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    }, //
 };
 
 module! {
@@ -47,7 +70,7 @@ const BROKEN_FREED: u32 = _IO('b' as u32, 0);
 const BROKEN_VMALLOC: u32 = _IO('b' as u32, 1);
 /// Reads behind the end of a variable on the stack.
 const BROKEN_STACK: u32 = _IO('b' as u32, 2);
-/// Frees a page that is mapped at the address that is the argument, in a `VM_MIXEDMAP` VMA.
+/// Maps a page at the address that is the argument, in a mapping of this file, and frees it.
 const BROKEN_PAGE: u32 = _IO('b' as u32, 3);
 /// Forgets some memory.
 const BROKEN_LEAK: u32 = _IO('b' as u32, 4);
@@ -80,13 +103,21 @@ struct Broken;
 
 #[vtable]
 impl MiscDevice for Broken {
-    type Ptr = KBox<Self>;
+    // The layer refuses to map a box of a type without size.
+    type Ptr = Arc<Self>;
 
-    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        Ok(KBox::new(Self, GFP_KERNEL)?)
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self, GFP_KERNEL)?)
     }
 
-    fn ioctl(_this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn mmap_prepare<'f>(
+        _this: ArcBorrow<'f, Self>,
+        desc: VmaDesc<'f, Self>,
+    ) -> Result<Mapping<'f, Self>> {
+        Ok(desc.with_ops::<BrokenOps>()?.on_fault())
+    }
+
+    fn ioctl(_this: ArcBorrow<'_, Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         match cmd {
             BROKEN_FREED => freed()?,
             BROKEN_VMALLOC => behind_vmalloc()?,
@@ -134,17 +165,19 @@ fn behind_variable() {
 
 #[inline(never)]
 fn freed_while_mapped(addr: usize) -> Result {
-    let page = Page::alloc_page(GFP_KERNEL | __GFP_ZERO)?;
+    let folio = Folio::alloc(0, GFP_KERNEL)?;
     let task = kernel::current!();
     let mm = task.mm().ok_or(ESRCH)?.mmap_read_lock();
     let vma = mm.vma_lookup(addr).ok_or(EFAULT)?;
-    vma.as_mixedmap_vma()
-        .ok_or(EINVAL)?
-        .vm_insert_page(addr, &page)?;
-    let raw = page.as_ptr();
+    let own = vma.as_driver_vma::<BrokenOps>().ok_or(EINVAL)?;
+    own.insert_page(addr, &folio, 0)?;
+    // A folio begins with its first page.
+    let raw = from_ref::<Folio>(&folio)
+        .cast_mut()
+        .cast::<bindings::page>();
     // SAFETY: None: the page is mapped, and that is taken back from what the page says of itself, but
     // not from the page table. The page table check is to stop the machine before the page, whose last
-    // reference goes with `page`, belongs to somebody else.
+    // reference goes with `folio`, belongs to another user.
     unsafe {
         (*raw).__bindgen_anon_2.page_type = u32::MAX;
         bindings::__free_pages(raw, 0);
@@ -211,3 +244,19 @@ fn end_of_vma(addr: usize) -> Result {
     }
     Ok(())
 }
+
+/// Operations of the mapping that a page is freed in.
+struct BrokenOps;
+
+#[vtable]
+impl VmOperations for BrokenOps {
+    type File = Broken;
+    type Data = PerFile;
+    type Memory = Mixed;
+
+    fn fault(_vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        Err(FaultError::SigBus)
+    }
+}
+
+kernel::vm_operations!(BrokenOps);

@@ -223,9 +223,9 @@ fn lower(
         desc.vm_ops = operations.table;
         desc.private_data = operations.word;
     } else {
-        // A mapping without a fault handler is special, or userfaultfd's asynchronous write
-        // protection puts markers in it that let an access spin for ever (`do_fault()` in
-        // mm/memory.c). Nor would it do to merge it with one that has callbacks.
+        // A mapping without a fault handler is special, so that userfaultfd refuses it: nothing
+        // answers the fault of an access to a marker. Nor would it do to merge it with one that has
+        // callbacks.
         flags = flags.with(VmaFlag::DONTEXPAND);
     }
     if flags.contains_all(VmaFlags::new([VmaFlag::PFNMAP, VmaFlag::MIXEDMAP])) {

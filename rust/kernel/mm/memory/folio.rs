@@ -51,9 +51,8 @@ use core::{
 ///
 /// If a driver leaks references until there are 1.5 times as many, the count saturates, as that of an
 /// [`Arc`](crate::sync::Arc) does, and the folio is not freed any more. The kernel's own code counts
-/// without a look, so this holds as long as it does not take or drop another 10 GiB of page table entries
-/// of the one folio meanwhile. A count that is negative by then makes the kernel warn, once, when user
-/// space does I/O on the page.
+/// without a check, so this holds for the references that are taken from Rust. The kernel warns once when
+/// user space does I/O on a page whose count is that high.
 ///
 /// # Invariants
 ///

@@ -179,8 +179,7 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     /// What is mapped at an address must not depend on the size by which it is mapped.
     ///
     /// Frames that can be taken away ([`RevocableMemory`](crate::mm::revoke::RevocableMemory)) are not mapped like
-    /// this: a `fork` that copies a huge entry at just that moment brings it back (`copy_huge_pmd` in
-    /// `mm/huge_memory.c` does not look again with the lock held).
+    /// this: a revocation may miss a huge entry that the kernel is just copying.
     ///
     /// # Errors
     ///
