@@ -18,7 +18,7 @@ FOLDERS = ("Documentation", "rust", "samples", "scripts", "selftests")
 # Columns in which tests are named.
 COLUMNS = ("Case", "Cases", "Asserted by", "Noticed by", "Shown by")
 # The pages that must have one: else a table may have got another heading unnoticed.
-WITH_TESTS = ("history", "locking", "page-tables", "unsafe", "vm-operations")
+WITH_TESTS = ("history", "locking", "page-tables", "vm-operations")
 
 
 class Toctree(Directive):
@@ -178,12 +178,6 @@ class Pages(unittest.TestCase):
                         with self.subTest(page=page, heading=heading, row=row[0]):
                             self.assertEqual(tests.missing(row[at]), [])
         self.assertEqual(sorted(with_tests), sorted(WITH_TESTS))
-
-    def test_doctests_exist(self):
-        for heading, columns, rows in tables(self.pages["unsafe"]):
-            if heading.endswith(".rs") and any("doctest" in row[-1] for row in rows):
-                with self.subTest(heading):
-                    self.assertTrue("/// ```" in (REPO / heading).read_text(encoding="utf-8"))
 
     def test_files_exist(self):
         """Also those that are named in running text."""

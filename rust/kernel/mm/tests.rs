@@ -109,6 +109,8 @@ struct Probe {
     stacked_on: Atomic<usize>,
     /// If not 0: it has made the mapping one of pages before.
     stacked_pages: Atomic<i32>,
+    /// If not 0: the mapping stays one of the upper file.
+    keeps_its_file: Atomic<i32>,
     /// Set by a case that wants a revocation when the hook has looked already.
     revoke_in_hook: Atomic<i32>,
     #[pin]
@@ -132,6 +134,7 @@ impl Probe {
                 alive: Atomic::new(0),
                 stacked_on: Atomic::new(0),
                 stacked_pages: Atomic::new(0),
+                keeps_its_file: Atomic::new(0),
                 revoke_in_hook: Atomic::new(0),
                 revocation <- Revocation::new::<FilledFile>(),
             }? Error),
@@ -309,6 +312,12 @@ impl MiscDevice for StackedFile {
         let lower = this.0.stacked_on.load(Relaxed) as *mut bindings::file;
         if this.0.stacked_pages.load(Relaxed) != 0 {
             vma.set_mixedmap();
+        }
+        if this.0.keeps_its_file.load(Relaxed) == 0 {
+            // As `backing_file_mmap()` does, for overlayfs and FUSE.
+            //
+            // SAFETY: The VMA is being set up, and the case holds the lower file open.
+            unsafe { bindings::vma_set_file(vma.as_ptr(), lower) };
         }
         // SAFETY: The case holds the lower file open for longer than the mapping exists, and `vma` is
         // being set up.
@@ -716,6 +725,13 @@ mod cases {
         mm.munmap(addr, LEN)?;
         let (mapped, opened, closed, alive) = probe.counts();
         assert_eq!((mapped + opened - closed, alive), (0, 0));
+
+        // Where the mapping is not one of our file, nobody could take it away.
+        upper.keeps_its_file.store(1, Relaxed);
+        let calls = probe.counts();
+        assert_eq!(stacked.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
+        assert_eq!(probe.counts(), calls);
+        upper.keeps_its_file.store(0, Relaxed);
 
         // Nothing is kept of a `mapped` that fails on this path, where `close` is never called.
         probe.mapped.store(EDOM.to_errno(), Relaxed);

@@ -33,12 +33,11 @@ use kernel::{
             Mapping,
             VmaDesc, //
         },
-        fault::{
+        ops::{
             Fault,
             FaultAnswer,
-            FaultError, //
-        },
-        ops::{
+            FaultError,
+            Install,
             Mixed,
             PerFile,
             VmOperations, //

@@ -2,7 +2,7 @@
 
 // A type of the driver's that says it proves something.
 // error: E0277
-// message: the trait bound `Mine: evidence::sealed::Sealed` is not satisfied
+// message: the trait bound `Mine: vma::evidence::Sealed` is not satisfied
 
 include!("prelude.rs");
 
@@ -12,5 +12,5 @@ pub struct Mine;
 impl kernel::mm::vma::Traverse for Mine {}
 
 pub fn start(vma: &impl kernel::mm::vma::Traverse) -> usize {
-    vma.start()
+    vma.vma_range().start()
 }

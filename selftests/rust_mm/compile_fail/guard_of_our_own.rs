@@ -12,7 +12,7 @@ struct NoGuard;
 
 #[cfg(not(twin))]
 impl MmapLocked for NoGuard {
-    type View = VmaRef;
+    type View = kernel::mm::vma::VmaUnderMmap;
 }
 
 pub fn start(mm: &MmWithUser) -> usize {

@@ -2,9 +2,12 @@
 
 // A page into a VMA of which nobody has asked whose it is.
 // error: E0599
-// message: no method named `insert_page` found for reference `&VmaRef`
+// message: no method named `insert_page` found for reference `&VmaUnderMmap`
 
 include!("prelude.rs");
+
+#[allow(unused_imports)]
+use kernel::mm::{ops::Install, vma::VmaUnderMmap};
 
 device!();
 
@@ -19,7 +22,7 @@ impl VmOperations for Ops {
 
 kernel::vm_operations!(Ops);
 
-pub fn insert(vma: &VmaRef, folio: &Folio) -> Result {
+pub fn insert(vma: &VmaUnderMmap, folio: &Folio) -> Result {
     #[cfg(twin)]
     let vma = vma.as_driver_vma::<Ops>().ok_or(EINVAL)?;
     vma.insert_page(vma.start(), folio, 0)

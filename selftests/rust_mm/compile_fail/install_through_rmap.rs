@@ -9,13 +9,13 @@ include!("prelude.rs");
 use kernel::mm::{ops::Install, vma::Traverse};
 
 #[allow(dead_code)]
-fn traverse(vma: &impl Stable) -> usize {
-    vma.end() - vma.start()
+fn traverse(vma: &impl Traverse) -> usize {
+    vma.vma_range().len()
 }
 
 #[allow(dead_code)]
 fn install(vma: &impl Install) -> usize {
-    vma.end() - vma.start()
+    vma.vma_range().len()
 }
 
 pub fn mappings(space: &AddressSpace) -> Option<usize> {

@@ -7,13 +7,14 @@
 include!("prelude.rs");
 
 #[allow(unused_imports)]
-use kernel::mm::ops::MapFile;
+use kernel::mm::MapFile;
 
 struct Dev;
 
 #[cfg(not(twin))]
 impl MapFile for Dev {
     type Ptr = Arc<u32>;
+    const HAS_ADDRESS_SPACE: bool = false;
 }
 
 #[cfg(twin)]

@@ -12,5 +12,5 @@ use kernel::mm::vma::VmaUnderWrite as View;
 use VmaRef as View;
 
 pub fn start(vma: &View) -> bool {
-    vma.mm().mmap_read_trylock().is_some()
+    vma.mm().mmget_not_zero().is_some()
 }

@@ -2,19 +2,20 @@
 
 // Getting at the pointer behind a view.
 // error: E0603
-// message: module `sealed` is private
+// message: module `evidence` is private
 
 include!("prelude.rs");
 
-use kernel::mm::vma::Traverse;
+#[allow(unused_imports)]
+use kernel::mm::vma::{Traverse, VmaUnderMmap};
 
-pub fn get(vma: &VmaRef) -> usize {
+pub fn get(vma: &VmaUnderMmap) -> usize {
     #[cfg(not(twin))]
     let vma = {
-        use kernel::mm::vma::evidence::sealed;
-        sealed::Sealed::vma(vma, sealed::Token(()))
+        use kernel::mm::vma::evidence;
+        evidence::Sealed::vma(vma, evidence::Token(()))
     };
     #[cfg(twin)]
-    let vma = Stable::start(vma);
+    let vma = vma.vma_range().start();
     vma as usize
 }

@@ -3,7 +3,7 @@
 // Memory of a device that may go away, as frames that could be put anywhere. With the right mapping, this
 // would get them, had a driver what only the layer has.
 // error: E0603
-// message: module `pfn` is private
+// message: module `memory` is private
 
 include!("prelude.rs");
 
@@ -13,11 +13,9 @@ where
 {
     let frames = revocable.all();
     #[cfg(not(twin))]
-    return frames.insert(
-        kernel::mm::memory::pfn::Insertion(()),
-        core::ptr::null(),
-        |_: PfnSlice<'_>| (),
-    );
+    return frames
+        .enter(kernel::mm::memory::pfn::Insertion(()), core::ptr::null())
+        .map(drop);
     #[cfg(twin)]
     return vma.insert_pfn(vma.start(), frames, 0);
 }

@@ -7,11 +7,14 @@
 include!("prelude.rs");
 
 use core::{convert::Infallible, ops::ControlFlow};
-use kernel::mm::pgtable::{PageWalk, Visit};
+use kernel::mm::{
+    pgtable::{PageWalk, Visit},
+    vma::VmaUnderMmap,
+};
 
 #[allow(dead_code)]
 struct Keep {
-    vma: Option<&'static VmaRef>,
+    vma: Option<&'static VmaUnderMmap>,
     start: usize,
 }
 
@@ -19,7 +22,7 @@ struct Keep {
 impl PageWalk for Keep {
     type Break = Infallible;
 
-    fn vma(&mut self, vma: &VmaRef) -> ControlFlow<Infallible, Visit> {
+    fn vma(&mut self, vma: &VmaUnderMmap) -> ControlFlow<Infallible, Visit> {
         #[cfg(not(twin))]
         let _ = self.vma.insert(vma);
         self.start = vma.start();

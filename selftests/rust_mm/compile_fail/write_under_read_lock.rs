@@ -2,7 +2,7 @@
 
 // A VMA write lock with the mmap lock held for reading only.
 // error: E0599
-// message: no method named `start_write` found for reference `&VmaRef`
+// message: no method named `start_write` found for reference `&VmaUnderMmap`
 
 include!("prelude.rs");
 

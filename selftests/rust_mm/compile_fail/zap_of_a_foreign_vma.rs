@@ -2,9 +2,12 @@
 
 // Taking pages out of somebody else's VMA.
 // error: E0599
-// message: no method named `zap` found for reference `&VmaRef`
+// message: no method named `zap` found for reference `&VmaUnderMmap`
 
 include!("prelude.rs");
+
+#[allow(unused_imports)]
+use kernel::mm::{ops::Install, vma::VmaUnderMmap};
 
 device!();
 
@@ -19,7 +22,7 @@ impl VmOperations for Ops {
 
 kernel::vm_operations!(Ops);
 
-pub fn zap(vma: &VmaRef) -> Result {
+pub fn zap(vma: &VmaUnderMmap) -> Result {
     #[cfg(twin)]
     let vma = vma.as_driver_vma::<Ops>().ok_or(EINVAL)?;
     vma.zap(vma.start(), PAGE_SIZE)

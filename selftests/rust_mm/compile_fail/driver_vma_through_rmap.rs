@@ -6,7 +6,8 @@
 
 include!("prelude.rs");
 
-use kernel::mm::iter::MmapLocked;
+#[allow(unused_imports)]
+use kernel::mm::{iter::MmapLocked, ops::Install};
 
 device!();
 
