@@ -12,7 +12,6 @@ LCOV is written for genhtml. The reasons are in config/coverage.toml, which desc
 
 import re
 import sys
-import tempfile
 import tomllib
 from bisect import bisect_left
 from collections import defaultdict
@@ -174,12 +173,8 @@ def measure(files, table, executed):
 
 
 def read_modules(tree, ours):
-    modules = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for path in sorted((Path(tree) / "samples/rust/mm").glob("*.ko")):
-            module = line_table.read_module(path, ours, scratch)
-            modules[module.name] = module
-    return modules
+    found = sorted((Path(tree) / "samples/rust/mm").glob("*.ko"))
+    return {m.name: m for m in (line_table.read_module(path, ours) for path in found)}
 
 
 def attribute(log, console, modules):
@@ -316,7 +311,8 @@ def main():
         return f"{LIST}: {mistake}"
     texts = sources(repo, not_measured)
     ours = is_ours(tree, texts)
-    kernel = line_table.read(Path(tree) / "vmlinux", ours)
+    with open(Path(tree) / "vmlinux", "rb") as image:
+        kernel = line_table.read(image, ours)
     if command == "ranges":
         print(ranges(kernel.spans))
         return 0

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which source lines the code of an object comes from, as llvm-dwarfdump reads it.
+"""Which source lines the code of an object comes from, by its DWARF 5 line tables.
 
 Code that was inlined has the line where it was written, so a line of ours may have code in many
 objects, and in many functions of each.
 """
 
 import posixpath
-import re
-import subprocess
+import struct
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 # What a module's sections of code are laid at, so that their addresses differ.
 APART = 0x1000_0000
 
-# Address, line, column, file, ISA, discriminator, index of the operation, flags.
-_ROW = re.compile(r"0x([0-9a-f]+)\s+(\d+)\s+\d+\s+(\d+)\s+\d+\s+\d+\s+\d+\s*(.*)")
+# In an object of 64 bits: where a symbol has its value.
+ST_VALUE = 8
 
 
 @dataclass
@@ -25,56 +26,45 @@ class LineTable:
     # (first address, behind the last one): code that belongs together and has lines of ours
     spans: list = field(default_factory=list)
 
+    def add(self, program, is_ours):
+        """Adds a program of pyelftools. `is_ours` gets a path as the object has it, and answers with
+        the path in the repository, or None."""
+        files = _files_of(program.header, is_ours)
+        # Most of the kernel has none: to decode that as well takes six times as long.
+        if not files:
+            return
+        sequence = []
+        for entry in program.get_entries():
+            if entry.state:
+                sequence.append(entry.state)
+                if entry.state.end_sequence:
+                    self._add_sequence(sequence, files)
+                    sequence = []
 
-def parse(lines, is_ours):
-    """From llvm-dwarfdump --debug-line. `is_ours` gets a path as the object has it, and answers with
-    the path in the repository, or None."""
-    table = LineTable()
-    folders, files, name, sequence = {}, {}, None, []
-    for line in lines:
-        if line.startswith("0x"):
-            match = _ROW.match(line)
-            sequence.append((int(match[1], 16), int(match[2]), int(match[3]), match[4]))
-            if "end_sequence" in match[4]:
-                _add_sequence(table, sequence, files)
-                sequence = []
-        elif line.startswith("debug_line["):
-            folders, files, sequence = {}, {}, []
-        elif match := re.match(r'include_directories\[ *(\d+)\] = "(.*)"', line):
-            folders[int(match[1])] = match[2]
-        elif match := re.match(r"file_names\[ *(\d+)\]:", line):
-            number = int(match[1])
-        elif match := re.match(r' *name: "(.*)"', line):
-            name = match[1]
-        elif match := re.match(r" *dir_index: (\d+)", line):
-            path = posixpath.join(folders.get(0, ""), folders.get(int(match[1]), ""), name)
-            ours = is_ours(posixpath.normpath(path))
-            if ours:
-                files[number] = ours
-    return table
-
-
-def _add_sequence(table, sequence, files):
-    found = False
-    for i, (start, line, file, flags) in enumerate(sequence[:-1]):
-        if file not in files or not line:
-            continue
-        found = True
-        # Of several rows of one address, all but the last are of code that was folded into it.
-        end = next((a for a, *_ in sequence[i + 1 :] if a != start), start)
-        table.rows.append((start, end, files[file], line, "is_stmt" in flags))
-    if found and sequence[-1][0] > sequence[0][0]:
-        table.spans.append((sequence[0][0], sequence[-1][0]))
+    def _add_sequence(self, sequence, files):
+        addresses = [row.address for row in sequence]
+        found = False
+        for row in sequence[:-1]:
+            if row.file not in files or not row.line:
+                continue
+            found = True
+            # Of several rows of one address, all but the last are of code that was folded into it.
+            behind = bisect_right(addresses, row.address)
+            end = addresses[min(behind, len(addresses) - 1)]
+            self.rows.append((row.address, end, files[row.file], row.line, bool(row.is_stmt)))
+        if found and addresses[-1] > addresses[0]:
+            self.spans.append((addresses[0], addresses[-1]))
 
 
-def read(path, is_ours):
-    with subprocess.Popen(
-        ["llvm-dwarfdump", "--debug-line", path], stdout=subprocess.PIPE, text=True
-    ) as dump:
-        table = parse(dump.stdout, is_ours)
-    if dump.returncode:
-        raise subprocess.CalledProcessError(dump.returncode, "llvm-dwarfdump")
-    return table
+def _files_of(header, is_ours):
+    """{number: path in the repository} of those that are ours."""
+    folders = [folder.decode() for folder in header.include_directory]
+    found = {}
+    for number, file in enumerate(header.file_entry):
+        path = posixpath.join(folders[0], folders[file.dir_index], file.name.decode())
+        if ours := is_ours(posixpath.normpath(path)):
+            found[number] = ours
+    return found
 
 
 @dataclass
@@ -91,50 +81,48 @@ class Module:
     table: LineTable
 
 
-def read_module(path, is_ours, scratch):
+# pyelftools is imported where it is used: the tests of all else do without.
+
+
+def read(image, is_ours):
+    """The line table of an ELF image, which is a stream."""
+    from elftools.elf.elffile import ELFFile
+
+    dwarf = ELFFile(image).get_dwarf_info()
+    table = LineTable()
+    for unit in dwarf.iter_CUs():
+        if program := dwarf.line_program_for_CU(unit):
+            table.add(program, is_ours)
+    return table
+
+
+def read_module(path, is_ours):
     """The line table of a module, all of whose sections begin at address 0: laid apart first."""
-    scratch, path = Path(scratch), Path(path)
-    sections = {}
-    listing = _run("llvm-readelf", "--sections", "--wide", path)
-    names = re.findall(
-        r"^ +\[ *\d+\] (\S+) +PROGBITS +0+ [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +AX ", listing, re.M
-    )
-    for number, (name, size) in enumerate(names, 1):
-        if not int(size, 16):
-            continue
-        _run("llvm-objcopy", "-O", "binary", f"--only-section={name}", path, scratch / "section")
-        data = (scratch / "section").read_bytes()
-        sections[name] = Section(data, set(), number * APART)
-    for name, relocations in relocations_of(_run("llvm-readelf", "--relocations", "--wide", path)):
-        if name in sections:
-            sections[name].fixed.update(relocations)
-    script = "".join(
-        f"{name} {section.start:#x} : {{ *({name}) }}\n" for name, section in sections.items()
-    )
-    (scratch / "script").write_text(f"SECTIONS {{\n{script}}}\n", encoding="utf-8")
-    _run(
-        *("ld.lld", "--no-relax", "--noinhibit-exec", "--unresolved-symbols=ignore-all"),
-        *("--no-gc-sections", "-e", "0", "-T", scratch / "script", "-o", scratch / "linked", path),
-    )
-    name = path.stem.replace("-", "_")
-    return Module(name, sections, read(scratch / "linked", is_ours))
+    from elftools.elf.constants import SH_FLAGS
+    from elftools.elf.elffile import ELFFile
+
+    path = Path(path)
+    image = bytearray(path.read_bytes())
+    elf = ELFFile(BytesIO(image))
+    sections, starts = {}, {}
+    for number, section in enumerate(elf.iter_sections()):
+        if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR and section["sh_size"]:
+            starts[number] = number * APART
+            relocations = elf.get_section_by_name(f".rela{section.name}")
+            fixed = set(fixed_by(relocations.iter_relocations() if relocations else ()))
+            sections[section.name] = Section(section.data(), fixed, starts[number])
+    # The relocations of the line table are by symbols.
+    symbols = elf.get_section_by_name(".symtab")
+    for number, symbol in enumerate(symbols.iter_symbols()):
+        if start := starts.get(symbol["st_shndx"]):
+            at = symbols["sh_offset"] + number * symbols["sh_entsize"] + ST_VALUE
+            struct.pack_into("<Q", image, at, symbol["st_value"] + start)
+    return Module(path.stem.replace("-", "_"), sections, read(BytesIO(image), is_ours))
 
 
-def relocations_of(listing):
-    """From llvm-readelf --relocations: (section, offsets of the bytes that it changes)."""
-    section, found = None, set()
-    for line in listing.splitlines():
-        if match := re.match(r"Relocation section '\.rela?(\S+)'", line):
-            yield section, found
-            section, found = match[1], set()
-        elif match := re.match(r"([0-9a-f]{16}) +[0-9a-f]{16} (R_X86_64_\w+)", line):
-            size = 8 if match[2] in ("R_X86_64_64", "R_X86_64_PC64") else 4
-            found.update(range(int(match[1], 16), int(match[1], 16) + size))
-    yield section, found
-
-
-def _run(*command):
-    run = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise subprocess.CalledProcessError(run.returncode, command[0], run.stdout, run.stderr)
-    return run.stdout
+def fixed_by(relocations):
+    """The offsets of the bytes that they change."""
+    for relocation in relocations:
+        # R_X86_64_64 and R_X86_64_PC64; all others in code have 32 bits.
+        size = 8 if relocation["r_info_type"] in (1, 24) else 4
+        yield from range(relocation["r_offset"], relocation["r_offset"] + size)

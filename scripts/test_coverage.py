@@ -3,6 +3,7 @@
 
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 import coverage
 import functions
@@ -78,38 +79,35 @@ struct folio *two(unsigned long addr,
 int declared(void);
 """
 
-LINES = """\
-/tmp/x:	file format elf64-x86-64
+def program(*rows):
+    """As pyelftools has it: (address, line, number of the file, begins a statement, end of a sequence)."""
+    files = ((b"lib.rs", 1), (b"a.rs", 1), (b"../other.rs", 1))
+    states = [
+        SimpleNamespace(address=address, line=line, file=file, is_stmt=is_stmt, end_sequence=end)
+        for address, line, file, is_stmt, end in rows
+    ]
+    return SimpleNamespace(
+        header=SimpleNamespace(
+            include_directory=[b"/build/linux", b"rust/kernel"],
+            file_entry=[SimpleNamespace(name=name, dir_index=index) for name, index in files],
+        ),
+        # What makes no row has no state.
+        get_entries=lambda: [SimpleNamespace(state=state) for state in (None, *states)],
+    )
 
-.debug_line contents:
-debug_line[0x00000000]
-Line table prologue:
-include_directories[  0] = "/build/linux"
-include_directories[  1] = "rust/kernel"
-file_names[  0]:
-           name: "lib.rs"
-      dir_index: 1
-file_names[  1]:
-           name: "a.rs"
-      dir_index: 1
-file_names[  2]:
-           name: "../other.rs"
-      dir_index: 1
 
-Address            Line   Column File   ISA Discriminator OpIndex Flags
------------------- ------ ------ ------ --- ------------- ------- -------------
-0x0000000000001000     22      0      1   0             0       0  is_stmt
-0x0000000000001004     26     24      2   0             0       0  is_stmt prologue_end
-0x0000000000001008     26      5      1   0             0       0  is_stmt
-0x0000000000001008     27      9      1   0             0       0  is_stmt
-0x0000000000001010      0      9      1   0             0       0
-0x0000000000001014     29      5      1   0             0       0  is_stmt
-0x0000000000001020     29      9      1   0             0       0
-0x0000000000001028     29      9      1   0             0       0  is_stmt end_sequence
-0x0000000000009000      7      0      2   0             0       0  is_stmt
-0x0000000000009004      7      0      2   0             0       0  is_stmt end_sequence
-
-""".splitlines()
+ROWS = (
+    (0x1000, 22, 1, True, False),
+    (0x1004, 26, 2, True, False),
+    (0x1008, 26, 1, True, False),
+    (0x1008, 27, 1, True, False),
+    (0x1010, 0, 1, False, False),
+    (0x1014, 29, 1, True, False),
+    (0x1020, 29, 1, False, False),
+    (0x1028, 29, 1, True, True),
+    (0x9000, 7, 2, True, False),
+    (0x9004, 7, 2, True, True),
+)
 
 LOG = """\
 ----------------
@@ -182,9 +180,8 @@ class Functions(unittest.TestCase):
 
 class LineTables(unittest.TestCase):
     def setUp(self):
-        self.table = line_table.parse(
-            LINES, lambda path: "a.rs" if path == "/build/linux/rust/kernel/a.rs" else None
-        )
+        self.table = line_table.LineTable()
+        self.table.add(program(*ROWS), {"/build/linux/rust/kernel/a.rs": "a.rs"}.get)
 
     def test_rows_of_our_file(self):
         self.assertEqual(
@@ -222,16 +219,16 @@ class LineTables(unittest.TestCase):
                 self.assertEqual(sorted(file.lines), [22, 26, 27, 29])
                 self.assertEqual([line for line in sorted(file.lines) if file.lines[line]], reached)
 
+    def test_files_of_others(self):
+        others = program()
+        del others.get_entries  # Which takes long: nobody asks.
+        table = line_table.LineTable()
+        table.add(others, {"/build/linux/rust/kernel/b.rs": "b.rs"}.get)
+        self.assertEqual(table, line_table.LineTable())
+
     def test_relocations(self):
-        listing = (
-            "Relocation section '.rela.text' at offset 0x1:\n"
-            "0000000000000005  0000000400000004 R_X86_64_PLT32 0000000000000000 f - 4\n"
-            "Relocation section '.rela.data' at offset 0x1:\n"
-            "0000000000000010  0000000400000001 R_X86_64_64 0000000000000000 f + 0\n"
-        )
-        found = dict(line_table.relocations_of(listing))
-        self.assertEqual(found[".text"], {5, 6, 7, 8})
-        self.assertEqual(found[".data"], set(range(16, 24)))
+        relocations = [{"r_info_type": 4, "r_offset": 5}, {"r_info_type": 1, "r_offset": 16}]
+        self.assertEqual(set(line_table.fixed_by(relocations)), {5, 6, 7, 8, *range(16, 24)})
 
 
 class Trace(unittest.TestCase):

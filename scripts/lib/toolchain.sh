@@ -33,6 +33,7 @@ missing_on_host() {
     done
     [[ -e /usr/include/libelf.h ]] || echo libelf-dev
     python3 -c 'import docutils' 2>/dev/null || echo python3-docutils
+    python3 -c 'import elftools' 2>/dev/null || echo python3-pyelftools
     # In host mode kbuild sees the real path.
     [[ $TREE != *[[:space:]:]* ]] || echo "a path without spaces"
 }
