@@ -2,10 +2,10 @@
 
 //! Mapping and unmapping from within the kernel.
 //!
-//! What `mmap(2)` and its kin do, the kernel can do in the address space of the process for which it
+//! What `mmap(2)` and its kin do, the kernel can do in the mm of the process for which it
 //! works: [`CurrentMm`]. In that of another process it can do neither. It can lock and read it, through
-//! an [`ARef<MmWithUser>`](crate::sync::aref::ARef), which keeps the address space in use. Dropping the
-//! last of those tears the address space down and sleeps. Do it with no lock held, or see
+//! an [`ARef<MmWithUser>`](crate::sync::aref::ARef), which keeps the mm in use. Dropping the
+//! last of those tears the mm down and sleeps. Do it with no lock held, or see
 //! [`MmWithUser::into_mmput_async`].
 //!
 //! C source: [`mm/util.c`](srctree/mm/util.c)
@@ -35,15 +35,15 @@ use core::{
     ptr, //
 };
 
-/// The address space that the current thread works in.
+/// The mm that the current thread works in.
 ///
 /// The methods here take the mmap lock themselves, so it must not be held. They take `&mut self`, so
 /// a guard that comes from the same value is in the way; one that comes from another reference to
-/// the address space is a deadlock, which lockdep reports.
+/// the mm is a deadlock, which lockdep reports.
 ///
 /// # Invariants
 ///
-/// `mm` is the address space of the current thread.
+/// `mm` is the mm of the current thread.
 ///
 /// # Examples
 ///
@@ -65,7 +65,7 @@ use core::{
 /// ```
 pub struct CurrentMm<'t> {
     mm: &'t MmWithUser,
-    // Another thread can have another address space, or none.
+    // Another thread can have another mm, or none.
     _not_send: NotThreadSafe,
 }
 
@@ -79,16 +79,16 @@ impl Deref for CurrentMm<'_> {
 }
 
 impl MmWithUser {
-    /// Is this the address space that the current thread works in?
+    /// Is this the mm that the current thread works in?
     #[inline(never)]
     pub(in crate::mm) fn is_current(&self) -> bool {
-        // SAFETY: The current task is valid, and its address space is changed by itself only.
+        // SAFETY: The current task is valid, and its mm is changed by itself only.
         ptr::eq(self.as_raw(), unsafe { (*Task::current_raw()).mm })
     }
 }
 
 impl CurrentTask {
-    /// Returns the address space of the current thread, to be changed. A kernel thread has none.
+    /// Returns the mm of the current thread, to be changed. A kernel thread has none.
     ///
     /// # Examples
     ///
@@ -111,7 +111,7 @@ impl CurrentMm<'_> {
     ///
     /// # Context
     ///
-    /// Sleeps. No mmap lock and no VMA lock of the address space may be held.
+    /// Sleeps. No mmap lock and no VMA lock of the mm may be held.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl CurrentMm<'_> {
     /// See [`CurrentMm`].
     #[inline(never)]
     pub fn vm_munmap(&mut self, addr: usize, len: usize) -> Result {
-        // SAFETY: By the type invariants, the current thread has an address space.
+        // SAFETY: By the type invariants, the current thread has an mm.
         to_result(unsafe { bindings::vm_munmap(addr, len) })
     }
 
@@ -188,7 +188,7 @@ impl CurrentMm<'_> {
         if (addr | len) & !PAGE_MASK != 0 || addr.checked_add(len).is_none() {
             return Err(EINVAL);
         }
-        // SAFETY: By the type invariants, the current thread has an address space. The range consists
+        // SAFETY: By the type invariants, the current thread has an mm. The range consists
         // of whole pages and does not wrap around.
         to_result(unsafe { bindings::__mm_populate(addr, len, 0) })
     }

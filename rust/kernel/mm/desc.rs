@@ -90,7 +90,7 @@ type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
 ///     }
 /// }
 ///
-/// // A user address space, as a test has it.
+/// // A user mm, as a test has it.
 /// let mm = UserMm::attach()?;
 /// let log = KBox::new(Log { pages: KernelPages::new(4, GFP_KERNEL)? }, GFP_KERNEL)?;
 /// log.pages.write_at(0, b"first page")?;

@@ -48,8 +48,6 @@ use core::{
     }, //
 };
 
-mod access;
-
 mod sealed {
     pub trait Sealed {}
 }
@@ -70,7 +68,7 @@ pub trait Hold: sealed::Sealed {
     note = "pin them: whoever has only a reference writes to pages that the kernel may just be \
             writing out"
 )]
-pub trait Pin: Hold {}
+pub trait HoldPinned: Hold {}
 
 /// Pages that are pinned for a short time.
 pub enum Pinned {}
@@ -103,11 +101,11 @@ impl Hold for Referenced {
     const FLAGS: u32 = 0;
 }
 
-impl Pin for Pinned {}
-impl Pin for PinnedLongTerm {}
+impl HoldPinned for Pinned {}
+impl HoldPinned for PinnedLongTerm {}
 
 /// What pages are held for.
-pub trait Access: sealed::Sealed {
+pub trait HoldFor: sealed::Sealed {
     /// Flags for C.
     #[doc(hidden)]
     const FLAGS: u32;
@@ -121,23 +119,23 @@ pub enum ReadWrite {}
 impl sealed::Sealed for ReadOnly {}
 impl sealed::Sealed for ReadWrite {}
 
-impl Access for ReadOnly {
+impl HoldFor for ReadOnly {
     const FLAGS: u32 = 0;
 }
 
-impl Access for ReadWrite {
+impl HoldFor for ReadWrite {
     const FLAGS: u32 = bindings::FOLL_WRITE;
 }
 
 /// Where pages come from.
 enum Source<'a> {
-    /// The current address space. No lock is held.
+    /// The current mm. No lock is held.
     Fast,
     /// As above, not looking at the page tables without a lock before.
     Unlocked,
-    /// The current address space, of which the mmap lock is held.
+    /// The current mm, of which the mmap lock is held.
     Current,
-    /// An address space, of which the mmap lock is held. C may give up the lock if this says so.
+    /// An mm, of which the mmap lock is held. C may give up the lock if this says so.
     Remote(&'a MmWithUser, Option<&'a mut c_int>),
 }
 
@@ -190,7 +188,7 @@ enum Source<'a> {
 /// # Ok::<(), Error>(())
 /// ```
 #[must_use = "the pages are given up when this is dropped"]
-pub struct UserPages<H: Hold, A: Access> {
+pub struct UserPages<H: Hold, A: HoldFor> {
     pages: KVVec<*mut bindings::page>,
     /// Was something written to them through this?
     dirty: Atomic<bool>,
@@ -198,12 +196,12 @@ pub struct UserPages<H: Hold, A: Access> {
 }
 
 // SAFETY: A pin or reference belongs to no thread.
-unsafe impl<H: Hold, A: Access> Send for UserPages<H, A> {}
+unsafe impl<H: Hold, A: HoldFor> Send for UserPages<H, A> {}
 // SAFETY: As above; what can be done through a reference is copying, by C code that expects the
 // contents to change meanwhile.
-unsafe impl<H: Hold, A: Access> Sync for UserPages<H, A> {}
+unsafe impl<H: Hold, A: HoldFor> Sync for UserPages<H, A> {}
 
-impl<H: Hold, A: Access> UserPages<H, A> {
+impl<H: Hold, A: HoldFor> UserPages<H, A> {
     fn new(source: Source<'_>, start: usize, nr_pages: usize) -> Result<Self> {
         let pages = hold(source, start, nr_pages, H::PIN, H::FLAGS | A::FLAGS)?;
         // INVARIANT: That is what was just done.
@@ -214,14 +212,14 @@ impl<H: Hold, A: Access> UserPages<H, A> {
         })
     }
 
-    /// Holds pages of the current address space, from a page's address on
+    /// Holds pages of the current mm, from a page's address on
     /// (`get_user_pages_fast`, `pin_user_pages_fast`). The quickest way for pages that are mapped.
     ///
     /// May return fewer pages than asked for, but at least one.
     ///
     /// # Context
     ///
-    /// Sleeps. The mmap lock of the current address space must not be held, nor a VMA lock of it.
+    /// Sleeps. The mmap lock of the current mm must not be held, nor a VMA lock of it.
     ///
     /// # Errors
     ///
@@ -260,7 +258,7 @@ impl<H: Hold, A: Access> UserPages<H, A> {
         Self::new(Source::Unlocked, start, nr_pages)
     }
 
-    /// Holds pages of the current address space, whose mmap lock is held
+    /// Holds pages of the current mm, whose mmap lock is held
     /// (`get_user_pages`, `pin_user_pages`).
     ///
     /// # Context
@@ -269,7 +267,7 @@ impl<H: Hold, A: Access> UserPages<H, A> {
     ///
     /// # Errors
     ///
-    /// As [`fast`](Self::fast); [`EINVAL`] also if the lock is another address space's. What would have to
+    /// As [`fast`](Self::fast); [`EINVAL`] also if the lock is another mm's. What would have to
     /// be waited for without the lock is [`EFAULT`]: a page that userfaultfd is to provide. (With
     /// `CONFIG_DEBUG_VM`, the kernel logs that.)
     ///
@@ -292,7 +290,7 @@ impl<H: Hold, A: Access> UserPages<H, A> {
         Self::new(Source::Current, start, nr_pages)
     }
 
-    /// Holds pages of any address space, whose mmap lock is held, and stays so
+    /// Holds pages of any mm, whose mmap lock is held, and stays so
     /// (`get_user_pages_remote`, `pin_user_pages_remote`).
     ///
     /// # Context
@@ -329,7 +327,7 @@ impl<H: Hold, A: Access> UserPages<H, A> {
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock of the address space may be held.
+    /// Sleeps. No VMA lock of the mm may be held.
     ///
     /// # Errors
     ///
@@ -344,7 +342,7 @@ impl<H: Hold, A: Access> UserPages<H, A> {
     /// let addr = mm.mmap_anonymous(PAGE_SIZE)?;
     /// let guard = mm.current().mmap_read_lock();
     /// let (pages, guard) = UserPages::<Pinned, ReadOnly>::remote_unlockable(guard, addr, 1);
-    /// // What was known of the address space is known no more, unless the guard is still there.
+    /// // What was known of the mm is known no more, unless the guard is still there.
     /// let _guard = guard.unwrap_or_else(|| mm.current().mmap_read_lock());
     /// assert_eq!(pages?.nr_pages(), 1);
     /// # Ok::<(), Error>(())
@@ -378,7 +376,7 @@ impl<H: Hold, A: Access> UserPages<H, A> {
     }
 }
 
-impl<H: Pin, A: Access> UserPages<H, A> {
+impl<H: HoldPinned, A: HoldFor> UserPages<H, A> {
     /// Copies bytes out of the pages.
     ///
     /// # Errors
@@ -389,7 +387,7 @@ impl<H: Pin, A: Access> UserPages<H, A> {
     }
 }
 
-impl<H: Pin> UserPages<H, ReadWrite> {
+impl<H: HoldPinned> UserPages<H, ReadWrite> {
     /// Copies bytes into the pages.
     ///
     /// # Errors
@@ -403,7 +401,7 @@ impl<H: Pin> UserPages<H, ReadWrite> {
 
 // SAFETY: By the type invariants, they are pages, and kept; the array does not change. They are or
 // were mapped by user space, and so there are no references to their contents.
-unsafe impl<H: Hold, A: Access> PageArray for UserPages<H, A> {
+unsafe impl<H: Hold, A: HoldFor> PageArray for UserPages<H, A> {
     #[inline]
     fn nr_pages(&self) -> usize {
         self.pages.len()
@@ -415,7 +413,7 @@ unsafe impl<H: Hold, A: Access> PageArray for UserPages<H, A> {
     }
 }
 
-impl<H: Hold, A: Access> Drop for UserPages<H, A> {
+impl<H: Hold, A: HoldFor> Drop for UserPages<H, A> {
     fn drop(&mut self) {
         // SAFETY: By the type invariants; they are not used after this.
         unsafe { release(&mut self.pages, H::PIN, self.dirty.load(Relaxed)) };
@@ -437,14 +435,14 @@ fn hold(
         return Err(EINVAL);
     }
     might_sleep();
-    // SAFETY: The current task is valid, and its address space is changed by itself only.
+    // SAFETY: The current task is valid, and its mm is changed by itself only.
     let current = unsafe { (*Task::current_raw()).mm };
     if current.is_null() && !matches!(source, Source::Remote(..)) {
         return Err(EFAULT);
     }
     let mut pages = KVVec::from_elem(ptr::null_mut(), nr_pages, GFP_KERNEL)?;
     let array = pages.as_mut_ptr();
-    // SAFETY: The array has room for that many pages. Of the current address space, which there is,
+    // SAFETY: The array has room for that many pages. Of the current mm, which there is,
     // the mmap lock is held if it is `Current`; of the other one, it is held, and C says whether it
     // has given it up. The flags are among those that may be given.
     let ret = unsafe {

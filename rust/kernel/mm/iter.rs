@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Going through the VMAs of an address space.
+//! Going through the VMAs of an mm.
 //!
 //! - Under the mmap lock, where nothing changes: [`MmapLocked`] has iterators and searches.
 //! - Under the mmap lock, unmapping on the way: [`VmaCursor`].
@@ -50,7 +50,7 @@ mod sealed {
     ///
     /// # Safety
     ///
-    /// The lock of the address space that `raw_mm` returns must be held, in the mode that the `View`
+    /// The lock of the mm that `raw_mm` returns must be held, in the mode that the `View`
     /// needs, while there is a reference to the guard.
     pub unsafe trait Guard {
         fn raw_mm(&self) -> *mut bindings::mm_struct;
@@ -59,7 +59,7 @@ mod sealed {
     pub trait View {
         /// # Safety
         ///
-        /// During `'a`, the VMA must be a part of an address space whose mmap lock is held in the
+        /// During `'a`, the VMA must be a part of an mm whose mmap lock is held in the
         /// mode that the view stands for.
         unsafe fn view<'a>(vma: *const bindings::vm_area_struct) -> &'a Self;
     }
@@ -194,7 +194,7 @@ pub trait MmapLocked: sealed::Guard {
     fn find_vma(&self, addr: usize) -> Option<&Self::View> {
         // SAFETY: The lock is held; any value will do for `addr`.
         let vma = unsafe { bindings::find_vma(self.raw_mm(), addr) };
-        // SAFETY: A VMA of the address space whose lock is held while `self` is borrowed.
+        // SAFETY: A VMA of the mm whose lock is held while `self` is borrowed.
         (!vma.is_null()).then(|| unsafe { sealed::View::view(vma) })
     }
 
@@ -237,7 +237,7 @@ impl<'g, V: VmaView> Vmas<'g, V> {
             self.range.start = self.range.end;
             return None;
         }
-        // SAFETY: It is a VMA of the address space whose lock is held during `'g`.
+        // SAFETY: It is a VMA of the mm whose lock is held during `'g`.
         Some(unsafe { V::view(vma.cast()) })
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The locks of an address space, as types.
+//! The locks of an mm, as types.
 //!
 //! Documentation/mm/process_addrs.rst has a table of the states that the locks can be in, and of
 //! what may be done in each. Each state is a type here. A value of the type, or a borrow of one, is
@@ -17,11 +17,11 @@
 //!
 //! # Order
 //!
-//! The mmap lock comes before every VMA lock, of whichever address space: two that look at each other
+//! The mmap lock comes before every VMA lock, of whichever mm: two that look at each other
 //! can wait for each other, too. So with a [`VmaReadGuard`] or a [`StableVmaGuard`] in hand, none of
 //! the functions here that take a lock may be called, nor what takes the mmap lock by itself: user
 //! memory may not be accessed either. This, and taking the mmap
-//! lock twice, is what the borrow checker cannot see, since the address space can be reached by any
+//! lock twice, is what the borrow checker cannot see, since the mm can be reached by any
 //! number of references. Lockdep reports it.
 //!
 //! No guard can be sent to another thread. Leaking one leaves the lock held forever, and those who watch
@@ -75,7 +75,7 @@ impl MmWithUser {
     /// # Context
     ///
     /// Sleeps. As [`mmap_read_lock`](Self::mmap_read_lock), it must not be called with the mmap lock
-    /// or a VMA lock of the address space held.
+    /// or a VMA lock of the mm held.
     ///
     /// # Errors
     ///

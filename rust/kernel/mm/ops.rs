@@ -352,7 +352,7 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// # Context
     ///
-    /// mmap lock of the address space held for reading, which need not be the current one. May
+    /// mmap lock of the mm held for reading, which need not be the current one. May
     /// sleep.
     fn access(_vma: &DriverVma<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)

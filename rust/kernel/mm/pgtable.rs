@@ -302,7 +302,7 @@ impl PageCounts {
         Ok(counter.0)
     }
 
-    /// Counts, in a range of an address space. PFNMAP VMAs are left out.
+    /// Counts, in a range of an mm. PFNMAP VMAs are left out.
     ///
     /// # Context
     ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The address space of another process.
+//! The mm of another process.
 //!
 //! C header: [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
 
@@ -16,7 +16,9 @@ use crate::{
 };
 use core::ptr::NonNull;
 
-/// What somebody wants to do with another process's address space. Decides how much the caller has
+mod access;
+
+/// What somebody wants to do with another process's mm. Decides how much the caller has
 /// to be allowed.
 ///
 /// Who asks is the current thread, by the identity that it has for file systems.
@@ -30,11 +32,11 @@ pub enum PtraceMode {
 }
 
 impl MmWithUser {
-    /// Returns the address space of the process with the number `pid` in the namespace of the current
+    /// Returns the mm of the process with the number `pid` in the namespace of the current
     /// one, if the current thread may ptrace it.
     ///
-    /// While the result lives, the address space does, even if the process ends meanwhile: drop it
-    /// soon. Dropping it may be what tears the address space down.
+    /// While the result lives, the mm does, even if the process ends meanwhile: drop it
+    /// soon. Dropping it may be what tears the mm down.
     ///
     /// # Context
     ///
@@ -42,7 +44,7 @@ impl MmWithUser {
     ///
     /// # Errors
     ///
-    /// - [`ESRCH`](crate::error::code::ESRCH) if there is no such process, or it has no address space
+    /// - [`ESRCH`](crate::error::code::ESRCH) if there is no such process, or it has no mm
     ///   (any more).
     /// - [`EACCES`](crate::error::code::EACCES) if the current thread may not.
     /// - [`EINTR`](crate::error::code::EINTR) if the current thread is killed meanwhile.
@@ -57,7 +59,7 @@ impl MmWithUser {
     ///     let none = MmWithUser::of_process(-1, mode);
     ///     assert!(none.is_err_and(|e| e == ESRCH));
     /// }
-    /// // A kernel thread has no address space: number 2 is the one that makes the others.
+    /// // A kernel thread has no mm: number 2 is the one that makes the others.
     /// let none = MmWithUser::of_process(2, PtraceMode::Read);
     /// assert!(none.is_err_and(|e| e == ESRCH));
     /// # Ok::<(), Error>(())
@@ -69,7 +71,7 @@ impl MmWithUser {
         };
         // SAFETY: Looks for the task, which the helper holds a reference of meanwhile.
         let mm = from_err_ptr(unsafe { bindings::mm_access_vpid(pid, mode) })?;
-        // SAFETY: A pointer that is no error is an address space, with a user that is ours to give up.
+        // SAFETY: A pointer that is no error is an mm, with a user that is ours to give up.
         Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(mm.cast())) })
     }
 }

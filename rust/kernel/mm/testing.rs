@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A user address space for KUnit tests and for the examples of this documentation.
+//! A user mm for KUnit tests and for the examples of this documentation.
 //!
 //! A KUnit case runs on a kernel thread of its own. [`UserMm::attach`] gives that thread an address
 //! space, in which files can be mapped for real, and read and written as user space would.
@@ -150,15 +150,15 @@ impl MiscDevice for TestFile {
     }
 }
 
-/// The user address space of the current test.
+/// The user mm of the current test.
 ///
 /// # Invariants
 ///
-/// The current thread has an address space, until it ends.
+/// The current thread has an mm, until it ends.
 pub struct UserMm(NotThreadSafe);
 
 impl UserMm {
-    /// Gives the current test an address space, or returns the one that it has.
+    /// Gives the current test an mm, or returns the one that it has.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl UserMm {
             return Err(EINVAL);
         }
         // SAFETY: The thread is one that KUnit has made for this test, and that ends with it. Such a
-        // thread may use an address space.
+        // thread may use an mm.
         to_result(unsafe { bindings::kunit_attach_mm() })?;
         // INVARIANT: It has one now, and nothing takes it away before the thread ends.
         Ok(Self(NotThreadSafe))
@@ -293,7 +293,7 @@ impl UserMm {
     ///
     /// As the system call.
     pub fn mmap_anonymous(&self, len: usize) -> Result<usize> {
-        // SAFETY: By the type invariants, the thread has an address space, which is a test's own.
+        // SAFETY: By the type invariants, the thread has an mm, which is a test's own.
         let addr = unsafe { bindings::vm_mmap(ptr::null_mut(), 0, len, READ | WRITE, PRIVATE, 0) };
         if addr > usize::MAX - bindings::MAX_ERRNO as usize {
             return Err(Error::from_errno(addr as isize as c_int));
@@ -301,9 +301,9 @@ impl UserMm {
         Ok(addr)
     }
 
-    /// Returns the address space.
+    /// Returns the mm.
     pub fn current(&self) -> &MmWithUser {
-        // SAFETY: By the type invariants, the thread has an address space until it ends, and uses it.
+        // SAFETY: By the type invariants, the thread has an mm until it ends, and uses it.
         unsafe { MmWithUser::from_raw((*bindings::get_current()).mm) }
     }
 
@@ -313,7 +313,7 @@ impl UserMm {
     ///
     /// As the system call.
     pub fn munmap(&self, addr: usize, len: usize) -> Result {
-        // SAFETY: By the type invariants, the thread has an address space, which is a test's own.
+        // SAFETY: By the type invariants, the thread has an mm, which is a test's own.
         to_result(unsafe { bindings::vm_munmap(addr, len) })
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The lifecycle of mappings with callbacks, on a real address space.
+//! The lifecycle of mappings with callbacks, on a real mm.
 //!
 //! Each case ends with the same question: are as many data objects alive as there are mappings?
 
@@ -63,10 +63,11 @@ use core::ptr::NonNull;
 mod answers;
 mod callbacks;
 #[cfg(CONFIG_X86)]
-mod details;
-#[cfg(CONFIG_X86)]
 mod fault;
+mod flags;
 mod folio;
+#[cfg(CONFIG_X86)]
+mod frames;
 #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
 mod huge;
 mod lock;
@@ -81,7 +82,7 @@ mod sizeless;
 mod threads;
 mod unique;
 
-/// An address space in which there is nothing, and that nobody else knows.
+/// An mm in which there is nothing, and that nobody else knows.
 fn empty_mm() -> Result<ARef<MmWithUser>> {
     // SAFETY: Makes one, with one user.
     let mm = NonNull::new(unsafe { bindings::mm_alloc() }).ok_or(ENOMEM)?;

@@ -230,7 +230,7 @@ fn unlocked_twice() -> Result {
 fn end_of_vma(addr: usize) -> Result {
     let task = kernel::current!();
     let mm = task.mm().ok_or(ESRCH)?.as_raw();
-    // SAFETY: The current task has the address space, and the VMA is looked up and changed under the lock.
+    // SAFETY: The current task has the mm, and the VMA is looked up and changed under the lock.
     // None for the change, of which the tree of VMAs is not told. The next one who looks is to stop the
     // machine.
     unsafe {

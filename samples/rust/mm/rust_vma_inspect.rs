@@ -8,7 +8,7 @@
 //! `rust_vma_inspect.h` has the interface, and `rust_vma_inspect_show.c` prints what it says beside
 //! `/proc/<pid>/maps` and `/proc/<pid>/smaps`.
 //!
-//! It shows how to get hold of the address space of another process, to walk its VMAs and its page
+//! It shows how to get hold of the mm of another process, to walk its VMAs and its page
 //! tables, and all that without a line of `unsafe`.
 
 use kernel::{

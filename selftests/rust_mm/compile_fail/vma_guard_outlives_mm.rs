@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The lock of a VMA, kept when nobody keeps the address space.
+// The lock of a VMA, kept when nobody keeps the mm.
 // error: E0505
 // message: cannot move out of `mm` because it is borrowed
 

@@ -246,7 +246,7 @@ fn lower(
     let remap = |range: &DescRange<'_>, pfns: &PfnSlice<'_>| bindings::mmap_action__bindgen_ty_1 {
         remap: bindings::mmap_action__bindgen_ty_1__bindgen_ty_1 {
             start: range.start(),
-            start_pfn: pfns.start(),
+            start_pfn: pfns.start_pfn(),
             size: range.len(),
             pgprot: desc.page_prot,
         },
@@ -278,7 +278,7 @@ fn lower(
             bindings::mmap_action_type_MMAP_SIMPLE_IO_REMAP,
             Some(bindings::mmap_action__bindgen_ty_1 {
                 simple_ioremap: bindings::mmap_action__bindgen_ty_1__bindgen_ty_2 {
-                    start_phys_addr: (pfns.start() as bindings::phys_addr_t) << PAGE_SHIFT,
+                    start_phys_addr: (pfns.start_pfn() as bindings::phys_addr_t) << PAGE_SHIFT,
                     size: pfns.nr_pages() << PAGE_SHIFT,
                 },
             }),
@@ -480,7 +480,12 @@ impl<'f, D> VmaDesc<'f, D> {
     pub fn io_remap(self, memory: &'f DeviceMemory, cache: Cache) -> Result<Mapping<'f, D>> {
         let pfns = memory.pfns().slice(self.pgoff(), self.nr_pages())?;
         let range = self.range();
-        self.io_remap_range(range, memory, pfns.start() - memory.pfns().start(), cache)
+        self.io_remap_range(
+            range,
+            memory,
+            pfns.start_pfn() - memory.pfns().start_pfn(),
+            cache,
+        )
     }
 
     /// Maps device memory, from its page with index `first` on, over a part of the mapping. Access

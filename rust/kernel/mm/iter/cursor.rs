@@ -75,7 +75,7 @@ impl<'mm> VmaCursor<'_, 'mm> {
             self.range.start = self.range.end;
             return None;
         }
-        // SAFETY: A VMA of this address space, which stays until something takes the guard by
+        // SAFETY: A VMA of this mm, which stays until something takes the guard by
         // `&mut`. It is borrowed by the result, which is the only way to it.
         let vma = unsafe { VmaUnderWrite::from_raw(vma) };
         if vma.start() >= self.range.end {
@@ -95,7 +95,7 @@ impl<'mm> VmaCursor<'_, 'mm> {
 ///
 /// # Invariants
 ///
-/// `vma` is a VMA of the address space whose lock `guard` is, at least until something is unmapped
+/// `vma` is a VMA of the mm whose lock `guard` is, at least until something is unmapped
 /// through `guard`.
 pub struct VmaCursorItem<'c, 'mm> {
     vma: *const VmaUnderWrite,

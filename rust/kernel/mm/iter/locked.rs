@@ -29,11 +29,11 @@ use crate::{
 
 /// Goes through the VMAs in a range, each under its own lock.
 ///
-/// Whoever changes the rest of the address space is not held up, and does not hold the walk up. A
+/// Whoever changes the rest of the mm is not held up, and does not hold the walk up. A
 /// VMA that is just being changed is waited for, by taking the mmap lock for a moment. RCU is held
 /// within a step only, so the caller may sleep between the steps.
 ///
-/// The walk is about an address space that changes. What is mapped all the time is seen once, what is
+/// The walk is about an mm that changes. What is mapped all the time is seen once, what is
 /// mapped or unmapped meanwhile may be seen. Where VMAs are split or merged meanwhile, one can turn
 /// up that begins before the end of the last; [`WalkItem::range`] is the part of it that is new. A
 /// hole between two items was one at some moment.
@@ -89,7 +89,7 @@ impl LockedWalk<'_> {
     ///
     /// # Context
     ///
-    /// Sleeps. No mmap lock and no VMA lock of the address space may be held; see [the order of
+    /// Sleeps. No mmap lock and no VMA lock of the mm may be held; see [the order of
     /// locks](crate::mm::lock#order).
     ///
     /// # Errors
@@ -167,7 +167,7 @@ fn lock_next(mm: &MmWithUser, addr: usize) -> Result<Option<StableVmaGuard<'_>>>
     {
         let mut iter = bindings::vma_iterator::default();
         let rcu = rcu::Guard::new();
-        // SAFETY: The address space has users, so its tree is alive, and RCU is held. It is held
+        // SAFETY: The mm has users, so its tree is alive, and RCU is held. It is held
         // again when the second function returns; what that has found is locked.
         let vma = from_err_ptr(unsafe {
             bindings::vma_iter_init(&raw mut iter, mm.as_raw(), addr);
@@ -176,7 +176,7 @@ fn lock_next(mm: &MmWithUser, addr: usize) -> Result<Option<StableVmaGuard<'_>>>
         drop(rcu);
         match vma.map(NonNull::new) {
             Ok(None) => return Ok(None),
-            // SAFETY: Just locked, and the address space has users as long as the borrow lasts.
+            // SAFETY: Just locked, and the mm has users as long as the borrow lasts.
             Ok(Some(vma)) => return Ok(Some(unsafe { VmaReadGuard::from_locked(vma) }.into())),
             // Too many readers. The mmap lock will do.
             Err(EAGAIN) => {}
@@ -188,7 +188,7 @@ fn lock_next(mm: &MmWithUser, addr: usize) -> Result<Option<StableVmaGuard<'_>>>
     // SAFETY: The mmap lock is held.
     let vma = unsafe { bindings::find_vma(mm.as_raw(), addr) };
     Ok(NonNull::new(vma.cast::<VmaUnderMmap>()).map(|vma| {
-        // SAFETY: Just found in the address space whose lock it is.
+        // SAFETY: Just found in the mm whose lock it is.
         unsafe { StableVmaGuard::under_mmap_lock(vma, guard) }
     }))
 }

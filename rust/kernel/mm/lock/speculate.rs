@@ -26,7 +26,7 @@ pub struct VmaCopy {
     pub flags: VmaFlags,
 }
 
-/// An address space that is read without a lock, while others may change it.
+/// An mm that is read without a lock, while others may change it.
 ///
 /// It gives out copies only, never a reference to a VMA: the memory of a VMA can be freed and become
 /// another VMA at any time meanwhile. The values in a copy need not even belong together; what they
@@ -44,7 +44,7 @@ impl Speculation<'_> {
     pub fn vma(&self, addr: usize) -> Option<VmaCopy> {
         let mut range = [0; 3];
         let mut flags = bindings::vma_flags_t::default();
-        // SAFETY: The address space has users, so its tree can be read under RCU, which the function
+        // SAFETY: The mm has users, so its tree can be read under RCU, which the function
         // does; there is room for what it writes.
         let found = unsafe {
             bindings::vma_speculative_copy(

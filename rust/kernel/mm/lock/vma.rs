@@ -40,16 +40,16 @@ enum Lock<'a> {
 
 /// A VMA that is kept stable by its own lock, or by the mmap lock.
 ///
-/// By its own wherever that can be had: others can change the rest of the address space meanwhile.
+/// By its own wherever that can be had: others can change the rest of the mm meanwhile.
 /// The mmap lock takes its place without `CONFIG_PER_VMA_LOCK`, and where a VMA has too many
 /// readers.
 ///
-/// While there is one, no lock of the address space may be taken; see [the order of
+/// While there is one, no lock of the mm may be taken; see [the order of
 /// locks](super#order).
 ///
 /// # Invariants
 ///
-/// The lock keeps the VMA stable; in [`Lock::Mmap`], `vma` is a VMA of the address space whose lock
+/// The lock keeps the VMA stable; in [`Lock::Mmap`], `vma` is a VMA of the mm whose lock
 /// it is.
 #[must_use = "the lock is given up when this is dropped"]
 pub struct StableVmaGuard<'a>(Lock<'a>);
@@ -57,7 +57,7 @@ pub struct StableVmaGuard<'a>(Lock<'a>);
 impl<'a> StableVmaGuard<'a> {
     /// # Safety
     ///
-    /// `vma` must be a VMA of the address space whose lock `guard` is.
+    /// `vma` must be a VMA of the mm whose lock `guard` is.
     #[inline]
     pub(in crate::mm) unsafe fn under_mmap_lock(
         vma: NonNull<VmaUnderMmap>,
@@ -120,7 +120,7 @@ impl Traverse for StableVmaGuard<'_> {}
 impl<'a> VmaReadGuard<'a> {
     /// # Safety
     ///
-    /// The caller must hold a read lock of the VMA, which it gives up. The address space of the VMA
+    /// The caller must hold a read lock of the VMA, which it gives up. The mm of the VMA
     /// must have users during `'a`.
     #[cfg(CONFIG_PER_VMA_LOCK)]
     #[inline]
@@ -142,7 +142,7 @@ impl MmWithUser {
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock and no mmap lock of the address space may be held; see [the order of
+    /// Sleeps. No VMA lock and no mmap lock of the mm may be held; see [the order of
     /// locks](super::lock#order).
     ///
     /// # Examples
@@ -195,9 +195,9 @@ impl<'a> MmapReadGuard<'a> {
         #[cfg(CONFIG_PER_VMA_LOCK)]
         {
             let vma = NonNull::new(self.vma_lookup(addr)?.as_ptr())?;
-            // SAFETY: The VMA is one of the address space whose lock is held for reading.
+            // SAFETY: The VMA is one of the mm whose lock is held for reading.
             if unsafe { bindings::vma_start_read_locked(vma.as_ptr()) } {
-                // SAFETY: Just locked, and the address space has users during `'a`.
+                // SAFETY: Just locked, and the mm has users during `'a`.
                 return Some(unsafe { VmaReadGuard::from_locked(vma) });
             }
         }
@@ -231,7 +231,7 @@ impl<'a> MmapReadGuard<'a> {
             return Some(guard.into());
         }
         let vma = NonNull::from(self.vma_lookup(addr)?);
-        // SAFETY: Just found in the address space whose lock it is.
+        // SAFETY: Just found in the mm whose lock it is.
         Some(unsafe { StableVmaGuard::under_mmap_lock(vma, self) })
     }
 }

@@ -94,9 +94,9 @@ impl Drop for WriteLock<'_> {
     }
 }
 
-/// The mmap lock of an address space, held for writing.
+/// The mmap lock of an mm, held for writing.
 ///
-/// Nobody else can change the address space, nor look at it under the mmap lock. Under their own
+/// Nobody else can change the mm, nor look at it under the mmap lock. Under their own
 /// locks, others can still read VMAs: what changes a VMA takes [its lock](VmaUnderWrite::start_write)
 /// too, and holds that until the mmap lock is given up.
 ///
@@ -105,7 +105,7 @@ impl Drop for WriteLock<'_> {
 ///
 /// # Invariants
 ///
-/// All fields are about one address space.
+/// All fields are about one mm.
 ///
 /// # Examples
 ///
@@ -167,12 +167,12 @@ impl<'a> MmapWriteGuard<'a> {
     pub fn vma_lookup(&self, addr: usize) -> Option<&VmaUnderWrite> {
         // SAFETY: The lock is held. Any value will do for `addr`.
         let vma = unsafe { bindings::vma_lookup(self.mm().as_raw(), addr) };
-        // SAFETY: A VMA of this address space, which nobody but us can remove, and we only by
+        // SAFETY: A VMA of this mm, which nobody but us can remove, and we only by
         // `&mut self`.
         (!vma.is_null()).then(|| unsafe { VmaUnderWrite::from_raw(vma) })
     }
 
-    /// Unmaps a range of the address space that the current thread works in. VMAs that are partly in
+    /// Unmaps a range of the mm that the current thread works in. VMAs that are partly in
     /// it are split.
     ///
     /// Of another process nothing can be unmapped: the kernel would count it as this one's
@@ -187,11 +187,11 @@ impl<'a> MmapWriteGuard<'a> {
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock of the address space may be held: it would wait for it for ever.
+    /// Sleeps. No VMA lock of the mm may be held: it would wait for it for ever.
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if it is another address space, or if the range is no range of user addresses, or
+    /// - [`EINVAL`] if it is another mm, or if the range is no range of user addresses, or
     ///   empty.
     /// - [`EPERM`] if one of the VMAs is sealed.
     /// - [`ENOMEM`] if there is not enough memory, or if there would be too many VMAs.
@@ -208,7 +208,7 @@ impl<'a> MmapWriteGuard<'a> {
         }
         let mm = self.mm().as_raw();
         self.events.with_list(|list| {
-            // SAFETY: The lock is held for writing, and it is the current address space, whose counts
+            // SAFETY: The lock is held for writing, and it is the current mm, whose counts
             // C changes. There is no view of a VMA, as this takes `&mut
             // self`; the list is one of such entries.
             to_result(unsafe { bindings::do_munmap(mm, addr, len, list) })
@@ -239,7 +239,7 @@ impl<'a> MmapWriteGuard<'a> {
     }
 }
 
-/// The mmap lock of an address space, held for reading, after it was held for writing.
+/// The mmap lock of an mm, held for reading, after it was held for writing.
 ///
 /// It is an [`MmapReadGuard`]. It is a type of its own because, when it is given up, those who watch
 /// by userfaultfd what was unmapped have to be told.
@@ -268,7 +268,7 @@ impl MmWithUser {
     ///
     /// # Context
     ///
-    /// Sleeps. Neither the mmap lock nor a VMA lock of the address space may be held; see [the order
+    /// Sleeps. Neither the mmap lock nor a VMA lock of the mm may be held; see [the order
     /// of locks](super::lock#order).
     ///
     /// # Examples
@@ -311,10 +311,10 @@ impl MmWithUser {
         Ok(unsafe { MmapWriteGuard::from_locked(self) })
     }
 
-    /// Takes the mmap lock of a second address space for writing, while that of another is held.
+    /// Takes the mmap lock of a second mm for writing, while that of another is held.
     ///
     /// This is what `fork` does with the one that it makes. Nobody else can know that one yet, so the
-    /// two locks have an order. To take those of two address spaces that others know, agree on an
+    /// two locks have an order. To take those of two mms that others know, agree on an
     /// order, that of their addresses for example: lockdep takes the two locks for two levels of one
     /// hierarchy, whichever comes first, and would report a third.
     ///
@@ -324,7 +324,7 @@ impl MmWithUser {
     ///
     /// # Errors
     ///
-    /// [`EDEADLK`] if it is the same address space.
+    /// [`EDEADLK`] if it is the same mm.
     ///
     /// # Examples
     ///

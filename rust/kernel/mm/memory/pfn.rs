@@ -53,7 +53,7 @@ impl PfnRange {
     ///
     /// // SAFETY: The page at physical address 0xf0000 holds a PC's firmware, which is read-only.
     /// let rom = unsafe { PfnRange::new(0xf0, 1) }?;
-    /// assert_eq!((rom.start(), rom.nr_pages()), (0xf0, 1));
+    /// assert_eq!((rom.start_pfn(), rom.nr_pages()), (0xf0, 1));
     /// // SAFETY: An empty range has no frames.
     /// assert!(unsafe { PfnRange::new(0xf0, 0) }.is_err_and(|e| e == EINVAL));
     /// // SAFETY: Refused. An entry for such a frame would name another one.
@@ -80,7 +80,7 @@ impl PfnRange {
 
     /// Returns the number of the first frame.
     #[inline]
-    pub fn start(&self) -> usize {
+    pub fn start_pfn(&self) -> usize {
         self.start
     }
 
@@ -146,7 +146,7 @@ pub struct PfnSlice<'a> {
 impl PfnSlice<'_> {
     /// Returns the number of the first frame.
     #[inline]
-    pub fn start(&self) -> usize {
+    pub fn start_pfn(&self) -> usize {
         self.start
     }
 

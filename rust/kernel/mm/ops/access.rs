@@ -24,7 +24,7 @@ pub enum Access<'a> {
     Write(&'a [u8], #[doc(hidden)] Accessed<'a>),
 }
 
-/// The VMA that is accessed: it is the one whose address space is locked by the mmap lock, on this thread.
+/// The VMA that is accessed: it is the one whose mm is locked by the mmap lock, on this thread.
 #[doc(hidden)]
 #[derive(Debug)]
 // The pointer is for `access_phys`.

@@ -126,7 +126,7 @@ impl VmaData for PerFile {
 /// Such a VMA is never merged and cannot be grown, since there would be one too few of the data.
 ///
 /// The data may be used and dropped by any thread, in any process. It must not hold a reference to
-/// an address space's users (`ARef<MmWithUser>`), or neither would ever go away.
+/// an mm's users (`ARef<MmWithUser>`), or neither would ever go away.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PerVma<P>(pub P);
 

@@ -170,7 +170,7 @@ macro_rules! common_methods {
             self.context.flags() & bindings::fault_flag_FAULT_FLAG_USER != 0
         }
 
-        /// Is it somebody else's address space than the current one? A debugger, for example.
+        /// Is it somebody else's mm than the current one? A debugger, for example.
         #[inline]
         pub fn is_remote(&self) -> bool {
             self.context.flags() & bindings::fault_flag_FAULT_FLAG_REMOTE != 0
@@ -389,7 +389,7 @@ impl<O: VmOperations<Memory = Mixed>> Fault<O> {
         // SAFETY: The context is that of a fault which is being handled, under a lock that allows
         // installing. The VMA is a MIXEDMAP one, and user space may have the frame, as the type of
         // `pfns` says, as long as the section lasts.
-        unsafe { insert::mixed(vma.as_ptr(), self.address(), pfns.start() + index) }?;
+        unsafe { insert::mixed(vma.as_ptr(), self.address(), pfns.start_pfn() + index) }?;
         Ok(Inserted::new())
     }
 }

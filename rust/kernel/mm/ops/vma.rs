@@ -183,7 +183,7 @@ impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
     ///
     /// # Context
     ///
-    /// Sleeps. The mmap lock of the address space must be held, not only the VMA lock, as it is in
+    /// Sleeps. The mmap lock of the mm must be held, not only the VMA lock, as it is in
     /// that callback.
     ///
     /// # Errors
@@ -262,7 +262,7 @@ impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
         if index >= pfns.nr_pages() {
             return Err(EINVAL);
         }
-        let pfn = pfns.start() + index;
+        let pfn = pfns.start_pfn() + index;
         // SAFETY: By the type invariants, a lock that allows installing is held. The caller promises
         // the address, which is in a PFNMAP VMA that is not copy-on-write: `with_ops` has seen to that.
         // User space may have the frame, as the type of `pfns` says, as long as the section lasts.

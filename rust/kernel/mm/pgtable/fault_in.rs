@@ -57,7 +57,7 @@ impl FaultAccess {
         if self == FaultAccess::Write {
             flags |= bindings::fault_flag_FAULT_FLAG_WRITE;
         }
-        // SAFETY: The current task is valid, and its address space is changed by itself only.
+        // SAFETY: The current task is valid, and its mm is changed by itself only.
         if !ptr::eq(mm, unsafe { (*Task::current_raw()).mm }) {
             flags |= bindings::fault_flag_FAULT_FLAG_REMOTE;
         }
@@ -110,7 +110,7 @@ unsafe fn handle(vma: &VmaRef, addr: usize, access: FaultAccess, extra: u32) -> 
         return Outcome::Failed(EFAULT);
     }
     let vma = vma.as_ptr();
-    // SAFETY: The VMA is there, and its address space does not change.
+    // SAFETY: The VMA is there, and its mm does not change.
     let flags = access.flags(unsafe { (*vma).vm_mm }) | extra;
     let write = access == FaultAccess::Write;
     let remote = flags & bindings::fault_flag_FAULT_FLAG_REMOTE != 0;
@@ -141,7 +141,7 @@ impl<'a> MmapReadGuard<'a> {
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock of the address space may be held.
+    /// Sleeps. No VMA lock of the mm may be held.
     ///
     /// # Errors
     ///
@@ -205,7 +205,7 @@ impl<'a> MmapReadGuard<'a> {
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock of the address space may be held.
+    /// Sleeps. No VMA lock of the mm may be held.
     ///
     /// # Errors
     ///
@@ -246,7 +246,7 @@ impl<'a> VmaReadGuard<'a> {
     ///
     /// # Context
     ///
-    /// Sleeps. No other lock of the address space may be held.
+    /// Sleeps. No other lock of the mm may be held.
     ///
     /// # Errors
     ///

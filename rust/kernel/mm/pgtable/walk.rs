@@ -605,7 +605,7 @@ pub fn walk_page_range_vma<W: PageWalk>(
     })
 }
 
-/// Walks a range of an address space.
+/// Walks a range of an mm.
 ///
 /// # Safety
 ///
@@ -625,7 +625,7 @@ unsafe fn mm<W: PageWalk>(
 }
 
 impl MmapReadGuard<'_> {
-    /// Walks a range of the address space, in bytes, from VMA to VMA.
+    /// Walks a range of the mm, in bytes, from VMA to VMA.
     ///
     /// Where there is no VMA, there is a [`hole`](PageWalk::hole). VMAs of device memory and other
     /// memory without a `struct page` (PFNMAP) are holes as well, unless the walker decides

@@ -36,7 +36,7 @@ use core::{
 /// The lock of the file's mappings keeps its addresses and its page offset. All else can change, or
 /// is not there: it may be just being made, so its operations and private data may not have been
 /// set; others may set its flags; and its process may be about to end, so there is no way to its
-/// address space. So this is no [`VmaRef`](crate::mm::virt::VmaRef), and does not turn into an
+/// mm. So this is no [`VmaRef`](crate::mm::virt::VmaRef), and does not turn into an
 /// [`DriverVma`](crate::mm::ops::DriverVma). As evidence, it allows to traverse page tables, not to
 /// install any.
 ///
@@ -311,7 +311,7 @@ impl AddressSpace {
     ///
     /// # Context
     ///
-    /// Sleeps. This lock is inside the mmap lock: while it is held, the mmap lock of no address space
+    /// Sleeps. This lock is inside the mmap lock: while it is held, the mmap lock of no mm
     /// may be taken, and no VMA lock. Nothing of the file may be mapped or unmapped, either, which takes
     /// this lock. Nor may memory be allocated in a way that waits for memory to be freed (`GFP_KERNEL`):
     /// that takes this lock, to look where a file's pages are mapped.

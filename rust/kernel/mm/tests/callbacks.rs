@@ -317,7 +317,7 @@ mod cases {
         regs.di = addr;
         regs.si = len;
         regs.dx = prot;
-        // SAFETY: The current thread has an address space, which is a test's own, and these are the
+        // SAFETY: The current thread has an mm, which is a test's own, and these are the
         // registers with the arguments.
         to_result(unsafe { __x64_sys_mprotect(&regs) } as c_int)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a fault handler may do besides answering with a page, on a real address space.
+//! What a fault handler may do besides answering with a page, on a real mm.
 
 use crate::{
     bindings,

@@ -242,7 +242,7 @@ mod cases {
         let mm = UserMm::attach()?;
         let device = Device::new(4 * PAGE_SIZE)?;
         let file = mm.open::<HugeFile>(KBox::new(HugeFile(device.clone()), GFP_KERNEL)?)?;
-        // SAFETY: The inode of the device's own address space, which nobody else uses.
+        // SAFETY: The inode of the device's own mm, which nobody else uses.
         unsafe { (*(*device.space.as_ptr()).host).i_size = 1 << 40 };
         let addr = file.mmap(8 * PAGE_SIZE, READ | WRITE, SHARED, LARGE)?;
         mm.write(addr + 2 * PAGE_SIZE, b"x")?;

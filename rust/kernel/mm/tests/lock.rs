@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The lock states of an address space, and what can be done in each, on a real address space.
+//! The lock states of an mm, and what can be done in each, on a real mm.
 //!
 //! One case for each row of the tables in Documentation/rust/mm/locking.rst, which names them.
 
@@ -82,7 +82,7 @@ mod user;
 /// Of two of the VMAs of a [`Layout`].
 const READ_WRITE: Protection = Protection::READ_WRITE;
 
-/// 16 pages of address space, with four VMAs: pages 1 and 2, page 3, page 6, and pages 8 to 11.
+/// 16 pages of mm, with four VMAs: pages 1 and 2, page 3, page 6, and pages 8 to 11.
 struct Layout<'t> {
     mm: CurrentMm<'t>,
     base: usize,
@@ -132,7 +132,7 @@ impl<'t> Layout<'t> {
 
 /// Can the mmap lock be had for writing?
 fn is_unlocked(mm: &MmWithUser) -> bool {
-    // SAFETY: A lock that is valid as long as the address space is.
+    // SAFETY: A lock that is valid as long as the mm is.
     unsafe {
         let lock = &raw mut (*mm.as_raw()).__bindgen_anon_1.mmap_lock;
         let free = bindings::down_write_trylock(lock) != 0;
@@ -148,7 +148,7 @@ fn is_readable(mm: &MmWithUser) -> bool {
     mm.mmap_read_trylock().is_some()
 }
 
-/// The count of references to a VMA, one of which is that of the address space.
+/// The count of references to a VMA, one of which is that of the mm.
 #[cfg(CONFIG_PER_VMA_LOCK)]
 fn readers(vma: &StableVma) -> i32 {
     // SAFETY: The VMA is alive.
@@ -160,7 +160,7 @@ fn readers(vma: &StableVma) -> i32 {
 fn look_write_locked(mm: &MmWithUser, addr: usize) -> Result {
     let guard = mm.mmap_read_lock();
     let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-    // SAFETY: Nobody else has this address space.
+    // SAFETY: Nobody else has this mm.
     unsafe {
         (*vma.as_ptr()).vm_lock_seq = (*mm.as_raw()).__bindgen_anon_1.mm_lock_seq.sequence;
     }

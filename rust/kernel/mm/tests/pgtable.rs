@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Page tables and the reverse mapping, on a real address space.
+//! Page tables and the reverse mapping, on a real mm.
 
 use super::empty_mm;
 #[cfg(CONFIG_X86)]
@@ -34,6 +34,7 @@ mod gup;
 mod hugetlb;
 mod lookup;
 mod rmap;
+mod stops;
 
 /// Four pages.
 const LEN: usize = 4 * PAGE_SIZE;

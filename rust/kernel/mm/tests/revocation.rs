@@ -166,7 +166,7 @@ pub(super) fn access(mm: &UserMm, addr: usize, buf: &mut [u8], write: bool) -> c
         true => bindings::FOLL_WRITE,
         false => 0,
     };
-    // SAFETY: The address space has users, the current thread being one, and the buffer is valid for
+    // SAFETY: The mm has users, the current thread being one, and the buffer is valid for
     // its length.
     unsafe {
         bindings::access_remote_vm(

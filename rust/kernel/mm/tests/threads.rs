@@ -180,7 +180,7 @@ mod cases {
         mm.munmap(addr, 2 * PAGE_SIZE)
     }
 
-    /// Of a thread that works in no address space, or in another one.
+    /// Of a thread that works in no mm, or in another one.
     #[test]
     fn fault_for_another_address_space() -> Result {
         let mm = UserMm::attach()?;

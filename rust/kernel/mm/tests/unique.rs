@@ -137,7 +137,7 @@ pub(super) fn mremap(_: &UserMm, from: usize, old: usize, new: usize, to: usize)
     regs.dx = new;
     regs.r10 = (bindings::MREMAP_MAYMOVE | bindings::MREMAP_FIXED) as usize;
     regs.r8 = to;
-    // SAFETY: The current thread has an address space, which is a test's own, and these are the
+    // SAFETY: The current thread has an mm, which is a test's own, and these are the
     // registers with the arguments.
     let ret = unsafe { __x64_sys_mremap(&regs) };
     to_result(c_int::try_from(ret).unwrap_or(0))

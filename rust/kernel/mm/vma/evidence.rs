@@ -28,7 +28,7 @@ pub enum Held {
     Mmap,
     /// The VMA lock.
     Vma,
-    /// The i_mmap lock of this address space.
+    /// The i_mmap lock of this mm.
     Rmap(*mut bindings::address_space),
 }
 

@@ -18,14 +18,14 @@ use core::ops::{
     Deref, //
 };
 
-/// A VMA of an address space whose mmap lock is held for writing.
+/// A VMA of an mm whose mmap lock is held for writing.
 ///
 /// Nobody else changes the VMA, but others may still read it under its own lock, so it cannot be
-/// written yet. It does not lead to the address space: its lock is held.
+/// written yet. It does not lead to the mm: its lock is held.
 ///
 /// # Invariants
 ///
-/// As [`StableVma`]; and the mmap lock of the address space, of which the VMA is a part, is held for
+/// As [`StableVma`]; and the mmap lock of the mm, of which the VMA is a part, is held for
 /// writing by the current thread.
 ///
 /// # Examples
@@ -59,7 +59,7 @@ impl Deref for VmaUnderWrite {
 impl VmaUnderWrite {
     /// # Safety
     ///
-    /// During `'a`, the VMA must be a part of an address space whose mmap lock is held for writing by
+    /// During `'a`, the VMA must be a part of an mm whose mmap lock is held for writing by
     /// the current thread.
     #[inline]
     pub(in crate::mm) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {

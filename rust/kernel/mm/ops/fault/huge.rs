@@ -196,7 +196,7 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
         if !fits || self.pgoff_range().is_none() || self.is_tracked_write() {
             return Ok(HugeAnswer::Fallback);
         }
-        let pfn = pfns.start() + first;
+        let pfn = pfns.start_pfn() + first;
         if pfn & (nr_pages - 1) != 0 {
             return Ok(HugeAnswer::Fallback);
         }

@@ -35,7 +35,7 @@ mod cases {
         check(&layout, guard.vmas(layout.all()), &all);
         back.reverse();
         check(&layout, guard.vmas(layout.all()).rev(), &back);
-        // All there is; this address space has nothing else.
+        // All there is; this mm has nothing else.
         check(&layout, guard.vmas(0..usize::MAX), &all);
         check(&layout, guard.vmas(0..usize::MAX).rev(), &back);
         drop(guard);

@@ -127,7 +127,7 @@ mod cases {
         let count = {
             let guard = mm.mmap_read_lock();
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-            // SAFETY: Nobody else has this address space, and the field outlives this case.
+            // SAFETY: Nobody else has this mm, and the field outlives this case.
             unsafe { &raw mut (*vma.as_ptr()).vm_refcnt.refs.counter }
         };
         // SAFETY: As above.

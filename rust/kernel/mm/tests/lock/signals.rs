@@ -185,7 +185,7 @@ mod cases {
         {
             let guard = mm.mmap_write_lock();
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-            // SAFETY: Nobody else has this address space. It is the number that the next writer gets.
+            // SAFETY: Nobody else has this mm. It is the number that the next writer gets.
             unsafe {
                 let seq = (*mm.as_raw()).__bindgen_anon_1.mm_lock_seq.sequence;
                 (*vma.as_ptr()).vm_lock_seq = seq.wrapping_add(2);

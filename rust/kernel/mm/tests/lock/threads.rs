@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An address space that another thread looks at.
+//! An mm that another thread looks at.
 
 use super::*;
 
-/// What another thread has seen of an address space.
+/// What another thread has seen of an mm.
 #[pin_data]
 struct Observer {
     mm: ARef<MmWithUser>,

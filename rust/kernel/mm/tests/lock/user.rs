@@ -4,11 +4,11 @@
 
 use super::*;
 
-/// Runs `f` in an address space that is empty, and not `mm`, the current one.
+/// Runs `f` in an mm that is empty, and not `mm`, the current one.
 fn in_another_mm<R>(mm: &MmWithUser, f: impl FnOnce() -> R) -> Result<R> {
     let other = empty_mm()?;
     // SAFETY: A case runs on a kernel thread that uses `mm`. Nothing that `f` does relies on that: it
-    // has no reference to the current address space but by `mm`.
+    // has no reference to the current mm but by `mm`.
     unsafe {
         bindings::kthread_unuse_mm(mm.as_raw());
         bindings::kthread_use_mm(other.as_raw());

@@ -33,7 +33,7 @@ use crate::{
     }, //
 };
 
-/// Four pages, and the address space with all mappings of them.
+/// Four pages, and the mm with all mappings of them.
 pub(super) struct Pages {
     pub(super) pages: KernelPages,
     pub(super) space: AddressSpace,

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     mm::gup::{
-        Access,
         Hold,
+        HoldFor,
         Pinned,
         PinnedLongTerm,
         ReadOnly,
@@ -37,7 +37,7 @@ fn mapped(mm: &UserMm, prot: usize) -> Result<(Arc<Pages>, UserFile<'_>, usize)>
 }
 
 /// Checks one way to hold pages: that it is held, and given up.
-fn held_and_given_up<H: Hold, A: Access>(
+fn held_and_given_up<H: Hold, A: HoldFor>(
     adds: usize,
     hold: impl FnOnce(usize) -> Result<UserPages<H, A>>,
 ) -> Result {
@@ -59,7 +59,7 @@ fn held_and_given_up<H: Hold, A: Access>(
 /// The three ways to hold pages, by the same function.
 macro_rules! each_way {
     ($addr:ident => $hold:expr) => {{
-        fn way<H: Hold, A: Access>(adds: usize) -> Result {
+        fn way<H: Hold, A: HoldFor>(adds: usize) -> Result {
             held_and_given_up::<H, A>(adds, |$addr| $hold)
         }
         way::<Pinned, ReadOnly>(PIN)?;
@@ -225,7 +225,7 @@ mod cases {
 
     #[test]
     fn without_user_space() -> Result {
-        // No address space was attached to this thread.
+        // No mm was attached to this thread.
         assert!(UserPages::<Pinned, ReadOnly>::fast(PAGE_SIZE, 1).is_err_and(|e| e == EFAULT));
         assert!(
             UserPages::<Referenced, ReadOnly>::unlocked(PAGE_SIZE, 1).is_err_and(|e| e == EFAULT)
@@ -247,7 +247,7 @@ mod cases {
         }
         let mut out = [0; 5];
         assert_eq!(other.read_remote_vm(addr, &mut out), 0);
-        // From an address space that is not its own, a thread can look into this one.
+        // From an mm that is not its own, a thread can look into this one.
         assert_eq!(mm.current().read_remote_vm(addr, &mut out), 5);
         assert_eq!(out, *b"folio");
         Ok(())
@@ -277,7 +277,7 @@ mod cases {
         let (_pages, _file, addr) = mapped(&mm, READ | WRITE)?;
         let task = Task::current_raw();
         let mut out = [0; 5];
-        // A kernel thread's address space is not its own.
+        // A kernel thread's mm is not its own.
         assert_eq!(current!().read_process_vm(addr, &mut out), 0);
         // SAFETY: The flags are the current task's, which nobody else writes. It has an address
         // space, and for the time of these calls it passes as a process.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Small things that the other cases have no use for.
+//! Page frames that are mapped at once, with callbacks.
 
 use crate::{
     fs::File,
@@ -13,22 +13,11 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
-        flags::{
-            ClearFlags,
-            VmaFlag,
-            VmaFlags, //
-        },
+        flags::ClearFlags,
         ops::{
             PerFile,
             Pfn,
             VmOperations, //
-        },
-        pgtable::{
-            walk_page_range_vma,
-            Entry,
-            LockedEntry,
-            PageWalk,
-            Visit, //
         },
         testing::{
             UserMm,
@@ -38,7 +27,6 @@ use crate::{
             SHARED,
             WRITE, //
         },
-        vma::VmaUnderMmap,
         Cache,
         DeviceMemory,
         PfnRange, //
@@ -47,61 +35,8 @@ use crate::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
-    prelude::*,
-    str::CString, //
+    prelude::*, //
 };
-use core::ops::{
-    ControlFlow,
-    Range, //
-};
-
-/// Copies the first entry that it is shown.
-struct First;
-
-#[vtable]
-impl PageWalk for First {
-    type Break = Entry;
-
-    fn pte(&mut self, entry: &LockedEntry<'_>) -> ControlFlow<Entry> {
-        ControlFlow::Break(**entry)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    Vma,
-    Table,
-    Entry,
-}
-
-/// Stops at the first of what it is told to stop at.
-struct Stopper(Stop);
-
-impl Stopper {
-    fn at<T>(&self, place: Stop, go_on: T) -> ControlFlow<Stop, T> {
-        match self.0 == place {
-            true => ControlFlow::Break(place),
-            false => ControlFlow::Continue(go_on),
-        }
-    }
-}
-
-#[vtable]
-impl PageWalk for Stopper {
-    type Break = Stop;
-
-    fn vma(&mut self, _vma: &VmaUnderMmap) -> ControlFlow<Stop, Visit> {
-        self.at(Stop::Vma, Visit::Enter)
-    }
-
-    fn pmd_table(&mut self, _range: Range<usize>) -> ControlFlow<Stop, Visit> {
-        self.at(Stop::Table, Visit::Enter)
-    }
-
-    fn pte(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Stop> {
-        ControlFlow::Break(Stop::Entry)
-    }
-}
 
 /// Where the firmware of a PC is.
 const FIRMWARE: usize = 0xf0000;
@@ -160,65 +95,9 @@ impl VmOperations for FrameOps {
 
 crate::vm_operations!(FrameOps);
 
-#[kunit_tests(rust_mm_details)]
+#[kunit_tests(rust_mm_frames)]
 mod cases {
     use super::*;
-
-    #[test]
-    fn flags_in_words() -> Result {
-        for (flags, words) in [
-            (VmaFlags::EMPTY, c""),
-            (VmaFlags::new([VmaFlag::READ]), c"read"),
-            (VmaFlags::new([VmaFlag::IO, VmaFlag::WRITE]), c"write|io"),
-        ] {
-            assert_eq!(&*CString::try_from_fmt(fmt!("{flags:?}"))?, words);
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn entry_in_words() -> Result {
-        let mm = UserMm::attach()?;
-        let addr = mm.mmap_anonymous(PAGE_SIZE)?;
-        mm.write(addr, b"page")?;
-        let entry = {
-            let guard = mm.current().mmap_read_lock();
-            let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-            walk_page_range_vma(vma, addr..addr + PAGE_SIZE, &mut First)?
-        };
-        let range = addr..addr + PAGE_SIZE;
-        assert_eq!(
-            &*CString::try_from_fmt(fmt!("{:?}", entry.ok_or(EFAULT)?))?,
-            &*CString::try_from_fmt(fmt!(
-                "Entry {{ range: {range:?}, level: Pte, state: Present, .. }}"
-            ))?
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn access_that_is_denied_for_good() {
-        for (denied, access) in [
-            (ClearFlags::MAYREAD, VmaFlag::READ),
-            (ClearFlags::MAYWRITE, VmaFlag::WRITE),
-            (ClearFlags::MAYEXEC, VmaFlag::EXEC),
-        ] {
-            assert!(denied.access() == VmaFlags::new([access]));
-        }
-    }
-
-    #[test]
-    fn walk_that_stops_early() -> Result {
-        let mm = UserMm::attach()?;
-        let addr = mm.mmap_anonymous(PAGE_SIZE)?;
-        mm.write(addr, b"page")?;
-        let guard = mm.current().mmap_read_lock();
-        for at in [Stop::Vma, Stop::Table] {
-            let stopped = guard.walk_page_range(addr..addr + PAGE_SIZE, &mut Stopper(at))?;
-            assert_eq!(stopped, Some(at));
-        }
-        Ok(())
-    }
 
     #[test]
     fn frames_with_callbacks() -> Result {

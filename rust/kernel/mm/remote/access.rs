@@ -14,7 +14,7 @@ use crate::{
     }, //
 };
 
-/// Reads or writes memory of another address space, as far as it goes.
+/// Reads or writes memory of another mm, as far as it goes.
 ///
 /// # Safety
 ///
@@ -29,7 +29,7 @@ unsafe fn access(
     might_sleep();
     let flags = if write { bindings::FOLL_WRITE } else { 0 };
     let len = c_int::try_from(len).unwrap_or(c_int::MAX);
-    // SAFETY: The callers have a reference to the address space, and promise the rest.
+    // SAFETY: The callers have a reference to the mm, and promise the rest.
     let done = unsafe { bindings::access_remote_vm(mm, addr, buf.cast(), len, flags) };
     usize::try_from(done).unwrap_or(0)
 }
@@ -46,7 +46,7 @@ impl MmWithUser {
     ///
     /// # Context
     ///
-    /// Sleeps. The mmap lock of the address space must not be held, nor a VMA lock of it.
+    /// Sleeps. The mmap lock of the mm must not be held, nor a VMA lock of it.
     ///
     /// # Examples
     ///
@@ -89,12 +89,12 @@ impl MmWithUser {
 }
 
 impl Task {
-    /// As [`MmWithUser::read_remote_vm`], for the address space that the task has
+    /// As [`MmWithUser::read_remote_vm`], for the mm that the task has
     /// (`access_process_vm`). A kernel thread, and a process that has ended, have none: zero.
     ///
     /// # Context
     ///
-    /// As [`MmWithUser::read_remote_vm`]. If the process ends meanwhile, its address space is torn down
+    /// As [`MmWithUser::read_remote_vm`]. If the process ends meanwhile, its mm is torn down
     /// here: no lock may be held that a driver takes when its memory is unmapped.
     ///
     /// # Examples
@@ -104,7 +104,7 @@ impl Task {
     ///
     /// let mm = UserMm::attach()?;
     /// let addr = mm.mmap_anonymous(PAGE_SIZE)?;
-    /// // This is a kernel thread, and so nothing can be read, although it has an address space.
+    /// // This is a kernel thread, and so nothing can be read, although it has an mm.
     /// let mut out = [0; 5];
     /// assert_eq!(current!().read_process_vm(addr, &mut out), 0);
     /// # Ok::<(), Error>(())
@@ -119,7 +119,7 @@ impl Task {
         usize::try_from(done).unwrap_or(0)
     }
 
-    /// As [`MmWithUser::write_remote_vm`], for the address space that the task has
+    /// As [`MmWithUser::write_remote_vm`], for the mm that the task has
     /// (`access_process_vm`).
     ///
     /// # Context
