@@ -136,7 +136,7 @@ impl Revocation {
 
     /// Takes memory away that is gone: it stays so, whatever is [restored](Self::restore).
     ///
-    /// What a driver gets of a device ([`RevocableMemory`](crate::mm::revoke::RevocableMemory)) is taken away like
+    /// What a driver gets of a device ([`RevocableMemory`]) is taken away like
     /// this when the driver is unbound.
     ///
     /// # Context

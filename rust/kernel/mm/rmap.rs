@@ -36,7 +36,7 @@ pub use i_mmap::{
 /// # Invariants
 ///
 /// `file` is an open file with an inode of its own, of which this value owns a reference. The address
-/// space of the inode has [`OPERATIONS`].
+/// space of the inode has `OPERATIONS`.
 pub struct AddressSpace {
     file: NonNull<bindings::file>,
 }
@@ -135,7 +135,7 @@ impl AddressSpace {
     /// A fault that is on its way may put a page back in, with what the driver gave it before. So
     /// make sure first that it gives nothing any more, and that what it has given is mapped:
     /// insert pages in the fault handler, holding a lock (see [`Fault::insert_page`]), and hold that
-    /// lock here. Or use a [`Revocation`].
+    /// lock here. Or use a [`Revocation`](crate::mm::revoke::Revocation).
     ///
     /// # Context
     ///

@@ -49,7 +49,7 @@ enum Lock<'a> {
 ///
 /// # Invariants
 ///
-/// The lock keeps the VMA stable; in [`Lock::Mmap`], `vma` is a VMA of the mm whose lock
+/// The lock keeps the VMA stable; in `Lock::Mmap`, `vma` is a VMA of the mm whose lock
 /// it is.
 #[must_use = "the lock is given up when this is dropped"]
 pub struct StableVmaGuard<'a>(Lock<'a>);
@@ -143,7 +143,7 @@ impl MmWithUser {
     /// # Context
     ///
     /// Sleeps. No VMA lock and no mmap lock of the mm may be held; see [the order of
-    /// locks](super::lock#order).
+    /// locks](crate::mm::lock#order).
     ///
     /// # Examples
     ///

@@ -269,7 +269,7 @@ impl MmWithUser {
     /// # Context
     ///
     /// Sleeps. Neither the mmap lock nor a VMA lock of the mm may be held; see [the order
-    /// of locks](super::lock#order).
+    /// of locks](crate::mm::lock#order).
     ///
     /// # Examples
     ///

@@ -51,7 +51,7 @@ use core::{
 /// That is why the frames can only be mapped by faults (or [`DriverVma::insert_pfn`]), one by one, and only
 /// into mappings of files that have the revocation's address space
 /// ([`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space)). What is filled when it is
-/// made, as by [`io_remap`](super::desc::VmaDesc::io_remap), can be accessed for some moments before the
+/// made, as by [`io_remap`](crate::mm::desc::VmaDesc::io_remap), can be accessed for some moments before the
 /// kernel asks whether that was right; and a huge entry can be copied or moved while it is looked for.
 ///
 /// `samples/rust/mm/rust_mmap_pfn.rs` is a driver that does this.
