@@ -58,7 +58,7 @@ pub(super) use section::RevocationGuard;
 /// - A huge entry of page frames that the kernel copies or moves meanwhile can stay. Folios that are
 ///   mapped so are not copied.
 ///
-/// Memory which somebody else may get afterwards comes as [`RevocableMemory`](crate::mm::revoke::RevocableMemory),
+/// Memory which somebody else may get afterwards comes as [`RevocableMemory`],
 /// which none of this concerns.
 ///
 /// # Invariants
