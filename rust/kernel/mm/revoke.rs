@@ -55,6 +55,9 @@ pub(super) use section::RevocationGuard;
 /// - A mapping that keeps another file than the driver's, as a stacked file system may make it, would be
 ///   out of reach: it is refused, with [`ENODEV`], and so are its faults. What is populated when it is
 ///   made can be accessed until it is refused.
+/// - Where a stacked driver's `.mmap` has the layer populate a mapping, the kernel keeps it with the file
+///   only after that `.mmap`. A revocation in between does not find it. Memory that comes by faults is not
+///   concerned.
 /// - A huge entry of page frames that the kernel copies or moves meanwhile can stay. Folios that are
 ///   mapped so are not copied.
 ///
