@@ -70,9 +70,10 @@ def imports(repo):
     """{module: {module that it imports: {files that do}}}"""
     root = repo / ROOT
     names = handed_on(repo)
-    modules = {path.stem if path.suffix == ".rs" else path.name for path in root.iterdir()} - TESTS
+    files = sorted(root.rglob("*.rs"))
+    modules = {file.relative_to(root).with_suffix("").parts[0] for file in files} - TESTS
     graph = {module: {} for module in modules}
-    for file in sorted(root.rglob("*.rs")):
+    for file in files:
         module = ["mm", *file.relative_to(root).with_suffix("").parts]
         if module[1] in TESTS:
             continue

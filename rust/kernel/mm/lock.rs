@@ -57,7 +57,7 @@ use crate::{
 
 mod speculate;
 mod vma;
-mod write;
+pub(super) mod write;
 
 pub use speculate::{
     Speculation,

@@ -25,14 +25,14 @@ use core::{
 /// # Invariants
 ///
 /// `ring` is null, or one of the entries that `do_munmap` has made; they form a ring without a head.
-struct UnmapEvents<'a> {
-    mm: &'a MmWithUser,
-    ring: *mut bindings::list_head,
+pub(in crate::mm) struct UnmapEvents<'a> {
+    pub(in crate::mm) mm: &'a MmWithUser,
+    pub(in crate::mm) ring: *mut bindings::list_head,
 }
 
 impl UnmapEvents<'_> {
     /// Calls `f` with the list, which it may extend.
-    fn with_list<R>(&mut self, f: impl FnOnce(*mut bindings::list_head) -> R) -> R {
+    pub(in crate::mm) fn with_list<R>(&mut self, f: impl FnOnce(*mut bindings::list_head) -> R) -> R {
         let mut head = bindings::list_head {
             next: ptr::null_mut(),
             prev: ptr::null_mut(),
@@ -354,77 +354,5 @@ impl MmWithUser {
         unsafe { bindings::mmap_write_lock_second(self.as_raw()) };
         // SAFETY: Just locked.
         Ok(unsafe { MmapWriteGuard::from_locked(self) })
-    }
-}
-
-#[kunit_tests(rust_mm_unmap_events)]
-mod tests {
-    use super::*;
-    use crate::mm::testing::UserMm;
-
-    /// Appends to a list.
-    ///
-    /// # Safety
-    ///
-    /// Both must be valid for as long as `entry` is in the list.
-    unsafe fn append(list: *mut bindings::list_head, entry: *mut bindings::list_head) {
-        // SAFETY: As the caller promises.
-        unsafe {
-            let last = (*list).prev;
-            ((*entry).prev, (*entry).next) = (last, list);
-            ((*last).next, (*list).prev) = (entry, entry);
-        }
-    }
-
-    /// Takes the first entry out of a list.
-    ///
-    /// # Safety
-    ///
-    /// The list must be valid.
-    unsafe fn pop(list: *mut bindings::list_head) -> Option<*mut bindings::list_head> {
-        // SAFETY: As the caller promises.
-        unsafe {
-            let entry = (*list).next;
-            // Empty, or not well-formed.
-            if ptr::eq(entry, list) || !ptr::eq((*entry).prev, list) {
-                return None;
-            }
-            (*list).next = (*entry).next;
-            (*(*entry).next).prev = list;
-            Some(entry)
-        }
-    }
-
-    /// What is told to userfaultfd is kept in order, over several calls and over a move.
-    #[test]
-    fn in_order() -> Result {
-        let user = UserMm::attach()?;
-        let mut entries = [bindings::list_head::default(); 3];
-        let [a, b, c] = entries.each_mut().map(ptr::from_mut);
-
-        let mut events = UnmapEvents {
-            mm: user.current(),
-            ring: ptr::null_mut(),
-        };
-        // SAFETY: The list is valid, and the entries outlive `events`.
-        let put = |list, entry| unsafe { append(list, entry) };
-        // SAFETY: The list is valid.
-        let get = |list| unsafe { pop(list) };
-
-        assert!(events.with_list(get).is_none());
-        assert!(events.ring.is_null());
-        events.with_list(|list| put(list, a));
-        let mut events = KBox::new(events, GFP_KERNEL)?;
-        events.with_list(|list| {
-            put(list, b);
-            put(list, c);
-        });
-        events.with_list(|_| ());
-        let found = [(); 4].map(|()| events.with_list(get));
-        let is_empty = events.ring.is_null();
-        // Or they would be taken for what userfaultfd has made.
-        events.ring = ptr::null_mut();
-        assert!(is_empty && found == [Some(a), Some(b), Some(c), None]);
-        Ok(())
     }
 }

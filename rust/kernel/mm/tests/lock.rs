@@ -77,6 +77,7 @@ mod iter;
 mod locks;
 mod signals;
 mod threads;
+mod unmap_events;
 mod user;
 
 /// Of two of the VMAs of a [`Layout`].
