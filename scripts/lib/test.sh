@@ -13,6 +13,7 @@ run_tests() {
     configure
     build_kernel
     build_selftests
+    clippy_stage
     compile_fail
     cross_builds
     probe_kvm
@@ -44,6 +45,14 @@ count_unsafe() {
     stage_begin "unsafe code"
     logged "${PYTHON[@]}" "$P_REPO/scripts/unsafe_audit.py" "$P_REPO" || :
     stage_end "$(grep '^all but tests:' "$LOG" || echo "see $LOG")"
+}
+
+# That unsafe code has its comments, and whatever else clippy looks for.
+clippy_stage() {
+    stage_begin clippy
+    CLIPPY=$LOG
+    logged in_env python3 -B "$E_REPO/scripts/clippy.py" "$E_TREE" || :
+    stage_end "$(grep -c '^ok ' "$CLIPPY") of $(grep -c 'ok ' "$CLIPPY") crates"
 }
 
 # What must not compile, against the crate that was just built.
@@ -103,6 +112,7 @@ report() {
     stage_end "$(grep -o 'Testing complete.*' "$LOG" || echo "no results")"
     "${PYTHON[@]}" "$P_REPO/scripts/report.py" --unittest "$P_WORK/logs/${UNIT##*/}" \
         --kunit "$P_WORK/logs/${LOG##*/}" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
+        --clippy "$P_WORK/logs/${CLIPPY##*/}" \
         --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
         --cross "$P_WORK/logs/${CROSS##*/}" \
         --controls "$P_WORK/logs/${CONTROLS##*/}" \

@@ -265,8 +265,8 @@ impl<O: VmOperations<Memory = Pfn>> OwnedVma<O> {
             let prot = match cache {
                 // SAFETY: By the type invariants, the VMA is locked, so its protection does not change.
                 None => unsafe { (*self.as_ptr()).vm_page_prot },
-                // SAFETY: As above, nor do its flags.
                 Some(cache) => {
+                    // SAFETY: As above, nor do its flags.
                     cache.apply(unsafe { bindings::vma_cached_page_prot(self.as_ptr()) })
                 }
             };
