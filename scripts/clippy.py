@@ -4,11 +4,11 @@
 
     clippy.py TREE
 
-The crates are compiled once more, as far as clippy needs it, with the very commands that built them:
-nothing in the tree is built anew for it. What clippy looks for is what the kernel's Makefile and
-.clippy.toml say, and that is that each block of unsafe code has a SAFETY comment, and each unsafe
-function, also a private one, a section "Safety". What it finds in upstream's files of the `kernel`
-crate does not count, unless lines of ours are in them.
+The crates are compiled once more, as far as clippy needs it, with the commands that built them;
+nothing in the tree is built anew. The kernel's Makefile and .clippy.toml say what clippy looks for:
+a SAFETY comment at each block of unsafe code, and a section "Safety" in the documentation of each
+unsafe function, also of private ones, among other things. What it finds in upstream's files of the
+`kernel` crate does not count, unless lines of ours are in them.
 
 Prints TAP.
 """
