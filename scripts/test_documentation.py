@@ -15,9 +15,9 @@ SELFTESTS = REPO / "selftests/rust_mm"
 FOLDERS = ("Documentation", "rust", "samples", "scripts", "selftests")
 
 # Columns in which tests are named.
-COLUMNS = ("Case", "Cases", "Asserted by", "Noticed by", "Shown by")
+COLUMNS = ("Case", "Cases", "Asserted by", "Shown by")
 # The pages that must have one: else a table may have got another heading unnoticed.
-WITH_TESTS = ("history", "locking", "page-tables", "unsafe", "vm-operations")
+WITH_TESTS = ("history", "locking", "page-tables", "vm-operations")
 
 
 def kunit(text):
@@ -52,6 +52,8 @@ class Tests:
                 self.cases.add((fixture.replace("rust_mmap", "mmap"), test))
         controls = tomllib.loads((repo / "selftests/rust_mm/controls.toml").read_text())
         self.cases.update(("controls", name) for name in controls)
+        mutants = tomllib.loads((repo / "config/mutants.toml").read_text(encoding="utf-8"))
+        self.cases.update(("mutants", name) for name in mutants)
 
     def missing(self, cell):
         """Those names in a cell that are of no test; `none` may be followed by a reason."""
@@ -127,12 +129,6 @@ class Pages(unittest.TestCase):
                         with self.subTest(page=page, heading=heading, row=row[0]):
                             self.assertEqual(tests.missing(row[at]), [])
         self.assertEqual(sorted(with_tests), sorted(WITH_TESTS))
-
-    def test_doctests_exist(self):
-        for heading, columns, rows in rst.tables(self.pages["unsafe"]):
-            if heading.endswith(".rs") and any("doctest" in row[-1] for row in rows):
-                with self.subTest(heading):
-                    self.assertTrue("/// ```" in (REPO / heading).read_text(encoding="utf-8"))
 
     def test_files_exist(self):
         """Also those that are named in running text."""

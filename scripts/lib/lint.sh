@@ -9,7 +9,6 @@ lint() {
     integrate
     lint_stage shellcheck lint_shell || failed=1
     lint_stage rustfmt lint_rust || failed=1
-    lint_stage unsafe lint_unsafe || failed=1
     # Advice: its taste is not always ours.
     lint_stage checkpatch lint_c || :
     return "$failed"
@@ -40,11 +39,6 @@ our_files() { # PATTERN
 
 lint_rust() {
     our_files '*.rs' | in_env xargs -r rustfmt --check --color never
-}
-
-# Each `unsafe` is in the page about them.
-lint_unsafe() {
-    "${PYTHON[@]}" "$P_REPO/scripts/unsafe_audit.py"
 }
 
 lint_c() {

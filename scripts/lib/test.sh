@@ -7,7 +7,6 @@ run_tests() {
     AT_FAILURE=build_failed
     UNIT=
     unit_tests
-    count_unsafe
     prepare_source
     integrate
     configure
@@ -38,13 +37,6 @@ unit_tests() {
     else
         stage_fail
     fi
-}
-
-# That each is in the documentation is a unit test.
-count_unsafe() {
-    stage_begin "unsafe code"
-    logged "${PYTHON[@]}" "$P_REPO/scripts/unsafe_audit.py" "$P_REPO" || :
-    stage_end "$(grep '^all but tests:' "$LOG" || echo "see $LOG")"
 }
 
 # That unsafe code has its comments, and whatever else clippy looks for.
