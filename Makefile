@@ -2,7 +2,7 @@
 # The front door. Every target is a command of scripts/rust-mm; variables given
 # on the command line or in the environment reach it alike (`make help`).
 
-commands := run test test-all soak coverage build shell integrate unintegrate doctor lint rustdoc \
+commands := run test test-all soak coverage mutants build shell integrate unintegrate doctor lint rustdoc \
 	clippy clean distclean
 
 help $(commands):

@@ -31,15 +31,19 @@ CASES = "tools/testing/selftests/rust_mm/compile_fail"
 SAMPLE = "samples/rust/mm/rust_mmap"
 
 
-def command(tree):
-    """The command that built the sample, without its input and outputs."""
-    folder, name = os.path.split(SAMPLE)
+def saved_command(tree, crate):
+    """The command that compiled a crate, without its outputs."""
+    folder, name = os.path.split(crate)
     saved = (tree / folder / f".{name}.o.cmd").read_text(encoding="utf-8")
     line = next(l for l in saved.splitlines() if l.startswith("savedcmd_"))
     line = line.split(" := ", 1)[1].split(";")[0].replace("$(pound)", "#")
-    line = re.sub(r"--emit=\S+|--crate-name \S+|--out-dir \S+", " ", line)
-    line = line.replace(f"{SAMPLE}.rs", " ").replace(f"./{SAMPLE}.rs", " ")
-    return line
+    return re.sub(r"--emit=\S+|--out-dir \S+", " ", line)
+
+
+def command(tree):
+    """The command that built the sample, without its input and outputs."""
+    line = re.sub(r"--crate-name \S+", " ", saved_command(tree, SAMPLE))
+    return line.replace(f"{SAMPLE}.rs", " ").replace(f"./{SAMPLE}.rs", " ")
 
 
 def expectation(case):

@@ -130,6 +130,11 @@ def plain_tap(kind, log, may_be_empty=False):
     return results
 
 
+def clippy(log):
+    """From clippy.py."""
+    return plain_tap("clippy", log)
+
+
 def compile_fail(log):
     """From compile_fail.py."""
     return plain_tap("compile-fail", log)
@@ -177,7 +182,7 @@ def main():
     for name in ("kselftest", "console"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="LOG")
     # Not each kind of run has these.
-    for name in ("unittest", "compile-fail", "cross", "kunit", "controls"):
+    for name in ("unittest", "clippy", "compile-fail", "cross", "kunit", "controls"):
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
     parser.add_argument("--vm", required=True, help="exit status of the guest, hung or died")
     args = parser.parse_args()
@@ -187,6 +192,7 @@ def main():
 
     logs = (
         (unit_tests, args.unittest),
+        (clippy, args.clippy),
         (compile_fail, args.compile_fail),
         (cross, args.cross),
         (kunit, args.kunit),

@@ -49,11 +49,6 @@ def located_tokens(source):
     return found
 
 
-def tokens(source):
-    """The words and marks of `source`, without comments, strings and characters."""
-    return [token for token, _ in located_tokens(source)]
-
-
 def is_word(token):
     return bool(re.match(r"\$?(r#)?[A-Za-z_]", token))
 

@@ -9,6 +9,7 @@ import coverage
 import functions
 import line_table
 import trace_log
+from rust_lexer import Mistake
 
 REPO = Path(__file__).parent.parent
 
@@ -166,6 +167,25 @@ class Functions(unittest.TestCase):
                 ("case", 35, 37, True),
             ],
         )
+
+    def test_behind_what_is_none(self):
+        for before in (
+            "/* fn f() { /* } */ */",
+            "// '\"\n",
+            'const A: &str = "\'{";',
+            "const A: &[u8] = br#\"\"'\"#;",
+            "const A: char = '\"'; const B: u8 = b'\\''; const C: char = '\\u{22}';",
+            "struct A<'a>(&'a u8);",
+            "trait A<'a> { fn f<'b>(&'b self); }",
+            'unsafe extern "C" { fn f(); }',
+            "type A = Option<unsafe fn()>;",
+        ):
+            with self.subTest(before):
+                source = before + " impl<'a> T for &'a a::B<u8> { fn f() { '{'; } }"
+                self.assertEqual([f.name for f in functions.of_rust(source)], ["B::f"])
+        for source in ("fn f() { /* /* */ }", 'fn f() { "\\" }'):
+            with self.subTest(source), self.assertRaises(Mistake):
+                functions.of_rust(source)
 
     def test_c(self):
         found = [(f.name, f.first, f.last) for f in functions.of_c(C)]

@@ -16,7 +16,7 @@ SELFTESTS = REPO / "selftests/rust_mm"
 FOLDERS = ("Documentation", "rust", "samples", "scripts", "selftests")
 
 # Columns in which tests are named.
-COLUMNS = ("Case", "Cases", "Asserted by", "Noticed by", "Shown by")
+COLUMNS = ("Case", "Cases", "Asserted by", "Shown by")
 # The pages that must have one: else a table may have got another heading unnoticed.
 WITH_TESTS = ("history", "locking", "page-tables", "vm-operations")
 
@@ -85,6 +85,8 @@ class Tests:
                 self.cases.add((fixture.replace("rust_mmap", "mmap"), test))
         controls = tomllib.loads((repo / "selftests/rust_mm/controls.toml").read_text())
         self.cases.update(("controls", name) for name in controls)
+        mutants = tomllib.loads((repo / "config/mutants.toml").read_text(encoding="utf-8"))
+        self.cases.update(("mutants", name) for name in mutants)
 
     def missing(self, cell):
         """Those names in a cell that are of no test; `none` may be followed by a reason."""

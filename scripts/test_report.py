@@ -22,6 +22,8 @@ OK
 
 COMPILE_FAIL = "TAP version 13\n1..2\nok 1 one\nok 2 two\n"
 
+CLIPPY = "TAP version 13\n1..1\nok 1 rust/kernel\n"
+
 CROSS = "1..2\nok arm\nok arm64\n"
 
 # What kunit.py parse --json has made of consoles: of ours, shortened,
@@ -242,7 +244,7 @@ class Main(unittest.TestCase):
 
     def run_main(self, vm="0", **changed):
         logs = {
-            "unittest": UNITTEST, "compile-fail": COMPILE_FAIL, "cross": CROSS,
+            "unittest": UNITTEST, "clippy": CLIPPY, "compile-fail": COMPILE_FAIL, "cross": CROSS,
             "kunit": KUNIT, "kselftest": KSELFTEST, "controls": CONTROLS, "console": "",
         }
         logs.update({name.replace("_", "-"): log for name, log in changed.items()})
@@ -263,7 +265,7 @@ class Main(unittest.TestCase):
 
     def test_each_kind_can_fail(self):
         for name, log in {
-            "unittest": "", "compile_fail": "1..1\n", "cross": "1..1\nnot ok arm\n", "kunit": "", "kselftest": "",
+            "unittest": "", "clippy": "1..1\nnot ok 1 a\n", "compile_fail": "1..1\n", "cross": "1..1\nnot ok arm\n", "kunit": "", "kselftest": "",
             "controls": "1..1\nnot ok zap\n", "console": WARN,
         }.items():
             with self.subTest(name):

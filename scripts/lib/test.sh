@@ -12,6 +12,7 @@ run_tests() {
     configure
     build_kernel
     build_selftests
+    clippy_stage
     compile_fail
     cross_builds
     probe_kvm
@@ -37,6 +38,14 @@ unit_tests() {
     else
         stage_fail
     fi
+}
+
+# That unsafe code has its comments, and whatever else clippy looks for.
+clippy_stage() {
+    stage_begin clippy
+    CLIPPY=$LOG
+    logged in_env python3 -B "$E_REPO/scripts/clippy.py" "$E_TREE" || :
+    stage_end "$(grep -c '^ok ' "$CLIPPY") of $(grep -c 'ok ' "$CLIPPY") crates"
 }
 
 # What must not compile, against the crate that was just built.
@@ -98,6 +107,7 @@ report() {
     stage_end "$(grep -o 'Testing complete.*' "$LOG" || echo "no results")"
     "${PYTHON[@]}" "$P_REPO/scripts/report.py" --unittest "$P_WORK/logs/${UNIT##*/}" \
         --kunit "$P_WORK/logs/kunit.json" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
+        --clippy "$P_WORK/logs/${CLIPPY##*/}" \
         --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
         --cross "$P_WORK/logs/${CROSS##*/}" \
         --controls "$P_WORK/logs/${CONTROLS##*/}" \

@@ -16,8 +16,8 @@ variants() {
     local file names=()
     for file in "$REPO"/config/variants/*.config; do
         file=${file##*/}
-        # make coverage's own.
-        [[ $file == coverage.config ]] || names+=("${file%.config}")
+        # The targets' own.
+        [[ $file == @(coverage|mutants).config ]] || names+=("${file%.config}")
     done
     echo "${names[*]}"
 }

@@ -471,10 +471,8 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
         // SAFETY: C gives a buffer of at least that length, which nobody else uses meanwhile.
         unsafe { ptr::write_bytes(buf.cast::<u8>(), 0, len) };
         // SAFETY: As above, and it was just initialised.
-        Access::Read(
-            unsafe { slice::from_raw_parts_mut(buf.cast(), len) },
-            accessed,
-        )
+        let bytes = unsafe { slice::from_raw_parts_mut(buf.cast(), len) };
+        Access::Read(bytes, accessed)
     };
     match O::access(vma, addr, access) {
         // C subtracts this from what is left to do, without a look. The length fits.

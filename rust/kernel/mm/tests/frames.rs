@@ -4,6 +4,7 @@
 
 use crate::{
     fs::File,
+    io::PhysAddr,
     miscdevice::{
         MiscDevice,
         MiscDeviceRegistration, //
@@ -107,7 +108,7 @@ mod cases {
             let (frames, memory) = unsafe {
                 (
                     PfnRange::new(FIRMWARE >> PAGE_SHIFT, FIRMWARE_LEN >> PAGE_SHIFT)?,
-                    DeviceMemory::from_phys(FIRMWARE as _, FIRMWARE_LEN as _)?,
+                    DeviceMemory::from_phys(FIRMWARE as PhysAddr, FIRMWARE_LEN)?,
                 )
             };
             let file = FrameFile {

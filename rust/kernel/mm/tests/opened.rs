@@ -169,11 +169,15 @@ impl MiscDevice for EarlyFile {
 ///
 /// The file must be one of an `EarlyFile`, and its private data that of one if it is opened.
 unsafe fn operate(file: *mut bindings::file) -> Result<[isize; 5]> {
-    let mut kiocb = bindings::kiocb::default();
-    kiocb.ki_filp = file;
+    let mut kiocb = bindings::kiocb {
+        ki_filp: file,
+        ..Default::default()
+    };
     let mut dest = bindings::iov_iter::default();
-    let mut source = bindings::iov_iter::default();
-    source.data_source = true;
+    let mut source = bindings::iov_iter {
+        data_source: true,
+        ..Default::default()
+    };
     let mut seq = KBox::new(bindings::seq_file::default(), GFP_KERNEL)?;
     // SAFETY: The operations are those of a misc device. The caller promises the rest; those of
     // `EarlyFile` do not look at `seq`, nor at the iterators, which have nothing in them.

@@ -63,8 +63,11 @@ struct Slot {
     errors: [Result; 3],
 }
 
+/// # Safety
+///
+/// `pdev` must be the device of a [`Bench`], which is being bound.
 unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
-    // SAFETY: The device is being bound, and is the one of a `Bench`, which waits for that.
+    // SAFETY: The caller promises the device of a `Bench`, which waits until it is bound.
     let (device, slot) = unsafe {
         (
             &*pdev.cast::<platform::Device<Bound>>(),

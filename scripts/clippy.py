@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Runs clippy on our Rust code in a built tree.
+
+    clippy.py TREE
+
+The crates are compiled once more, as far as clippy needs it, with the commands that built them;
+nothing in the tree is built anew. The kernel's Makefile and .clippy.toml say what clippy looks for:
+a SAFETY comment at each block of unsafe code, and a section "Safety" in the documentation of each
+unsafe function, also of private ones, among other things. What it finds in upstream's files of the
+`kernel` crate does not count, unless lines of ours are in them.
+
+Prints TAP.
+"""
+
+import concurrent.futures
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import integrate
+from compile_fail import saved_command
+
+def crates(tree, copies):
+    """The `kernel` crate and the modules, as "folder/name"."""
+    samples = [path[:-3] for path in copies if re.fullmatch(r"samples/.*\.rs", path)]
+    return ["rust/kernel", *sorted(s for s in samples if built(tree, s))]
+
+
+def built(tree, crate):
+    folder, name = os.path.split(crate)
+    return (tree / folder / f".{name}.o.cmd").exists()
+
+
+def compile_crate(tree, crate):
+    """What clippy has printed, one JSON object a line."""
+    line = re.sub(r"\brustc\b", "clippy-driver", saved_command(tree, crate), count=1)
+    with tempfile.TemporaryDirectory() as out:
+        return subprocess.run(
+            f"{line} --emit=metadata --out-dir {out} --error-format=json",
+            shell=True, cwd=tree, capture_output=True, text=True, check=False,
+            # What the kernel's Makefile exports.
+            env={**os.environ, "RUSTC_BOOTSTRAP": "1", "CLIPPY_CONF_DIR": str(tree)},
+        )
+
+
+def findings(stderr, ours):
+    """What was found in our files, as the compiler shows it."""
+    found = []
+    for line in stderr.splitlines():
+        try:
+            message = json.loads(line)
+        except ValueError:
+            continue
+        # Those without a place count the others.
+        files = {span["file_name"].removeprefix("./") for span in message.get("spans", ())}
+        if files & ours:
+            found.append(message["rendered"])
+    return found
+
+
+def main():
+    tree = Path(sys.argv[1]).resolve()
+    manifest = integrate.read_manifest(tree)
+    ours = set(manifest["copies"]) | {insert["file"] for insert in manifest["inserts"]}
+    names = crates(tree, manifest["copies"])
+    print("TAP version 13")
+    print(f"1..{len(names)}")
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(lambda name: compile_crate(tree, name), names)
+        for number, (name, result) in enumerate(zip(names, results), 1):
+            found = findings(result.stderr, ours)
+            if result.returncode and not found:
+                found = ["it does not compile:\n", result.stderr]
+            failed += bool(found)
+            print(f"{'not ok' if found else 'ok'} {number} {name}")
+            for line in "".join(found).splitlines():
+                print(f"# {line}")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
