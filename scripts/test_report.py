@@ -261,7 +261,7 @@ class Main(unittest.TestCase):
         return out.getvalue().splitlines()[-1], int(end.exception.code)
 
     def test_all_passed(self):
-        self.assertEqual(self.run_main(), ("15 passed, 0 failed, 2 skipped", 0))
+        self.assertEqual(self.run_main(), ("16 passed, 0 failed, 2 skipped", 0))
 
     def test_each_kind_can_fail(self):
         for name, log in {
@@ -273,7 +273,7 @@ class Main(unittest.TestCase):
 
     def test_status_of_the_guest(self):
         # Although nothing that was counted has failed.
-        self.assertEqual(self.run_main(vm="1"), ("15 passed, 1 failed, 2 skipped", 1))
+        self.assertEqual(self.run_main(vm="1"), ("16 passed, 1 failed, 2 skipped", 1))
         self.assertEqual(self.run_main(vm="died")[1], 1)
 
 
