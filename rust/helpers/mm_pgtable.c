@@ -2,8 +2,6 @@
 
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
-/* swapops.h of 7.2, in leafops.h, takes it for granted. */
-#include <linux/swap.h>
 #include <linux/leafops.h>
 #include <linux/mm.h>
 #include <linux/mmu_context.h>
@@ -308,25 +306,4 @@ __rust_helper void
 rust_helper_i_mmap_unlock_write(struct address_space *mapping)
 {
 	i_mmap_unlock_write(mapping);
-}
-
-/* 7.3 has given the tree a name of its own. */
-#ifndef mapping_rmap_tree_foreach
-#define mapping_rmap_tree_iter_first(mapping, first, last) \
-	vma_interval_tree_iter_first(&(mapping)->i_mmap, first, last)
-#define mapping_rmap_tree_iter_next vma_interval_tree_iter_next
-#endif
-
-__rust_helper struct vm_area_struct *
-rust_helper_mapping_rmap_first(struct address_space *mapping,
-			       unsigned long first, unsigned long last)
-{
-	return mapping_rmap_tree_iter_first(mapping, first, last);
-}
-
-__rust_helper struct vm_area_struct *
-rust_helper_mapping_rmap_next(struct vm_area_struct *vma, unsigned long first,
-			      unsigned long last)
-{
-	return mapping_rmap_tree_iter_next(vma, first, last);
 }

@@ -10,7 +10,6 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
-#include <linux/srcu.h>
 
 __rust_helper pgprot_t rust_helper_pgprot_noncached(pgprot_t prot)
 {
@@ -77,11 +76,6 @@ __rust_helper struct page *rust_helper_folio_page(struct folio *folio, size_t n)
 __rust_helper struct folio *rust_helper_page_folio(struct page *page)
 {
 	return page_folio(page);
-}
-
-__rust_helper int rust_helper_init_srcu_struct(struct srcu_struct *ssp)
-{
-	return init_srcu_struct(ssp);
 }
 
 /* The address space of a process, if the current task may have it. */
