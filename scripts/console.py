@@ -37,10 +37,11 @@ STAMP = re.compile(r"^(<\d+>)?\[ *\d+\.\d+\](\[ *[TC]\d+\])? ")
 RACE = re.compile(r"BUG: KCSAN: data-race in (?P<functions>.+)")
 RACE_END = re.compile(r"=====+")
 LONGEST_RACE = 400  # two stacks, and what locks are held
-# The layer (kernel::mm and some others, mangled), its samples, and what Rust calls C through.
+# The layer (kernel::mm and some others, mangled), its samples, what Rust calls C through, and our C files.
+# Those with an offset: tasks have such names, too.
 OURS = re.compile(
     r"6kernel(2mm|2fs|4sync9published|3pci4mmap|8platform4mmap|10miscdevice)"
-    r"|\[rust_(mm|vma)\w*\]|\brust_helper_"
+    r"|\[rust_(mm|vma)\w*\]|\brust_(helper|mm|file|mem|pci)_\w+\+0x"
 )
 
 KNOWN_RACES = Path(__file__).parent.parent / "config" / "known-races.toml"

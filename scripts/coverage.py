@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import functions
+import integrate
 import line_table
 import trace_log
 
@@ -28,7 +29,7 @@ GOAL = 90  # per cent of the lines that have code
 # Where modules are.
 MODULES = (0xFFFF_FFFF_A000_0000, 0xFFFF_FFFF_FEFF_FFFF)
 
-KEYS = {"file": str, "function": (str, list), "at": list, "reason": str, "kernel": list, "sometimes": bool}
+KEYS = {"file": str, "function": (str, list), "at": list, "reason": str, "sometimes": bool}
 
 
 class Mistake(Exception):
@@ -41,7 +42,6 @@ class Reason:
     functions: list
     reason: str
     at: list = field(default_factory=list)
-    kernel: list = field(default_factory=list)
     sometimes: bool = False
 
     def __str__(self):
@@ -75,16 +75,14 @@ def parse_list(text):
 
 # --- the files
 
-def sources(repo, not_measured):
-    """The files that are measured: {path: source}."""
-    repo = Path(repo)
-    files = [*(repo / "rust").rglob("*.rs"), *(repo / "rust").rglob("*.c"), *(repo / "samples").rglob("*.rs")]
-    found = {}
-    for file in sorted(files):
-        path = str(file.relative_to(repo))
-        if not any(path == name or path.startswith(f"{name}/") for name in not_measured):
-            found[path] = file.read_text(encoding="utf-8")
-    return found
+def sources(repo, series, not_measured):
+    """The files that are measured: {path in the tree: source}."""
+    return {
+        path: data.decode()
+        for path, (data, _) in integrate.load_copies(Path(repo), series).items()
+        if path.endswith((".rs", ".c", ".h")) and not path.startswith("tools/")
+        if not any(path == name or path.startswith(f"{name}/") for name in not_measured)
+    }
 
 
 @dataclass
@@ -207,12 +205,10 @@ def ranges(spans):
 
 # --- reasons
 
-def explain(files, reasons, series):
+def explain(files, reasons):
     """Gives each run its reason. Returns what is stale: (reason, names of functions or lines)."""
     stale = []
     for reason in reasons:
-        if reason.kernel and series not in reason.kernel:
-            continue
         file = files.get(reason.file)
         wanted = set(reason.at or reason.functions)
         for run in file.runs() if file else []:
@@ -298,18 +294,14 @@ def lcov(files, root):
         yield "end_of_record"
 
 
-def series_of(tree):
-    makefile = (Path(tree) / "Makefile").read_text(encoding="utf-8")
-    return ".".join(re.findall(r"^(?:VERSION|PATCHLEVEL) = (\d+)", makefile, re.M)[:2])
-
-
 def main():
     command, repo, tree, *rest = sys.argv[1:]
     try:
         not_measured, reasons = parse_list((Path(repo) / LIST).read_text(encoding="utf-8"))
     except Mistake as mistake:
         return f"{LIST}: {mistake}"
-    texts = sources(repo, not_measured)
+    series, _ = integrate.kernel_version(Path(tree))
+    texts = sources(repo, series, not_measured)
     ours = is_ours(tree, texts)
     with open(Path(tree) / "vmlinux", "rb") as image:
         kernel = line_table.read(image, ours)
@@ -326,7 +318,7 @@ def main():
     measure(files, kernel, executed.get(None, []))
     for name, module in modules.items():
         measure(files, module.table, executed.get(name, []))
-    stale = explain(files, reasons, series_of(tree))
+    stale = explain(files, reasons)
     Path(tracefile).write_text("".join(f"{line}\n" for line in lcov(files, tree)), encoding="utf-8")
     return 0 if show(files, stale, unknown, not_measured) else 1
 

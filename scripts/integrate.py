@@ -6,9 +6,11 @@
     integrate.py --remove TREE   restore the tree
 
 Folders of ours are copied; lines that upstream's own files need are inserted,
-or take the place of one line, as integration.toml says. What was done is recorded in TREE/.rust-mm.json, so
-that a newer state of the repository replaces the older one, and removal gives
-upstream's files back byte for byte.
+or take the place of one line, as integration.toml says. What one series of the
+kernel needs besides is in series/<series>/, in the same folders and with an
+integration.toml of its own, which is applied after the common one. What was
+done is recorded in TREE/.rust-mm.json, so that a newer state of the repository
+replaces the older one, and removal gives upstream's files back byte for byte.
 
 Everything is computed before anything is written: an error leaves the tree as
 it was.
@@ -29,10 +31,15 @@ MANIFEST = ".rust-mm.json"
 
 # Our folder -> where it lies in the tree.
 FOLDERS = {
+    "Documentation": "Documentation",
+    "drivers": "drivers",
+    "fs": "fs",
+    "include": "include",
+    "kernel": "kernel",
+    "mm": "mm",
     "rust": "rust",
     "samples": "samples",
     "selftests": "tools/testing/selftests",
-    "Documentation": "Documentation",
 }
 
 # What editors and merges leave behind.
@@ -41,7 +48,7 @@ JUNK = ("*~", "*.orig", "*.rej", ".*.sw?", "__pycache__", "*.pyc")
 # What kbuild leaves in a folder; the rest is named by the .gitignore we copied there.
 PRODUCTS = (".*.cmd", ".*.d", "*.o", "*.ko", "*.mod", "*.mod.c", "*.a", "modules.order")
 
-INSERT_KEYS = {"file", "after", "before", "replace", "within", "text", "text_file", "kernel"}
+INSERT_KEYS = {"file", "after", "before", "replace", "within", "text", "text_file"}
 
 # Where the text goes, seen from its anchor.
 SIDES = ("after", "before", "replace")
@@ -69,22 +76,35 @@ def kernel_version(tree):
     return series, f"{series}.{fields['SUBLEVEL']}{fields['EXTRAVERSION']}"
 
 
+def folders_for(repo, series):
+    """Where files and insertions for a series are: the common ones, and its own."""
+    return repo, repo / "series" / series
+
+
 # --- insertions ---------------------------------------------------------------
 
 
 def load_inserts(repo, series):
     """Returns the insertions for this series as plain dictionaries."""
-    path = repo / "integration.toml"
+    return [
+        insert
+        for folder in folders_for(repo, series)
+        for insert in read_inserts(repo, folder / "integration.toml")
+    ]
+
+
+def read_inserts(repo, path):
+    name = path.relative_to(repo)
     try:
         entries = tomllib.loads(path.read_text()).get("insert", [])
     except FileNotFoundError:
         entries = []
     except tomllib.TOMLDecodeError as err:
-        raise Error(f"integration.toml: {err}") from None
+        raise Error(f"{name}: {err}") from None
 
     inserts = []
     for number, entry in enumerate(entries, 1):
-        where = f"integration.toml: insert {number}"
+        where = f"{name}: insert {number}"
         if unknown := set(entry) - INSERT_KEYS:
             raise Error(f"{where}: unknown key {', '.join(sorted(unknown))}")
         if "file" not in entry:
@@ -94,8 +114,6 @@ def load_inserts(repo, series):
             raise Error(f"{where}: needs one of {', '.join(SIDES)}")
         if ("text" in entry) == ("text_file" in entry):
             raise Error(f"{where}: needs either text or text_file")
-        if series not in entry.get("kernel", [series]):
-            continue
         if "text_file" in entry:
             try:
                 text = (repo / entry["text_file"]).read_text()
@@ -202,24 +220,34 @@ def is_junk(name):
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in JUNK)
 
 
-def load_copies(repo):
+def load_copies(repo, series):
     """Returns {path in the tree: (content, executable)} of our files."""
     copies = {}
-    for folder, target in FOLDERS.items():
-        for where, dirs, files in os.walk(repo / folder):
-            dirs[:] = sorted(d for d in dirs if not is_junk(d))
-            for name in sorted(files):
-                if is_junk(name):
-                    continue
-                source = Path(where, name)
-                path = PurePosixPath(target, source.relative_to(repo / folder).as_posix())
-                copies[str(path)] = (source.read_bytes(), os.access(source, os.X_OK))
+    for base in folders_for(repo, series):
+        for folder, target in FOLDERS.items():
+            for source in files_below(base / folder):
+                path = str(PurePosixPath(target, source.relative_to(base / folder).as_posix()))
+                if path in copies:
+                    raise Error(f"{path}: is there for all series, and for {series}")
+                copies[path] = (source.read_bytes(), os.access(source, os.X_OK))
     return copies
 
 
+def files_below(folder):
+    for where, dirs, files in os.walk(folder):
+        dirs[:] = sorted(d for d in dirs if not is_junk(d))
+        for name in sorted(files):
+            if not is_junk(name):
+                yield Path(where, name)
+
+
 def products(tree, folders, copies):
-    """Build products in folders that we made: git would call them untracked."""
+    """Build products in folders that we made, where git would call them untracked, and of our C files."""
     found = []
+    for path in copies:
+        if path.endswith(".c") and str(PurePosixPath(path).parent) not in folders:
+            source = tree / path
+            found += [*source.parent.glob(f"{source.stem}.o"), *source.parent.glob(f".{source.stem}.o.*")]
     for folder in folders:
         ignore = copies.get(f"{folder}/.gitignore")
         named = () if ignore is None else ignore.decode().split()
@@ -401,7 +429,7 @@ class Plan:
 def integrate(repo, tree):
     plan = Plan(tree)
     inserts = load_inserts(repo, plan.series)
-    copies = load_copies(repo)
+    copies = load_copies(repo, plan.series)
     plan.take_out()
     plan.put_in(inserts)
     plan.copy(copies)

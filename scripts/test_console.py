@@ -124,10 +124,19 @@ class KnownRaces(unittest.TestCase):
             "init_module+0x88/0x1000 [rust_mmap_plain]",
             "ioctl+0x1/0x2 [rust_vma_inspect]",
             "rust_helper_folio_alloc+0x11/0x20",
+            "rust_mm_vma_speculative_copy+0x11/0x20",
+            "rust_file_user_d_path+0x11/0x20",
+            "rust_mem_claim+0x11/0x20",
+            "rust_pci_mem_bar+0x11/0x20",
         ):
             with self.subTest(frame):
                 log = RACE.replace(" do_syscall_64+0x1/0x2", f" {frame}")
                 self.assertEqual(self.known(log), "")
+
+    def test_name_of_a_task(self):
+        of_a_test = RACE.replace("Sanitizer on:\n", "Sanitizer on:\n[    5.0] CPU: 0 PID: 98 Comm: rust_mm_load\n")
+        self.assertIn("rust_mm_load", of_a_test)
+        self.assertEqual(self.known(of_a_test), "a count of no importance")
 
     def test_cut_off(self):
         self.assertEqual(self.known(RACE[: RACE.index("[    5.0] Reported")]), "")

@@ -319,9 +319,9 @@ class Reasons(unittest.TestCase):
             ],
         )
 
-    def explain(self, *reasons, series="7.3"):
+    def explain(self, *reasons):
         file = example()
-        stale = coverage.explain({"a.rs": file}, reasons, series)
+        stale = coverage.explain({"a.rs": file}, reasons)
         return sorted(file.explained), [(r.functions, what) for r, what in stale]
 
     def test_functions_and_lines(self):
@@ -349,10 +349,6 @@ class Reasons(unittest.TestCase):
                 wrong.sometimes = True
                 self.assertEqual(self.explain(wrong)[1], [])
 
-    def test_series(self):
-        self.assertEqual(self.explain(reason(kernel=["7.2"])), ([], []))
-        self.assertEqual(self.explain(reason(kernel=["7.2"]), series="7.2"), ([7], []))
-
     def test_only_lines_of_functions_count(self):
         file = example()
         for line in (1, 36):  # what derive makes, and a KUnit case
@@ -365,7 +361,7 @@ class Reasons(unittest.TestCase):
             for line in range(2, 2 + more):
                 more_lines.add(line, True)
             files, out = {"a.rs": example(), "b.rs": more_lines}, []
-            stale = coverage.explain(files, reasons, "7.3")
+            stale = coverage.explain(files, reasons)
             good = coverage.show(files, stale, unknown, {}, out.append)
             return good, "\n".join(out)
 
@@ -403,8 +399,9 @@ class List(unittest.TestCase):
         not_measured, reasons = coverage.parse_list((REPO / coverage.LIST).read_text(encoding="utf-8"))
         for name in not_measured:
             self.assertTrue((REPO / name).exists(), name)
-        texts = coverage.sources(REPO, not_measured)
+        texts = coverage.sources(REPO, "7.3", not_measured)
         self.assertIn("rust/kernel/mm/desc.rs", texts)
+        self.assertNotIn("tools/testing/selftests/rust_mm/control.c", texts)
         self.assertNotIn("rust/kernel/mm/tests.rs", texts)
         for entry in reasons:
             with self.subTest(str(entry)):

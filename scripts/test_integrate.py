@@ -144,14 +144,6 @@ class Insertions(Base):
         self.integrate()
         self.assertIn("pub mod virt;\none\ntwo\nmod z;\n", self.text("rust/kernel/mm.rs"))
 
-    def test_series(self):
-        self.toml(INSERT + 'kernel = ["7.2"]\n')
-        self.integrate()
-        self.assertEqual(self.text("rust/kernel/mm.rs"), MM)
-        self.put(self.tree, "Makefile", MAKEFILE.replace("3\nSUB", "2\nSUB"))
-        self.integrate()
-        self.assertIn("description", self.text("rust/kernel/mm.rs"))
-
     def test_missing_anchor(self):
         self.toml(INSERT.replace("virt;", "gone;"))
         self.refuses("rust/kernel/mm.rs", "pub mod gone;", "7.3.4", "not there")
@@ -189,6 +181,7 @@ class Insertions(Base):
             (INSERT + 'text_file = "x"\n', "text or text_file"),
             (INSERT.replace('file = "rust/kernel/mm.rs"\n', ""), "no file"),
             (INSERT.replace('text = "pub mod description;"', 'text_file = "none"'), "none"),
+            (INSERT + 'kernel = ["7.3"]\n', "kernel"),
             ("[[insert]\n", "integration.toml"),
         ):
             with self.subTest(text):
@@ -205,6 +198,18 @@ class Copies(Base):
         self.put(self.repo, "selftests/rust_mm/.gitignore", "prog\n")
         self.integrate()
         self.assertEqual(self.text("tools/testing/selftests/rust_mm/.gitignore"), "prog\n")
+
+    def test_folders_of_upstreams(self):
+        """Beside upstream's files, which stay when ours go."""
+        for folder in ("drivers/pci", "fs", "include/linux", "kernel", "mm"):
+            self.put(self.tree, f"{folder}/theirs.c", "theirs\n")
+            self.put(self.repo, f"{folder}/rust_ours.c", "ours\n")
+        self.upstream = self.state()
+        self.integrate()
+        for folder in ("drivers/pci", "fs", "include/linux", "kernel", "mm"):
+            self.assertEqual(self.text(f"{folder}/rust_ours.c"), "ours\n")
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
 
     def test_executable(self):
         self.put(self.repo, "selftests/rust_mm/run.sh", "#!/bin/sh\n")
@@ -249,6 +254,62 @@ class Copies(Base):
         os.link(self.tree / "rust/kernel/mm.rs", other)
         self.integrate()
         self.assertEqual(other.read_text(), MM)
+
+
+class Series(Base):
+    """What is in series/<series>/ comes besides, and for that series only."""
+
+    def setUp(self):
+        super().setUp()
+        self.put(self.repo, "series/7.3/rust/kernel/mm/newer.rs", "// 7.3\n")
+        self.put(self.repo, "series/7.2/rust/kernel/mm/older.rs", "// 7.2\n")
+        self.put(self.repo, "series/7.2/integration.toml", INSERT.replace("description", "older"))
+
+    def move_to(self, sublevel):
+        self.put(self.tree, "Makefile", MAKEFILE.replace("PATCHLEVEL = 3", f"PATCHLEVEL = {sublevel}"))
+        self.upstream["Makefile"] = (self.tree / "Makefile").read_bytes()
+
+    def ours(self):
+        return sorted(os.listdir(self.tree / "rust/kernel/mm"))
+
+    def test_files(self):
+        self.integrate()
+        self.assertEqual(self.ours(), ["description.rs", "newer.rs"])
+        self.assertEqual(self.text("rust/kernel/mm/newer.rs"), "// 7.3\n")
+
+    def test_insertions_come_after_the_common_ones(self):
+        self.move_to(2)
+        self.integrate()
+        self.assertIn("virt;\npub mod older;\npub mod description;\n", self.text("rust/kernel/mm.rs"))
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_insertions_of_another_series(self):
+        self.integrate()
+        self.assertNotIn("older", self.text("rust/kernel/mm.rs"))
+
+    def test_upstream_moves_on(self):
+        self.move_to(2)
+        self.integrate()
+        self.move_to(3)
+        self.integrate()
+        self.assertEqual(self.ours(), ["description.rs", "newer.rs"])
+        self.assertNotIn("older", self.text("rust/kernel/mm.rs"))
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_series_without_anything_of_its_own(self):
+        self.move_to(4)
+        self.integrate()
+        self.assertEqual(self.ours(), ["description.rs"])
+
+    def test_one_file_at_both_places(self):
+        self.put(self.repo, "series/7.3/rust/kernel/mm/description.rs", "// 7.3\n")
+        self.refuses("rust/kernel/mm/description.rs", "7.3")
+
+    def test_mistake_in_its_declaration(self):
+        self.put(self.repo, "series/7.3/integration.toml", INSERT + 'befor = "x"\n')
+        self.refuses("series/7.3/integration.toml: insert 1", "befor")
 
 
 class Again(Base):
@@ -394,6 +455,17 @@ class Removal(Base):
             "tools/testing/selftests/rust_mm/other",
         ):
             self.put(self.tree, path, "built")
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_build_products_go_from_upstreams_folders(self):
+        self.put(self.tree, "mm/theirs.o", "built")
+        self.put(self.tree, "mm/.theirs.o.cmd", "built")
+        self.put(self.repo, "mm/rust_ours.c", "ours\n")
+        self.upstream = self.state()
+        self.integrate()
+        self.put(self.tree, "mm/rust_ours.o", "built")
+        self.put(self.tree, "mm/.rust_ours.o.cmd", "built")
         self.remove()
         self.assertEqual(self.state(), self.upstream)
 

@@ -59,8 +59,8 @@ config_stamp() { # FRAGMENT...
 # Our Kconfig files, and upstream's that lines of ours are in.
 our_kconfig() {
     (cd "$REPO/samples" 2>/dev/null && find . -name 'Kconfig*' | sort | xargs -r cat) || :
-    (cd "$TREE" && sed -n 's/^file = "\(.*Kconfig[^"]*\)".*/\1/p' "$REPO/integration.toml" |
-        sort -u | xargs -r cat)
+    (cd "$TREE" && cat "$REPO/integration.toml" "$REPO/series/$(tree_series)"/*.toml |
+        sed -n 's/^file = "\(.*Kconfig[^"]*\)".*/\1/p' | sort -u | xargs -r cat) 2>/dev/null || :
 }
 
 # Lines of the fragments that set something and are not in the file.
@@ -83,7 +83,7 @@ expected_objects() {
     local series
     series=$(tree_series)
     cat "$CACHE/objects/$series" 2>/dev/null ||
-        sed -n "s/^$series //p" "$REPO/config/objects"
+        cat "$REPO/series/$series/objects" 2>/dev/null || :
 }
 
 built_objects() {

@@ -33,8 +33,10 @@ lint_shell() {
 
 # Our files by where they lie in the tree, whose rules apply.
 our_files() { # PATTERN
-    (cd "$REPO" && find rust samples selftests -name "$1" 2>/dev/null | sort) |
-        sed 's,^selftests/,tools/testing/selftests/,'
+    local base
+    for base in "$REPO" "$REPO/series/$(tree_series)"; do
+        (cd "$base" && find drivers fs include kernel mm rust samples selftests -name "$1") 2>/dev/null || :
+    done | sed 's,^selftests/,tools/testing/selftests/,' | sort
 }
 
 lint_rust() {

@@ -52,7 +52,7 @@ impl File {
     pub(crate) fn try_get_opened(&self) -> Result<ARef<Self>> {
         self.check_opened()?;
         // SAFETY: The file is valid, if it may be in its `release`.
-        if !unsafe { bindings::file_try_get(self.as_ptr()) } {
+        if !unsafe { bindings::file_ref_get(&raw mut (*self.as_ptr()).f_ref) } {
             return Err(EBADF);
         }
         // SAFETY: A reference was just taken. A `File` has no active `fdget_pos` region on this thread.

@@ -55,7 +55,7 @@ impl LocalFile {
         let len = c_int::try_from(buf.len()).unwrap_or(c_int::MAX);
         // SAFETY: The file has been opened, so it has a path, and `buf` may be written for `len` bytes.
         let path =
-            unsafe { bindings::file_user_d_path(self.as_ptr(), buf.as_mut_ptr().cast(), len) };
+            unsafe { bindings::rust_file_user_d_path(self.as_ptr(), buf.as_mut_ptr().cast(), len) };
         // What was never written stays initialised, so this is a string that ends in `buf`.
         let start = from_err_ptr(path)?.addr();
         let start = start.checked_sub(buf.as_ptr().addr()).ok_or(EINVAL)?;
@@ -77,10 +77,8 @@ impl LocalFile {
         self.check_opened()?;
         // SAFETY: The file has been opened, and has its inode until it is freed.
         let (dev, ino) = unsafe {
-            (
-                bindings::file_user_dev(self.as_ptr()),
-                bindings::file_user_ino(self.as_ptr()),
-            )
+            let inode = bindings::file_user_inode(self.as_ptr());
+            ((*(*inode).i_sb).s_dev, (*inode).i_ino)
         };
         Ok(InodeId {
             major: dev >> bindings::MINORBITS,

@@ -59,7 +59,7 @@ pub use walk::{
 #[inline(never)]
 fn cond_resched() -> Result {
     // SAFETY: Looks at the current task, and our callers are where sleeping is allowed.
-    match unsafe { bindings::pgtable_cond_resched() } {
+    match unsafe { bindings::rust_mm_pgtable_cond_resched() } {
         true => Err(EINTR),
         false => Ok(()),
     }

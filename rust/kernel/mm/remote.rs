@@ -70,7 +70,7 @@ impl MmWithUser {
             PtraceMode::Attach => bindings::PTRACE_MODE_ATTACH | bindings::PTRACE_MODE_FSCREDS,
         };
         // SAFETY: Looks for the task, which the helper holds a reference of meanwhile.
-        let mm = from_err_ptr(unsafe { bindings::mm_access_vpid(pid, mode) })?;
+        let mm = from_err_ptr(unsafe { bindings::rust_mm_access_vpid(pid, mode) })?;
         // SAFETY: A pointer that is no error is an mm, with a user that is ours to give up.
         Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(mm.cast())) })
     }

@@ -113,7 +113,13 @@ impl Revocation {
             // INVARIANT: Initialised here.
             srcu <- Opaque::try_ffi_init(|srcu| {
                 // SAFETY: `srcu` is memory for a `srcu_struct`, which does not move.
-                to_result(unsafe { bindings::init_srcu_struct(srcu) })
+                to_result(unsafe {
+                    bindings::init_srcu_struct_with_key(
+                        srcu,
+                        c"rust_mm_revocation".as_char_ptr(),
+                        crate::static_lock_class!().as_ptr(),
+                    )
+                })
             }),
         }? Error)
     }

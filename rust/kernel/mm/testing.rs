@@ -231,9 +231,9 @@ impl UserMm {
                 //
                 // SAFETY: Nobody else has the file yet, and it has its private data.
                 unsafe {
-                    bindings::file_mark_opened(file, false);
+                    bindings::rust_mm_test_mark_opened(file, false);
                     set_address_space::<T>(file);
-                    bindings::file_mark_opened(file, true);
+                    bindings::rust_mm_test_mark_opened(file, true);
                 }
                 Ok(UserFile {
                     // SAFETY: A pointer that is no error is a file.

@@ -67,7 +67,7 @@ impl Device<device::Bound> {
         revocation: &Arc<Revocation>,
     ) -> Result<RevocableMemory> {
         // SAFETY: The device is valid.
-        let resource = unsafe { bindings::pci_mem_bar(self.as_raw(), bar) };
+        let resource = unsafe { bindings::rust_pci_mem_bar(self.as_raw(), bar) };
         if resource.is_null() {
             return Err(EINVAL);
         }

@@ -47,7 +47,7 @@ impl Speculation<'_> {
         // SAFETY: The mm has users, so its tree can be read under RCU, which the function
         // does; there is room for what it writes.
         let found = unsafe {
-            bindings::vma_speculative_copy(
+            bindings::rust_mm_vma_speculative_copy(
                 self.mm.as_raw(),
                 addr,
                 range.as_mut_ptr(),

@@ -350,8 +350,9 @@ impl MmWithUser {
         if ptr::eq(self, outer.mm()) {
             return Err(EDEADLK);
         }
+        let subclass = bindings::SINGLE_DEPTH_NESTING as c_int;
         // SAFETY: The pointer is valid since `self` is a reference.
-        unsafe { bindings::mmap_write_lock_second(self.as_raw()) };
+        unsafe { bindings::mmap_write_lock_nested(self.as_raw(), subclass) };
         // SAFETY: Just locked.
         Ok(unsafe { MmapWriteGuard::from_locked(self) })
     }

@@ -351,7 +351,9 @@ impl KernelPagesSlice<'_> {
     /// what `get_user_pages` answers then.
     pub(in crate::mm) fn check_mappable(&self) -> Result {
         // SAFETY: By the type invariants, these are valid pages.
-        match unsafe { bindings::pages_may_be_mapped(self.as_page_array(), self.pages.len()) } {
+        match unsafe {
+            bindings::rust_mm_pages_may_be_mapped(self.as_page_array(), self.pages.len())
+        } {
             true => Ok(()),
             false => Err(ENOMEM),
         }

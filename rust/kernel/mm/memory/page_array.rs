@@ -83,7 +83,7 @@ pub(in crate::mm) fn read_at(array: &impl PageArray, offset: usize, out: &mut [u
         // SAFETY:
         // - `page` is a valid page, and `at + len` is inside it.
         // - The parts add up to `out.len()` at most, so `to` is valid for `len` bytes.
-        unsafe { bindings::memcpy_from_page(to.cast(), page.as_ptr(), at, len) };
+        unsafe { bindings::rust_mm_memcpy_from_page(to.cast(), page.as_ptr(), at, len) };
         // SAFETY: As above, this is at most one past the end of `out`.
         to = unsafe { to.add(len) };
         len
@@ -100,7 +100,7 @@ pub(in crate::mm) fn write_at(array: &impl PageArray, offset: usize, data: &[u8]
         // - `page` is a valid page, and `at + len` is inside it. No Rust reference to its contents
         //   exists.
         // - The parts add up to `data.len()` at most, so `from` is valid for `len` bytes.
-        unsafe { bindings::memcpy_to_page(page.as_ptr(), at, from.cast(), len) };
+        unsafe { bindings::rust_mm_memcpy_to_page(page.as_ptr(), at, from.cast(), len) };
         // SAFETY: As above, this is at most one past the end of `data`.
         from = unsafe { from.add(len) };
         len

@@ -219,7 +219,7 @@ impl<O: VmOperations> Fault<O> {
     pub fn may_retry(&self) -> Option<RetryPermit<'_>> {
         let code = ops::fault_handler::<O>();
         // SAFETY: The fault is being handled. Of the code, only the address is looked at.
-        let allowed = unsafe { bindings::fault_may_retry(self.context.as_ptr(), code) };
+        let allowed = unsafe { bindings::rust_mm_fault_may_retry(self.context.as_ptr(), code) };
         allowed.then(RetryPermit::new)
     }
 }

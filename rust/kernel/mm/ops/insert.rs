@@ -54,7 +54,7 @@ pub(super) unsafe fn fault_page(
     // SAFETY: The caller promises a fault that is being handled, with the right lock and VMA, and
     // the folio's reference. Not for writing: a shared mapping with write-notify gets a fault of its
     // own for a write, and all others have the write permission in the protection of the VMA.
-    check(unsafe { bindings::fault_insert_page(vmf.as_ptr(), page.as_ptr()) })
+    check(unsafe { bindings::rust_mm_fault_insert_page(vmf.as_ptr(), page.as_ptr()) })
 }
 
 /// Maps a PFN, with a cache mode of its own or with that of the VMA. What is mapped there already
@@ -83,7 +83,7 @@ pub(super) unsafe fn pfn(
         // SAFETY: The caller promises that the VMA is locked, so its protection does not change.
         None => unsafe { (*vma).vm_page_prot },
         // SAFETY: The VMA is locked, so neither its protection nor its flags change.
-        Some(cache) => cache.apply(unsafe { bindings::vma_cached_page_prot(vma) }),
+        Some(cache) => cache.apply(unsafe { bindings::rust_mm_vma_cached_page_prot(vma) }),
     };
     // SAFETY: The caller promises a lock that allows installing, and the PFNMAP VMA, which has the
     // address and is not copy-on-write. There is no leaf above the entry. The protection is the
@@ -103,7 +103,7 @@ pub(super) unsafe fn pfn(
 #[inline(never)]
 unsafe fn is_leaf(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<bool> {
     // SAFETY: The caller's promise.
-    match unsafe { bindings::vma_alloc_pte_table(vma, addr) } {
+    match unsafe { bindings::rust_mm_vma_alloc_pte_table(vma, addr) } {
         0 => Ok(false),
         err if err == EEXIST.to_errno() => Ok(true),
         _ => Err(ENOMEM),
@@ -121,7 +121,7 @@ unsafe fn is_leaf(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<boo
 pub(super) unsafe fn mixed(vma: *mut bindings::vm_area_struct, addr: usize, pfn: usize) -> Result {
     // SAFETY: Only looks at the page of the PFN, if it has one.
     #[cfg(not(CONFIG_ARCH_HAS_PTE_SPECIAL))]
-    if !unsafe { bindings::pfn_may_be_mapped(pfn) } {
+    if !unsafe { bindings::rust_mm_pfn_may_be_mapped(pfn) } {
         return Err(EINVAL);
     }
     // SAFETY: The caller's promise: a lock that allows installing, a MIXEDMAP VMA with the address,

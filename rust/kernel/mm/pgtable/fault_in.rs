@@ -115,7 +115,7 @@ unsafe fn handle(vma: &VmaRef, addr: usize, access: FaultAccess, extra: u32) -> 
     let write = access == FaultAccess::Write;
     let remote = flags & bindings::fault_flag_FAULT_FLAG_REMOTE != 0;
     // SAFETY: The VMA is there, and stable.
-    if !unsafe { bindings::vma_permits_fault(vma, write, remote) } {
+    if !unsafe { bindings::rust_mm_vma_permits_fault(vma, write, remote) } {
         return Outcome::Failed(EFAULT);
     }
     // SAFETY: The caller's promise; user space may make this access, and the address is in the VMA.
@@ -127,7 +127,7 @@ unsafe fn handle(vma: &VmaRef, addr: usize, access: FaultAccess, extra: u32) -> 
         return Outcome::Retry;
     }
     // SAFETY: Only looks at the number.
-    match to_result(unsafe { bindings::vm_fault_to_errno(fault) }) {
+    match to_result(unsafe { bindings::vm_fault_to_errno(fault, 0) }) {
         Ok(()) => Outcome::Done,
         Err(err) => Outcome::Failed(err),
     }

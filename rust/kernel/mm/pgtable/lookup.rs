@@ -111,7 +111,7 @@ impl MmapReadGuard<'_> {
         let mut found = bindings::rust_folio_walk::default();
         might_sleep();
         // SAFETY: By the type invariants, the mmap lock is held; the address is in the VMA.
-        if !unsafe { bindings::folio_walk_lookup(vma.as_ptr(), addr, &mut found) } {
+        if !unsafe { bindings::rust_mm_folio_walk(vma.as_ptr(), addr, &mut found) } {
             return None;
         }
         Some(FolioWalk {

@@ -37,7 +37,6 @@ use crate::{
     sync::Arc, //
 };
 use core::{
-    ffi::c_void,
     ptr::NonNull, //
 };
 
@@ -212,7 +211,7 @@ impl Drop for OnUnbind {
 /// # Invariants
 ///
 /// The pointer is that of a claim which belongs to this value.
-struct Claim(NonNull<c_void>);
+struct Claim(NonNull<bindings::rust_mem_claim>);
 
 // SAFETY: A claim may be given up on any thread.
 unsafe impl Send for Claim {}
@@ -222,7 +221,7 @@ impl Claim {
     fn new(resource: &Resource, name: &CStr) -> Result<Self> {
         let resource = core::ptr::from_ref(resource).cast_mut().cast();
         // SAFETY: The resource is valid, and what is in its tree changes under a lock of its own.
-        let claim = unsafe { bindings::claim_mem(resource, name.as_char_ptr()) };
+        let claim = unsafe { bindings::rust_mem_claim(resource, name.as_char_ptr()) };
         // INVARIANT: Just claimed.
         Ok(Self(NonNull::new(from_err_ptr(claim)?).ok_or(ENOMEM)?))
     }
@@ -232,6 +231,6 @@ impl Drop for Claim {
     fn drop(&mut self) {
         // SAFETY: By the type invariants. The devres of a device is given back before its resources go,
         // and the claim is part of no other device's.
-        unsafe { bindings::release_mem_claim(self.0.as_ptr()) };
+        unsafe { bindings::rust_mem_release(self.0.as_ptr()) };
     }
 }

@@ -165,7 +165,7 @@ unsafe fn first(
     last: usize,
 ) -> Option<NonNull<bindings::vm_area_struct>> {
     // SAFETY: The caller's promise.
-    NonNull::new(unsafe { bindings::mapping_rmap_first(mapping, first, last) })
+    NonNull::new(unsafe { bindings::mapping_rmap_tree_iter_first(mapping, first, last) })
 }
 
 /// # Safety
@@ -178,7 +178,7 @@ unsafe fn next(
     last: usize,
 ) -> Option<NonNull<bindings::vm_area_struct>> {
     // SAFETY: The caller's promise.
-    NonNull::new(unsafe { bindings::mapping_rmap_next(vma.as_ptr(), first, last) })
+    NonNull::new(unsafe { bindings::mapping_rmap_tree_iter_next(vma.as_ptr(), first, last) })
 }
 
 /// A reference to a file that has been opened.

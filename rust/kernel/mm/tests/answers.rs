@@ -240,11 +240,11 @@ mod cases {
                 let elsewhere = file.mmap(LEN, READ, SHARED, 0)?;
                 let page = device.folio.page(0).ok_or(EINVAL)?.as_ptr();
                 // SAFETY: The page is one of a folio of ours, and whole again before that is freed.
-                unsafe { crate::bindings::set_page_hwpoison(page, true) };
+                unsafe { crate::bindings::rust_mm_test_set_hwpoison(page, true) };
                 let result = mm.read::<1>(elsewhere);
                 let refs = device.folio.ref_count();
                 // SAFETY: As above.
-                unsafe { crate::bindings::set_page_hwpoison(page, false) };
+                unsafe { crate::bindings::rust_mm_test_set_hwpoison(page, false) };
                 // Refused by `__do_fault()`, or by the layer; the reference was given up.
                 assert_eq!((result, refs), (Err(EFAULT), 2));
                 assert!(device.is_unlocked());

@@ -164,7 +164,7 @@ mod cases {
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
         let _vma = vma.start_write();
         // SAFETY: Both locks are held for writing.
-        unsafe { bindings::test_notice_writes(vma.as_ptr(), notice) };
+        unsafe { bindings::rust_mm_test_notify_writes(vma.as_ptr(), notice) };
         Ok(())
     }
 

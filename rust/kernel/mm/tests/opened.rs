@@ -209,11 +209,11 @@ mod cases {
         // SAFETY: Nobody else uses the file. What its private data is while it is opened is not for
         // us, so it is left as it is: what must not be looked at is not broken.
         let early = unsafe {
-            bindings::file_mark_opened(file.as_ptr(), false);
+            bindings::rust_mm_test_mark_opened(file.as_ptr(), false);
             operate(file.as_ptr())
         };
         // SAFETY: As above.
-        unsafe { bindings::file_mark_opened(file.as_ptr(), true) };
+        unsafe { bindings::rust_mm_test_mark_opened(file.as_ptr(), true) };
         assert_eq!(early?, [EBADF.to_errno() as isize; 5]);
         assert_eq!(device.calls.load(Relaxed), 0);
         // SAFETY: The file is open, with its own private data.
@@ -237,10 +237,10 @@ mod cases {
         }
         // Nor does the hook get a file that is not ready, whoever maps it.
         // SAFETY: Nobody else uses the file.
-        unsafe { bindings::file_mark_opened(file.as_ptr(), false) };
+        unsafe { bindings::rust_mm_test_mark_opened(file.as_ptr(), false) };
         assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 0), Err(EBADF));
         // SAFETY: As above.
-        unsafe { bindings::file_mark_opened(file.as_ptr(), true) };
+        unsafe { bindings::rust_mm_test_mark_opened(file.as_ptr(), true) };
         let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
         mm.munmap(addr, PAGE_SIZE)?;
 

@@ -97,17 +97,17 @@ impl<T> Drop for Count<T> {
 
 pub(super) fn xchg_folio(folio: &*mut bindings::folio, count: i32) -> i32 {
     // SAFETY: The cases keep the folio, and set its count back before they drop what they have.
-    unsafe { bindings::test_xchg_folio_refs(*folio, count) }
+    unsafe { bindings::rust_mm_test_xchg_folio_refs(*folio, count) }
 }
 
 fn xchg_mm_count(mm: &*mut bindings::mm_struct, count: i32) -> i32 {
     // SAFETY: The cases use the current mm, and set its count back.
-    unsafe { bindings::test_xchg_mm_count(*mm, count) }
+    unsafe { bindings::rust_mm_test_xchg_mm_count(*mm, count) }
 }
 
 fn xchg_mm_users(mm: &*mut bindings::mm_struct, count: i32) -> i32 {
     // SAFETY: The cases use the current mm, and set its count back.
-    unsafe { bindings::test_xchg_mm_users(*mm, count) }
+    unsafe { bindings::rust_mm_test_xchg_mm_users(*mm, count) }
 }
 
 /// Clones and drops near the limit, and looks at the count.

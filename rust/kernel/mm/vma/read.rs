@@ -181,7 +181,7 @@ impl StableVma {
     #[inline]
     pub fn has_anon_vma(&self) -> bool {
         // SAFETY: By the type invariants, the VMA is alive.
-        unsafe { bindings::vma_has_anon_vma(self.as_ptr()) }
+        unsafe { bindings::rust_mm_vma_has_anon_vma(self.as_ptr()) }
     }
 
     /// Returns the name that user space has given to anonymous memory (`PR_SET_VMA_ANON_NAME`).
@@ -190,7 +190,7 @@ impl StableVma {
     #[inline]
     pub fn anon_name(&self) -> Option<&CStr> {
         // SAFETY: By the type invariants, the VMA is alive.
-        let name = unsafe { bindings::vma_anon_name_str(self.as_ptr()) };
+        let name = unsafe { bindings::rust_mm_vma_anon_name(self.as_ptr()) };
         // SAFETY: A string with its end. The VMA has a reference to it, which it keeps while it is
         // stable; no view of a VMA changes the name.
         (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
@@ -202,7 +202,7 @@ impl StableVma {
     #[inline]
     pub fn has_policy(&self) -> bool {
         // SAFETY: By the type invariants, the VMA is alive.
-        unsafe { bindings::vma_has_policy(self.as_ptr()) }
+        unsafe { bindings::rust_mm_vma_has_policy(self.as_ptr()) }
     }
 
     /// Is it registered with a userfaultfd?
@@ -212,7 +212,7 @@ impl StableVma {
     #[inline]
     pub fn has_userfaultfd(&self) -> bool {
         // SAFETY: By the type invariants, the VMA is alive.
-        unsafe { bindings::vma_has_userfaultfd(self.as_ptr()) }
+        unsafe { bindings::rust_mm_vma_has_userfaultfd(self.as_ptr()) }
     }
 
     /// What user space may do with it now.

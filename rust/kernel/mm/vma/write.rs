@@ -193,7 +193,9 @@ impl VmaWriteRef {
     pub fn clear_flags(&self, flags: AdviceFlags) -> Result {
         let settled = VmaFlags::new([VmaFlag::DONTCOPY, VmaFlag::DONTDUMP]);
         // SAFETY: By the type invariants, the VMA is alive.
-        if flags.0.intersects(settled) && unsafe { bindings::vma_advice_is_final(self.as_ptr()) } {
+        if flags.0.intersects(settled)
+            && unsafe { bindings::rust_mm_vma_advice_is_final(self.as_ptr()) }
+        {
             return Err(EINVAL);
         }
         self.modify(VmaFlags::EMPTY, flags.0);

@@ -252,7 +252,7 @@ impl FaultAnswer<'_> {
                     // SAFETY: The lock of the fault is held, and the kernel does not expect it to be
                     // when it gets this code. Nobody uses the VMA any more. The helper sees to it that
                     // our own code stays until this thread is done with it.
-                    unsafe { bindings::release_fault_lock(vmf.as_ptr()) };
+                    unsafe { bindings::rust_mm_fault_release_lock(vmf.as_ptr()) };
                 }
                 bindings::vm_fault_reason_VM_FAULT_RETRY
             }

@@ -170,7 +170,8 @@ impl PageTable {
         // SAFETY: The fault is being handled, the caller says.
         let addr = unsafe { address_of(vmf, first_pgoff) };
         // SAFETY: As above; the page table is that of an address in the VMA, which is locked.
-        let first = NonNull::new(unsafe { bindings::fault_around_lock(vmf.as_ptr(), addr) })?;
+        let first =
+            NonNull::new(unsafe { bindings::rust_mm_fault_around_lock(vmf.as_ptr(), addr) })?;
         // INVARIANT: Just locked.
         Some(Self {
             vmf,
@@ -194,7 +195,7 @@ impl PageTable {
         // SAFETY: The kernel calls with page offsets of a single page table, which is locked.
         unsafe {
             let pte = self.first.add(pgoff - self.first_pgoff);
-            bindings::fault_around_map(self.vmf.as_ptr(), pte.as_ptr(), page.as_ptr(), addr)
+            bindings::rust_mm_fault_around_map(self.vmf.as_ptr(), pte.as_ptr(), page.as_ptr(), addr)
         }
     }
 }
@@ -203,7 +204,7 @@ impl Drop for PageTable {
     #[inline(never)]
     fn drop(&mut self) {
         // SAFETY: By the type invariants, it is ours to unlock.
-        unsafe { bindings::fault_around_unlock(self.vmf.as_ptr(), self.first.as_ptr()) };
+        unsafe { bindings::rust_mm_fault_around_unlock(self.vmf.as_ptr(), self.first.as_ptr()) };
     }
 }
 

@@ -47,7 +47,7 @@ impl<'a> CowPage<'a> {
         // SAFETY: By the type invariants of the context, the fault is being handled, on this thread.
         let page = NonNull::new(unsafe { (*vmf).cow_page })?;
         // SAFETY: As above, and there is a page.
-        unsafe { bindings::fault_clear_cow_page(vmf) };
+        unsafe { bindings::rust_mm_fault_clear_cow_page(vmf) };
         // INVARIANT: It stays the kernel's until the answer is acted on, after `'a`, and was just
         // initialised.
         Some(Self {
@@ -91,5 +91,5 @@ unsafe impl PageArray for CowPage<'_> {
 #[inline(never)]
 pub(super) unsafe fn finish(vmf: NonNull<bindings::vm_fault>) -> bindings::vm_fault_t {
     // SAFETY: As the caller promises.
-    unsafe { bindings::fault_finish_cow(vmf.as_ptr()) }
+    unsafe { bindings::rust_mm_fault_finish_cow(vmf.as_ptr()) }
 }

@@ -165,7 +165,7 @@ impl<O: VmOperations> HugeFault<O> {
         // handled, and has an entry of that level.
         unsafe {
             !bindings::vma_page_prot_writable(self.vma().as_ptr())
-                || bindings::fault_huge_is_occupied(self.context.as_ptr(), pud)
+                || bindings::rust_mm_fault_huge_is_occupied(self.context.as_ptr(), pud)
         }
     }
 }

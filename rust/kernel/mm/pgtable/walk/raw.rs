@@ -94,7 +94,7 @@ pub(super) unsafe fn walk_mapping(
 #[inline(never)]
 pub(super) unsafe fn hole_begin(walk: *mut bindings::mm_walk) {
     // SAFETY: The caller's promise.
-    unsafe { bindings::pgtable_hole_begin(walk) };
+    unsafe { bindings::rust_mm_pgtable_hole_begin(walk) };
 }
 
 /// # Safety
@@ -103,7 +103,7 @@ pub(super) unsafe fn hole_begin(walk: *mut bindings::mm_walk) {
 #[inline(never)]
 pub(super) unsafe fn hole_end(walk: *mut bindings::mm_walk) {
     // SAFETY: The caller's promise.
-    unsafe { bindings::pgtable_hole_end(walk) };
+    unsafe { bindings::rust_mm_pgtable_hole_end(walk) };
 }
 
 /// The lock of an entry.
@@ -117,7 +117,7 @@ impl PageTableLock {
     #[inline(never)]
     pub(super) fn unlock(self) {
         // SAFETY: By the type invariants.
-        unsafe { bindings::pgtable_unlock(self.0) };
+        unsafe { bindings::spin_unlock(self.0) };
     }
 }
 
@@ -161,7 +161,7 @@ pub(super) unsafe fn lock_pud(
     let mut lock = ptr::null_mut();
     // SAFETY: The caller's promise; it locks where it says so.
     unsafe {
-        let found = bindings::pgtable_lock_pud(walk, pud, addr, &mut raw, &mut lock);
+        let found = bindings::rust_mm_pgtable_lock_pud(walk, pud, addr, &mut raw, &mut lock);
         Found::new(found, raw, lock)
     }
 }
@@ -179,7 +179,7 @@ pub(super) unsafe fn lock_pmd(
     let mut lock = ptr::null_mut();
     // SAFETY: The caller's promise; it locks where it says so.
     unsafe {
-        let found = bindings::pgtable_lock_pmd(walk, pmd, addr, &mut raw, &mut lock);
+        let found = bindings::rust_mm_pgtable_lock_pmd(walk, pmd, addr, &mut raw, &mut lock);
         Found::new(found, raw, lock)
     }
 }
@@ -197,7 +197,7 @@ pub(super) unsafe fn lock_hugetlb(
     let mut raw = bindings::rust_pgtable_entry::default();
     let mut lock = ptr::null_mut();
     // SAFETY: The caller's promise.
-    unsafe { bindings::pgtable_lock_hugetlb(walk, pte, mask, addr, &mut raw, &mut lock) };
+    unsafe { bindings::rust_mm_pgtable_lock_hugetlb(walk, pte, mask, addr, &mut raw, &mut lock) };
     // INVARIANT: It locks.
     (raw, PageTableLock(lock))
 }
@@ -213,6 +213,6 @@ pub(super) unsafe fn read_pte(
 ) -> bindings::rust_pgtable_entry {
     let mut raw = bindings::rust_pgtable_entry::default();
     // SAFETY: The caller's promise.
-    unsafe { bindings::pgtable_read_pte(walk, pte, addr, &mut raw) };
+    unsafe { bindings::rust_mm_pgtable_read_pte(walk, pte, addr, &mut raw) };
     raw
 }

@@ -38,7 +38,7 @@ struct Memory(ARef<File>);
 impl Memory {
     fn new() -> Result<Self> {
         // SAFETY: Makes a file, with one reference.
-        let file = from_err_ptr(unsafe { bindings::test_hugetlb_file(LEN) })?;
+        let file = from_err_ptr(unsafe { bindings::rust_mm_test_hugetlb_file(LEN) })?;
         // SAFETY: The reference is given up to this, and user space does not have the file.
         let file = unsafe { ARef::from_raw(NonNull::new_unchecked(file.cast())) };
         Ok(Self(file))
@@ -47,7 +47,7 @@ impl Memory {
     /// Lets the kernel take so many huge pages for it from the rest of the memory.
     fn allow(&self, pages: usize) {
         // SAFETY: The file is one of hugetlb memory.
-        unsafe { bindings::test_allow_hugetlb(self.0.as_ptr(), pages) };
+        unsafe { bindings::rust_mm_test_allow_hugetlb(self.0.as_ptr(), pages) };
     }
 }
 

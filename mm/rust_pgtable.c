@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-#include <linux/fs.h>
+/* How Rust reads page tables: entries of all levels in one form. */
+
+#include <linux/export.h>
 #include <linux/hugetlb.h>
-/* swapops.h of 7.2, in leafops.h, takes it for granted. */
-#include <linux/swap.h>
 #include <linux/leafops.h>
 #include <linux/mm.h>
-#include <linux/mmu_context.h>
 #include <linux/pagemap.h>
 #include <linux/pagewalk.h>
 #include <linux/pgtable.h>
+#include <linux/rust_mm.h>
 #include <linux/sched/signal.h>
 
-#include "mm_pgtable.h"
-
-/* offset: of the page that is asked about, in those that the entry stands for. */
+/* @offset: of the page that is looked up, in those that the entry stands for. */
 static inline void pgtable_softleaf(softleaf_t leaf, unsigned long offset,
 				    struct rust_pgtable_entry *out)
 {
@@ -40,9 +38,16 @@ static inline void pgtable_softleaf(softleaf_t leaf, unsigned long offset,
 		out->pfn = softleaf_to_pfn(leaf) + offset;
 }
 
-__rust_helper void
-rust_helper_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
-			     unsigned long addr, struct rust_pgtable_entry *out)
+/**
+ * rust_mm_pgtable_read_pte() - Read a PTE
+ * @walk: The walk, of a VMA.
+ * @ptep: The entry, with its table locked.
+ * @addr: Its address.
+ * @out: Set to what the entry is.
+ */
+void rust_mm_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
+			      unsigned long addr,
+			      struct rust_pgtable_entry *out)
 {
 	pte_t pte = ptep_get(ptep);
 
@@ -64,11 +69,22 @@ rust_helper_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
 	if (vm_normal_page(walk->vma, addr, pte))
 		out->flags |= RUST_PGTABLE_NORMAL;
 }
+EXPORT_SYMBOL_GPL(rust_mm_pgtable_read_pte);
 
-__rust_helper enum rust_pgtable_lock
-rust_helper_pgtable_lock_pmd(struct mm_walk *walk, pmd_t *pmdp,
-			     unsigned long addr, struct rust_pgtable_entry *out,
-			     spinlock_t **ptl)
+/**
+ * rust_mm_pgtable_lock_pmd() - Lock and read a PMD that may be a leaf
+ * @walk: The walk, of a VMA.
+ * @pmdp: The entry.
+ * @addr: An address that it covers.
+ * @out: Set to what the entry is for @addr, if it is a leaf.
+ * @ptl: Set to the lock that is held, if it is a leaf.
+ *
+ * Return: What the entry is.
+ */
+enum rust_pgtable_lock rust_mm_pgtable_lock_pmd(struct mm_walk *walk,
+						pmd_t *pmdp, unsigned long addr,
+						struct rust_pgtable_entry *out,
+						spinlock_t **ptl)
 {
 	/* As other walks do, between two tables. */
 	cond_resched();
@@ -108,11 +124,22 @@ rust_helper_pgtable_lock_pmd(struct mm_walk *walk, pmd_t *pmdp,
 	return RUST_PGTABLE_IS_TABLE;
 #endif
 }
+EXPORT_SYMBOL_GPL(rust_mm_pgtable_lock_pmd);
 
-__rust_helper enum rust_pgtable_lock
-rust_helper_pgtable_lock_pud(struct mm_walk *walk, pud_t *pudp,
-			     unsigned long addr, struct rust_pgtable_entry *out,
-			     spinlock_t **ptl)
+/**
+ * rust_mm_pgtable_lock_pud() - Lock and read a PUD that may be a leaf
+ * @walk: The walk, of a VMA.
+ * @pudp: The entry.
+ * @addr: An address that it covers.
+ * @out: Set to what the entry is for @addr, if it is a leaf.
+ * @ptl: Set to the lock that is held, if it is a leaf.
+ *
+ * Return: What the entry is.
+ */
+enum rust_pgtable_lock rust_mm_pgtable_lock_pud(struct mm_walk *walk,
+						pud_t *pudp, unsigned long addr,
+						struct rust_pgtable_entry *out,
+						spinlock_t **ptl)
 {
 #ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
 	pud_t pud = pudp_get(pudp);
@@ -151,13 +178,21 @@ rust_helper_pgtable_lock_pud(struct mm_walk *walk, pud_t *pudp,
 	return RUST_PGTABLE_IS_TABLE;
 #endif
 }
+EXPORT_SYMBOL_GPL(rust_mm_pgtable_lock_pud);
 
-/* Only called by the walk of a hugetlb VMA. */
-__rust_helper void
-rust_helper_pgtable_lock_hugetlb(struct mm_walk *walk, pte_t *ptep,
-				 unsigned long hmask, unsigned long addr,
-				 struct rust_pgtable_entry *out,
-				 spinlock_t **ptl)
+/**
+ * rust_mm_pgtable_lock_hugetlb() - Lock and read an entry of a hugetlb VMA
+ * @walk: The walk, of a hugetlb VMA.
+ * @ptep: The entry.
+ * @hmask: Mask of its size.
+ * @addr: An address that it covers.
+ * @out: Set to what the entry is for @addr.
+ * @ptl: Set to the lock that is held.
+ */
+void rust_mm_pgtable_lock_hugetlb(struct mm_walk *walk, pte_t *ptep,
+				  unsigned long hmask, unsigned long addr,
+				  struct rust_pgtable_entry *out,
+				  spinlock_t **ptl)
 {
 	*out = (struct rust_pgtable_entry){ .kind = RUST_PGTABLE_NONE };
 #ifdef CONFIG_HUGETLB_PAGE
@@ -183,46 +218,55 @@ rust_helper_pgtable_lock_hugetlb(struct mm_walk *walk, pte_t *ptep,
 		out->flags |= RUST_PGTABLE_YOUNG;
 #endif
 }
+EXPORT_SYMBOL_GPL(rust_mm_pgtable_lock_hugetlb);
 
-/*
- * Between the entries of a hugetlb VMA, a walk holds a lock that faults and other
- * walks take, too. The kernel's walk looks each entry up anew.
+/**
+ * rust_mm_pgtable_hole_begin() - Drop the lock of a hugetlb VMA between two entries
+ * @walk: The walk.
+ *
+ * Between the entries of a hugetlb VMA, a walk holds a lock that faults and other walks
+ * take, too. The kernel's walk looks up each entry anew.
  */
-__rust_helper void rust_helper_pgtable_hole_begin(struct mm_walk *walk)
+void rust_mm_pgtable_hole_begin(struct mm_walk *walk)
 {
 	if (walk->vma && is_vm_hugetlb_page(walk->vma))
 		hugetlb_vma_unlock_read(walk->vma);
 }
+EXPORT_SYMBOL_GPL(rust_mm_pgtable_hole_begin);
 
-__rust_helper void rust_helper_pgtable_hole_end(struct mm_walk *walk)
+/**
+ * rust_mm_pgtable_hole_end() - Take the lock of a hugetlb VMA again
+ * @walk: The walk.
+ */
+void rust_mm_pgtable_hole_end(struct mm_walk *walk)
 {
 	if (walk->vma && is_vm_hugetlb_page(walk->vma))
 		hugetlb_vma_lock_read(walk->vma);
 }
+EXPORT_SYMBOL_GPL(rust_mm_pgtable_hole_end);
 
-#ifdef CONFIG_PPC_BOOK3S_64
-/* Constants elsewhere, in bindings_helper.h. */
-__rust_helper unsigned int rust_helper_pgtable_huge_shift(bool pud)
-{
-	return pud ? PUD_SHIFT : PMD_SHIFT;
-}
-#endif
-
-/* Lets others run. Returns whether the task is to die. */
-__rust_helper bool rust_helper_pgtable_cond_resched(void)
+/**
+ * rust_mm_pgtable_cond_resched() - Let other tasks run
+ *
+ * Return: Whether a fatal signal is pending.
+ */
+bool rust_mm_pgtable_cond_resched(void)
 {
 	cond_resched();
 	return fatal_signal_pending(current);
 }
+EXPORT_SYMBOL_GPL(rust_mm_pgtable_cond_resched);
 
-__rust_helper void rust_helper_pgtable_unlock(spinlock_t *ptl)
-{
-	spin_unlock(ptl);
-}
-
-__rust_helper bool rust_helper_folio_walk_lookup(struct vm_area_struct *vma,
-						 unsigned long addr,
-						 struct rust_folio_walk *out)
+/**
+ * rust_mm_folio_walk() - Look up the folio that is mapped at an address
+ * @vma: The VMA.
+ * @addr: An address in it.
+ * @out: Set to what was found.
+ *
+ * Return: Whether there is one, or the zero page.
+ */
+bool rust_mm_folio_walk(struct vm_area_struct *vma, unsigned long addr,
+			struct rust_folio_walk *out)
 {
 	struct folio_walk fw;
 	struct folio *folio;
@@ -257,76 +301,4 @@ __rust_helper bool rust_helper_folio_walk_lookup(struct vm_area_struct *vma,
 	folio_walk_end(&fw, vma);
 	return true;
 }
-
-/* As gup.c asks before it faults. */
-__rust_helper bool
-rust_helper_vma_permits_fault(struct vm_area_struct *vma, bool write, bool foreign)
-{
-	if (!(vma->vm_flags & (write ? VM_WRITE : VM_READ)))
-		return false;
-	return arch_vma_access_permitted(vma, write, false, foreign);
-}
-
-__rust_helper int rust_helper_vm_fault_to_errno(vm_fault_t fault)
-{
-	return vm_fault_to_errno(fault, 0);
-}
-
-__rust_helper void rust_helper_put_page(struct page *page)
-{
-	put_page(page);
-}
-
-__rust_helper void rust_helper_i_mmap_lock_read(struct address_space *mapping)
-{
-	i_mmap_lock_read(mapping);
-}
-
-__rust_helper bool
-rust_helper_i_mmap_trylock_read(struct address_space *mapping)
-{
-	return i_mmap_trylock_read(mapping);
-}
-
-__rust_helper void rust_helper_i_mmap_unlock_read(struct address_space *mapping)
-{
-	i_mmap_unlock_read(mapping);
-}
-
-__rust_helper void rust_helper_i_mmap_lock_write(struct address_space *mapping)
-{
-	i_mmap_lock_write(mapping);
-}
-
-__rust_helper bool
-rust_helper_i_mmap_trylock_write(struct address_space *mapping)
-{
-	return i_mmap_trylock_write(mapping);
-}
-
-__rust_helper void
-rust_helper_i_mmap_unlock_write(struct address_space *mapping)
-{
-	i_mmap_unlock_write(mapping);
-}
-
-/* 7.3 has given the tree a name of its own. */
-#ifndef mapping_rmap_tree_foreach
-#define mapping_rmap_tree_iter_first(mapping, first, last) \
-	vma_interval_tree_iter_first(&(mapping)->i_mmap, first, last)
-#define mapping_rmap_tree_iter_next vma_interval_tree_iter_next
-#endif
-
-__rust_helper struct vm_area_struct *
-rust_helper_mapping_rmap_first(struct address_space *mapping,
-			       unsigned long first, unsigned long last)
-{
-	return mapping_rmap_tree_iter_first(mapping, first, last);
-}
-
-__rust_helper struct vm_area_struct *
-rust_helper_mapping_rmap_next(struct vm_area_struct *vma, unsigned long first,
-			      unsigned long last)
-{
-	return mapping_rmap_tree_iter_next(vma, first, last);
-}
+EXPORT_SYMBOL_GPL(rust_mm_folio_walk);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Memory of devices for Rust: what rust/kernel/ calls to map it to user space, and C has
+ * no function for.
+ */
+#ifndef _LINUX_RUST_RESOURCE_H
+#define _LINUX_RUST_RESOURCE_H
+
+struct pci_dev;
+struct resource;
+struct rust_mem_claim;
+
+/* kernel/rust_resource.c */
+struct rust_mem_claim *rust_mem_claim(struct resource *of, const char *name);
+void rust_mem_release(struct rust_mem_claim *claim);
+
+/* drivers/pci/rust_bar.c */
+struct resource *rust_pci_mem_bar(struct pci_dev *pdev, unsigned int bar);
+
+#endif /* _LINUX_RUST_RESOURCE_H */

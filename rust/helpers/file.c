@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/file_ref.h>
+#include <linux/fs.h>
+#include <linux/rust_file.h>
+
+__rust_helper bool rust_helper_file_ref_get(file_ref_t *ref)
+{
+	return file_ref_get(ref);
+}
+
+__rust_helper const struct inode *
+rust_helper_file_user_inode(const struct file *file)
+{
+	return file_user_inode(file);
+}
+
+__rust_helper bool rust_helper_file_is_opened(const struct file *file)
+{
+	return file_is_opened(file);
+}
+
+__rust_helper void rust_helper_file_set_mapping(struct file *file,
+						struct address_space *mapping)
+{
+	file_set_mapping(file, mapping);
+}
