@@ -21,6 +21,7 @@
  *
  * The checks of gup.c before it faults.
  *
+ * Context: The mmap lock, or the VMA lock, is held. Does not sleep.
  * Return: Whether the access is permitted.
  */
 bool rust_mm_vma_permits_fault(struct vm_area_struct *vma, bool write,
@@ -41,6 +42,7 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_permits_fault);
  * the table stays: the kernel frees tables of a VMA that exists only where MADV_DONTNEED
  * leaves them empty, and that is not for VM_PFNMAP.
  *
+ * Context: The mmap lock, or the VMA lock, is held. May sleep. Takes page table locks.
  * Return: 0, -ENOMEM, or -EEXIST if a PMD or PUD mapping is there.
  */
 int rust_mm_vma_alloc_pte_table(struct vm_area_struct *vma, unsigned long addr)
@@ -91,6 +93,7 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_alloc_pte_table);
  * reference to the file, and thus the module, until it returns there; a kernel thread has
  * nothing of the kind.
  *
+ * Context: The fault handler of the VMA. Does not sleep.
  * Return: Whether the handler may return VM_FAULT_RETRY.
  */
 bool rust_mm_fault_may_retry(const struct vm_fault *vmf, const void *code)
@@ -108,6 +111,10 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_may_retry);
  *
  * The lock keeps the VMA, its file and the module of the caller, which has some more
  * instructions to execute: see rust_mm_fault_may_retry().
+ *
+ * Context: The fault handler of the VMA, which is about to return VM_FAULT_RETRY. The
+ * lock of the fault (the VMA lock, or the mmap lock for reading) is held, and is not
+ * when the function returns.
  */
 void rust_mm_fault_release_lock(struct vm_fault *vmf)
 {
@@ -127,6 +134,8 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_release_lock);
  * just inserted; and with a marker of userfaultfd, which is carried over to the new entry
  * as in finish_fault().
  *
+ * Context: The fault handler of the VMA: the lock of the fault is held, and the caller
+ * has a reference to the folio. May sleep. Takes and drops the lock of the page table.
  * Return: VM_FAULT_NOPAGE, or an error.
  */
 vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page)
@@ -172,6 +181,8 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_insert_page);
  * @vmf: The fault.
  * @pud: Whether to look at the PUD, not the PMD.
  *
+ * Context: The fault handler of the VMA: the lock of the fault is held. Does not
+ * sleep. No page table lock is taken, so the entry may change at once.
  * Return: Whether there is an entry.
  */
 bool rust_mm_fault_huge_is_occupied(const struct vm_fault *vmf, bool pud)
@@ -186,6 +197,9 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_huge_is_occupied);
  * @vmf: The fault.
  * @addr: The address of the first entry.
  *
+ * Context: ->map_pages of the VMA. Does not sleep. Unless NULL is returned, the lock
+ * of the page table and the RCU read lock are held until
+ * rust_mm_fault_around_unlock().
  * Return: The entry of @addr; NULL if there is no table, or a PMD mapping.
  */
 pte_t *rust_mm_fault_around_lock(struct vm_fault *vmf, unsigned long addr)
@@ -203,6 +217,8 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_around_lock);
  *
  * ->fault reports what is wrong with a page: broken memory, or too many references.
  *
+ * Context: Between rust_mm_fault_around_lock() and rust_mm_fault_around_unlock(). The
+ * caller has a reference to the folio. Does not sleep.
  * Return: Whether the page was mapped.
  */
 bool rust_mm_fault_around_map(struct vm_fault *vmf, pte_t *pte,
@@ -228,6 +244,8 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_around_map);
  * rust_mm_fault_around_unlock() - Unlock and unmap the page table of a fault
  * @vmf: The fault.
  * @pte: An entry of the table.
+ *
+ * Context: After rust_mm_fault_around_lock() on the same thread.
  */
 void rust_mm_fault_around_unlock(struct vm_fault *vmf, pte_t *pte)
 {
@@ -238,6 +256,9 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_around_unlock);
 /**
  * rust_mm_fault_clear_cow_page() - Clear the copy-on-write page of a fault
  * @vmf: The fault.
+ *
+ * Context: The fault handler of the VMA, for a fault that has a @cow_page. Does not
+ * sleep.
  */
 void rust_mm_fault_clear_cow_page(struct vm_fault *vmf)
 {
@@ -249,6 +270,8 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_clear_cow_page);
  * rust_mm_fault_finish_cow() - Map the copy-on-write page that a driver has filled
  * @vmf: The fault.
  *
+ * Context: The fault handler of the VMA: the lock of the fault is held. May sleep.
+ * Takes and drops the lock of the page table.
  * Return: VM_FAULT_DONE_COW, or an error.
  */
 vm_fault_t rust_mm_fault_finish_cow(struct vm_fault *vmf)

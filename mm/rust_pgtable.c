@@ -44,6 +44,8 @@ static inline void pgtable_softleaf(softleaf_t leaf, unsigned long offset,
  * @ptep: The entry, with its table locked.
  * @addr: Its address.
  * @out: Set to what the entry is.
+ *
+ * Context: A callback of the walk. The lock of the page table is held.
  */
 void rust_mm_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
 			      unsigned long addr,
@@ -79,6 +81,8 @@ EXPORT_SYMBOL_GPL(rust_mm_pgtable_read_pte);
  * @out: Set to what the entry is for @addr, if it is a leaf.
  * @ptl: Set to the lock that is held, if it is a leaf.
  *
+ * Context: A callback of the walk. May sleep. If RUST_PGTABLE_IS_LEAF is returned, the
+ * caller holds *@ptl and drops it with spin_unlock(); otherwise no lock is held.
  * Return: What the entry is.
  */
 enum rust_pgtable_lock rust_mm_pgtable_lock_pmd(struct mm_walk *walk,
@@ -134,6 +138,9 @@ EXPORT_SYMBOL_GPL(rust_mm_pgtable_lock_pmd);
  * @out: Set to what the entry is for @addr, if it is a leaf.
  * @ptl: Set to the lock that is held, if it is a leaf.
  *
+ * Context: A callback of the walk. Does not sleep. If RUST_PGTABLE_IS_LEAF is
+ * returned, the caller holds *@ptl and drops it with spin_unlock(); otherwise no lock
+ * is held.
  * Return: What the entry is.
  */
 enum rust_pgtable_lock rust_mm_pgtable_lock_pud(struct mm_walk *walk,
@@ -188,6 +195,9 @@ EXPORT_SYMBOL_GPL(rust_mm_pgtable_lock_pud);
  * @addr: An address that it covers.
  * @out: Set to what the entry is for @addr.
  * @ptl: Set to the lock that is held.
+ *
+ * Context: ->hugetlb_entry of the walk, which has the lock of the hugetlb VMA. Does
+ * not sleep. The caller holds *@ptl and drops it with spin_unlock().
  */
 void rust_mm_pgtable_lock_hugetlb(struct mm_walk *walk, pte_t *ptep,
 				  unsigned long hmask, unsigned long addr,
@@ -226,6 +236,8 @@ EXPORT_SYMBOL_GPL(rust_mm_pgtable_lock_hugetlb);
  *
  * Between the entries of a hugetlb VMA, a walk holds a lock that faults and other walks
  * take, too. The kernel's walk looks up each entry anew.
+ *
+ * Context: ->pte_hole of the walk.
  */
 void rust_mm_pgtable_hole_begin(struct mm_walk *walk)
 {
@@ -237,6 +249,8 @@ EXPORT_SYMBOL_GPL(rust_mm_pgtable_hole_begin);
 /**
  * rust_mm_pgtable_hole_end() - Take the lock of a hugetlb VMA again
  * @walk: The walk.
+ *
+ * Context: After rust_mm_pgtable_hole_begin() in the same callback. May sleep.
  */
 void rust_mm_pgtable_hole_end(struct mm_walk *walk)
 {
@@ -248,6 +262,7 @@ EXPORT_SYMBOL_GPL(rust_mm_pgtable_hole_end);
 /**
  * rust_mm_pgtable_cond_resched() - Let other tasks run
  *
+ * Context: Process context. May sleep.
  * Return: Whether a fatal signal is pending.
  */
 bool rust_mm_pgtable_cond_resched(void)
@@ -263,6 +278,8 @@ EXPORT_SYMBOL_GPL(rust_mm_pgtable_cond_resched);
  * @addr: An address in it.
  * @out: Set to what was found.
  *
+ * Context: The mmap lock is held. May sleep, for the lock of a hugetlb VMA. Takes and
+ * drops the lock of the page table.
  * Return: Whether there is one, or the zero page.
  */
 bool rust_mm_folio_walk(struct vm_area_struct *vma, unsigned long addr,

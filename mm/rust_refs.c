@@ -16,6 +16,8 @@
  * @pages: The pages.
  * @nr_pages: How many.
  *
+ * Context: Any. The caller has references to the pages. Nothing keeps the counts from
+ * growing meanwhile: the limit leaves room for that.
  * Return: Whether each of the pages has few enough references to be mapped.
  */
 bool rust_mm_pages_may_be_mapped(struct page *const *pages,
@@ -37,6 +39,7 @@ EXPORT_SYMBOL_GPL(rust_mm_pages_may_be_mapped);
  *
  * Without special entries, the entry of a PFN takes a reference to its page.
  *
+ * Context: Any. See rust_mm_pages_may_be_mapped().
  * Return: Whether the page, if there is one, has few enough references to be mapped.
  */
 bool rust_mm_pfn_may_be_mapped(unsigned long pfn)

@@ -22,6 +22,8 @@
  * that of some VMA. The caller has to retry if mmap_lock_speculate_retry() says so. In
  * C, since it would be a data race to Rust.
  *
+ * Context: The caller has a reference to the mm, as a user of it. No lock is needed.
+ * Does not sleep. Takes and drops the RCU read lock.
  * Return: Whether there is a VMA at @addr.
  */
 bool rust_mm_vma_speculative_copy(struct mm_struct *mm, unsigned long addr,
@@ -49,6 +51,7 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_speculative_copy);
  * rust_mm_vma_advice_is_final() - Check whether advice may change a VMA
  * @vma: The VMA.
  *
+ * Context: The VMA is locked for writing. Does not sleep.
  * Return: Whether its part in forks and core dumps is what its driver has decided.
  */
 bool rust_mm_vma_advice_is_final(const struct vm_area_struct *vma)
@@ -61,6 +64,7 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_advice_is_final);
  * rust_mm_vma_anon_name() - Return the name of anonymous memory
  * @vma: The VMA, with one of its locks held. anon_vma_name() demands the mmap lock.
  *
+ * Context: Does not sleep.
  * Return: The name, which lives as long as the lock is held; or NULL.
  */
 const char *rust_mm_vma_anon_name(const struct vm_area_struct *vma)
@@ -77,6 +81,7 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_anon_name);
  * rust_mm_vma_has_policy() - Check for a NUMA policy
  * @vma: The VMA.
  *
+ * Context: The mmap lock, or the VMA lock, is held. Does not sleep.
  * Return: Whether the VMA has a policy of its own.
  */
 bool rust_mm_vma_has_policy(const struct vm_area_struct *vma)
@@ -89,6 +94,7 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_has_policy);
  * rust_mm_vma_has_userfaultfd() - Check for a userfaultfd
  * @vma: The VMA.
  *
+ * Context: The mmap lock, or the VMA lock, is held. Does not sleep.
  * Return: Whether the VMA is registered with a userfaultfd.
  */
 bool rust_mm_vma_has_userfaultfd(const struct vm_area_struct *vma)
@@ -105,6 +111,8 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_has_userfaultfd);
  * rust_mm_vma_has_anon_vma() - Check for copy-on-write pages
  * @vma: The VMA. Its anon_vma is set under the mmap read lock and the page table lock.
  *
+ * Context: The mmap lock, or the VMA lock, is held. Does not sleep. The answer may
+ * change from false to true, unless the lock is held for writing.
  * Return: Whether the VMA has, or has had, copy-on-write pages.
  */
 bool rust_mm_vma_has_anon_vma(const struct vm_area_struct *vma)
@@ -117,6 +125,7 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_has_anon_vma);
  * rust_mm_vma_cached_page_prot() - Return vm_page_prot as it would be without a cache mode
  * @vma: The VMA.
  *
+ * Context: The mmap lock, or the VMA lock, is held. Does not sleep.
  * Return: The protection.
  */
 pgprot_t rust_mm_vma_cached_page_prot(const struct vm_area_struct *vma)
@@ -145,6 +154,8 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_cached_page_prot);
  *
  * User space and other threads may write the page while it is copied. A call even with
  * CONFIG_RUST_INLINE_HELPERS, since inlined into Rust it would be a data race.
+ *
+ * Context: The caller has a reference to the page. Does not sleep.
  */
 void rust_mm_memcpy_from_page(char *to, struct page *page, size_t offset,
 			      size_t len)
@@ -161,6 +172,8 @@ EXPORT_SYMBOL_GPL(rust_mm_memcpy_from_page);
  * @len: How many bytes, all of them in the page.
  *
  * See rust_mm_memcpy_from_page().
+ *
+ * Context: The caller has a reference to the page. Does not sleep.
  */
 void rust_mm_memcpy_to_page(struct page *page, size_t offset, const char *from,
 			    size_t len)

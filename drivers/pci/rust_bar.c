@@ -12,6 +12,7 @@
  * @pdev: The device.
  * @bar: Number of the BAR.
  *
+ * Context: The driver of the caller is bound to the device.
  * Return: The resource; NULL unless it is memory that has a place in the physical
  * address space.
  */
