@@ -250,7 +250,7 @@ bool rust_mm_folio_walk(struct vm_area_struct *vma, unsigned long addr,
  * KUnit tests: mm/rust_testing.c
  */
 
-#if IS_ENABLED(CONFIG_KUNIT)
+#if IS_BUILTIN(CONFIG_KUNIT)
 int rust_mm_test_xchg_folio_refs(struct folio *folio, int count);
 int rust_mm_test_xchg_mm_count(struct mm_struct *mm, int count);
 int rust_mm_test_xchg_mm_users(struct mm_struct *mm, int count);
