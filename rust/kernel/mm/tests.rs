@@ -679,9 +679,10 @@ mod cases {
         assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
         // Nor was the driver told of a mapping that it would never hear of again.
         assert_eq!(probe.counts(), (0, 0, 0, 0));
-        // From now on, nothing is filled in.
+        // From now on, nothing is filled in: that comes before what is wrong with the range.
         probe.revoke_in_hook.store(0, Relaxed);
         assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
+        assert_eq!(file.mmap(LEN, READ, SHARED, 1), Err(ENODEV));
         assert_eq!(probe.counts(), (0, 0, 0, 0));
         probe.revocation.restore();
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
