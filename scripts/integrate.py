@@ -6,11 +6,12 @@
     integrate.py --remove TREE   restore the tree
 
 Folders of ours are copied; lines that upstream's own files need are inserted,
-or take the place of one line, as integration.toml says. What one series of the
+or take the place of upstream's, as integration.toml says. What one series of the
 kernel needs besides is in series/<series>/, in the same folders and with an
-integration.toml of its own, which is applied after the common one. What was
-done is recorded in TREE/.rust-mm.json, so that a newer state of the repository
-replaces the older one, and removal gives upstream's files back byte for byte.
+integration.toml of its own, which is applied after the common one. What was done,
+and what was taken out, is recorded in TREE/.rust-mm.json, so that a newer state
+of the repository replaces the older one, and removal gives upstream's files back
+byte for byte.
 
 Everything is computed before anything is written: an error leaves the tree as
 it was.
@@ -48,10 +49,15 @@ JUNK = ("*~", "*.orig", "*.rej", ".*.sw?", "__pycache__", "*.pyc")
 # What kbuild leaves in a folder; the rest is named by the .gitignore we copied there.
 PRODUCTS = (".*.cmd", ".*.d", "*.o", "*.ko", "*.mod", "*.mod.c", "*.a", "modules.order")
 
-INSERT_KEYS = {"file", "after", "before", "replace", "within", "text", "text_file"}
+INSERT_KEYS = {
+    "file", "after", "before", "replace", "remove", "until", "within", "text", "text_file"
+}
 
 # Where the text goes, seen from its anchor.
-SIDES = ("after", "before", "replace")
+SIDES = ("after", "before", "replace", "remove")
+
+# How many lines on each side say where something was removed.
+CONTEXT = 3
 
 
 class Error(Exception):
@@ -112,22 +118,29 @@ def read_inserts(repo, path):
         sides = [side for side in SIDES if side in entry]
         if len(sides) != 1:
             raise Error(f"{where}: needs one of {', '.join(SIDES)}")
-        if ("text" in entry) == ("text_file" in entry):
+        side = sides[0]
+        if side == "remove":
+            if "text" in entry or "text_file" in entry:
+                raise Error(f"{where}: replace is what has a text, not remove")
+        elif ("text" in entry) == ("text_file" in entry):
             raise Error(f"{where}: needs either text or text_file")
+        if "until" in entry and side not in ("replace", "remove"):
+            raise Error(f"{where}: until is for replace and remove")
         if "text_file" in entry:
             try:
                 text = (repo / entry["text_file"]).read_text()
             except OSError as err:
                 raise Error(f"{where}: {err.filename}: {err.strerror}") from None
         else:
-            text = entry["text"]
-        if not text.endswith("\n"):
+            text = entry.get("text", "")
+        if side != "remove" and not text.endswith("\n"):
             text += "\n"
         inserts.append(
             {
                 "file": entry["file"],
-                "side": sides[0],
-                "anchor": entry[sides[0]],
+                "side": side,
+                "anchor": entry[side],
+                "until": entry.get("until"),
                 "within": entry.get("within"),
                 "text": text,
             }
@@ -156,7 +169,7 @@ def start_of_search(lines, insert, error):
 
 
 def apply(text, insert, version):
-    """Returns the text with the insertion made."""
+    """Returns the text with the insertion made, and what the manifest is to say of it."""
 
     def error(what, count):
         state = "is not there" if count == 0 else f"is there {count} times"
@@ -169,7 +182,20 @@ def apply(text, insert, version):
         raise error(f"the anchor {insert['anchor']!r}", len(found))
     at = found[0] + (insert["side"] == "after")
     rest = found[0] + (insert["side"] != "before")
-    return "".join(lines[:at] + [insert["text"]] + lines[rest:])
+    if insert["until"] is not None:
+        last = [i for i in positions(lines, [insert["until"] + "\n"]) if i >= rest]
+        if not last:
+            raise error(f"the `until` line {insert['until']!r} after {insert['anchor']!r}", 0)
+        rest = last[0] + 1
+    if insert["side"] in ("replace", "remove"):
+        insert = insert | {"removed": "".join(lines[at:rest])}
+    if insert["side"] == "remove":
+        insert["above"] = "".join(lines[max(at - CONTEXT, start) : at])
+        insert["below"] = "".join(lines[rest : rest + CONTEXT])
+    result = "".join(lines[:at] + split(insert["text"]) + lines[rest:])
+    if revert(result, insert) != text:
+        raise Error(f"{insert['file']}: could not be taken out again: {insert['anchor']!r}")
+    return result, insert
 
 
 def revert(text, insert):
@@ -185,7 +211,13 @@ def revert(text, insert):
         )
 
     lines, ours = split(text), split(insert["text"])
-    if not positions(lines, ours):
+    # Upstream's lines above and below ours.
+    above, below = [], []
+    if insert["side"] == "remove":
+        above, below = split(insert["above"]), split(insert["below"])
+        if positions(lines, above + split(insert["removed"]) + below):
+            return text
+    elif not positions(lines, ours):
         if partly := [line for line in ours if line.strip() and line in lines]:
             # A line such as "}" is no evidence; one that says something is.
             telling = [line for line in partly if len(re.findall(r"\w", line)) > 8]
@@ -195,22 +227,25 @@ def revert(text, insert):
                     f" (near {telling[0].strip()!r}); restore them first"
                 )
         return text
-    anchor = [insert["anchor"] + "\n"]
-    block = {"after": anchor + ours, "before": ours + anchor, "replace": ours}[insert["side"]]
+    if insert["side"] == "after":
+        above = [insert["anchor"] + "\n"]
+    if insert["side"] == "before":
+        below = [insert["anchor"] + "\n"]
+    block = above + ours + below
     start = start_of_search(lines, insert, error)
     found = [i for i in positions(lines, block) if i >= start]
     if not found:
         raise Error(
-            f"{insert['file']}: the inserted lines are no longer"
-            f" {insert['side']} {insert['anchor']!r}; restore that first"
+            f"{insert['file']}: the lines around what was put in or taken out at"
+            f" {insert['anchor']!r} were edited; restore that first"
         )
     if len(found) > 1 and insert["within"] is None:
         raise error("the insertion", len(found))
-    at = found[0]
-    # Upstream's line is beside ours, or gone.
-    theirs = anchor if insert["side"] != "before" else []
-    end = at + len(block) - (insert["side"] == "before")
-    return "".join(lines[:at] + theirs + lines[end:])
+    at = found[0] + len(above)
+    # Of one line, the manifests of older states do not record it.
+    replaced = insert["anchor"] + "\n" if insert["side"] == "replace" else ""
+    theirs = split(insert.get("removed", replaced))
+    return "".join(lines[:at] + theirs + lines[at + len(ours) :])
 
 
 # --- copies -------------------------------------------------------------------
@@ -353,10 +388,13 @@ class Plan:
         return text  # someone restored it
 
     def put_in(self, inserts):
+        """Makes the insertions; returns them as the manifest is to have them."""
+        done = []
         for insert in inserts:
-            self.texts[insert["file"]] = apply(
-                self.text(insert["file"]), insert, self.version
-            )
+            file = insert["file"]
+            self.texts[file], insert = apply(self.text(file), insert, self.version)
+            done.append(insert)
+        return done
 
     def check_copy(self, path):
         """Our copy in the tree must be what we left there; returns its bytes."""
@@ -431,7 +469,7 @@ def integrate(repo, tree):
     inserts = load_inserts(repo, plan.series)
     copies = load_copies(repo, plan.series)
     plan.take_out()
-    plan.put_in(inserts)
+    inserts = plan.put_in(inserts)
     plan.copy(copies)
     changed = plan.commit(
         {

@@ -112,6 +112,122 @@ class Insertions(Base):
         self.put(self.tree, "rust/kernel/mm.rs", "mod a;\npub mod description;\nmod z;\n")
         self.refuses("were edited")
 
+    # Upstream's file with a block, the block, and what is declared to take it out.
+    BLOCK = "    /// One.\n    fn one() {\n        1\n    }\n\n"
+    BLOCKS = "impl A {\n    fn f() {\n    }\n\n" + BLOCK + "    fn z() {\n    }\n}\n"
+    REMOVE = '[[insert]]\nfile = "blocks.rs"\nremove = "    /// One."\nuntil = "    }"\n'
+
+    def blocks(self, text=BLOCKS):
+        self.put(self.tree, "blocks.rs", text)
+        self.upstream = self.state()
+
+    def test_remove(self):
+        self.blocks()
+        self.toml(self.REMOVE)
+        for state in ("(changed)", "(unchanged)"):
+            self.assertIn(state, self.integrate())
+            self.assertEqual(
+                self.text("blocks.rs"), self.BLOCKS.replace(self.BLOCK.removesuffix("\n"), "")
+            )
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_remove_one_line(self):
+        self.toml('[[insert]]\nfile = "rust/kernel/mm.rs"\nremove = "pub mod virt;"\n')
+        self.integrate()
+        self.assertEqual(self.text("rust/kernel/mm.rs"), "mod a;\nmod z;\n")
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_remove_at_either_end_of_the_file(self):
+        for remove, until in (("mod a;", "pub mod virt;"), ("pub mod virt;", "mod z;"), ("mod a;", "mod z;")):
+            with self.subTest(remove, until=until):
+                self.toml(
+                    f'[[insert]]\nfile = "rust/kernel/mm.rs"\nremove = "{remove}"\nuntil = "{until}"\n'
+                )
+                self.integrate()
+                self.assertNotIn("virt", self.text("rust/kernel/mm.rs"))
+                self.remove()
+                self.assertEqual(self.state(), self.upstream)
+
+    def test_replace_until(self):
+        self.blocks()
+        self.toml(self.REMOVE.replace("remove", "replace") + 'text = "    // Two."\n')
+        self.integrate()
+        self.assertEqual(
+            self.text("blocks.rs"),
+            self.BLOCKS.replace(self.BLOCK, "    // Two.\n\n"),
+        )
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_what_was_removed_is_what_was_there(self):
+        """The declaration quotes two lines; those between them are upstream's business."""
+        self.blocks(self.BLOCKS.replace("        1\n", "        a();\n        2\n"))
+        self.toml(self.REMOVE)
+        self.integrate()
+        self.assertNotIn("a();", self.text("blocks.rs"))
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_remove_within(self):
+        entry = '[[insert]]\nfile = "two.rs"\nwithin = "impl %s {"\nremove = "    fn f() {"\nuntil = "    }"\n'
+        self.toml(entry % "A" + entry % "B")
+        self.integrate()
+        self.assertEqual(self.text("two.rs"), "impl A {\n}\nimpl B {\n}\n")
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_remove_beside_other_changes(self):
+        self.blocks()
+        self.toml(
+            '[[insert]]\nfile = "blocks.rs"\nbefore = "    /// One."\ntext = "    // Before."\n'
+            + self.REMOVE
+            + '[[insert]]\nfile = "blocks.rs"\nreplace = "    fn z() {"\ntext = "    fn y() {"\n'
+        )
+        self.integrate()
+        self.assertIn("    // Before.\n\n    fn y() {\n", self.text("blocks.rs"))
+        self.put(self.tree, "blocks.rs", "// Upstream moves on.\n" + self.text("blocks.rs"))
+        self.integrate()
+        self.remove()
+        self.assertEqual(self.text("blocks.rs"), "// Upstream moves on.\n" + self.BLOCKS)
+
+    def test_removed_block_that_someone_restored(self):
+        self.blocks()
+        self.toml(self.REMOVE)
+        self.integrate()
+        self.put(self.tree, "blocks.rs", self.BLOCKS)
+        self.integrate()
+        self.assertNotIn("One", self.text("blocks.rs"))
+        self.put(self.tree, "blocks.rs", self.BLOCKS)
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+    def test_lines_around_the_removed_block_edited(self):
+        self.blocks()
+        self.toml(self.REMOVE)
+        self.integrate()
+        self.put(self.tree, "blocks.rs", self.text("blocks.rs").replace("fn z", "fn edited"))
+        self.refuses("blocks.rs", "edited")
+
+    def test_remove_until_what_is_not_there(self):
+        self.blocks()
+        for until in ("    } // gone", "impl A {"):
+            with self.subTest(until):
+                self.toml(self.REMOVE.replace('"    }"', f'"{until}"'))
+                self.refuses("blocks.rs", until, "not there")
+
+    def test_remove_what_is_not_there(self):
+        self.blocks()
+        self.toml(self.REMOVE.replace("/// One.", "/// Gone."))
+        self.refuses("/// Gone.", "not there")
+
+    def test_remove_what_could_not_be_put_back(self):
+        """The same lines around two places: later, nobody could say at which of them it was."""
+        self.put(self.tree, "same.rs", "x\n" * 6 + "only here\n" + "x\n" * 6)
+        self.toml('[[insert]]\nfile = "same.rs"\nremove = "only here"\n')
+        self.refuses("same.rs", "cannot tell")
+
     def test_within(self):
         self.toml(
             '[[insert]]\nfile = "two.rs"\nwithin = "impl B {"\nafter = "    fn f() {"\ntext = "        x"\n'
@@ -177,7 +293,10 @@ class Insertions(Base):
     def test_mistakes_in_the_declaration(self):
         for text, word in (
             (INSERT + 'befor = "x"\n', "befor"),
-            (INSERT + 'before = "x"\n', "one of after, before, replace"),
+            (INSERT + 'before = "x"\n', "one of after, before, replace, remove"),
+            (INSERT + 'until = "x"\n', "until"),
+            (INSERT.replace("after", "remove"), "remove"),
+            ('[[insert]]\nfile = "a"\nreplace = "x"\nuntil = "x"\n', "text or text_file"),
             (INSERT + 'text_file = "x"\n', "text or text_file"),
             (INSERT.replace('file = "rust/kernel/mm.rs"\n', ""), "no file"),
             (INSERT.replace('text = "pub mod description;"', 'text_file = "none"'), "none"),
@@ -386,6 +505,8 @@ class Again(Base):
         return False
 
     def test_cut_off(self):
+        self.put(self.tree, "blocks.rs", Insertions.BLOCKS)
+
         def older():
             self.put(self.repo, "rust/kernel/mm/description.rs", "// ours\n")
             (self.repo / "rust/kernel/mm/added.rs").unlink(missing_ok=True)
@@ -394,7 +515,8 @@ class Again(Base):
         def newer():
             self.put(self.repo, "rust/kernel/mm/description.rs", "// newer\n")
             self.put(self.repo, "rust/kernel/mm/added.rs", "// added\n")
-            self.toml(INSERT.replace('"pub mod description;"', '"pub mod description;\\npub mod added;"'))
+            insert = INSERT.replace('"pub mod description;"', '"pub mod description;\\npub mod added;"')
+            self.toml(insert + Insertions.REMOVE)
 
         newer()
         self.integrate()
@@ -414,6 +536,9 @@ class Again(Base):
         self.assertGreater(after, 3)
 
     def test_removal_cut_off(self):
+        self.put(self.tree, "blocks.rs", Insertions.BLOCKS)
+        self.toml(INSERT + Insertions.REMOVE)
+        self.upstream = self.state()
         after = 0
         while True:
             self.integrate()
