@@ -15,28 +15,37 @@
 //! | [`VmaUnderWrite`] | mmap lock, for writing | [`StableVma`] |
 //! | [`VmaWriteRef`] | mmap lock and VMA lock, for writing | [`VmaUnderWrite`] |
 //!
+//! Without an MMU there are only [`VmaRange`] and [`VmaRef`], which dereferences to it.
+//!
 //! [`VmaRef`]: super::virt::VmaRef
 
+#[cfg(CONFIG_MMU)]
+use crate::page::PAGE_MASK;
 use crate::{
     bindings,
-    page::{
-        PAGE_MASK,
-        PAGE_SHIFT, //
-    },
+    page::PAGE_SHIFT,
     types::Opaque, //
 };
 
+#[cfg(CONFIG_MMU)]
 pub(super) mod evidence;
+#[cfg(CONFIG_MMU)]
 mod locked;
+#[cfg(CONFIG_MMU)]
 mod read;
+#[cfg(CONFIG_MMU)]
 mod write;
 
+#[cfg(CONFIG_MMU)]
 pub use evidence::Traverse;
+#[cfg(CONFIG_MMU)]
 pub use locked::{
     VmaUnderMmap,
     VmaUnderVmaLock, //
 };
+#[cfg(CONFIG_MMU)]
 pub use read::StableVma;
+#[cfg(CONFIG_MMU)]
 pub use write::{
     AdviceFlags,
     VmaUnderWrite,
@@ -51,6 +60,18 @@ pub use write::{
 /// reference.
 #[repr(transparent)]
 pub struct VmaRange(Opaque<bindings::vm_area_struct>);
+
+#[cfg(not(CONFIG_MMU))]
+impl core::ops::Deref for super::virt::VmaRef {
+    type Target = VmaRange;
+
+    #[inline]
+    fn deref(&self) -> &VmaRange {
+        // SAFETY: Both are a `vm_area_struct`. By the type invariants of `VmaRef`, the mmap lock is
+        // held, under which the range and the page offset do not change.
+        unsafe { &*self.as_ptr().cast::<VmaRange>() }
+    }
+}
 
 impl VmaRange {
     #[inline]
@@ -110,6 +131,7 @@ impl VmaRange {
     }
 
     /// Returns whether `len` bytes from `addr` on are whole pages, at least one, of this VMA.
+    #[cfg(CONFIG_MMU)]
     pub(super) fn contains_pages(&self, addr: usize, len: usize) -> bool {
         let Some(end) = addr.checked_add(len) else {
             return false;

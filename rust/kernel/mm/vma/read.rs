@@ -51,9 +51,8 @@ impl Deref for StableVma {
 
 /// Every reader of a [`StableVma`].
 ///
-/// `VmaRef` has a few of them itself, and its own go first. That matters for
-/// [`flags`](VmaRef::flags), which is a plain load of a word in which others may set
-/// [`VmaFlag::MAYBE_GUARD`] meanwhile; [`stable`](VmaRef::stable) leads past it.
+/// `VmaRef` itself has one of them, which goes first: [`flags`](VmaRef::flags), which returns a
+/// word. [`stable`](VmaRef::stable) leads past it.
 impl Deref for VmaRef {
     type Target = StableVma;
 
