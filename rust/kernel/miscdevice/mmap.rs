@@ -62,11 +62,17 @@ pub(crate) unsafe extern "C" fn mmap_prepare<T: MiscDevice>(
     // - The private data is that of the file.
     let desc = unsafe { VmaDesc::from_raw(NonNull::new_unchecked(desc), private) };
 
-    match T::mmap_prepare(device, desc) {
-        Ok(mapping) => match mapping.lower() {
-            Ok(()) => 0,
-            Err(err) => err.to_errno(),
-        },
+    let prepared = T::mmap_prepare(device, desc).and_then(|mapping| {
+        // After the hook, which may have revoked the memory.
+        let mapping = if T::HAS_ADDRESS_SPACE {
+            mapping.in_reach()?
+        } else {
+            mapping
+        };
+        mapping.lower()
+    });
+    match prepared {
+        Ok(()) => 0,
         Err(err) => err.to_errno(),
     }
 }

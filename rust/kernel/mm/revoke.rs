@@ -26,19 +26,21 @@ use crate::{
 use core::pin::Pin;
 
 mod device;
+mod populated;
 mod section;
 
 pub use device::{
     RevocableMemory,
     RevocableSlice, //
 };
+pub(super) use populated::table as populated_table;
 pub(super) use section::RevocationGuard;
 
 /// A switch that takes a device's memory away from everybody who has it mapped.
 ///
 /// For memory that is not always there: the device sleeps, is reset, or is gone. After
 /// [`revoke`](Self::revoke) has returned, no process can access the memory: every access ends with
-/// SIGBUS, and new mappings are refused, until [`restore`](Self::restore).
+/// SIGBUS, and new mappings are refused (or merged with one that exists), until [`restore`](Self::restore).
 ///
 /// That takes more than unmapping, since a fault or a mapping in the making may be just about to put
 /// something in. The layer does all of it for files that have the revocation's
@@ -53,8 +55,9 @@ pub(super) use section::RevocationGuard;
 ///   `mmap` fails, which can be shortly after `revoke` has returned. Memory that comes by faults cannot.
 /// - Pages that the kernel has pinned for I/O (`O_DIRECT`, io_uring) stay accessible to that I/O.
 /// - A mapping that keeps another file than the driver's, as a stacked file system may make it, would be
-///   out of reach: it is refused, with [`ENODEV`], and so are its faults. What is populated when it is
-///   made can be accessed until it is refused.
+///   out of reach: it is refused, with [`ENODEV`].
+/// - The deprecated [`MiscDevice::mmap`](crate::miscdevice::MiscDevice::mmap) is not concerned: what a
+///   driver maps there is its own to revoke.
 /// - Where a stacked driver's `.mmap` has the layer populate a mapping, the kernel keeps it with the file
 ///   only after that `.mmap`. A revocation in between does not find it. Memory that comes by faults is not
 ///   concerned.
@@ -225,8 +228,9 @@ pub(super) unsafe fn enter<'a>(
 ) -> Result<Option<RevocationGuard<'a>>> {
     // SAFETY: The caller promises that it is valid.
     let owner = unsafe { rmap::owner(mapping) }.ok_or(ENODEV)?;
-    // SAFETY: The one owner that there can be is a `Revocation`. The file has its address space from
-    // what `MiscDevice::address_space` borrows until the file is released.
+    // SAFETY: The one owner that there can be is a `Revocation`. A file has this address space from what
+    // `MiscDevice::address_space` borrows, until the file is released, or from such a file, which it keeps
+    // (Coda).
     let revocation = unsafe { owner.cast::<Revocation>().as_ref() };
     match revocation {
         Some(revocation) => revocation.enter().map(Some).ok_or(ENODEV),

@@ -61,6 +61,7 @@ struct Operations(UnsafeCell<bindings::address_space_operations>);
 // SAFETY: The table is never written.
 unsafe impl Sync for Operations {}
 
+#[link_section = ".data..ro_after_init"]
 static OPERATIONS: Operations = Operations(UnsafeCell::new({
     let mut ops: bindings::address_space_operations = pin_init::zeroed();
     // As every inode without storage has it.
@@ -73,7 +74,8 @@ impl AddressSpace {
     ///
     /// `T` must say that it is the address space of its files:
     /// [`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space). A driver that does
-    /// not does not build, since it would unmap nothing.
+    /// not does not build, since it would unmap nothing. If several types of files map the memory, each
+    /// of them must say so.
     ///
     /// # Context
     ///

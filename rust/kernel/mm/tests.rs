@@ -309,6 +309,11 @@ impl MiscDevice for StackedFile {
         Err(ENODEV)
     }
 
+    // Not where a revocation of the lower file's memory looks.
+    fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+        this.0.revocation.address_space()
+    }
+
     fn mmap(this: &Self, _file: &File, vma: &VmaNew) -> Result {
         let lower = this.0.stacked_on.load(Relaxed) as *mut bindings::file;
         if this.0.stacked_pages.load(Relaxed) != 0 {

@@ -11,7 +11,7 @@
 //! | [`StableVma`] | mmap lock or VMA lock; or the VMA is in no tree | [`VmaRange`] |
 //! | [`VmaRef`] | mmap lock or VMA lock | [`StableVma`] |
 //! | [`VmaUnderVmaLock`] | VMA lock, for reading | [`VmaRef`] |
-//! | [`VmaUnderMmap`] | mmap lock, for reading | [`VmaRef`] |
+//! | [`VmaUnderMmap`] | mmap lock, at least for reading | [`VmaRef`] |
 //! | [`VmaUnderWrite`] | mmap lock, for writing | [`StableVma`] |
 //! | [`VmaWriteRef`] | mmap lock and VMA lock, for writing | [`VmaUnderWrite`] |
 //!

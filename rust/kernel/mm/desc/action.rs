@@ -28,7 +28,8 @@ use crate::{
             KernelPagesSlice,
             PfnRange,
             PfnSlice, //
-        }, //
+        },
+        revoke, //
     },
     page::PAGE_SHIFT,
     prelude::*,
@@ -190,6 +191,39 @@ impl<'f, D> Mapping<'f, D> {
             _file: PhantomData,
             _not_send: NotThreadSafe,
         }
+    }
+
+    /// Makes sure that a revocation finds the mapping, if the memory can be revoked: it is refused while
+    /// the memory is, and the kernel asks again when it has been populated.
+    ///
+    /// For the files that have an [`AddressSpace`](crate::mm::rmap::AddressSpace) of their own. To be called
+    /// after the hook has returned.
+    ///
+    /// # Errors
+    ///
+    /// [`ENODEV`] if the memory is revoked, or if the mapping is not kept with the mappings of the file,
+    /// since a stacked driver makes it one of another file.
+    pub(crate) fn in_reach(mut self) -> Result<Self> {
+        // SAFETY: By the type invariants, `raw` is the descriptor of a hook call, whose file is open, and
+        // so is the file that the VMA is to have.
+        let (own, kept) = unsafe {
+            let desc = self.raw.as_ref();
+            ((*desc.file).f_mapping, (*desc.vm_file).f_mapping)
+        };
+        if !core::ptr::eq(own, kept) {
+            return Err(ENODEV);
+        }
+        // SAFETY: The file is open, and the result is not kept.
+        let section = unsafe { revoke::enter(own) }?;
+        if section.is_some() && self.operations.is_none() {
+            // INVARIANT: The table suits any kind of memory, and any word.
+            self.operations = Some(Operations {
+                table: revoke::populated_table(),
+                word: core::ptr::null_mut(),
+                flags: VmaFlags::new([VmaFlag::DONTEXPAND]),
+            });
+        }
+        Ok(self)
     }
 
     /// Writes the mapping into its descriptor.

@@ -35,8 +35,7 @@ use crate::{
             KernelPagesSlice,
             PfnRange,
             PfnSlice, //
-        },
-        ops, //
+        }, //
     },
     prelude::*, //
 };
@@ -194,8 +193,7 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
     ///
     /// # Errors
     ///
-    /// - [`ENODEV`] if the memory is taken away.
-    /// - As `map`.
+    /// As `map`.
     ///
     /// # Safety
     ///
@@ -204,11 +202,6 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
         self,
         map: impl FnOnce(VmaDesc<'f, O::File>) -> Result<Mapping<'f, O::File>>,
     ) -> Result<Mapping<'f, O::File>> {
-        // `mapped` will say so as well, but when it is too late: user space could look at what is mapped
-        // until then.
-        //
-        // SAFETY: The descriptor's file is open, and of type `O::File`.
-        drop(unsafe { ops::enter::<O>(self.desc.file().as_ptr()) }?);
         let (desc, operations) = self.split();
         // SAFETY: The table is that of `O`, whose callbacks expect the private data of a file of
         // type `O::File`, marked, before `mapped` is called. The memory is as the caller promises.

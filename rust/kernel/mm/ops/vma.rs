@@ -383,9 +383,9 @@ pub trait Install: Traverse {
     fn as_driver_vma<O: HasVmOps>(&self) -> Option<&DriverVma<O>> {
         let vma = self.vma(Token(()));
         // SAFETY: By what the supertraits ask for, the VMA is alive, and implementors hold the mmap
-        // lock or the VMA lock. The fields are written when the VMA is made and when it is closed
-        // (`vma_close()`), and then no other thread can have either lock. The word is only looked at,
-        // not followed.
+        // lock or the VMA lock. The fields are written before the VMA can be found, and when it is closed
+        // (`vma_close()`): it is detached then, and whoever had a view of it was waited for. The word is
+        // only looked at, not followed.
         let (ops, word) = unsafe { ((*vma).vm_ops, (*vma).vm_private_data) };
         if !core::ptr::eq(ops, O::table().as_ptr()) || !is_live(word) {
             return None;
@@ -404,8 +404,7 @@ impl Install for StableVmaGuard<'_> {}
 
 /// A VMA of the driver's own, and the lock that keeps it.
 ///
-/// Its page tables can be traversed by the view that the guard is made from; see
-/// [`Traverse`].
+/// The guard is evidence for traversing its page tables: see [`Traverse`].
 ///
 /// # Invariants
 ///

@@ -36,7 +36,8 @@ use crate::{
             SHARED,
             WRITE, //
         },
-        Cache, //
+        Cache,
+        KernelPages, //
     },
     page::PAGE_SIZE,
     prelude::*,
@@ -160,6 +161,38 @@ impl VmOperations for DebuggedOps {
 
 crate::vm_operations!(DebuggedOps);
 
+/// A file of which all pages are mapped when it is, without callbacks.
+struct PlainFile(Arc<Plain>);
+
+#[pin_data]
+struct Plain {
+    pages: KernelPages,
+    revoke_in_hook: Atomic<i32>,
+    #[pin]
+    revocation: Revocation,
+}
+
+#[vtable]
+impl MiscDevice for PlainFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+        this.0.revocation.address_space()
+    }
+
+    fn mmap_prepare<'f>(this: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        let mapping = desc.map_kernel_pages(&this.0.pages)?;
+        if this.0.revoke_in_hook.load(Relaxed) != 0 {
+            this.0.revocation.revoke();
+        }
+        Ok(mapping)
+    }
+}
+
 /// What a debugger does. Returns how many bytes it got.
 pub(super) fn access(mm: &UserMm, addr: usize, buf: &mut [u8], write: bool) -> c_int {
     let flags = match write {
@@ -212,6 +245,36 @@ mod cases {
         probe.revocation.revoke();
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));
         assert_eq!(probe.folio.ref_count(), 1);
+        mm.munmap(addr, LEN)
+    }
+
+    #[test]
+    fn without_callbacks() -> Result {
+        let mm = UserMm::attach()?;
+        let plain = Arc::pin_init(
+            try_pin_init!(Plain {
+                pages: KernelPages::new(2, GFP_KERNEL)?,
+                revoke_in_hook: Atomic::new(0),
+                revocation <- Revocation::new::<PlainFile>(),
+            }? Error),
+            GFP_KERNEL,
+        )?;
+        plain.pages.write_at(0, b"there")?;
+        let file = mm.open::<PlainFile>(KBox::new(PlainFile(plain.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        assert_eq!(mm.read(addr)?, *b"there");
+
+        plain.revocation.revoke();
+        assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+        assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
+        plain.revocation.restore();
+        let again = file.mmap(LEN, READ, SHARED, 0)?;
+        assert_eq!(mm.read(again)?, *b"there");
+
+        // The answer of the hook is of no use any more.
+        plain.revoke_in_hook.store(1, Relaxed);
+        assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
+        mm.munmap(again, LEN)?;
         mm.munmap(addr, LEN)
     }
 

@@ -35,7 +35,7 @@ use core::{
 ///
 /// # Invariants
 ///
-/// As [`VmaRange`]; and also the flags do not change, but for
+/// As [`VmaRange`]; and also nobody but the holder of the view changes the flags, except for
 /// [`MAYBE_GUARD`](VmaFlag::MAYBE_GUARD).
 #[repr(transparent)]
 pub struct StableVma(VmaRange);
