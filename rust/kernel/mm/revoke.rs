@@ -40,7 +40,7 @@ pub(super) use section::RevocationGuard;
 ///
 /// For memory that is not always there: the device sleeps, is reset, or is gone. After
 /// [`revoke`](Self::revoke) has returned, no process can access the memory: every access ends with
-/// SIGBUS, and new mappings are refused (or merged with one that exists), until [`restore`](Self::restore).
+/// SIGBUS, and new mappings are refused, until [`restore`](Self::restore).
 ///
 /// That takes more than unmapping, since a fault or a mapping in the making may be just about to put
 /// something in. The layer does all of it for files that have the revocation's

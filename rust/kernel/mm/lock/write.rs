@@ -32,7 +32,10 @@ pub(in crate::mm) struct UnmapEvents<'a> {
 
 impl UnmapEvents<'_> {
     /// Calls `f` with the list, which it may extend.
-    pub(in crate::mm) fn with_list<R>(&mut self, f: impl FnOnce(*mut bindings::list_head) -> R) -> R {
+    pub(in crate::mm) fn with_list<R>(
+        &mut self,
+        f: impl FnOnce(*mut bindings::list_head) -> R,
+    ) -> R {
         let mut head = bindings::list_head {
             next: ptr::null_mut(),
             prev: ptr::null_mut(),

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     bindings,
+    error::to_result,
     fs::File,
     miscdevice::{
         MiscDevice,
@@ -31,6 +32,7 @@ use crate::{
         revoke::Revocation,
         rmap::AddressSpace,
         testing::{
+            UserFile,
             UserMm,
             READ,
             SHARED,
@@ -212,6 +214,19 @@ pub(super) fn access(mm: &UserMm, addr: usize, buf: &mut [u8], write: bool) -> c
     }
 }
 
+/// What the kernel does when it has populated a mapping, once more for one that exists.
+fn mapped(mm: &UserMm, file: &UserFile<'_>, addr: usize) -> Result {
+    let guard = mm.current().mmap_read_lock();
+    let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
+    // SAFETY: The VMA is locked, and has a table with this callback, which is called as the kernel does:
+    // with the file, and with what the hook has left as the private data.
+    to_result(unsafe {
+        let mapped = (*(*vma).vm_ops).mapped.ok_or(ENOENT)?;
+        let mut word = (*file.as_ptr()).private_data.map_addr(|word| word | 1);
+        mapped(addr, addr + PAGE_SIZE, 0, (*vma).vm_file, &raw mut word)
+    })
+}
+
 #[kunit_tests(rust_mm_revocation)]
 mod cases {
     use super::*;
@@ -264,9 +279,12 @@ mod cases {
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
         assert_eq!(mm.read(addr)?, *b"there");
 
+        assert_eq!(mapped(&mm, &file, addr), Ok(()));
         plain.revocation.revoke();
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));
         assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
+        // It was revoked before the kernel could find the mapping.
+        assert_eq!(mapped(&mm, &file, addr), Err(ENODEV));
         plain.revocation.restore();
         let again = file.mmap(LEN, READ, SHARED, 0)?;
         assert_eq!(mm.read(again)?, *b"there");
@@ -290,6 +308,10 @@ mod cases {
         device.revoke_in_hook.store(0, Relaxed);
         device.revocation.restore();
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        assert_eq!(device.mapped.load(Relaxed), 1);
+        // Nor where the memory was revoked after the hook, while the kernel populated the mapping.
+        device.revocation.revoke();
+        assert_eq!(mapped(&mm, &file, addr), Err(ENODEV));
         assert_eq!(device.mapped.load(Relaxed), 1);
         mm.munmap(addr, LEN)
     }
