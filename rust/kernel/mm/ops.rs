@@ -42,7 +42,7 @@ mod vma;
 
 pub use access::{
     Access,
-    Accessed, //
+    AccessedVma, //
 };
 pub use data::{
     DupForeign,
@@ -354,7 +354,7 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// mmap lock of the mm held for reading, which need not be the current one. May
     /// sleep.
-    fn access(_vma: &DriverVma<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
+    fn access(_vma: &AccessedVma<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }

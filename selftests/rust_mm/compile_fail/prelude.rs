@@ -22,6 +22,7 @@ use kernel::{
         },
         ops::{
             Access,
+            AccessedVma,
             DataRef,
             DeviceRef,
             DriverVmaInfo,

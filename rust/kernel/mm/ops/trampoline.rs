@@ -15,7 +15,7 @@ use super::{
     access::{
         is_permitted,
         Access,
-        Accessed, //
+        AccessedVma, //
     },
     data::{
         self,
@@ -53,7 +53,6 @@ use crate::{
 };
 use core::{
     ffi::c_void,
-    marker::PhantomData,
     ptr::{
         self,
         NonNull, //
@@ -448,9 +447,9 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
     if unsafe { live_word(vma) }.is_none() {
         return EFAULT.to_errno();
     }
-    // SAFETY: As above, and the word is live. Sleeping is allowed.
-    let vma = unsafe { DriverVma::<O>::from_raw(vma) };
-    // What is asked for may go beyond the VMA.
+    // SAFETY: As above, by this thread, and the word is live. Sleeping is allowed.
+    let vma = unsafe { AccessedVma::<O>::from_raw(vma) };
+    // What is asked for may extend past the VMA.
     let room = vma.end().saturating_sub(addr);
     let len = usize::try_from(len).unwrap_or(0).min(room);
     if len == 0 || addr < vma.start() || !is_permitted(vma.flags(), write != 0) {
@@ -464,17 +463,14 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
     let access = if write != 0 {
         // SAFETY: C gives a buffer of at least that length, which it has initialised and does not
         // touch meanwhile.
-        Access::Write(unsafe { slice::from_raw_parts(buf.cast(), len) }, accessed)
+        Access::Write(unsafe { slice::from_raw_parts(buf.cast(), len) })
     } else {
         // The driver may copy less than it says, and what is in the buffer goes to a debugger.
         //
         // SAFETY: C gives a buffer of at least that length, which nobody else uses meanwhile.
         unsafe { ptr::write_bytes(buf.cast::<u8>(), 0, len) };
         // SAFETY: As above, and it was just initialised.
-        Access::Read(
-            unsafe { slice::from_raw_parts_mut(buf.cast(), len) },
-            accessed,
-        )
+        Access::Read(unsafe { slice::from_raw_parts_mut(buf.cast(), len) })
     };
     match O::access(vma, addr, access) {
         // C subtracts this from what is left to do, without a look. The length fits.
