@@ -145,7 +145,7 @@ impl VmOperations for SleepingOps {
     type Memory = Ordinary;
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
-        vmf.page(Folio::alloc(0, GFP_KERNEL)?, 0)
+        vmf.return_page(Folio::alloc(0, GFP_KERNEL)?, 0)
     }
 
     fn map_pages(_vmf: &FaultAround<Self>) {

@@ -123,7 +123,7 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     ///
     ///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
     ///         let page = vmf.data().pages.get(vmf.pgoff()).ok_or(FaultError::SigBus)?;
-    ///         vmf.page(page.clone(), 0)
+    ///         vmf.return_page(page.clone(), 0)
     ///     }
     /// }
     /// kernel::vm_operations!(MemoryOps);

@@ -135,8 +135,8 @@ impl VmOperations for CodeOps {
             bit(vmf.is_write(), WRITES) | bit(vmf.is_user(), USER) | bit(vmf.is_remote(), REMOTE);
         device.seen.store(seen, Relaxed);
         match device.fault.load(Relaxed) {
-            fault::PAGE => vmf.page(device.folio.clone(), 0),
-            fault::MAJOR => Ok(vmf.page(device.folio.clone(), 0)?.major()),
+            fault::PAGE => vmf.return_page(device.folio.clone(), 0),
+            fault::MAJOR => Ok(vmf.return_page(device.folio.clone(), 0)?.major()),
             fault::SEGV => Err(FaultError::SigSegv),
             fault::POISON => Err(FaultError::HwPoison),
             fault::ENOMEM => Err(ENOMEM)?,

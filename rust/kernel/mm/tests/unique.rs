@@ -117,7 +117,7 @@ impl VmOperations for UniqueOps {
     }
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
-        vmf.page(vmf.data().device.folio.clone(), 0)
+        vmf.return_page(vmf.data().device.folio.clone(), 0)
     }
 }
 
