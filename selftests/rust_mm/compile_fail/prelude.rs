@@ -3,6 +3,8 @@
 // What every case begins with: a module, and what drivers import.
 
 #[allow(unused_imports)]
+use core::ops::Range;
+#[allow(unused_imports)]
 use kernel::{
     fs::File,
     miscdevice::{

@@ -39,7 +39,8 @@ use crate::{
         },
         ops, //
     },
-    prelude::*, //
+    prelude::*,
+    types::ForeignOwnable, //
 };
 
 /// The description of a mapping that will have the callbacks `O`.
@@ -63,6 +64,8 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     /// [`EINVAL`] if the memory is [`Pfn`] and the mapping is [copy-on-write](Self::is_cow): the
     /// kernel has no way to insert single page frames into such a mapping. See
     /// [`deny_cow`](Self::deny_cow). Also if the device is a [`KBox`] of a type without size.
+    ///
+    /// If `O` has [`may_map`](super::VmOperations::may_map), what that returns.
     ///
     /// # Examples
     ///
@@ -153,6 +156,14 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
             // A box of something that has no size: `FOREIGN_ALIGN` is not true for that. It could not
             // be told from a mapping that is still to be made.
             return Err(EINVAL);
+        }
+        if O::HAS_MAY_MAP {
+            // SAFETY: By the type invariants, it is the private data of the file, which stays open
+            // during the call. A file of type `D` has what `into_foreign` has returned.
+            let device = unsafe { <D::Ptr as ForeignOwnable>::borrow(self.device()) };
+            // The sum does not overflow: see `pgoff`.
+            let pgoffs = self.pgoff()..self.pgoff() + self.nr_pages();
+            O::may_map(device, pgoffs, self.flags().is_shared_maywrite())?;
         }
         // INVARIANT: Just checked, and nothing about it changes any more.
         Ok(OpsDesc {

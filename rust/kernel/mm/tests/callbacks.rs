@@ -3,7 +3,14 @@
 //! What the kernel gets from callbacks, as codes, and what they are told.
 
 #[cfg(CONFIG_X86_64)]
-use super::FilledFile;
+use super::{
+    syscalls::{
+        mprotect,
+        mremap, //
+    },
+    FilledFile,
+    Probe, //
+};
 #[cfg(CONFIG_X86_64)]
 use crate::mm::{
     flags::Protection,
@@ -306,23 +313,6 @@ mod cases {
     }
 
     #[cfg(CONFIG_X86_64)]
-    extern "C" {
-        fn __x64_sys_mprotect(regs: *const bindings::pt_regs) -> c_long;
-    }
-
-    /// `mprotect(2)`.
-    #[cfg(CONFIG_X86_64)]
-    fn mprotect(_: &UserMm, addr: usize, len: usize, prot: usize) -> Result {
-        let mut regs: bindings::pt_regs = pin_init::zeroed();
-        regs.di = addr;
-        regs.si = len;
-        regs.dx = prot;
-        // SAFETY: The current thread has an mm, which is a test's own, and these are the
-        // registers with the arguments.
-        to_result(unsafe { __x64_sys_mprotect(&regs) } as c_int)
-    }
-
-    #[cfg(CONFIG_X86_64)]
     #[test]
     fn mprotect_asks() -> Result {
         let mm = UserMm::attach()?;
@@ -373,11 +363,6 @@ mod cases {
     #[cfg(CONFIG_X86_64)]
     #[test]
     fn moved_or_moved_back() -> Result {
-        use super::super::{
-            unique::mremap,
-            Probe, //
-        };
-
         let mm = UserMm::attach()?;
         let probe = Probe::new()?;
         let file = mm.open::<FilledFile>(KBox::new(FilledFile(probe.clone()), GFP_KERNEL)?)?;
