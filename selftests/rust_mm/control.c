@@ -52,8 +52,8 @@ static void sleep_in_a_walk(void)
 	misuse(MISUSE_SLEEP);
 }
 
-/* In the callback that maps what is around a fault. */
-static void sleep_in_map_pages(void)
+/* Lets the device be mapped for CMD, and reads what is mapped. Returns the file. */
+static int misuse_mapped(unsigned int cmd)
 {
 	char *map;
 	int fd;
@@ -61,13 +61,30 @@ static void sleep_in_map_pages(void)
 	if (load_module(MISUSE_MODULE, ""))
 		errx(1, MISUSE_MODULE " cannot be loaded");
 	fd = open(MISUSE_DEVICE, O_RDWR);
-	if (fd < 0 || ioctl(fd, MISUSE_AROUND, 0))
+	if (fd < 0 || ioctl(fd, cmd, 0))
 		err(1, MISUSE_DEVICE);
 	map = mmap(NULL, sysconf(_SC_PAGESIZE), RW, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		err(1, "mmap");
 	if (*(volatile char *)map)
 		errx(1, "not a page of zeroes");
+	return fd;
+}
+
+/* In the callback that maps what is around a fault. */
+static void sleep_in_map_pages(void)
+{
+	close(misuse_mapped(MISUSE_AROUND));
+}
+
+/* One that the fault handler has taken before; into a buffer that has nothing to do with it. */
+static void lock_held_over_a_copy(void)
+{
+	int fd = misuse_mapped(MISUSE_COPY);
+	char buf;
+
+	if (read(fd, &buf, 1) != 1)
+		err(1, "read");
 	close(fd);
 }
 
@@ -189,6 +206,7 @@ static const struct {
 	{ "mmap_lock_under_vma_lock", mmap_lock_under_vma_lock },
 	{ "sleep_in_a_walk", sleep_in_a_walk },
 	{ "sleep_in_map_pages", sleep_in_map_pages },
+	{ "lock_held_over_a_copy", lock_held_over_a_copy },
 	{ "freed", freed },
 	{ "behind_vmalloc", behind_vmalloc },
 	{ "behind_variable", behind_variable },

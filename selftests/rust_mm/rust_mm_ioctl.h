@@ -18,6 +18,7 @@
 #define MISUSE_ORDER	_IO('m', 1)
 #define MISUSE_SLEEP	_IO('m', 2)
 #define MISUSE_AROUND	_IO('m', 3)
+#define MISUSE_COPY	_IO('m', 4)
 
 /* rust_mm_broken */
 #define BROKEN_FREED	_IO('b', 0)

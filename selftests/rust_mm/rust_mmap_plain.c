@@ -107,6 +107,67 @@ TEST_F(plain, grows)
 	ASSERT_EQ(munmap(room, 4 * self->size), 0);
 }
 
+FIXTURE(read_only)
+{
+	size_t page;	/* bytes in a page */
+	size_t size;	/* bytes in the memory, of which the last page can only be read */
+	int fd;
+};
+
+FIXTURE_SETUP(read_only)
+{
+	int ret = load_module(MODULE, "pages=8 read_only=1");
+
+	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
+		SKIP(return, "no " MODULE ".ko, and no $RUST_MM_MODULES");
+	ASSERT_EQ(ret, 0);
+	self->page = sysconf(_SC_PAGESIZE);
+	self->size = PAGES * self->page;
+	self->fd = open(DEVICE, O_RDWR);
+	ASSERT_GE(self->fd, 0);
+}
+
+FIXTURE_TEARDOWN(read_only)
+{
+	EXPECT_EQ(fdinfo_vmas(self->fd), 0);
+	close(self->fd);
+	ASSERT_EQ(unload_module(MODULE), 0);
+}
+
+/* A mapping that could be written does not get the page by growing over it. */
+TEST_F(read_only, grows)
+{
+	size_t writable = self->size - self->page;
+	char *map;
+
+	ASSERT_EQ(mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0), MAP_FAILED);
+	ASSERT_EQ(errno, EACCES);
+	map = mmap(NULL, writable, RW, MAP_SHARED, self->fd, 0);
+	ASSERT_NE(map, MAP_FAILED);
+	map = mremap(map, writable, self->size, MREMAP_MAYMOVE);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(try_write(map + writable - 1), 0);
+	ASSERT_EQ(try_write(map + writable), SIGBUS);
+	ASSERT_EQ(try_read(map + writable), SIGBUS);
+	ASSERT_EQ(munmap(map, self->size), 0);
+}
+
+/* Whoever cannot write may map it. */
+TEST_F(read_only, opened_for_reading)
+{
+	int fd = open(DEVICE, O_RDONLY);
+	char *map;
+
+	ASSERT_GE(fd, 0);
+	map = mmap(NULL, self->size, PROT_READ, MAP_SHARED, fd, 0);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(try_read(map + self->size - 1), 0);
+	ASSERT_EQ(mprotect(map, self->size, RW), -1);
+	ASSERT_EQ(errno, EACCES);
+	ASSERT_EQ(munmap(map, self->size), 0);
+	close(fd);
+}
+
 /* Left behind while the pages go: they come again by faults. */
 TEST_F(plain, dontunmap)
 {

@@ -171,7 +171,8 @@ impl CurrentMm<'_> {
     ///
     /// # Context
     ///
-    /// As [`vm_mmap`](Self::vm_mmap). Takes the mmap lock for reading.
+    /// As [`vm_mmap`](Self::vm_mmap). Takes the mmap lock for reading. No lock that a driver's fault
+    /// handler takes may be held.
     ///
     /// # Errors
     ///

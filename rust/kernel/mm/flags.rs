@@ -265,6 +265,24 @@ impl VmaFlags {
         self.contains(VmaFlag::MAYWRITE) && !self.contains(VmaFlag::SHARED)
     }
 
+    /// Returns whether user space can write the object that is mapped, now or after an `mprotect`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::flags::{VmaFlag, VmaFlags};
+    ///
+    /// let shared = VmaFlags::new([VmaFlag::SHARED, VmaFlag::MAYSHARE, VmaFlag::MAYWRITE]);
+    /// assert!(!shared.writable() && shared.is_shared_maywrite());
+    /// // A write makes a copy.
+    /// let private = VmaFlags::new([VmaFlag::WRITE, VmaFlag::MAYWRITE]);
+    /// assert!(private.writable() && !private.is_shared_maywrite());
+    /// ```
+    #[inline]
+    pub const fn is_shared_maywrite(self) -> bool {
+        self.contains_all(Self::new([VmaFlag::SHARED, VmaFlag::MAYWRITE]))
+    }
+
     /// The same flags, and `flag`.
     #[inline]
     pub const fn with(mut self, flag: VmaFlag) -> Self {

@@ -219,7 +219,8 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
     ///
     /// # Context
     ///
-    /// Sleeps. The mmap lock of the current mm must not be held, nor a VMA lock of it.
+    /// Sleeps. The mmap lock of the current mm must not be held, nor a VMA lock of it, nor a lock that a
+    /// driver's fault handler takes: the pages may be ones that it has to map first.
     ///
     /// # Errors
     ///
@@ -263,7 +264,7 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
     ///
     /// # Context
     ///
-    /// Sleeps.
+    /// Sleeps. No lock that a driver's fault handler takes may be held, as for [`fast`](Self::fast).
     ///
     /// # Errors
     ///
@@ -295,7 +296,7 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
     ///
     /// # Context
     ///
-    /// Sleeps.
+    /// Sleeps. No lock that a driver's fault handler takes may be held, as for [`fast`](Self::fast).
     ///
     /// # Errors
     ///
@@ -327,7 +328,7 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock of the mm may be held.
+    /// Sleeps. No VMA lock of the mm may be held, nor a lock that a driver's fault handler takes.
     ///
     /// # Errors
     ///

@@ -42,7 +42,7 @@ mod vma;
 
 pub use access::{
     Access,
-    Accessed, //
+    AccessedVma, //
 };
 pub use data::{
     DupForeign,
@@ -224,6 +224,35 @@ pub trait VmOperations: Sized + 'static {
     /// A constant, for the reason that [`NAME`](Self::NAME) is one.
     const PAGESIZE: MmuPageSize = MmuPageSize::Base;
 
+    /// Returns whether user space may map these pages of the file.
+    ///
+    /// `writable` tells that user space could write them through the mapping, now or after an
+    /// `mprotect`. It is not set for a private mapping, whose writes go to copy-on-write pages. It is
+    /// set for a shared mapping that only reads, unless the file is not open for writing, or
+    /// `mmap_prepare` has cleared
+    /// [`MAYWRITE`](super::flags::ClearFlags::MAYWRITE).
+    ///
+    /// A table that is [mergeable](crate::vm_operations) has this callback. User space grows such a
+    /// mapping with `mremap`, and the kernel asks no driver about that, so a check in `mmap_prepare`
+    /// covers only the range that was asked for there. The layer calls this for all of that range, in
+    /// [`with_ops`](super::desc::VmaDesc::with_ops), and again for each page before it can be mapped:
+    /// before [`fault`](Self::fault), [`huge_fault`](Self::huge_fault), [`map_pages`](Self::map_pages)
+    /// and [`access`](Self::access). It must give the same answer each time, for a page and for a range
+    /// that has the page.
+    ///
+    /// # Errors
+    ///
+    /// An error makes `mmap` fail with it, and a fault end as [`FaultError`] says: with SIGBUS, unless it
+    /// is [`ENOMEM`] or [`EHWPOISON`].
+    ///
+    /// # Context
+    ///
+    /// mmap lock held for writing, or the locks of a fault. May sleep, unless there is a
+    /// [`map_pages`](Self::map_pages): then as there.
+    fn may_map(_device: DeviceRef<'_, Self>, _pgoffs: Range<usize>, _writable: bool) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// A VMA has been made.
     ///
     /// Returns the data of the VMA. If it fails, `mmap` fails with its error, and the memory is
@@ -354,7 +383,7 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// mmap lock of the mm held for reading, which need not be the current one. May
     /// sleep.
-    fn access(_vma: &DriverVma<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
+    fn access(_vma: &AccessedVma<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }

@@ -134,10 +134,11 @@ impl AddressSpace {
     /// Takes `nr_pages` pages, from page offset `first` on, out of every mapping. The next access to
     /// them is a fault. Private copies that a process has made stay.
     ///
-    /// A fault that is on its way may put a page back in, with what the driver gave it before. So
-    /// make sure first that it gives nothing any more, and that what it has given is mapped:
-    /// insert pages in the fault handler, holding a lock (see [`Fault::insert_page`]), and hold that
-    /// lock here. Or use a [`Revocation`](crate::mm::revoke::Revocation).
+    /// A fault that is being handled can map a page again after this, and user space keeps that page.
+    /// The driver prevents this by a lock that the fault handler holds while it looks a page up and
+    /// maps it, by [`Fault::insert_page`], and that the caller holds here. [`Fault::return_page`] is no
+    /// substitute: the kernel maps that page when the handler's locks are dropped. Or use a
+    /// [`Revocation`](crate::mm::revoke::Revocation).
     ///
     /// # Context
     ///
@@ -145,6 +146,8 @@ impl AddressSpace {
     /// [`mapped`](super::ops::VmOperations::mapped).
     ///
     /// [`Fault::insert_page`]: crate::mm::ops::Fault::insert_page
+    /// [`Fault::return_page`]: crate::mm::ops::Fault::return_page
+    /// [`Revocation`]: crate::mm::revoke::Revocation
     pub fn unmap(&self, first: usize, nr_pages: usize) {
         self.unmap_raw(first, nr_pages, false);
     }

@@ -58,7 +58,10 @@ use crate::{
         Arc, //
     }, //
 };
-use core::ptr::NonNull;
+use core::{
+    ops::Range,
+    ptr::NonNull, //
+};
 
 mod answers;
 mod callbacks;
@@ -71,6 +74,7 @@ mod frames;
 #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
 mod huge;
 mod lock;
+mod may_map;
 mod opened;
 mod pgtable;
 mod refs;
@@ -79,6 +83,8 @@ mod revocable;
 mod revocation;
 mod revocation_race;
 mod sizeless;
+#[cfg(CONFIG_X86_64)]
+mod syscalls;
 mod threads;
 mod unique;
 
@@ -274,6 +280,10 @@ impl VmOperations for FaultOps {
     type Data = PerFile;
     type Memory = Ordinary;
 
+    fn may_map(_: DeviceRef<'_, Self>, _pgoffs: Range<usize>, _writable: bool) -> Result {
+        Ok(())
+    }
+
     fn mapped(file: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<PerFile> {
         file.0.mapped_calls.fetch_add(1, Relaxed);
         result_of(&file.0.mapped)?;
@@ -292,7 +302,7 @@ impl VmOperations for FaultOps {
         if let Some(permit) = vmf.may_retry() {
             return Ok(permit.into());
         }
-        vmf.page(vmf.data().0.folio.clone(), 0)
+        vmf.return_page(vmf.data().0.folio.clone(), 0)
     }
 }
 

@@ -11,14 +11,20 @@
 //! - [`MISUSE_SLEEP`]: sleeps while it holds the lock of a page table.
 //! - [`MISUSE_AROUND`]: sleeps in `map_pages`, under the RCU read lock, when what the file maps from then
 //!   on is read.
+//! - [`MISUSE_COPY`]: copies to user space, in `read(2)`, with a lock held that the file's fault handler
+//!   takes. If the buffer were a mapping of the file, the fault would wait for that lock forever.
 
 use core::{
     convert::Infallible,
     ops::ControlFlow, //
 };
 use kernel::{
-    fs::File,
+    fs::{
+        File,
+        Kiocb, //
+    },
     ioctl::_IO,
+    iov::IovIterDest,
     miscdevice::{
         MiscDevice,
         MiscDeviceOptions,
@@ -45,14 +51,21 @@ use kernel::{
         },
         Folio, //
     },
+    new_mutex,
     page::{
         PAGE_MASK,
         PAGE_SIZE, //
     },
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        ArcBorrow,
+        Mutex, //
     }, //
 };
 
@@ -72,6 +85,8 @@ const MISUSE_ORDER: u32 = _IO('m' as u32, 1);
 const MISUSE_SLEEP: u32 = _IO('m' as u32, 2);
 /// Lets the file be mapped, and sleeps in `map_pages` of what is mapped.
 const MISUSE_AROUND: u32 = _IO('m' as u32, 3);
+/// Lets the file be mapped, by faults that take the lock under which it is read.
+const MISUSE_COPY: u32 = _IO('m' as u32, 4);
 
 #[pin_data]
 struct RustMmMisuse {
@@ -89,28 +104,47 @@ impl kernel::InPlaceModule for RustMmMisuse {
     }
 }
 
+#[pin_data]
 struct Misuse {
-    /// If not 0: the file can be mapped.
-    around: Atomic<i32>,
+    /// What the file can be mapped for: one of the `MISUSE_` that say so, or 0.
+    mapped_for: Atomic<u32>,
+    #[pin]
+    folio: Mutex<ARef<Folio>>,
 }
 
 #[vtable]
 impl MiscDevice for Misuse {
-    type Ptr = KBox<Self>;
+    type Ptr = Arc<Self>;
 
-    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        let around = Atomic::new(0);
-        Ok(KBox::new(Self { around }, GFP_KERNEL)?)
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            try_pin_init!(Self {
+                mapped_for: Atomic::new(0),
+                folio <- new_mutex!(Folio::alloc(0, GFP_KERNEL)?),
+            }),
+            GFP_KERNEL,
+        )
     }
 
-    fn mmap_prepare<'f>(this: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
-        if this.around.load(Relaxed) == 0 {
-            return Err(ENODEV);
+    fn mmap_prepare<'f>(
+        this: ArcBorrow<'f, Self>,
+        desc: VmaDesc<'f, Self>,
+    ) -> Result<Mapping<'f, Self>> {
+        match this.mapped_for.load(Relaxed) {
+            MISUSE_AROUND => Ok(desc.with_ops::<SleepingOps>()?.on_fault()),
+            MISUSE_COPY => Ok(desc.with_ops::<LockingOps>()?.on_fault()),
+            _ => Err(ENODEV),
         }
-        Ok(desc.with_ops::<SleepingOps>()?.on_fault())
     }
 
-    fn ioctl(this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn read_iter(kiocb: Kiocb<'_, Arc<Self>>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+        // Not like this: a driver takes a reference under the lock, and copies without it.
+        let this = kiocb.file();
+        let folio = this.folio.lock();
+        Ok(folio.copy_to_iter(0, iov))
+    }
+
+    fn ioctl(this: ArcBorrow<'_, Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let task = kernel::current!();
         let mm = task.mm().ok_or(ESRCH)?;
         match cmd {
@@ -128,7 +162,7 @@ impl MiscDevice for Misuse {
                 let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
                 walk_page_range_vma(vma, addr..addr + PAGE_SIZE, &mut Sleeper)?;
             }
-            MISUSE_AROUND => this.around.store(1, Relaxed),
+            MISUSE_AROUND | MISUSE_COPY => this.mapped_for.store(cmd, Relaxed),
             _ => return Err(ENOTTY),
         }
         Ok(0)
@@ -145,7 +179,7 @@ impl VmOperations for SleepingOps {
     type Memory = Ordinary;
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
-        vmf.page(Folio::alloc(0, GFP_KERNEL)?, 0)
+        vmf.return_page(Folio::alloc(0, GFP_KERNEL)?, 0)
     }
 
     fn map_pages(_vmf: &FaultAround<Self>) {
@@ -155,6 +189,24 @@ impl VmOperations for SleepingOps {
 }
 
 kernel::vm_operations!(SleepingOps);
+
+/// Callbacks that take a lock.
+struct LockingOps;
+
+#[vtable]
+impl VmOperations for LockingOps {
+    type File = Misuse;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        let this = vmf.data();
+        let folio = this.folio.lock();
+        Ok(vmf.insert_page(&folio, 0)?.into())
+    }
+}
+
+kernel::vm_operations!(LockingOps);
 
 /// Looks at entries, and allocates memory meanwhile, which may have to be waited for.
 struct Sleeper;

@@ -7,9 +7,13 @@
 //! can do with a file's: they merge with their neighbours, grow with `mremap`, and userfaultfd and
 //! guard regions take them. `/proc/<pid>/fdinfo` shows how often the callbacks were called.
 //!
+//! The last pages can be set aside for reading (`read_only`). No mapping through which they could be
+//! written has them, even if it was made without them and grown later.
+//!
 //! Every second page is handed to the kernel, which maps it, the others the driver maps itself: the
 //! two ways there are to answer a fault.
 
+use core::ops::Range;
 use kernel::{
     alloc::flags::__GFP_NOWARN,
     fs::File,
@@ -64,6 +68,10 @@ module! {
             default: 16,
             description: "Size of the memory in pages, up to 1048576",
         },
+        read_only: u32 {
+            default: 0,
+            description: "How many pages at the end of the memory can only be read",
+        },
     },
 }
 
@@ -86,7 +94,8 @@ impl kernel::InPlaceModule for RustMmapPlain {
         try_pin_init!(Self {
             // First, so that a device that can be opened has its memory.
             _memory: {
-                let memory = Memory::new(*module_parameters::pages.value_ref())?;
+                let pages = *module_parameters::pages.value_ref();
+                let memory = Memory::new(pages, *module_parameters::read_only.value_ref())?;
                 MEMORY.publish(Arc::new(memory, GFP_KERNEL)?)?
             },
             _device <- MiscDeviceRegistration::register(MiscDeviceOptions {
@@ -99,6 +108,8 @@ impl kernel::InPlaceModule for RustMmapPlain {
 /// The device.
 struct Memory {
     pages: KVVec<ARef<Folio>>,
+    /// The page offsets of the pages that can only be read.
+    read_only: Range<usize>,
     /// Calls of the callbacks: events, not VMAs. How many VMAs there are does not follow from them; see
     /// `VmOperations` about when `mapped` and `close` do not balance. What has to balance belongs in data of
     /// the VMA, as in `rust_mmap_demand`, which a mapping that can be merged cannot have.
@@ -109,7 +120,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn new(nr_pages: u32) -> Result<Self> {
+    fn new(nr_pages: u32, read_only: u32) -> Result<Self> {
         if nr_pages > MOST_PAGES {
             return Err(ENOMEM);
         }
@@ -118,7 +129,9 @@ impl Memory {
         for _ in 0..nr_pages {
             pages.push(Folio::alloc(0, GFP_KERNEL)?, GFP_KERNEL)?;
         }
+        let first = nr_pages.checked_sub(read_only).ok_or(EINVAL)?;
         Ok(Self {
+            read_only: first as usize..pages.len(),
             pages,
             mapped: Atomic::new(0),
             opened: Atomic::new(0),
@@ -141,7 +154,7 @@ impl MiscDevice for Memory {
         mut desc: VmaDesc<'f, Self>,
     ) -> Result<Mapping<'f, Self>> {
         desc.deny_cow()?;
-        // Of any size, as with a file: what is beyond the end is found out by the access.
+        // What can be mapped is for `may_map` to say.
         Ok(desc.with_ops::<PlainOps>()?.on_fault())
     }
 
@@ -163,6 +176,16 @@ impl VmOperations for PlainOps {
     type Data = PerFile;
     type Memory = Ordinary;
 
+    fn may_map(memory: DeviceRef<'_, Self>, pgoffs: Range<usize>, writable: bool) -> Result {
+        // Of any size, as with a file: an access past the end of the memory ends with SIGBUS.
+        let start = pgoffs.start.max(memory.read_only.start);
+        let end = pgoffs.end.min(memory.read_only.end);
+        if writable && start < end {
+            return Err(EACCES);
+        }
+        Ok(())
+    }
+
     fn mapped(memory: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<PerFile> {
         memory.mapped.fetch_add(1, Relaxed);
         Ok(PerFile)
@@ -181,7 +204,7 @@ impl VmOperations for PlainOps {
         memory.faults.fetch_add(1, Relaxed);
         let page = memory.pages.get(vmf.pgoff()).ok_or(FaultError::SigBus)?;
         if vmf.pgoff() % 2 == 0 {
-            vmf.page(page.clone(), 0)
+            vmf.return_page(page.clone(), 0)
         } else {
             Ok(vmf.insert_page(page, 0)?.into())
         }

@@ -33,7 +33,7 @@ impl VmOperations for Ops {
         #[cfg(not(twin))]
         let _ = dev.kept.lock().replace(dev);
         let _ = &dev.kept;
-        vmf.page(dev.folio.clone(), 0)
+        vmf.return_page(dev.folio.clone(), 0)
     }
 }
 

@@ -29,5 +29,5 @@ impl VmOperations for Ops {
 kernel::vm_operations!(Ops);
 
 pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
-    Ok(desc.with_ops::<Ops>()?.on_fault())
+    Ok(desc.with_ops::<Ops>()?.map_nothing())
 }

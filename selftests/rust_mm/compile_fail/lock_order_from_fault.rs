@@ -21,7 +21,7 @@ impl VmOperations for Ops {
         let _ = vmf.vma().mm();
         #[cfg(twin)]
         let _ = vmf.vma().start();
-        vmf.page(vmf.data().folio.clone(), 0)
+        vmf.return_page(vmf.data().folio.clone(), 0)
     }
 }
 

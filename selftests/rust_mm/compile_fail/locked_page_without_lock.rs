@@ -19,9 +19,9 @@ impl VmOperations for Ops {
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let folio = vmf.data().folio.clone();
         #[cfg(not(twin))]
-        return vmf.locked_page(folio, 0);
+        return vmf.return_locked_page(folio, 0);
         #[cfg(twin)]
-        return vmf.locked_page(LockedFolio::new(folio), 0);
+        return vmf.return_locked_page(LockedFolio::new(folio), 0);
     }
 }
 

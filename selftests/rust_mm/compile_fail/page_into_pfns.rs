@@ -20,7 +20,7 @@ impl VmOperations for Ops {
         let dev = vmf.data();
         let _ = &dev.folio;
         #[cfg(not(twin))]
-        return vmf.page(dev.folio.clone(), 0);
+        return vmf.return_page(dev.folio.clone(), 0);
         #[cfg(twin)]
         return Ok(vmf.insert_pfn(dev.pfns.slice(0, 1)?, 0)?.into());
     }

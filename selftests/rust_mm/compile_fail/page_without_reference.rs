@@ -18,9 +18,9 @@ impl VmOperations for Ops {
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         #[cfg(not(twin))]
-        return vmf.page(&vmf.data().folio, 0);
+        return vmf.return_page(&vmf.data().folio, 0);
         #[cfg(twin)]
-        return vmf.page(vmf.data().folio.clone(), 0);
+        return vmf.return_page(vmf.data().folio.clone(), 0);
     }
 }
 

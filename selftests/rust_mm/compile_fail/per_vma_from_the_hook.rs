@@ -30,5 +30,5 @@ pub fn hook<'f>(mut desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
     {
         desc.raw_mut().private_data = Arc::new(0u32, GFP_KERNEL)?.into_foreign();
     }
-    Ok(desc.with_ops::<Ops>()?.on_fault())
+    Ok(desc.with_ops::<Ops>()?.map_nothing())
 }

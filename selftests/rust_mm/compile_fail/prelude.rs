@@ -3,6 +3,8 @@
 // What every case begins with: a module, and what drivers import.
 
 #[allow(unused_imports)]
+use core::ops::Range;
+#[allow(unused_imports)]
 use kernel::{
     fs::File,
     miscdevice::{
@@ -22,6 +24,7 @@ use kernel::{
         },
         ops::{
             Access,
+            AccessedVma,
             DataRef,
             DeviceRef,
             DriverVmaInfo,

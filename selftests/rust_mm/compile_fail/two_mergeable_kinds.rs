@@ -16,6 +16,10 @@ impl VmOperations for One {
     type File = Dev;
     type Data = PerFile;
     type Memory = Ordinary;
+
+    fn may_map(_: DeviceRef<'_, Self>, _: Range<usize>, _: bool) -> Result {
+        Ok(())
+    }
 }
 
 #[vtable]
@@ -23,6 +27,10 @@ impl VmOperations for Two {
     type File = Dev;
     type Data = PerFile;
     type Memory = Ordinary;
+
+    fn may_map(_: DeviceRef<'_, Self>, _: Range<usize>, _: bool) -> Result {
+        Ok(())
+    }
 }
 
 kernel::vm_operations!(One, mergeable: Dev);

@@ -213,7 +213,9 @@ impl Folio {
     ///
     /// # Context
     ///
-    /// May fault in user memory, hence sleeps. Must not be called with the mmap lock held.
+    /// May fault in user memory, hence sleeps. The caller must not hold the mmap lock, nor a lock that
+    /// a [fault handler](crate::mm::ops::VmOperations::fault) takes: the user memory may be a mapping of
+    /// the driver's own, whose fault handler would wait for its caller forever.
     pub fn copy_to_iter(&self, offset: usize, iov: &mut IovIterDest<'_>) -> usize {
         page_array::copy_to_iter(self, offset, iov)
     }
@@ -223,7 +225,9 @@ impl Folio {
     ///
     /// # Context
     ///
-    /// May fault in user memory, hence sleeps. Must not be called with the mmap lock held.
+    /// May fault in user memory, hence sleeps. The caller must not hold the mmap lock, nor a lock that
+    /// a [fault handler](crate::mm::ops::VmOperations::fault) takes: the user memory may be a mapping of
+    /// the driver's own, whose fault handler would wait for its caller forever.
     pub fn copy_from_iter(&self, offset: usize, iov: &mut IovIterSource<'_>) -> usize {
         page_array::copy_from_iter(self, offset, iov)
     }

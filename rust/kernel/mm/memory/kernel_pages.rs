@@ -230,7 +230,9 @@ impl KernelPages {
     ///
     /// # Context
     ///
-    /// May fault in user memory, hence sleeps. Must not be called with the mmap lock held.
+    /// May fault in user memory, hence sleeps. The caller must not hold the mmap lock, nor a lock that
+    /// a [fault handler](crate::mm::ops::VmOperations::fault) takes: the user memory may be a mapping of
+    /// the driver's own, whose fault handler would wait for its caller forever.
     ///
     /// # Errors
     ///
@@ -269,7 +271,9 @@ impl KernelPages {
     ///
     /// # Context
     ///
-    /// May fault in user memory, hence sleeps. Must not be called with the mmap lock held.
+    /// May fault in user memory, hence sleeps. The caller must not hold the mmap lock, nor a lock that
+    /// a [fault handler](crate::mm::ops::VmOperations::fault) takes: the user memory may be a mapping of
+    /// the driver's own, whose fault handler would wait for its caller forever.
     ///
     /// # Errors
     ///

@@ -109,6 +109,11 @@ pub(in crate::mm) fn write_at(array: &impl PageArray, offset: usize, data: &[u8]
 }
 
 /// Copies as much as there is, from `offset` on, and as `iov` takes. Returns how much.
+///
+/// # Context
+///
+/// May fault in user memory, hence sleeps. The caller must hold neither the mmap lock nor a lock that a
+/// fault handler takes: the user memory may be a mapping of the same pages.
 pub(in crate::mm) fn copy_to_iter(
     array: &impl PageArray,
     offset: usize,
@@ -122,6 +127,11 @@ pub(in crate::mm) fn copy_to_iter(
 }
 
 /// Copies as much as there is room for, from `offset` on, and as `iov` has. Returns how much.
+///
+/// # Context
+///
+/// May fault in user memory, hence sleeps. The caller must hold neither the mmap lock nor a lock that a
+/// fault handler takes: the user memory may be a mapping of the same pages.
 pub(in crate::mm) fn copy_from_iter(
     array: &impl PageArray,
     offset: usize,

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Access to a mapping's memory by somebody else than its process.
+//! Access to a mapping's memory by a task other than its own.
 
+#[cfg(CONFIG_HAVE_IOREMAP_PROT)]
+use super::Pfn;
+use super::{
+    DriverVma,
+    VmOperations, //
+};
 use crate::{
     bindings,
     mm::flags::{
@@ -9,39 +15,48 @@ use crate::{
         VmaFlags, //
     }, //
 };
-use core::marker::PhantomData;
+#[cfg(CONFIG_HAVE_IOREMAP_PROT)]
+use crate::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+use core::ops::Deref;
 
-/// What is asked of [`VmOperations::access`](super::VmOperations::access).
+/// What is asked of [`VmOperations::access`].
 ///
-/// Never longer than what is left of the VMA. Made by the layer only, for that callback.
+/// Never longer than what is left of the VMA.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{
+///     mm::{ops::Access, Folio},
+///     prelude::*, //
+/// };
+///
+/// /// Copies from or to a folio, as far as that goes. Returns how many bytes.
+/// fn copy(folio: &Folio, offset: usize, access: Access<'_>) -> Result<usize> {
+///     let len = access.len().min(folio.len().saturating_sub(offset));
+///     match access {
+///         Access::Read(buf) => folio.read_at(offset, &mut buf[..len])?,
+///         Access::Write(buf) => folio.write_at(offset, &buf[..len])?,
+///     }
+///     Ok(len)
+/// }
+///
+/// let folio = Folio::alloc(0, GFP_KERNEL)?;
+/// assert_eq!(copy(&folio, folio.len() - 4, Access::Write(b"written"))?, 4);
+/// let mut out = [0; 3];
+/// assert_eq!(copy(&folio, folio.len() - 4, Access::Read(&mut out))?, 3);
+/// assert_eq!(&out, b"wri");
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug)]
 pub enum Access<'a> {
     /// Copy the memory to the buffer. The process may read it, or could ask for that.
-    #[non_exhaustive]
-    Read(&'a mut [u8], #[doc(hidden)] Accessed<'a>),
+    Read(&'a mut [u8]),
     /// Copy the buffer to the memory. The process may write it, and others see what it writes.
-    #[non_exhaustive]
-    Write(&'a [u8], #[doc(hidden)] Accessed<'a>),
-}
-
-/// The VMA that is accessed: it is the one whose mm is locked by the mmap lock, on this thread.
-#[doc(hidden)]
-#[derive(Debug)]
-// The pointer is for `access_phys`.
-#[cfg_attr(not(CONFIG_HAVE_IOREMAP_PROT), expect(dead_code))]
-pub struct Accessed<'a>(
-    pub(in crate::mm) *mut bindings::vm_area_struct,
-    pub(super) PhantomData<&'a ()>,
-);
-
-/// May a debugger be let in? Only as the kernel would, were these pages of its own
-/// (`check_vma_flags()` in mm/gup.c, with `FOLL_FORCE`): what cannot become readable is not read, what
-/// is not writable is not written, and a write to a private mapping is for its private copy.
-pub(super) fn is_permitted(flags: VmaFlags, write: bool) -> bool {
-    match write {
-        true => flags.contains_all(VmaFlags::new([VmaFlag::WRITE, VmaFlag::SHARED])),
-        false => flags.contains(VmaFlag::MAYREAD),
-    }
+    Write(&'a [u8]),
 }
 
 impl Access<'_> {
@@ -49,14 +64,104 @@ impl Access<'_> {
     #[inline]
     pub fn len(&self) -> usize {
         match self {
-            Access::Read(buf, _) => buf.len(),
-            Access::Write(buf, _) => buf.len(),
+            Access::Read(buf) => buf.len(),
+            Access::Write(buf) => buf.len(),
         }
     }
 
-    /// Is nothing asked for? Never true in a callback.
+    /// Returns whether nothing is asked for. Never true in a callback.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// Returns whether the kernel would let a debugger access pages of its own with these VMA flags
+/// (`check_vma_flags()` in mm/gup.c, with `FOLL_FORCE`): what cannot become readable is not read, what
+/// is not writable is not written, and a write to a private mapping is for its copy-on-write page.
+pub(super) fn is_permitted(flags: VmaFlags, write: bool) -> bool {
+    if write {
+        flags.contains_all(VmaFlags::new([VmaFlag::WRITE, VmaFlag::SHARED]))
+    } else {
+        flags.contains(VmaFlag::MAYREAD)
+    }
+}
+
+/// The VMA that [`VmOperations::access`] is called for.
+///
+/// # Invariants
+///
+/// As [`DriverVma`]; and it is the mmap lock that this thread holds, at least for reading.
+#[repr(transparent)]
+pub struct AccessedVma<O> {
+    vma: DriverVma<O>,
+}
+
+impl<O> Deref for AccessedVma<O> {
+    type Target = DriverVma<O>;
+
+    #[inline]
+    fn deref(&self) -> &DriverVma<O> {
+        &self.vma
+    }
+}
+
+impl<O: VmOperations> AccessedVma<O> {
+    /// # Safety
+    ///
+    /// As for [`DriverVma::from_raw`]; and this thread must hold the mmap lock during `'a`.
+    #[inline]
+    pub(super) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
+        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        unsafe { &*vma.cast() }
+    }
+}
+
+#[cfg(CONFIG_HAVE_IOREMAP_PROT)]
+impl<O: VmOperations<Memory = Pfn>> AccessedVma<O> {
+    /// Accesses device memory through what the VMA maps.
+    ///
+    /// Accesses at most what is left of one page. The page has to be mapped: memory that is faulted in
+    /// can be accessed only where it has been accessed before.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if `addr` is not in the VMA, nothing is mapped there, or what is mapped must not
+    ///   be written.
+    /// - [`ENOMEM`] if there is not enough memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::ops::{Access, AccessedVma, Pfn, VmOperations};
+    ///
+    /// /// The body of a driver's `access`.
+    /// fn access<O>(vma: &AccessedVma<O>, addr: usize, access: Access<'_>) -> Result<usize>
+    /// where
+    ///     O: VmOperations<Memory = Pfn>,
+    /// {
+    ///     vma.access_phys(addr, access)
+    /// }
+    /// ```
+    pub fn access_phys(&self, addr: usize, access: Access<'_>) -> Result<usize> {
+        if self.pgoff_at(addr).is_none() {
+            return Err(EINVAL);
+        }
+        let room = (PAGE_SIZE - (addr & (PAGE_SIZE - 1))).min(access.len());
+        let (buf, write) = match access {
+            Access::Read(buf) => (buf.as_mut_ptr(), 0),
+            // C only reads it then.
+            Access::Write(buf) => (buf.as_ptr().cast_mut(), 1),
+        };
+        let room = c_int::try_from(room)?;
+        // SAFETY: By the type invariants, this thread holds the mmap lock; `buf` is valid for `room`
+        // bytes.
+        let done =
+            unsafe { bindings::generic_access_phys(self.as_ptr(), addr, buf.cast(), room, write) };
+        usize::try_from(done).map_err(|_| Error::from_errno(done))
     }
 }

@@ -192,7 +192,7 @@ impl<P: DupForeign + Send + Sync + 'static> VmaData for PerVma<P> {
 ///     }
 ///
 ///     fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
-///         Ok(desc.with_ops::<Ops>()?.on_fault())
+///         Ok(desc.with_ops::<Ops>()?.map_nothing())
 ///     }
 /// }
 ///

@@ -13,6 +13,7 @@ use super::{
     Mixed,
     Paged,
     Pfn,
+    VmOperations,
     VmaData, //
 };
 use crate::{
@@ -37,7 +38,8 @@ use crate::{
             PfnSlice, //
         }, //
     },
-    prelude::*, //
+    prelude::*,
+    types::ForeignOwnable, //
 };
 
 /// The description of a mapping that will have the callbacks `O`.
@@ -61,6 +63,8 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     /// [`EINVAL`] if the memory is [`Pfn`] and the mapping is [copy-on-write](Self::is_cow): the
     /// kernel has no way to insert single page frames into such a mapping. See
     /// [`deny_cow`](Self::deny_cow). Also if the device is a [`KBox`] of a type without size.
+    ///
+    /// If `O` has [`may_map`](super::VmOperations::may_map), what that returns.
     ///
     /// # Examples
     ///
@@ -122,7 +126,7 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     ///
     ///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
     ///         let page = vmf.data().pages.get(vmf.pgoff()).ok_or(FaultError::SigBus)?;
-    ///         vmf.page(page.clone(), 0)
+    ///         vmf.return_page(page.clone(), 0)
     ///     }
     /// }
     /// kernel::vm_operations!(MemoryOps);
@@ -151,6 +155,14 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
             // A box of something that has no size: `FOREIGN_ALIGN` is not true for that. It could not
             // be told from a mapping that is still to be made.
             return Err(EINVAL);
+        }
+        if O::HAS_MAY_MAP {
+            // SAFETY: By the type invariants, it is the private data of the file, which stays open
+            // during the call. A file of type `D` has what `into_foreign` has returned.
+            let device = unsafe { <D::Ptr as ForeignOwnable>::borrow(self.device()) };
+            // The sum does not overflow: see `pgoff`.
+            let pgoffs = self.pgoff()..self.pgoff() + self.nr_pages();
+            O::may_map(device, pgoffs, self.flags().is_shared_maywrite())?;
         }
         // INVARIANT: Just checked, and nothing about it changes any more.
         Ok(OpsDesc {
@@ -209,9 +221,45 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
     }
 }
 
+/// Returns whether faults reach the driver. Without, the kernel answers all of them with SIGBUS.
+const fn has_fault_handler<O: VmOperations>() -> bool {
+    O::HAS_FAULT || O::HAS_HUGE_FAULT
+}
+
 impl<'f, O: HasVmOps<Memory: Paged>> OpsDesc<'f, O> {
-    /// Maps nothing now: pages come by faults.
+    /// Maps nothing at mmap time: pages are faulted in.
+    ///
+    /// Does not build unless `O` has a fault handler.
     pub fn on_fault(self) -> Mapping<'f, O::File> {
+        const {
+            assert!(
+                has_fault_handler::<O>(),
+                "no page is ever mapped: implement `fault`, or use `map_nothing`"
+            )
+        };
+        self.map_no_pages()
+    }
+
+    /// Maps nothing: an access ends with SIGBUS, except where the driver has inserted a page.
+    ///
+    /// For a driver that needs the other callbacks, or that fills [`Mixed`] memory from outside of a
+    /// fault ([`DriverVma::insert_page`](super::DriverVma::insert_page)). Does not build if `O` has a fault
+    /// handler, which would be called.
+    ///
+    /// # Examples
+    ///
+    /// See [`PerVmaUnique`](super::PerVmaUnique).
+    pub fn map_nothing(self) -> Mapping<'f, O::File> {
+        const {
+            assert!(
+                !has_fault_handler::<O>(),
+                "the fault handler maps pages: use `on_fault`"
+            )
+        };
+        self.map_no_pages()
+    }
+
+    fn map_no_pages(self) -> Mapping<'f, O::File> {
         let (desc, operations) = self.split();
         // SAFETY: As in `finish`; nothing is mapped, so that is of any kind.
         unsafe { desc.map_nothing().with_operations(operations) }
@@ -245,8 +293,16 @@ impl<'f, O: HasVmOps<Memory = Mixed>> OpsDesc<'f, O> {
 }
 
 impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
-    /// Maps nothing now: page frames come by faults, cached as `cache` says.
+    /// Maps nothing at mmap time: PFNs are faulted in, cached as `cache` says.
+    ///
+    /// Does not build unless `O` has a fault handler.
     pub fn on_pfn_fault(self, cache: Cache) -> Mapping<'f, O::File> {
+        const {
+            assert!(
+                has_fault_handler::<O>(),
+                "no PFN is ever mapped by a fault: implement `fault`"
+            )
+        };
         let (desc, operations) = self.split();
         // SAFETY: As in `finish`; makes a `Pfn` mapping.
         unsafe { desc.map_pfn_faults(cache).with_operations(operations) }
@@ -257,7 +313,15 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
     ///
     /// Makes a difference in a machine that encrypts its memory: that of a device is not encrypted. With
     /// [`on_pfn_fault`](Self::on_pfn_fault), user space would read and write something else there.
+    ///
+    /// Does not build unless `O` has a fault handler.
     pub fn on_io_fault(self, cache: Cache) -> Mapping<'f, O::File> {
+        const {
+            assert!(
+                has_fault_handler::<O>(),
+                "no PFN is ever mapped by a fault: implement `fault`"
+            )
+        };
         let (desc, operations) = self.split();
         // SAFETY: As in `finish`; makes a `Pfn` mapping.
         unsafe { desc.map_io_faults(cache).with_operations(operations) }

@@ -225,28 +225,40 @@ impl<O: VmOperations> Fault<O> {
 }
 
 impl<O: VmOperations<Memory: Paged>> Fault<O> {
-    /// Answers with a page of a folio, which the kernel maps after the driver's function has
-    /// returned.
+    /// Returns a page of a folio to the kernel, which maps it after the driver's function has returned.
     ///
     /// The reference is the kernel's from then on.
+    ///
+    /// For pages that the driver never unmaps. All of its locks are dropped by the time that the page
+    /// is mapped, so an [`unmap`] between the two finds nothing, and user space keeps the page:
+    /// see "Returned or inserted" in `Documentation/rust/mm/vm-operations.rst`. A driver that unmaps
+    /// uses [`insert_page`](Self::insert_page). A [`Revocation`] alone is fine: it waits until the page
+    /// is mapped.
+    ///
+    /// [`unmap`]: crate::mm::rmap::AddressSpace::unmap
+    /// [`Revocation`]: crate::mm::revoke::Revocation
     ///
     /// # Errors
     ///
     /// [`FaultError::SigBus`] if the folio has no such page. So is the access answered if the folio has
     /// [too many references](Folio#references).
     #[inline]
-    pub fn page(&self, folio: ARef<Folio>, index: usize) -> Result<FaultAnswer<'_>, FaultError> {
+    pub fn return_page(
+        &self,
+        folio: ARef<Folio>,
+        index: usize,
+    ) -> Result<FaultAnswer<'_>, FaultError> {
         FaultAnswer::page(folio, index)
     }
 
-    /// Answers with a page of a locked folio, which the layer unlocks when the driver's function has
-    /// returned.
+    /// Returns a page of a locked folio to the kernel, as [`return_page`](Self::return_page) does. The
+    /// layer unlocks the folio when the driver's function has returned.
     ///
     /// # Errors
     ///
-    /// As [`page`](Self::page).
+    /// As [`return_page`](Self::return_page).
     #[inline]
-    pub fn locked_page(
+    pub fn return_locked_page(
         &self,
         folio: LockedFolio,
         index: usize,
@@ -288,7 +300,7 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
     ///     }
     ///     let folio = Folio::alloc(0, GFP_KERNEL)?;
     ///     folio.write_at(0, &number)?;
-    ///     vmf.page(folio, 0)
+    ///     vmf.return_page(folio, 0)
     /// }
     /// ```
     #[inline]
@@ -298,9 +310,9 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
 
     /// Maps a page of a folio at the address of the fault, now. The mapping takes a reference.
     ///
-    /// To be used in place of [`page`](Self::page) where the driver may take the page back at any
-    /// time: with a lock held here and there, either the page is mapped before it is taken back,
-    /// or not at all.
+    /// For pages that the driver may [`unmap`](crate::mm::rmap::AddressSpace::unmap), which
+    /// [`return_page`](Self::return_page) is not for. If a lock is held here and there, the page is
+    /// either mapped before it is unmapped, or not at all.
     ///
     /// If another thread has just mapped something at the address, that stays.
     ///

@@ -74,6 +74,11 @@ impl<O: VmOperations> VmOpsTable<O> {
             "there is never a second VMA with `PerVmaUnique` data: no `open`, `may_split`, `mremap`"
         );
 
+        assert!(
+            !O::HAS_MAY_MAP || may_merge::<O>(),
+            "`may_map` is about growth, which takes `Ordinary` memory with `PerFile` data"
+        );
+
         let mut ops: bindings::vm_operations_struct = pin_init::zeroed();
         // The lifecycle is needed by the layer, whatever the driver implements.
         ops.mapped = Some(trampoline::mapped::<O>);
@@ -138,7 +143,8 @@ impl<O> VmOpsTable<O> {
 /// - `table` must return the same table each time. The table must exist for as long as a file of the type
 ///   `Self::File` can be open.
 /// - `MERGEABLE` must be true for at most one of the implementations that have the same `File`, and only
-///   with [`PerFile`](super::PerFile) data and [`Ordinary`](super::Ordinary) memory. The kernel compares no
+///   with [`PerFile`](super::PerFile) data, [`Ordinary`](super::Ordinary) memory and
+///   [`may_map`](VmOperations::may_map). The kernel compares no
 ///   tables when it merges: it would give the VMAs of one table the callbacks and the revocation of the
 ///   other.
 #[diagnostic::on_unimplemented(
@@ -167,8 +173,13 @@ pub trait MergeableFile: MapFile {
 /// To be used once, next to the implementation. For a generic type, once for each instance.
 ///
 /// With `mergeable: File`, where that is the type of the file, the kernel may merge mappings with
-/// their neighbours. That takes [`PerFile`](crate::mm::ops::PerFile) data,
-/// [`Ordinary`](crate::mm::ops::Ordinary) memory, and no second such table for the same type of file.
+/// their neighbours, and user space may grow them with `mremap`. That takes
+/// [`PerFile`](crate::mm::ops::PerFile) data, [`Ordinary`](crate::mm::ops::Ordinary) memory, and no
+/// second such table for the same type of file.
+///
+/// **Growth goes round the checks of `mmap_prepare`**: the kernel calls no driver about it. So a
+/// mergeable table has [`may_map`](crate::mm::ops::VmOperations::may_map), which the layer calls about
+/// what is mapped in the first place and about each page that is accessed later.
 #[macro_export]
 macro_rules! vm_operations {
     // One rule, without a helper that could be called with other arguments: it is by the implementation
@@ -224,6 +235,10 @@ where
     assert!(
         may_merge::<O>(),
         "only `Ordinary` memory with `PerFile` data can be merged"
+    );
+    assert!(
+        O::HAS_MAY_MAP,
+        "a mergeable mapping grows without `mmap_prepare`: implement `may_map`"
     );
     true
 }

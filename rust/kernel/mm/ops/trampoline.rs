@@ -15,7 +15,7 @@ use super::{
     access::{
         is_permitted,
         Access,
-        Accessed, //
+        AccessedVma, //
     },
     data::{
         self,
@@ -48,12 +48,13 @@ use crate::{
         flags::VmaFlags,
         revoke::RevocationGuard, //
     },
+    page::PAGE_SHIFT,
     prelude::*,
     types::ForeignOwnable, //
 };
 use core::{
     ffi::c_void,
-    marker::PhantomData,
+    ops::Range,
     ptr::{
         self,
         NonNull, //
@@ -71,6 +72,37 @@ unsafe fn live_word(vma: *mut bindings::vm_area_struct) -> Option<*mut c_void> {
     // SAFETY: As the caller promises.
     let word = unsafe { (*vma).vm_private_data };
     data::is_live(word).then_some(word)
+}
+
+/// Asks the driver about pages of a VMA, if it wants to be asked: the VMA may have grown since its hook
+/// was called.
+///
+/// To be called before pages can be inserted. What is mapped was asked about then, and cannot become
+/// writable if that was not asked about, so the first write to a page needs no call.
+///
+/// # Errors
+///
+/// What the driver says.
+///
+/// # Safety
+///
+/// `vma` must be a VMA with these operations and live data, and be locked at least for reading.
+#[inline]
+unsafe fn may_map<O: VmOperations>(
+    vma: *const bindings::vm_area_struct,
+    pgoffs: Range<usize>,
+) -> Result {
+    if !O::HAS_MAY_MAP {
+        return Ok(());
+    }
+    // SAFETY: The caller's promise.
+    let vma = unsafe { DriverVmaInfo::<O>::from_raw(vma) };
+    // SAFETY: The VMA is locked. Its word is the device's pointer: a table with `may_map` is one of
+    // `PerFile` data (`VmOpsTable::new`). The VMA keeps the file open.
+    let device = unsafe {
+        <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow((*vma.as_ptr()).vm_private_data)
+    };
+    O::may_map(device, pgoffs, vma.flags().is_shared_maywrite())
 }
 
 /// Begins to handle a fault: enters the section that a revocation of the memory waits for.
@@ -284,6 +316,11 @@ pub(super) unsafe extern "C" fn fault<O: VmOperations>(
     let vmf = unsafe { NonNull::new_unchecked(vmf) };
     // SAFETY: It is being handled on this thread; the word is live.
     let context = unsafe { Fault::<O>::from_raw(vmf) };
+    let pgoff = context.pgoff();
+    // SAFETY: The VMA of a fault is locked; the word is live.
+    if let Err(err) = unsafe { may_map::<O>(context.vma().as_ptr(), pgoff..pgoff + 1) } {
+        return FaultError::from(err).into_raw();
+    }
     let answer = O::fault(&context);
     match answer {
         Ok(answer) => {
@@ -323,6 +360,12 @@ pub(super) unsafe extern "C" fn map_pages<O: VmOperations>(
     let pgoffs = first_pgoff..last_pgoff.saturating_add(1);
     // SAFETY: It is being handled on this thread, and is not null; the word is live.
     let context = unsafe { FaultAround::<O>::from_raw(NonNull::new_unchecked(vmf), pgoffs) };
+    // All of them or none. If it is none, each has a `fault`.
+    //
+    // SAFETY: The VMA of a fault is locked; the word is live.
+    if unsafe { may_map::<O>(context.vma().as_ptr(), context.pgoffs()) }.is_err() {
+        return 0;
+    }
     O::map_pages(&context);
     match context.is_done() {
         true => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
@@ -382,6 +425,13 @@ pub(super) unsafe extern "C" fn huge_fault<O: VmOperations>(
     let handler = |vmf| {
         // SAFETY: As the caller promises; `handle` has seen that the word is live.
         let context = unsafe { HugeFault::<O>::from_raw(vmf, order) };
+        // Where the VMA has no room, nothing can be inserted.
+        if let Some(pgoffs) = context.pgoff_range() {
+            // SAFETY: The VMA of a fault is locked; the word is live.
+            if unsafe { may_map::<O>(context.vma().as_ptr(), pgoffs) }.is_err() {
+                return Ok(fallback);
+            }
+        }
         let answer = O::huge_fault(&context)?;
         Ok(match answer {
             HugeAnswer::Inserted(_) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
@@ -448,9 +498,9 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
     if unsafe { live_word(vma) }.is_none() {
         return EFAULT.to_errno();
     }
-    // SAFETY: As above, and the word is live. Sleeping is allowed.
-    let vma = unsafe { DriverVma::<O>::from_raw(vma) };
-    // What is asked for may go beyond the VMA.
+    // SAFETY: As above, by this thread, and the word is live. Sleeping is allowed.
+    let vma = unsafe { AccessedVma::<O>::from_raw(vma) };
+    // What is asked for may extend past the VMA.
     let room = vma.end().saturating_sub(addr);
     let len = usize::try_from(len).unwrap_or(0).min(room);
     if len == 0 || addr < vma.start() || !is_permitted(vma.flags(), write != 0) {
@@ -460,11 +510,17 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
     let Ok(_guard) = (unsafe { enter::<O>((*vma.as_ptr()).vm_file) }) else {
         return EFAULT.to_errno();
     };
-    let accessed = Accessed(vma.as_ptr(), PhantomData);
+    // The address is in the VMA, and so is that of the last byte.
+    let first = vma.pgoff() + ((addr - vma.start()) >> PAGE_SHIFT);
+    let last = vma.pgoff() + ((addr + len - 1 - vma.start()) >> PAGE_SHIFT);
+    // SAFETY: As above; the word is live.
+    if unsafe { may_map::<O>(vma.as_ptr(), first..last + 1) }.is_err() {
+        return EFAULT.to_errno();
+    }
     let access = if write != 0 {
         // SAFETY: C gives a buffer of at least that length, which it has initialised and does not
         // touch meanwhile.
-        Access::Write(unsafe { slice::from_raw_parts(buf.cast(), len) }, accessed)
+        Access::Write(unsafe { slice::from_raw_parts(buf.cast(), len) })
     } else {
         // The driver may copy less than it says, and what is in the buffer goes to a debugger.
         //
@@ -472,7 +528,7 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
         unsafe { ptr::write_bytes(buf.cast::<u8>(), 0, len) };
         // SAFETY: As above, and it was just initialised.
         let bytes = unsafe { slice::from_raw_parts_mut(buf.cast(), len) };
-        Access::Read(bytes, accessed)
+        Access::Read(bytes)
     };
     match O::access(vma, addr, access) {
         // C subtracts this from what is left to do, without a look. The length fits.

@@ -175,44 +175,6 @@ impl<O: VmOperations> DriverVma<O> {
 }
 
 impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
-    /// Lets somebody else access device memory, for
-    /// [`VmOperations::access`](crate::mm::ops::VmOperations::access).
-    ///
-    /// Accesses at most what is left of one page, through what is mapped there. The page has to be
-    /// mapped: memory that comes by faults can be accessed only where it has been accessed before.
-    ///
-    /// # Context
-    ///
-    /// Sleeps. The mmap lock of the mm must be held, not only the VMA lock, as it is in
-    /// that callback.
-    ///
-    /// # Errors
-    ///
-    /// - [`EINVAL`] if `addr` is not in the VMA, nothing is mapped there, or what is mapped must not
-    ///   be written; also if it is another VMA than the one that the callback is for.
-    /// - [`ENOMEM`] if there is not enough memory.
-    #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
-    pub fn access_phys(&self, addr: usize, access: ops::Access<'_>) -> Result<usize> {
-        if self.pgoff_at(addr).is_none() {
-            return Err(EINVAL);
-        }
-        let room = (PAGE_SIZE - (addr & (PAGE_SIZE - 1))).min(access.len());
-        let (buf, write, accessed) = match access {
-            ops::Access::Read(buf, accessed) => (buf.as_mut_ptr(), 0, accessed),
-            // C only reads it then.
-            ops::Access::Write(buf, accessed) => (buf.as_ptr().cast_mut(), 1, accessed),
-        };
-        if !core::ptr::eq(accessed.0, self.as_ptr()) {
-            return Err(EINVAL);
-        }
-        let room = c_int::try_from(room)?;
-        // SAFETY: This is the VMA that the callback is for, so the mmap lock is held, on this thread, for
-        // as long as there is the `Access`; `buf` is valid for `room` bytes.
-        let done =
-            unsafe { bindings::generic_access_phys(self.as_ptr(), addr, buf.cast(), room, write) };
-        usize::try_from(done).map_err(|_| Error::from_errno(done))
-    }
-
     /// Maps a page frame, with the cache mode of the VMA. What is mapped there already stays.
     ///
     /// In a fault handler, to map what lies around the address of the fault; that itself is

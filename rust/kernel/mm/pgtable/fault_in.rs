@@ -141,7 +141,7 @@ impl<'a> MmapReadGuard<'a> {
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock of the mm may be held.
+    /// Sleeps. No VMA lock of the mm may be held, nor a lock that a driver's fault handler takes.
     ///
     /// # Errors
     ///
@@ -205,7 +205,7 @@ impl<'a> MmapReadGuard<'a> {
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock of the mm may be held.
+    /// Sleeps. No VMA lock of the mm may be held, nor a lock that a driver's fault handler takes.
     ///
     /// # Errors
     ///
@@ -246,7 +246,7 @@ impl<'a> VmaReadGuard<'a> {
     ///
     /// # Context
     ///
-    /// Sleeps. No other lock of the mm may be held.
+    /// Sleeps. No other lock of the mm may be held, nor a lock that a driver's fault handler takes.
     ///
     /// # Errors
     ///

@@ -46,7 +46,8 @@ impl MmWithUser {
     ///
     /// # Context
     ///
-    /// Sleeps. The mmap lock of the mm must not be held, nor a VMA lock of it.
+    /// Sleeps. The mmap lock of the mm must not be held, nor a VMA lock of it, nor a lock that a driver's
+    /// fault handler takes: the memory may be a mapping of that driver.
     ///
     /// # Examples
     ///

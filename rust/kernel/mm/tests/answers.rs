@@ -62,6 +62,8 @@ struct Device {
     folio: ARef<Folio>,
     way: Way,
     faults: Atomic<i32>,
+    /// If not 0: the next handler unmaps the page when it has its answer.
+    unmap: Atomic<i32>,
     space: AddressSpace,
     #[pin]
     revocation: Revocation,
@@ -78,6 +80,7 @@ impl Device {
                 folio,
                 way,
                 faults: Atomic::new(0),
+                unmap: Atomic::new(0),
                 space: AddressSpace::new::<GivenFile>()?,
                 revocation <- Revocation::new::<RevocableFile>(),
             }? Error),
@@ -127,14 +130,19 @@ macro_rules! answering_file {
             type Memory = Ordinary;
 
             fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
-                let device = &vmf.data().0;
-                device.faults.fetch_add(1, Relaxed);
-                let folio = device.folio.clone();
-                match device.way {
-                    Way::Page => vmf.page(folio, vmf.pgoff()),
-                    Way::Locked => vmf.locked_page(LockedFolio::new(folio), vmf.pgoff()),
-                    Way::Insert => Ok(vmf.insert_page(&folio, vmf.pgoff())?.into()),
+                let $device = &vmf.data().0;
+                $device.faults.fetch_add(1, Relaxed);
+                let folio = $device.folio.clone();
+                let answer = match $device.way {
+                    Way::Page => vmf.return_page(folio, vmf.pgoff()),
+                    Way::Locked => vmf.return_locked_page(LockedFolio::new(folio), vmf.pgoff()),
+                    Way::Insert => vmf.insert_page(&folio, vmf.pgoff()).map(Into::into),
+                };
+                if $device.unmap.xchg(0, Relaxed) != 0 {
+                    let space: &AddressSpace = $space;
+                    space.unmap(vmf.pgoff(), 1);
                 }
+                answer
             }
         }
 
@@ -227,6 +235,21 @@ mod cases {
             })?;
         }
         Ok(())
+    }
+
+    /// What the handler has inserted is there to be unmapped. What it returns is mapped later, and
+    /// stays.
+    #[test]
+    fn unmapped_in_the_handler() -> Result {
+        each(0, |mm, device, _, addr| {
+            device.unmap.store(1, Relaxed);
+            assert_eq!(mm.read(addr)?, [0]);
+            // If it was unmapped, the access was repeated.
+            let expected = if device.way == Way::Insert { 2 } else { 1 };
+            assert_eq!(device.faults(), expected);
+            assert_eq!(device.folio.ref_count(), 2);
+            Ok(())
+        })
     }
 
     /// Memory that is broken is not mapped by the kernel. Of a folio that it gets locked, and that

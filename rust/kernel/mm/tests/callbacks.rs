@@ -3,7 +3,14 @@
 //! What the kernel gets from callbacks, as codes, and what they are told.
 
 #[cfg(CONFIG_X86_64)]
-use super::FilledFile;
+use super::{
+    syscalls::{
+        mprotect,
+        mremap, //
+    },
+    FilledFile,
+    Probe, //
+};
 #[cfg(CONFIG_X86_64)]
 use crate::mm::{
     flags::Protection,
@@ -135,8 +142,8 @@ impl VmOperations for CodeOps {
             bit(vmf.is_write(), WRITES) | bit(vmf.is_user(), USER) | bit(vmf.is_remote(), REMOTE);
         device.seen.store(seen, Relaxed);
         match device.fault.load(Relaxed) {
-            fault::PAGE => vmf.page(device.folio.clone(), 0),
-            fault::MAJOR => Ok(vmf.page(device.folio.clone(), 0)?.major()),
+            fault::PAGE => vmf.return_page(device.folio.clone(), 0),
+            fault::MAJOR => Ok(vmf.return_page(device.folio.clone(), 0)?.major()),
             fault::SEGV => Err(FaultError::SigSegv),
             fault::POISON => Err(FaultError::HwPoison),
             fault::ENOMEM => Err(ENOMEM)?,
@@ -306,23 +313,6 @@ mod cases {
     }
 
     #[cfg(CONFIG_X86_64)]
-    extern "C" {
-        fn __x64_sys_mprotect(regs: *const bindings::pt_regs) -> c_long;
-    }
-
-    /// `mprotect(2)`.
-    #[cfg(CONFIG_X86_64)]
-    fn mprotect(_: &UserMm, addr: usize, len: usize, prot: usize) -> Result {
-        let mut regs: bindings::pt_regs = pin_init::zeroed();
-        regs.di = addr;
-        regs.si = len;
-        regs.dx = prot;
-        // SAFETY: The current thread has an mm, which is a test's own, and these are the
-        // registers with the arguments.
-        to_result(unsafe { __x64_sys_mprotect(&regs) } as c_int)
-    }
-
-    #[cfg(CONFIG_X86_64)]
     #[test]
     fn mprotect_asks() -> Result {
         let mm = UserMm::attach()?;
@@ -373,11 +363,6 @@ mod cases {
     #[cfg(CONFIG_X86_64)]
     #[test]
     fn moved_or_moved_back() -> Result {
-        use super::super::{
-            unique::mremap,
-            Probe, //
-        };
-
         let mm = UserMm::attach()?;
         let probe = Probe::new()?;
         let file = mm.open::<FilledFile>(KBox::new(FilledFile(probe.clone()), GFP_KERNEL)?)?;

@@ -192,7 +192,7 @@ fault_file!(
     desc => desc.with_ops::<AroundOps>()?.on_fault(),
     |vmf| {
         let (folio, index) = vmf.data().0.page(vmf.pgoff()).ok_or(FaultError::SigBus)?;
-        vmf.page(folio.into(), index)
+        vmf.return_page(folio.into(), index)
     },
     |vmf| {
         let device = &vmf.data().0;
@@ -227,7 +227,7 @@ fault_file!(
         match vmf.pgoff() % 2 {
             0 => {
                 let (folio, index) = device.page(vmf.pgoff()).ok_or(FaultError::SigBus)?;
-                vmf.page(folio.into(), index)
+                vmf.return_page(folio.into(), index)
             }
             _ => {
                 let pfns = device.firmware.pfns().slice(15, 1)?;

@@ -130,9 +130,9 @@ impl VmOperations for HugeOps {
         let device = &vmf.data().0;
         device.faults.fetch_add(1, Relaxed);
         if vmf.pgoff() >= LARGE {
-            return vmf.page(device.folio.clone(), vmf.pgoff() - LARGE);
+            return vmf.return_page(device.folio.clone(), vmf.pgoff() - LARGE);
         }
-        vmf.page(device.page.clone(), 0)
+        vmf.return_page(device.page.clone(), 0)
     }
 
     fn huge_fault(vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {

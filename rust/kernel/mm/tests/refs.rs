@@ -191,10 +191,10 @@ impl VmOperations for RefsOps {
         refs.faults.fetch_add(1, Relaxed);
         match refs.way.load(Relaxed) {
             way if way == Way::LockedPage as i32 => {
-                vmf.locked_page(LockedFolio::new(refs.folio.clone()), 0)
+                vmf.return_locked_page(LockedFolio::new(refs.folio.clone()), 0)
             }
             way if way == Way::InsertPage as i32 => Ok(vmf.insert_page(&refs.folio, 0)?.into()),
-            _ => vmf.page(refs.folio.clone(), 0),
+            _ => vmf.return_page(refs.folio.clone(), 0),
         }
     }
 

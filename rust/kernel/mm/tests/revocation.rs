@@ -22,8 +22,11 @@ use crate::{
         },
         ops::{
             Access,
+            AccessedVma,
             DeviceRef,
-            DriverVma,
+            Fault,
+            FaultAnswer,
+            FaultError,
             MappedArea,
             PerFile,
             Pfn,
@@ -84,21 +87,15 @@ impl Debugged {
     #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
     fn access_phys(
         &self,
-        vma: &DriverVma<DebuggedOps>,
+        vma: &AccessedVma<DebuggedOps>,
         addr: usize,
         access: Access<'_>,
     ) -> Result<usize> {
-        if vma.pgoff_at(addr).is_some() {
-            return vma.access_phys(addr, access);
-        }
-        let task = kernel::current!();
-        let mm = task.mm().ok_or(ESRCH)?;
-        let other = mm.lock_driver_vma::<DebuggedOps>(addr).ok_or(EFAULT)?;
-        other.access_phys(addr, access)
+        vma.access_phys(addr, access)
     }
 
     #[cfg(not(CONFIG_HAVE_IOREMAP_PROT))]
-    fn access_phys(&self, _: &DriverVma<DebuggedOps>, _: usize, _: Access<'_>) -> Result<usize> {
+    fn access_phys(&self, _: &AccessedVma<DebuggedOps>, _: usize, _: Access<'_>) -> Result<usize> {
         Err(EINVAL)
     }
 }
@@ -140,7 +137,11 @@ impl VmOperations for DebuggedOps {
         Ok(PerFile)
     }
 
-    fn access(vma: &DriverVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
+    fn fault(_vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        Err(FaultError::SigBus)
+    }
+
+    fn access(vma: &AccessedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
         let device = &vma.data().0;
         device.accesses.fetch_add(1, Relaxed);
         let len = access.len();
@@ -151,7 +152,7 @@ impl VmOperations for DebuggedOps {
             device.physical.store(errno, Relaxed);
             return Ok(0);
         }
-        if let Access::Read(buf, _) = access {
+        if let Access::Read(buf) = access {
             for (i, byte) in buf.iter_mut().enumerate() {
                 *byte = (addr + i) as u8;
             }
@@ -358,10 +359,9 @@ mod cases {
         Ok(())
     }
 
-    // Where there is no other lock, it is the mmap lock that the second VMA is looked for with: twice.
-    #[cfg(CONFIG_PER_VMA_LOCK)]
+    /// Neither where nothing is mapped, nor outside of the VMA that the debugger accesses.
     #[test]
-    fn access_to_another_vma() -> Result {
+    fn access_to_what_is_not_mapped() -> Result {
         let mm = UserMm::attach()?;
         let device = Debugged::new()?;
         let file = mm.open::<DebuggedFile>(KBox::new(DebuggedFile(device.clone()), GFP_KERNEL)?)?;

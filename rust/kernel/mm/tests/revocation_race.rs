@@ -23,7 +23,7 @@ use crate::{
         },
         ops::{
             Access,
-            DriverVma,
+            AccessedVma,
             Fault,
             FaultAnswer,
             FaultError,
@@ -141,7 +141,7 @@ impl VmOperations for SlowOps {
             Slow::Access => Err(FaultError::SigBus),
             Slow::Fault | Slow::Mkwrite => {
                 device.enter(Slow::Fault);
-                vmf.page(device.folio.clone(), 0)
+                vmf.return_page(device.folio.clone(), 0)
             }
         }
     }
@@ -151,7 +151,7 @@ impl VmOperations for SlowOps {
         Ok(MkwriteAnswer::Locked(vmf.lock()))
     }
 
-    fn access(vma: &DriverVma<Self>, _addr: usize, access: Access<'_>) -> Result<usize> {
+    fn access(vma: &AccessedVma<Self>, _addr: usize, access: Access<'_>) -> Result<usize> {
         vma.data().0.enter(Slow::Access);
         Ok(access.len())
     }

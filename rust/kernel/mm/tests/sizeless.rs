@@ -51,7 +51,7 @@ macro_rules! sizeless {
                 desc: VmaDesc<'f, Self>,
             ) -> Result<Mapping<'f, Self>> {
                 let _ = &file.0;
-                Ok(desc.with_ops::<$ops>()?.on_fault())
+                Ok(desc.with_ops::<$ops>()?.map_nothing())
             }
         }
 

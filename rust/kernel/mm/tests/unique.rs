@@ -3,10 +3,7 @@
 //! Data of a VMA that cannot be duplicated: there is never a second VMA.
 
 #[cfg(CONFIG_X86_64)]
-use crate::{
-    bindings,
-    error::to_result, //
-};
+use super::syscalls::mremap;
 use crate::{
     fs::File,
     miscdevice::{
@@ -117,31 +114,11 @@ impl VmOperations for UniqueOps {
     }
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
-        vmf.page(vmf.data().device.folio.clone(), 0)
+        vmf.return_page(vmf.data().device.folio.clone(), 0)
     }
 }
 
 crate::vm_operations!(UniqueOps);
-
-#[cfg(CONFIG_X86_64)]
-extern "C" {
-    fn __x64_sys_mremap(regs: *const bindings::pt_regs) -> c_long;
-}
-
-/// `mremap(2)` to an address.
-#[cfg(CONFIG_X86_64)]
-pub(super) fn mremap(_: &UserMm, from: usize, old: usize, new: usize, to: usize) -> Result {
-    let mut regs: bindings::pt_regs = pin_init::zeroed();
-    regs.di = from;
-    regs.si = old;
-    regs.dx = new;
-    regs.r10 = (bindings::MREMAP_MAYMOVE | bindings::MREMAP_FIXED) as usize;
-    regs.r8 = to;
-    // SAFETY: The current thread has an mm, which is a test's own, and these are the
-    // registers with the arguments.
-    let ret = unsafe { __x64_sys_mremap(&regs) };
-    to_result(c_int::try_from(ret).unwrap_or(0))
-}
 
 #[kunit_tests(rust_mm_unique)]
 mod cases {

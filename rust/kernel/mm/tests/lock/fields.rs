@@ -16,7 +16,7 @@ impl MiscDevice for Dev {
     }
 
     fn mmap_prepare<'f>(_dev: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
-        Ok(desc.with_ops::<DevOps>()?.on_fault())
+        Ok(desc.with_ops::<DevOps>()?.map_nothing())
     }
 }
 

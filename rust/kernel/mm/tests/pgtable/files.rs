@@ -110,7 +110,7 @@ impl VmOperations for FolioOps {
         if let Some(permit) = vmf.may_retry() {
             return Ok(permit.into());
         }
-        vmf.page(vmf.data().0.folio.clone(), 0)
+        vmf.return_page(vmf.data().0.folio.clone(), 0)
     }
 }
 
