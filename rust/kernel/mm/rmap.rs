@@ -138,7 +138,7 @@ impl AddressSpace {
     /// The driver prevents this by a lock that the fault handler holds while it looks a page up and
     /// maps it, by [`Fault::insert_page`], and that the caller holds here. [`Fault::return_page`] is no
     /// substitute: the kernel maps that page when the handler's locks are dropped. Or use a
-    /// [`Revocation`](crate::mm::revoke::Revocation).
+    /// [`Revocation`].
     ///
     /// # Context
     ///
