@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2153
-# The layer on other architectures: rust/ and the samples, as each file of config/cross/ configures
-# them. They are built, not run.
+# The layer on other architectures: rust/, our C files and the samples, as each file of config/cross/
+# configures them. They are built, not run.
 #
 #   work/<...>/cross/
 #       linux/      a second tree: kbuild refuses O= with the source of a build that was made in it
@@ -52,8 +52,9 @@ cross_build() { # NAME
     make=(make LLVM=1 "ARCH=$(sed -n 's/^# ARCH=//p' "$REPO/config/cross/$1.config")"
         "O=$E_WORK/cross/$1")
     stage_begin "cross $1"
+    # shellcheck disable=SC2046 # one word for each object
     if cross_configure "$1" && PROGRESS=build_progress logged in_env "${make[@]}" -j"$JOBS" \
-        ${V:+V=$V} rust/ samples/rust/mm/; then
+        ${V:+V=$V} rust/ samples/rust/mm/ $(cross_objects "$1"); then
         echo "ok $1" >>"$CROSS"
         stage_end "$(built_objects) objects"
     else
@@ -75,4 +76,12 @@ cross_configure() { # NAME
         return 1
     fi
     echo "$stamp" >"$out/configured"
+}
+
+# Of our C files in upstream's folders, what the configuration has: kbuild makes any that it is asked for.
+cross_objects() { # NAME
+    local config=$WORK/cross/$1/.config folders=(fs)
+    ! grep -q '^CONFIG_PCI=y' "$config" || folders+=(drivers/pci)
+    ! grep -q '^CONFIG_MMU=y' "$config" || folders+=(kernel mm)
+    (cd "$REPO" && find "${folders[@]}" -name '*.c') | sed 's/c$/o/'
 }
