@@ -3,6 +3,8 @@
 //! A mapping that grows where the hook was not asked about.
 
 use super::revocation::access;
+#[cfg(all(CONFIG_X86_64, CONFIG_TRANSPARENT_HUGEPAGE))]
+use crate::mm::ops::HugeOrder;
 #[cfg(CONFIG_X86_64)]
 use super::syscalls::{
     mprotect,
@@ -34,7 +36,6 @@ use crate::{
             FaultError,
             HugeAnswer,
             HugeFault,
-            HugeOrder,
             Ordinary,
             PerFile,
             VmOperations, //
@@ -108,6 +109,7 @@ impl Device {
 
     /// How many faults there were, how many times the pages around one were asked for, and how many huge
     /// faults have mapped the folio.
+    #[cfg(CONFIG_X86_64)]
     fn calls(&self) -> (i32, i32, i32) {
         (
             self.faults.load(Relaxed),
