@@ -2,12 +2,14 @@
 
 //! A mapping that grows where the hook was not asked about.
 
-use super::revocation::access;
 #[cfg(CONFIG_X86_64)]
-use super::syscalls::{
-    mprotect,
-    mremap,
-    resize, //
+use super::{
+    revocation::access,
+    syscalls::{
+        mprotect,
+        mremap,
+        resize, //
+    }, //
 };
 #[cfg(all(CONFIG_X86_64, CONFIG_TRANSPARENT_HUGEPAGE))]
 use crate::mm::ops::HugeOrder;
