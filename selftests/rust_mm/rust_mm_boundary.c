@@ -62,7 +62,9 @@ FIXTURE_VARIANT_ADD(any, inspect)
 FIXTURE_VARIANT_ADD(any, misuse)
 {
 	.name = "rust_mm_misuse",
-	.ioctls = { MISUSE_TWICE, MISUSE_ORDER, MISUSE_SLEEP, MISUSE_AROUND },
+	.ioctls = {
+		MISUSE_TWICE, MISUSE_ORDER, MISUSE_SLEEP, MISUSE_AROUND, MISUSE_COPY,
+	},
 };
 
 FIXTURE_VARIANT_ADD(any, broken)

@@ -138,8 +138,11 @@ impl MiscDevice for Misuse {
     }
 
     fn read_iter(kiocb: Kiocb<'_, Arc<Self>>, iov: &mut IovIterDest<'_>) -> Result<usize> {
-        // Not like this: a driver takes a reference under the lock, and copies without it.
         let this = kiocb.file();
+        if this.mapped_for.load(Relaxed) != MISUSE_COPY {
+            return Err(EINVAL);
+        }
+        // Not like this: a driver takes a reference under the lock, and copies without it.
         let folio = this.folio.lock();
         Ok(folio.copy_to_iter(0, iov))
     }
