@@ -40,7 +40,7 @@ static __always_inline bool __rust_count_saturates(atomic_t *count,
 /*
  * The upper part of a folio's count: above what page table entries may bring it to
  * (RUST_FOLIO_MAX_REFS), and all that is negative. 5 * 2^28 references are left on both
- * sides: 10 GiB of page tables that fork() has to fill, or that were filled before.
+ * sides for what C counts.
  */
 static __always_inline bool rust_folio_saturates(struct folio *folio)
 {

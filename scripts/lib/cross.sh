@@ -11,7 +11,9 @@
 cross_builds() {
     local TREE=$WORK/cross/linux E_TREE=$E_TREE P_TREE names name skip=
     CROSS=$LOGS/cross-builds.log
-    mapfile -t names < <(cd "$REPO/config/cross" && ls | sed -n 's/\.config$//p')
+    names=("$REPO"/config/cross/*.config)
+    names=("${names[@]##*/}")
+    names=("${names[@]%.config}")
     [[ -z $VARIANT ]] || skip="VARIANT=$VARIANT"
     [[ -z $KDIR ]] || skip="KDIR=$KDIR, which has been built in"
     if [[ -n $skip ]]; then
