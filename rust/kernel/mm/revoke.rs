@@ -116,13 +116,7 @@ impl Revocation {
             // INVARIANT: Initialised here.
             srcu <- Opaque::try_ffi_init(|srcu| {
                 // SAFETY: `srcu` is memory for a `srcu_struct`, which does not move.
-                to_result(unsafe {
-                    bindings::init_srcu_struct_with_key(
-                        srcu,
-                        c"rust_mm_revocation".as_char_ptr(),
-                        crate::static_lock_class!().as_ptr(),
-                    )
-                })
+                unsafe { init_srcu(srcu) }
             }),
         }? Error)
     }
@@ -201,6 +195,26 @@ impl Revocation {
         // switch waits for this.
         (!self.is_revoked()).then_some(guard)
     }
+}
+
+/// Initialises the `srcu_struct` of a revocation.
+///
+/// Neither generic nor inlined: lockdep wants one name for one key, and a module that makes a revocation
+/// would have a copy of the name.
+///
+/// # Safety
+///
+/// `srcu` must be memory for a `srcu_struct`, which does not move.
+#[inline(never)]
+unsafe fn init_srcu(srcu: *mut bindings::srcu_struct) -> Result {
+    // SAFETY: The caller's promise; the name and the key are static.
+    to_result(unsafe {
+        bindings::init_srcu_struct_with_key(
+            srcu,
+            c"rust_mm_revocation".as_char_ptr(),
+            crate::static_lock_class!().as_ptr(),
+        )
+    })
 }
 
 #[pinned_drop]

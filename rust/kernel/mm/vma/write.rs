@@ -193,9 +193,8 @@ impl VmaWriteRef {
     pub fn clear_flags(&self, flags: AdviceFlags) -> Result {
         let settled = VmaFlags::new([VmaFlag::DONTCOPY, VmaFlag::DONTDUMP]);
         // SAFETY: By the type invariants, the VMA is alive.
-        if flags.0.intersects(settled)
-            && unsafe { bindings::rust_mm_vma_advice_is_final(self.as_ptr()) }
-        {
+        let is_final = unsafe { bindings::rust_mm_vma_advice_is_final(self.as_ptr()) };
+        if flags.0.intersects(settled) && is_final {
             return Err(EINVAL);
         }
         self.modify(VmaFlags::EMPTY, flags.0);

@@ -170,8 +170,8 @@ impl PageTable {
         // SAFETY: The fault is being handled, the caller says.
         let addr = unsafe { address_of(vmf, first_pgoff) };
         // SAFETY: As above; the page table is that of an address in the VMA, which is locked.
-        let first =
-            NonNull::new(unsafe { bindings::rust_mm_fault_around_lock(vmf.as_ptr(), addr) })?;
+        let first = unsafe { bindings::rust_mm_fault_around_lock(vmf.as_ptr(), addr) };
+        let first = NonNull::new(first)?;
         // INVARIANT: Just locked.
         Some(Self {
             vmf,
