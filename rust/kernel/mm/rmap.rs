@@ -7,12 +7,14 @@
 use crate::{
     bindings,
     error::from_err_ptr,
-    mm::file::MapFile,
+    mm::{
+        file::MapFile,
+        static_table::StaticTable, //
+    },
     page::PAGE_SHIFT,
     prelude::*, //
 };
 use core::{
-    cell::UnsafeCell,
     ffi::c_void,
     ptr::NonNull, //
 };
@@ -47,27 +49,17 @@ unsafe impl Send for AddressSpace {}
 unsafe impl Sync for AddressSpace {}
 
 /// The operations of the file: none. It is never given to user space.
-struct NoOperations(bindings::file_operations);
-
-// SAFETY: The table is never written, and has nothing in it.
-unsafe impl Sync for NoOperations {}
-
-static NO_OPERATIONS: NoOperations = NoOperations(pin_init::zeroed());
-
-/// The operations of the address spaces of this type, which their address tells from all others; so it
-/// has to be unique, as that of [`VmOpsTable`](super::ops::VmOpsTable).
-struct Operations(UnsafeCell<bindings::address_space_operations>);
-
-// SAFETY: The table is never written.
-unsafe impl Sync for Operations {}
-
 #[link_section = ".data..ro_after_init"]
-static OPERATIONS: Operations = Operations(UnsafeCell::new({
+static NO_OPERATIONS: StaticTable<bindings::file_operations> = StaticTable::new(pin_init::zeroed());
+
+/// The operations of the address spaces of this type, which their address tells from all others.
+#[link_section = ".data..ro_after_init"]
+static OPERATIONS: StaticTable<bindings::address_space_operations> = StaticTable::new({
     let mut ops: bindings::address_space_operations = pin_init::zeroed();
     // As every inode without storage has it.
     ops.dirty_folio = Some(bindings::noop_dirty_folio);
     ops
-}));
+});
 
 impl AddressSpace {
     /// Makes an address space without mappings, for files of the type `T`.
@@ -99,7 +91,7 @@ impl AddressSpace {
         let file = from_err_ptr(unsafe {
             bindings::anon_inode_create_getfile(
                 c"[rust_mm]".as_char_ptr(),
-                &NO_OPERATIONS.0,
+                NO_OPERATIONS.as_ptr(),
                 core::ptr::null_mut(),
                 bindings::O_RDWR as c_int,
                 core::ptr::null(),
@@ -111,7 +103,7 @@ impl AddressSpace {
             file: unsafe { NonNull::new_unchecked(file) },
         };
         // SAFETY: Nobody else has the address space yet.
-        unsafe { (*space.as_ptr()).a_ops = OPERATIONS.0.get() };
+        unsafe { (*space.as_ptr()).a_ops = OPERATIONS.as_ptr() };
         Ok(space)
     }
 
@@ -208,5 +200,5 @@ pub(super) unsafe fn owner(mapping: *const bindings::address_space) -> Option<*m
     let ops = unsafe { (*mapping).a_ops };
     // SAFETY: It is that of an inode of this module's own, of which the field is written before a
     // file uses the address space.
-    core::ptr::eq(ops, OPERATIONS.0.get()).then(|| unsafe { (*(*mapping).host).i_private })
+    core::ptr::eq(ops, OPERATIONS.as_ptr()).then(|| unsafe { (*(*mapping).host).i_private })
 }

@@ -2,11 +2,6 @@
 
 //! The table of a driver's callbacks, and what it is good for besides calling them: its address
 //! tells a driver's VMAs from all others.
-//!
-//! So the address has to be unique. A promoted constant is not: the compiler may give one address
-//! to several of equal content, and several to one. Nor is an immutable `static`, which may share
-//! its address with a promoted constant. A `static` that contains an [`UnsafeCell`] is: it cannot
-//! be promoted, and no two of them overlap.
 
 use super::{
     data::VmaData,
@@ -19,14 +14,12 @@ use crate::{
     bindings,
     mm::{
         file::MapFile,
-        flags::VmaFlag, //
+        flags::VmaFlag,
+        static_table::StaticTable, //
     },
     types::ForeignOwnable, //
 };
-use core::{
-    cell::UnsafeCell,
-    marker::PhantomData, //
-};
+use core::marker::PhantomData;
 
 /// The table of callbacks of `O`. Made by [`vm_operations!`](crate::vm_operations).
 ///
@@ -36,12 +29,9 @@ use core::{
 /// whose private data [`VmaData`] describes.
 #[repr(transparent)]
 pub struct VmOpsTable<O>(
-    UnsafeCell<bindings::vm_operations_struct>,
+    StaticTable<bindings::vm_operations_struct>,
     PhantomData<fn(O) -> O>,
 );
-
-// SAFETY: By the type invariants, the table is only read.
-unsafe impl<O> Sync for VmOpsTable<O> {}
 
 impl<O: VmOperations> VmOpsTable<O> {
     /// Makes a table. Everything that can be known about it when compiling is checked here.
@@ -124,7 +114,7 @@ impl<O: VmOperations> VmOpsTable<O> {
             ops.pagesize = Some(trampoline::pagesize::<O>);
         }
         // INVARIANT: The trampolines of `O`.
-        Self(UnsafeCell::new(ops), PhantomData)
+        Self(StaticTable::new(ops), PhantomData)
     }
 }
 
@@ -132,7 +122,7 @@ impl<O> VmOpsTable<O> {
     /// Returns the table as the kernel wants it.
     #[inline]
     pub(super) fn as_ptr(&'static self) -> *const bindings::vm_operations_struct {
-        self.0.get()
+        self.0.as_ptr()
     }
 }
 

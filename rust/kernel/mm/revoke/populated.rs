@@ -5,30 +5,23 @@
 use super::enter;
 use crate::{
     bindings,
+    mm::static_table::StaticTable,
     prelude::*, //
 };
-use core::{
-    cell::UnsafeCell,
-    ffi::c_void, //
-};
+use core::ffi::c_void;
 
 /// A table of callbacks that has [`mapped`] only.
-struct Table(UnsafeCell<bindings::vm_operations_struct>);
-
-// SAFETY: The table is never written after it was initialised.
-unsafe impl Sync for Table {}
-
 #[link_section = ".data..ro_after_init"]
-static TABLE: Table = Table(UnsafeCell::new({
+static TABLE: StaticTable<bindings::vm_operations_struct> = StaticTable::new({
     let mut ops: bindings::vm_operations_struct = pin_init::zeroed();
     ops.mapped = Some(mapped);
     ops
-}));
+});
 
 /// Returns the callbacks of a mapping that is populated when it is made, and needs no others: `mmap` fails
 /// if the memory was revoked before the mapping could be found.
 pub(in crate::mm) fn table() -> *const bindings::vm_operations_struct {
-    TABLE.0.get()
+    TABLE.as_ptr()
 }
 
 /// `vm_operations_struct::mapped`.
