@@ -238,10 +238,12 @@ macro_rules! probe_file {
 
 probe_file!(FilledFile, FilledOps, Mixed, desc => |probe, desc| {
     let mapping = desc.with_ops::<FilledOps>()?.map_kernel_pages(&probe.pages)?;
-    if probe.revoke_in_hook.load(Relaxed) != 0 {
-        probe.revocation.revoke();
+    if probe.revoke_in_hook.load(Relaxed) == 0 {
+        return Ok(mapping);
     }
-    Ok(mapping)
+    probe.revocation.revoke();
+    // What mmap fails with if it comes as far as filling in the pages.
+    Ok(mapping.error_override(EAGAIN))
 });
 probe_file!(TwinFile, TwinOps, Mixed, desc => |probe, desc| {
     desc.with_ops::<TwinOps>()?.map_kernel_pages(&probe.pages)
@@ -691,7 +693,7 @@ mod cases {
         let mm = UserMm::attach()?;
         let (probe, file) = filled(&mm)?;
         probe.revoke_in_hook.store(1, Relaxed);
-        // What was filled in is not left behind.
+        // Nothing was filled in.
         assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
         // Nor was the driver told of a mapping that it would never hear of again.
         assert_eq!(probe.counts(), (0, 0, 0, 0));
