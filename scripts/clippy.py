@@ -25,6 +25,7 @@ from pathlib import Path
 import integrate
 from compile_fail import saved_command
 
+
 def crates(tree, copies):
     """The `kernel` crate and the modules, as "folder/name"."""
     samples = [path[:-3] for path in copies if re.fullmatch(r"samples/.*\.rs", path)]

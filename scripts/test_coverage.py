@@ -80,6 +80,7 @@ struct folio *two(unsigned long addr,
 int declared(void);
 """
 
+
 def program(*rows):
     """As pyelftools has it: (address, line, number of the file, begins a statement, end of a sequence)."""
     files = ((b"lib.rs", 1), (b"a.rs", 1), (b"../other.rs", 1))

@@ -163,7 +163,10 @@ impl Revocation {
         self.space.unmap_raw(0, usize::MAX, true);
     }
 
-    /// Gives the memory back: mappings that still exist work again.
+    /// Gives the memory back: faults in mappings that still exist are answered again.
+    ///
+    /// What was mapped without a fault, by mmap or by the driver, is not mapped again by this: without a
+    /// fault handler, an access still ends with SIGBUS.
     pub fn restore(&self) {
         let _ = self.state.cmpxchg(REVOKED, THERE, Full);
     }

@@ -293,16 +293,16 @@ impl<'f, O: HasVmOps<Memory = Mixed>> OpsDesc<'f, O> {
 }
 
 impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
+    const HAS_PFN_FAULTS: () = assert!(
+        has_fault_handler::<O>(),
+        "no PFN is ever mapped by a fault: implement `fault`"
+    );
+
     /// Maps nothing at mmap time: PFNs are faulted in, cached as `cache` says.
     ///
     /// Does not build unless `O` has a fault handler.
     pub fn on_pfn_fault(self, cache: Cache) -> Mapping<'f, O::File> {
-        const {
-            assert!(
-                has_fault_handler::<O>(),
-                "no PFN is ever mapped by a fault: implement `fault`"
-            )
-        };
+        const { Self::HAS_PFN_FAULTS };
         let (desc, operations) = self.split();
         // SAFETY: As in `finish`; makes a `Pfn` mapping.
         unsafe { desc.map_pfn_faults(cache).with_operations(operations) }
@@ -316,12 +316,7 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
     ///
     /// Does not build unless `O` has a fault handler.
     pub fn on_io_fault(self, cache: Cache) -> Mapping<'f, O::File> {
-        const {
-            assert!(
-                has_fault_handler::<O>(),
-                "no PFN is ever mapped by a fault: implement `fault`"
-            )
-        };
+        const { Self::HAS_PFN_FAULTS };
         let (desc, operations) = self.split();
         // SAFETY: As in `finish`; makes a `Pfn` mapping.
         unsafe { desc.map_io_faults(cache).with_operations(operations) }

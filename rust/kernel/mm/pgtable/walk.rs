@@ -595,10 +595,9 @@ pub fn walk_page_range_vma<W: PageWalk>(
     run(walker, only, |ops, private| match held {
         // SAFETY: By what `Traverse` asks for, this thread holds that lock, and the range was just
         // checked. The operations are those that go with `private`.
-        Held::Mmap => unsafe { walk_vma(vma, true, range, ops, private) },
-        // SAFETY: By what `Traverse` asks for, this thread holds that lock, and the range was just
-        // checked. The operations are those that go with `private`.
-        Held::Vma => unsafe { walk_vma(vma, false, range, ops, private) },
+        Held::Mmap | Held::Vma => unsafe {
+            walk_vma(vma, matches!(held, Held::Mmap), range, ops, private)
+        },
         // SAFETY: By what `Traverse` asks for, this thread holds that lock, and the range was just
         // checked. The operations are those that go with `private`.
         Held::Rmap(mapping) => unsafe { walk_mapping(mapping, vma, range, ops, private) },

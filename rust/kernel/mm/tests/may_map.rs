@@ -109,6 +109,14 @@ impl Device {
         self.writable.store(writable, Relaxed);
     }
 
+    /// The first byte of a page, past every mapping.
+    #[cfg(CONFIG_X86_64)]
+    fn first_byte(&self, page: usize) -> Result<u8> {
+        let mut byte = [0];
+        self.folio.read_at(page * PAGE_SIZE, &mut byte)?;
+        Ok(byte[0])
+    }
+
     /// How many faults there were, how many times the pages around one were asked for, and how many huge
     /// faults have mapped the folio.
     #[cfg(CONFIG_X86_64)]
@@ -211,7 +219,18 @@ mod cases {
         Ok((device, file))
     }
 
-    /// The first byte of a page.
+    /// Maps one page of a device of which three may be read, and fewer written, and resizes that to four.
+    /// The file may be closed: the mapping holds it.
+    #[cfg(CONFIG_X86_64)]
+    fn grown(mm: &UserMm, writable: usize, flags: usize) -> Result<(Arc<Device>, usize)> {
+        let (device, file) = open(mm, 2)?;
+        device.permit(3, writable);
+        let addr = file.mmap(PAGE_SIZE, READ | WRITE, flags, 0)?;
+        let addr = resize(mm, addr, PAGE_SIZE, 4 * PAGE_SIZE)?;
+        Ok((device, addr))
+    }
+
+    /// The first byte of a page that is mapped.
     fn peek(mm: &UserMm, addr: usize, page: usize) -> Result<u8> {
         mm.read::<1>(addr + page * PAGE_SIZE).map(|[byte]| byte)
     }
@@ -266,10 +285,7 @@ mod cases {
     #[test]
     fn grown_beyond_what_is_writable() -> Result {
         let mm = UserMm::attach()?;
-        let (device, file) = open(&mm, 2)?;
-        device.permit(3, 1);
-        let addr = file.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
-        let addr = resize(&mm, addr, PAGE_SIZE, 4 * PAGE_SIZE)?;
+        let (device, addr) = grown(&mm, 1, SHARED)?;
         mm.write(addr, b"w")?;
         assert_eq!(device.calls(), (1, 0, 0));
         for page in 1..4 {
@@ -285,9 +301,7 @@ mod cases {
         // The driver's handlers have not seen any of that.
         assert_eq!(device.calls(), (1, 0, 0));
         assert_eq!(device.folio.ref_count(), 2);
-        let mut out = [0];
-        device.folio.read_at(PAGE_SIZE, &mut out)?;
-        assert_eq!(out, [1]);
+        assert_eq!(device.first_byte(1)?, 1);
         mm.munmap(addr, 4 * PAGE_SIZE)
     }
 
@@ -295,17 +309,12 @@ mod cases {
     #[test]
     fn grown_copy_on_write() -> Result {
         let mm = UserMm::attach()?;
-        let (device, file) = open(&mm, 2)?;
-        device.permit(3, 0);
-        let addr = file.mmap(PAGE_SIZE, READ | WRITE, PRIVATE, 0)?;
-        let addr = resize(&mm, addr, PAGE_SIZE, 4 * PAGE_SIZE)?;
+        let (device, addr) = grown(&mm, 0, PRIVATE)?;
         mm.write(addr + PAGE_SIZE, b"w")?;
         assert_eq!(peek(&mm, addr, 1)?, b'w');
         assert_eq!(peek(&mm, addr, 2)?, 2);
         assert_eq!(mm.write(addr + 3 * PAGE_SIZE, b"w"), Err(EFAULT));
-        let mut out = [0];
-        device.folio.read_at(PAGE_SIZE, &mut out)?;
-        assert_eq!(out, [1]);
+        assert_eq!(device.first_byte(1)?, 1);
         mm.munmap(addr, 4 * PAGE_SIZE)
     }
 
