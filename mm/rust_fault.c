@@ -193,22 +193,6 @@ bool rust_mm_fault_huge_is_occupied(const struct vm_fault *vmf, bool pud)
 EXPORT_SYMBOL_GPL(rust_mm_fault_huge_is_occupied);
 
 /**
- * rust_mm_fault_around_lock() - Map and lock the page table of a fault
- * @vmf: The fault.
- * @addr: The address of the first entry.
- *
- * Context: ->map_pages of the VMA. Does not sleep. Unless NULL is returned, the lock
- * of the page table and the RCU read lock are held until
- * rust_mm_fault_around_unlock().
- * Return: The entry of @addr; NULL if there is no table, or a PMD mapping.
- */
-pte_t *rust_mm_fault_around_lock(struct vm_fault *vmf, unsigned long addr)
-{
-	return pte_offset_map_lock(vmf->vma->vm_mm, vmf->pmd, addr, &vmf->ptl);
-}
-EXPORT_SYMBOL_GPL(rust_mm_fault_around_lock);
-
-/**
  * rust_mm_fault_around_map() - Map a page if its entry is free
  * @vmf: The fault.
  * @pte: The entry.
@@ -217,8 +201,8 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_around_lock);
  *
  * ->fault reports what is wrong with a page: broken memory, or too many references.
  *
- * Context: Between rust_mm_fault_around_lock() and rust_mm_fault_around_unlock(). The
- * caller has a reference to the folio. Does not sleep.
+ * Context: ->map_pages of the VMA, with the page table locked. The caller has a reference
+ * to the folio. Does not sleep.
  * Return: Whether the page was mapped.
  */
 bool rust_mm_fault_around_map(struct vm_fault *vmf, pte_t *pte,
@@ -239,32 +223,6 @@ bool rust_mm_fault_around_map(struct vm_fault *vmf, pte_t *pte,
 	return true;
 }
 EXPORT_SYMBOL_GPL(rust_mm_fault_around_map);
-
-/**
- * rust_mm_fault_around_unlock() - Unlock and unmap the page table of a fault
- * @vmf: The fault.
- * @pte: An entry of the table.
- *
- * Context: After rust_mm_fault_around_lock() on the same thread.
- */
-void rust_mm_fault_around_unlock(struct vm_fault *vmf, pte_t *pte)
-{
-	pte_unmap_unlock(pte, vmf->ptl);
-}
-EXPORT_SYMBOL_GPL(rust_mm_fault_around_unlock);
-
-/**
- * rust_mm_fault_clear_cow_page() - Clear the copy-on-write page of a fault
- * @vmf: The fault.
- *
- * Context: The fault handler of the VMA, for a fault that has a @cow_page. Does not
- * sleep.
- */
-void rust_mm_fault_clear_cow_page(struct vm_fault *vmf)
-{
-	clear_user_highpage(vmf->cow_page, vmf->address);
-}
-EXPORT_SYMBOL_GPL(rust_mm_fault_clear_cow_page);
 
 /**
  * rust_mm_fault_finish_cow() - Map the copy-on-write page that a driver has filled

@@ -78,19 +78,6 @@ const char *rust_mm_vma_anon_name(const struct vm_area_struct *vma)
 EXPORT_SYMBOL_GPL(rust_mm_vma_anon_name);
 
 /**
- * rust_mm_vma_has_policy() - Check for a NUMA policy
- * @vma: The VMA.
- *
- * Context: The mmap lock, or the VMA lock, is held. Does not sleep.
- * Return: Whether the VMA has a policy of its own.
- */
-bool rust_mm_vma_has_policy(const struct vm_area_struct *vma)
-{
-	return !!vma_policy(vma);
-}
-EXPORT_SYMBOL_GPL(rust_mm_vma_has_policy);
-
-/**
  * rust_mm_vma_has_userfaultfd() - Check for a userfaultfd
  * @vma: The VMA.
  *

@@ -149,7 +149,6 @@ bool rust_mm_vma_speculative_copy(struct mm_struct *mm, unsigned long addr,
 				  unsigned long *range, vma_flags_t *flags);
 bool rust_mm_vma_advice_is_final(const struct vm_area_struct *vma);
 const char *rust_mm_vma_anon_name(const struct vm_area_struct *vma);
-bool rust_mm_vma_has_policy(const struct vm_area_struct *vma);
 bool rust_mm_vma_has_userfaultfd(const struct vm_area_struct *vma);
 bool rust_mm_vma_has_anon_vma(const struct vm_area_struct *vma);
 pgprot_t rust_mm_vma_cached_page_prot(const struct vm_area_struct *vma);
@@ -169,11 +168,8 @@ bool rust_mm_fault_may_retry(const struct vm_fault *vmf, const void *code);
 void rust_mm_fault_release_lock(struct vm_fault *vmf);
 vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page);
 bool rust_mm_fault_huge_is_occupied(const struct vm_fault *vmf, bool pud);
-pte_t *rust_mm_fault_around_lock(struct vm_fault *vmf, unsigned long addr);
 bool rust_mm_fault_around_map(struct vm_fault *vmf, pte_t *pte,
 			      struct page *page, unsigned long addr);
-void rust_mm_fault_around_unlock(struct vm_fault *vmf, pte_t *pte);
-void rust_mm_fault_clear_cow_page(struct vm_fault *vmf);
 vm_fault_t rust_mm_fault_finish_cow(struct vm_fault *vmf);
 
 /*

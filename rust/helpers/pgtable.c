@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/highmem.h>
+#include <linux/mm.h>
 #include <linux/pgtable.h>
 
 __rust_helper pgprot_t rust_helper_pgprot_decrypted(pgprot_t prot)
@@ -17,10 +19,34 @@ __rust_helper pgprot_t rust_helper_pgprot_writecombine(pgprot_t prot)
 	return pgprot_writecombine(prot);
 }
 
+__rust_helper pte_t *rust_helper_pte_offset_map_lock(struct mm_struct *mm,
+						     pmd_t *pmd,
+						     unsigned long addr,
+						     spinlock_t **ptlp)
+{
+	return pte_offset_map_lock(mm, pmd, addr, ptlp);
+}
+
+__rust_helper void rust_helper_pte_unmap_unlock(pte_t *pte, spinlock_t *ptl)
+{
+	pte_unmap_unlock(pte, ptl);
+}
+
+__rust_helper void rust_helper_clear_user_highpage(struct page *page,
+						   unsigned long vaddr)
+{
+	clear_user_highpage(page, vaddr);
+}
+
 #ifdef CONFIG_PPC_BOOK3S_64
 /* Constants elsewhere, in bindings_helper.h. */
-__rust_helper unsigned int rust_helper_pgtable_huge_shift(bool pud)
+__rust_helper unsigned int rust_helper_PMD_SHIFT(void)
 {
-	return pud ? PUD_SHIFT : PMD_SHIFT;
+	return PMD_SHIFT;
+}
+
+__rust_helper unsigned int rust_helper_PUD_SHIFT(void)
+{
+	return PUD_SHIFT;
 }
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/rust_mm.h>
 #include <linux/userfaultfd_k.h>
@@ -26,6 +27,11 @@ __rust_helper void rust_helper_vm_flags_clear(struct vm_area_struct *vma,
 					      vm_flags_t flags)
 {
 	vm_flags_clear(vma, flags);
+}
+
+__rust_helper struct mempolicy *rust_helper_vma_policy(struct vm_area_struct *vma)
+{
+	return vma_policy(vma);
 }
 
 __rust_helper bool

@@ -40,10 +40,7 @@ mod table;
 mod trampoline;
 mod vma;
 
-pub use access::{
-    Access,
-    AccessedVma, //
-};
+pub use access::Access;
 pub use data::{
     DupForeign,
     PerFile,
@@ -79,6 +76,7 @@ pub use vma::{
     DriverVma,
     DriverVmaGuard,
     DriverVmaInfo,
+    DriverVmaUnderMmap,
     Install, //
 };
 
@@ -295,7 +293,7 @@ pub trait VmOperations: Sized + 'static {
     /// # Context
     ///
     /// mmap lock held for writing. May sleep.
-    fn may_split(_vma: &DriverVma<Self>, _addr: usize) -> Result {
+    fn may_split(_vma: &DriverVmaUnderMmap<Self>, _addr: usize) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -306,7 +304,7 @@ pub trait VmOperations: Sized + 'static {
     /// # Context
     ///
     /// mmap lock held for writing. May sleep.
-    fn mremap(_vma: &DriverVma<Self>) -> Result {
+    fn mremap(_vma: &DriverVmaUnderMmap<Self>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -383,7 +381,7 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// mmap lock of the mm held for reading, which need not be the current one. May
     /// sleep.
-    fn access(_vma: &AccessedVma<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
+    fn access(_vma: &DriverVmaUnderMmap<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }

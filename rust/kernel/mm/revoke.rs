@@ -94,7 +94,10 @@ unsafe impl Sync for Revocation {}
 impl Revocation {
     /// Makes a switch, with an address space of its own, for files of the type `T`.
     ///
-    /// `T` must say that it is the address space of its files, as with [`AddressSpace::new`].
+    /// `T` must say that it is the address space of its files, as with [`AddressSpace::new`]. The layer
+    /// does not know which memory a file maps: if files of other types map the same memory, their
+    /// [`address_space`](crate::miscdevice::MiscDevice::address_space) has to return this one as well, or
+    /// a revocation does not find their mappings.
     ///
     /// # Context
     ///

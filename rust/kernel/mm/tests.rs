@@ -19,8 +19,8 @@ use crate::{
         },
         ops::{
             DeviceRef,
-            DriverVma,
             DriverVmaInfo,
+            DriverVmaUnderMmap,
             Fault,
             FaultAnswer,
             FaultError,
@@ -33,6 +33,7 @@ use crate::{
             PerVma,
             VmOperations, //
         },
+        pgtable::PageCounts,
         revoke::Revocation,
         rmap::AddressSpace,
         testing::{
@@ -43,6 +44,7 @@ use crate::{
             WRITE, //
         },
         virt::VmaNew,
+        vma::Traverse,
         Folio,
         KernelPages,
         MmWithUser, //
@@ -107,6 +109,8 @@ struct Probe {
     may_split: Atomic<i32>,
     /// The result of `mremap`.
     mremap: Atomic<i32>,
+    /// How many bytes were present when `may_split` or `mremap` was called.
+    present: Atomic<usize>,
     mapped_calls: Atomic<i32>,
     open_calls: Atomic<i32>,
     close_calls: Atomic<i32>,
@@ -135,6 +139,7 @@ impl Probe {
                 mapped: Atomic::new(0),
                 may_split: Atomic::new(0),
                 mremap: Atomic::new(0),
+                present: Atomic::new(0),
                 mapped_calls: Atomic::new(0),
                 open_calls: Atomic::new(0),
                 close_calls: Atomic::new(0),
@@ -162,6 +167,12 @@ impl Probe {
 
 fn result_of(errno: &Atomic<i32>) -> Result {
     to_result(errno.load(Relaxed))
+}
+
+/// Returns how many bytes of a VMA are present in its page tables.
+fn present(vma: &impl Traverse) -> Result<usize> {
+    let range = vma.vma_range();
+    Ok(PageCounts::of(vma, range.start()..range.end())?.present)
 }
 
 /// The data of a VMA, which knows how many of its kind there are.
@@ -223,11 +234,13 @@ macro_rules! probe_file {
                 vma.data().0.close_calls.fetch_add(1, Relaxed);
             }
 
-            fn may_split(vma: &DriverVma<Self>, _addr: usize) -> Result {
+            fn may_split(vma: &DriverVmaUnderMmap<Self>, _addr: usize) -> Result {
+                vma.data().0.present.store(present(vma)?, Relaxed);
                 result_of(&vma.data().0.may_split)
             }
 
-            fn mremap(vma: &DriverVma<Self>) -> Result {
+            fn mremap(vma: &DriverVmaUnderMmap<Self>) -> Result {
+                vma.data().0.present.store(present(vma)?, Relaxed);
                 result_of(&vma.data().0.mremap)
             }
         }
@@ -404,6 +417,7 @@ mod cases {
         probe.may_split.store(EBUSY.to_errno(), Relaxed);
         assert_eq!(mm.munmap(addr + PAGE_SIZE, PAGE_SIZE), Err(EBUSY));
         assert_eq!(probe.counts(), (1, 0, 0, 1));
+        assert_eq!(probe.present.load(Relaxed), LEN);
         assert_eq!(mm.read(addr + PAGE_SIZE)?, [0]);
         // All of it is no split.
         mm.munmap(addr, LEN)?;
@@ -526,6 +540,27 @@ mod cases {
         assert_eq!(probe.counts(), (1, 0, 1, 0));
         assert_eq!(second.counts(), (1, 0, 1, 0));
         Ok(())
+    }
+
+    /// The view of upstream's, which has no errors.
+    #[test]
+    fn zap_that_is_not_whole_pages() -> Result {
+        let mm = UserMm::attach()?;
+        let (_probe, file) = filled(&mm)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        let zap = |at, len| -> Result {
+            let guard = mm.current().mmap_read_lock();
+            guard.vma_lookup(addr).ok_or(EFAULT)?.zap_vma_range(at, len);
+            Ok(())
+        };
+        for (at, len) in [(addr, 1), (addr + 1, PAGE_SIZE), (addr, LEN + PAGE_SIZE)] {
+            zap(at, len)?;
+            assert_eq!(mm.read(addr)?, [0]);
+        }
+        zap(addr, PAGE_SIZE)?;
+        assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, [0]);
+        mm.munmap(addr, LEN)
     }
 
     #[test]

@@ -31,7 +31,7 @@ use kernel::{
         },
         ops::{
             Access,
-            AccessedVma,
+            DriverVmaUnderMmap,
             Fault,
             FaultAnswer,
             FaultError,
@@ -202,7 +202,7 @@ impl VmOperations for PfnOps {
         Ok(answer)
     }
 
-    fn access(vma: &AccessedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
+    fn access(vma: &DriverVmaUnderMmap<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
         vma.access_phys(addr, access)
     }
 }

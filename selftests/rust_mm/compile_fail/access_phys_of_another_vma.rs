@@ -16,7 +16,7 @@ impl VmOperations for Ops {
     type Data = PerFile;
     type Memory = Pfn;
 
-    fn access(vma: &AccessedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
+    fn access(vma: &DriverVmaUnderMmap<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
         #[cfg(not(twin))]
         let vma: &DriverVma<Self> = vma;
         vma.access_phys(addr, access)

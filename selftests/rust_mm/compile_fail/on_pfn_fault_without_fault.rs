@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// PFNs by faults, of either kind, without a fault handler.
-// error: E0080 E0080
+// PFNs by faults, without a fault handler.
+// error: E0080
 // message: no PFN is ever mapped by a fault: implement `fault`
 
 include!("prelude.rs");
@@ -27,9 +27,4 @@ kernel::vm_operations!(Ops);
 pub fn hook<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
     let desc = desc.with_ops::<Ops>()?;
     Ok(desc.on_pfn_fault(Cache::NonCached))
-}
-
-pub fn hook_of_a_device<'f>(desc: VmaDesc<'f, Dev>) -> Result<Mapping<'f, Dev>> {
-    let desc = desc.with_ops::<Ops>()?;
-    Ok(desc.on_io_fault(Cache::NonCached))
 }

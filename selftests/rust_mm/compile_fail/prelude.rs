@@ -24,7 +24,7 @@ use kernel::{
         },
         ops::{
             Access,
-            AccessedVma,
+            DriverVmaUnderMmap,
             DataRef,
             DeviceRef,
             DriverVma,

@@ -3,24 +3,21 @@
 //! Access to a mapping's memory by a task other than its own.
 
 #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
-use super::Pfn;
 use super::{
-    DriverVma,
+    DriverVmaUnderMmap,
+    Pfn,
     VmOperations, //
 };
-use crate::{
-    bindings,
-    mm::flags::{
-        VmaFlag,
-        VmaFlags, //
-    }, //
+use crate::mm::flags::{
+    VmaFlag,
+    VmaFlags, //
 };
 #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
 use crate::{
+    bindings,
     page::PAGE_SIZE,
     prelude::*, //
 };
-use core::ops::Deref;
 
 /// What is asked of [`VmOperations::access`].
 ///
@@ -87,38 +84,8 @@ pub(super) fn is_permitted(flags: VmaFlags, write: bool) -> bool {
     }
 }
 
-/// The VMA that [`VmOperations::access`] is called for.
-///
-/// # Invariants
-///
-/// As [`DriverVma`]; and it is the mmap lock that this thread holds, at least for reading.
-#[repr(transparent)]
-pub struct AccessedVma<O> {
-    vma: DriverVma<O>,
-}
-
-impl<O> Deref for AccessedVma<O> {
-    type Target = DriverVma<O>;
-
-    #[inline]
-    fn deref(&self) -> &DriverVma<O> {
-        &self.vma
-    }
-}
-
-impl<O: VmOperations> AccessedVma<O> {
-    /// # Safety
-    ///
-    /// As for [`DriverVma::from_raw`]; and this thread must hold the mmap lock during `'a`.
-    #[inline]
-    pub(super) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
-        // SAFETY: The types have the same layout, and the rest is the caller's promise.
-        unsafe { &*vma.cast() }
-    }
-}
-
 #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
-impl<O: VmOperations<Memory = Pfn>> AccessedVma<O> {
+impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
     /// Accesses device memory through what the VMA maps.
     ///
     /// Accesses at most what is left of one page. The page has to be mapped: memory that is faulted in
@@ -137,10 +104,10 @@ impl<O: VmOperations<Memory = Pfn>> AccessedVma<O> {
     /// # Examples
     ///
     /// ```
-    /// use kernel::mm::ops::{Access, AccessedVma, Pfn, VmOperations};
+    /// use kernel::mm::ops::{Access, DriverVmaUnderMmap, Pfn, VmOperations};
     ///
     /// /// The body of a driver's `access`.
-    /// fn access<O>(vma: &AccessedVma<O>, addr: usize, access: Access<'_>) -> Result<usize>
+    /// fn access<O>(vma: &DriverVmaUnderMmap<O>, addr: usize, access: Access<'_>) -> Result<usize>
     /// where
     ///     O: VmOperations<Memory = Pfn>,
     /// {

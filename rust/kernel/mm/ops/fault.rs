@@ -432,3 +432,4 @@ macro_rules! evidence {
 
 evidence!(Fault);
 evidence!(HugeFault);
+evidence!(PfnMkwriteFault);

@@ -4,7 +4,8 @@
 //!
 //! A fault gets here last: trampoline, driver, answer, insertion. Nothing in this file calls back.
 //!
-//! All of these return an errno, which [`FaultError`](super::FaultError) translates for a fault:
+//! Those that can fail return an errno, which [`FaultError`](super::FaultError) translates for a fault
+//! (but for [`cow_page`], whose code is the kernel's):
 //!
 //! - [`EINVAL`] if the architecture does not allow user space to have the memory.
 //! - [`ENOMEM`] if there is not enough memory for page tables.
@@ -55,6 +56,45 @@ pub(super) unsafe fn fault_page(
     // the folio's reference. Not for writing: a shared mapping with write-notify gets a fault of its
     // own for a write, and all others have the write permission in the protection of the VMA.
     check(unsafe { bindings::rust_mm_fault_insert_page(vmf.as_ptr(), page.as_ptr()) })
+}
+
+/// Maps a page near the address of a fault, unless something is mapped there. Returns whether it did.
+///
+/// A page that is broken, or whose folio has [too many references](Folio#references), is not mapped.
+///
+/// Not inlined: modules cannot call what this calls.
+///
+/// # Safety
+///
+/// - `vmf` must be a fault that the kernel has called `map_pages` for, and that this thread is handling.
+/// - Its VMA must not be a PFNMAP one.
+/// - `pte` must be the entry of `addr`, in a page table that this thread has locked, and `addr` be that
+///   of a page in the VMA.
+/// - `page` must be a page of a folio that has a reference.
+#[inline(never)]
+pub(super) unsafe fn around_page(
+    vmf: NonNull<bindings::vm_fault>,
+    pte: NonNull<bindings::pte_t>,
+    page: NonNull<bindings::page>,
+    addr: usize,
+) -> bool {
+    // SAFETY: The caller promises the fault, the entry, whose table is locked, and the reference.
+    unsafe { bindings::rust_mm_fault_around_map(vmf.as_ptr(), pte.as_ptr(), page.as_ptr(), addr) }
+}
+
+/// Maps the copy-on-write page of a fault, and returns the kernel's code: success is not
+/// `VM_FAULT_NOPAGE`, since the kernel has to know that the page is in use.
+///
+/// Not inlined: modules cannot call what this calls.
+///
+/// # Safety
+///
+/// `vmf` must be a fault that is being handled on this thread, under the VMA lock or the mmap lock, with
+/// a copy-on-write page that is initialised. The kernel must get the code.
+#[inline(never)]
+pub(super) unsafe fn cow_page(vmf: NonNull<bindings::vm_fault>) -> bindings::vm_fault_t {
+    // SAFETY: The caller promises a fault that is being handled, and its page.
+    unsafe { bindings::rust_mm_fault_finish_cow(vmf.as_ptr()) }
 }
 
 /// Maps a PFN, with a cache mode of its own or with that of the VMA. What is mapped there already

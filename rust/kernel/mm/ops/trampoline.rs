@@ -14,8 +14,7 @@
 use super::{
     access::{
         is_permitted,
-        Access,
-        AccessedVma, //
+        Access, //
     },
     data::{
         self,
@@ -34,8 +33,8 @@ use super::{
         PfnMkwriteFault, //
     },
     vma::{
-        DriverVma,
-        DriverVmaInfo, //
+        DriverVmaInfo,
+        DriverVmaUnderMmap, //
     },
     MappedArea,
     MmuPageSize,
@@ -243,8 +242,8 @@ pub(super) unsafe extern "C" fn may_split<O: VmOperations>(
     if unsafe { live_word(vma) }.is_none() {
         return 0;
     }
-    // SAFETY: As above, and the word is live. Sleeping is allowed.
-    match O::may_split(unsafe { DriverVma::from_raw(vma) }, addr) {
+    // SAFETY: The mmap lock is held for writing, the word is live, and sleeping is allowed.
+    match O::may_split(unsafe { DriverVmaUnderMmap::from_raw(vma) }, addr) {
         Ok(()) => 0,
         Err(err) => err.to_errno(),
     }
@@ -266,8 +265,8 @@ pub(super) unsafe extern "C" fn mremap<O: VmOperations>(
     if unsafe { live_word(vma) }.is_none() {
         return 0;
     }
-    // SAFETY: As above, and the word is live. Sleeping is allowed.
-    match O::mremap(unsafe { DriverVma::from_raw(vma) }) {
+    // SAFETY: The mmap lock is held for writing, the word is live, and sleeping is allowed.
+    match O::mremap(unsafe { DriverVmaUnderMmap::from_raw(vma) }) {
         Ok(()) => 0,
         Err(err) => err.to_errno(),
     }
@@ -499,7 +498,7 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
         return EFAULT.to_errno();
     }
     // SAFETY: As above, by this thread, and the word is live. Sleeping is allowed.
-    let vma = unsafe { AccessedVma::<O>::from_raw(vma) };
+    let vma = unsafe { DriverVmaUnderMmap::<O>::from_raw(vma) };
     // What is asked for may extend past the VMA.
     let room = vma.end().saturating_sub(addr);
     let len = usize::try_from(len).unwrap_or(0).min(room);

@@ -364,6 +364,53 @@ impl Install for VmaUnderWrite {}
 impl Install for VmaWriteRef {}
 impl Install for StableVmaGuard<'_> {}
 
+/// A VMA of a driver, in a callback that the kernel calls under the mmap lock.
+///
+/// It is evidence for traversing its page tables: see [`Traverse`].
+///
+/// # Invariants
+///
+/// As [`DriverVma`]; and it is the mmap lock that this thread holds, at least for reading.
+#[repr(transparent)]
+pub struct DriverVmaUnderMmap<O> {
+    vma: DriverVma<O>,
+}
+
+impl<O> Deref for DriverVmaUnderMmap<O> {
+    type Target = DriverVma<O>;
+
+    #[inline]
+    fn deref(&self) -> &DriverVma<O> {
+        &self.vma
+    }
+}
+
+impl<O: VmOperations> DriverVmaUnderMmap<O> {
+    /// # Safety
+    ///
+    /// As for [`DriverVma::from_raw`]; and this thread must hold the mmap lock during `'a`.
+    #[inline]
+    pub(super) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
+        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        unsafe { &*vma.cast() }
+    }
+}
+
+// SAFETY: By the type invariants, this thread holds the mmap lock of a VMA that is alive and stable.
+unsafe impl<O> Sealed for DriverVmaUnderMmap<O> {
+    #[inline]
+    fn vma(&self, _: Token) -> *mut bindings::vm_area_struct {
+        self.as_ptr()
+    }
+
+    #[inline]
+    fn held(&self, _: Token) -> Held {
+        Held::Mmap
+    }
+}
+
+impl<O> Traverse for DriverVmaUnderMmap<O> {}
+
 /// A VMA of the driver's own, and the lock that keeps it.
 ///
 /// The guard is evidence for traversing its page tables: see [`Traverse`].

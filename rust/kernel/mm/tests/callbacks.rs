@@ -378,7 +378,10 @@ mod cases {
         assert_eq!(probe.counts().3, 1);
 
         probe.mremap.store(0, Relaxed);
+        probe.present.store(0, Relaxed);
         mremap(&mm, addr, LEN, LEN, to)?;
+        // The callback finds the pages where they are now.
+        assert_eq!(probe.present.load(Relaxed), LEN);
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));
         assert_eq!(mm.read(to)?, *b"first");
         assert_eq!(probe.counts().3, 1);

@@ -35,6 +35,7 @@ use crate::{
             PfnMkwriteFault,
             VmOperations, //
         },
+        pgtable::PageCounts,
         revoke::Revocation,
         rmap::AddressSpace,
         testing::{
@@ -51,6 +52,7 @@ use crate::{
         Folio, //
     },
     page::{
+        PAGE_MASK,
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
@@ -339,6 +341,8 @@ impl VmOperations for HugeOps {
     fn pfn_mkwrite(vmf: &PfnMkwriteFault<Self>) -> Result<(), FaultError> {
         let HugeFile(device, _) = vmf.data();
         check(vmf.is_write())?;
+        let page = vmf.address() & PAGE_MASK;
+        check(PageCounts::of(vmf, page..page + PAGE_SIZE)?.present == PAGE_SIZE)?;
         device.first.store(vmf.pgoff(), Relaxed);
         device.end.fetch_add(1, Relaxed);
         match vmf.pgoff() % 2 {

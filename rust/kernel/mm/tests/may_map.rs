@@ -30,8 +30,8 @@ use crate::{
         },
         ops::{
             Access,
-            AccessedVma,
             DeviceRef,
+            DriverVmaUnderMmap,
             Fault,
             FaultAnswer,
             FaultAround,
@@ -42,6 +42,7 @@ use crate::{
             PerFile,
             VmOperations, //
         },
+        pgtable::PageCounts,
         testing::{
             UserFile,
             UserMm,
@@ -81,6 +82,8 @@ struct Device {
     arounds: Atomic<i32>,
     inserted: Atomic<i32>,
     accesses: Atomic<i32>,
+    /// How many bytes were present when `access` was called.
+    present: Atomic<usize>,
 }
 
 impl Device {
@@ -99,6 +102,7 @@ impl Device {
             arounds: Atomic::new(0),
             inserted: Atomic::new(0),
             accesses: Atomic::new(0),
+            present: Atomic::new(0),
         };
         Ok(Arc::new(device, GFP_KERNEL)?)
     }
@@ -190,9 +194,11 @@ impl VmOperations for GrowingOps {
         Ok(answer)
     }
 
-    fn access(vma: &AccessedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
+    fn access(vma: &DriverVmaUnderMmap<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
         let device = &vma.data().0;
         device.accesses.fetch_add(1, Relaxed);
+        let present = PageCounts::of(vma, vma.start()..vma.end())?.present;
+        device.present.store(present, Relaxed);
         let len = access.len();
         let offset = addr - vma.start() + vma.pgoff() * PAGE_SIZE;
         match access {
@@ -383,8 +389,10 @@ mod cases {
         let from = file.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
         let addr = addr - 4 * PAGE_SIZE;
         mremap(&mm, from, PAGE_SIZE, 4 * PAGE_SIZE, addr)?;
+        mm.write(addr, b"w")?;
         let mut buf = [0xff; 2];
         assert_eq!(access(&mm, addr + PAGE_SIZE, &mut buf, false), 2);
+        assert_eq!(device.present.load(Relaxed), PAGE_SIZE);
         assert_eq!(buf, [1, 0]);
         assert_eq!(access(&mm, addr + 2 * PAGE_SIZE - 2, &mut buf, true), 2);
         // Not a byte beyond, and the driver's function is not called.

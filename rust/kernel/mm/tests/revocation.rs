@@ -22,8 +22,8 @@ use crate::{
         },
         ops::{
             Access,
-            AccessedVma,
             DeviceRef,
+            DriverVmaUnderMmap,
             Fault,
             FaultAnswer,
             FaultError,
@@ -87,7 +87,7 @@ impl Debugged {
     #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
     fn access_phys(
         &self,
-        vma: &AccessedVma<DebuggedOps>,
+        vma: &DriverVmaUnderMmap<DebuggedOps>,
         addr: usize,
         access: Access<'_>,
     ) -> Result<usize> {
@@ -95,7 +95,12 @@ impl Debugged {
     }
 
     #[cfg(not(CONFIG_HAVE_IOREMAP_PROT))]
-    fn access_phys(&self, _: &AccessedVma<DebuggedOps>, _: usize, _: Access<'_>) -> Result<usize> {
+    fn access_phys(
+        &self,
+        _: &DriverVmaUnderMmap<DebuggedOps>,
+        _: usize,
+        _: Access<'_>,
+    ) -> Result<usize> {
         Err(EINVAL)
     }
 }
@@ -141,7 +146,7 @@ impl VmOperations for DebuggedOps {
         Err(FaultError::SigBus)
     }
 
-    fn access(vma: &AccessedVma<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
+    fn access(vma: &DriverVmaUnderMmap<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
         let device = &vma.data().0;
         device.accesses.fetch_add(1, Relaxed);
         let len = access.len();

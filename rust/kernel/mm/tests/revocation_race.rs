@@ -23,7 +23,7 @@ use crate::{
         },
         ops::{
             Access,
-            AccessedVma,
+            DriverVmaUnderMmap,
             Fault,
             FaultAnswer,
             FaultError,
@@ -151,7 +151,7 @@ impl VmOperations for SlowOps {
         Ok(MkwriteAnswer::Locked(vmf.lock()))
     }
 
-    fn access(vma: &AccessedVma<Self>, _addr: usize, access: Access<'_>) -> Result<usize> {
+    fn access(vma: &DriverVmaUnderMmap<Self>, _addr: usize, access: Access<'_>) -> Result<usize> {
         vma.data().0.enter(Slow::Access);
         Ok(access.len())
     }

@@ -201,7 +201,7 @@ impl StableVma {
     #[inline]
     pub fn has_policy(&self) -> bool {
         // SAFETY: By the type invariants, the VMA is alive.
-        unsafe { bindings::rust_mm_vma_has_policy(self.as_ptr()) }
+        !unsafe { bindings::vma_policy(self.as_ptr()) }.is_null()
     }
 
     /// Is it registered with a userfaultfd?

@@ -11,10 +11,7 @@ use crate::{
             LockedFolio, //
         },
         ops::{
-            fault::cow::{
-                self,
-                CowPage, //
-            },
+            fault::cow::CowPage,
             insert, //
         }, //
     },
@@ -241,8 +238,9 @@ impl FaultAnswer<'_> {
                 // SAFETY: As the caller promises.
                 placed.unwrap_or_else(|| unsafe { give(vmf, folio.unlock(), page) })
             }
-            // SAFETY: As the caller promises. There is a private copy, or there were no `CowPage`.
-            Kind::Cow => unsafe { cow::finish(vmf) },
+            // SAFETY: The caller promises that the fault is being handled, and that the kernel gets the code.
+            // There is a copy-on-write page, and it is initialised: a `CowPage` has led to this answer.
+            Kind::Cow => unsafe { insert::cow_page(vmf) },
             Kind::Inserted => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
             Kind::Retry => {
                 // SAFETY: The fault is being handled on this thread.

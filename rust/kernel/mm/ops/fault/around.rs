@@ -8,6 +8,7 @@ use crate::{
         memory::Folio,
         ops::{
             fault::Context,
+            insert,
             DataRef,
             DriverVmaInfo,
             Paged,
@@ -157,7 +158,7 @@ struct PageTable {
     _not_send: NotThreadSafe,
 }
 
-// Not generic, and not inlined: modules cannot call what these call.
+// Not generic, and not inlined: modules cannot call what `lock` and its `drop` call.
 impl PageTable {
     /// Locks the page table, if there is one.
     ///
@@ -169,8 +170,17 @@ impl PageTable {
     unsafe fn lock(vmf: NonNull<bindings::vm_fault>, first_pgoff: usize) -> Option<Self> {
         // SAFETY: The fault is being handled, the caller says.
         let addr = unsafe { address_of(vmf, first_pgoff) };
-        // SAFETY: As above; the page table is that of an address in the VMA, which is locked.
-        let first = unsafe { bindings::rust_mm_fault_around_lock(vmf.as_ptr(), addr) };
+        // SAFETY: The PMD and the VMA are those of the fault, which is locked, and the page table is
+        // that of an address in the VMA.
+        let first = unsafe {
+            let fixed = &(*vmf.as_ptr()).__bindgen_anon_1;
+            bindings::pte_offset_map_lock(
+                (*fixed.vma).vm_mm,
+                (*vmf.as_ptr()).pmd,
+                addr,
+                &raw mut (*vmf.as_ptr()).ptl,
+            )
+        };
         let first = NonNull::new(first)?;
         // INVARIANT: Just locked.
         Some(Self {
@@ -188,14 +198,13 @@ impl PageTable {
     /// - `pgoff` must be one that the kernel has called `map_pages` with, not below `first_pgoff`.
     /// - The VMA must not be a PFNMAP one.
     /// - `page` must be a page of a folio that has a reference.
-    #[inline(never)]
     unsafe fn map(&self, pgoff: usize, page: NonNull<bindings::page>) -> bool {
         // SAFETY: By the type invariants, the fault is being handled.
         let addr = unsafe { address_of(self.vmf, pgoff) };
         // SAFETY: The kernel calls with page offsets of a single page table, which is locked.
         unsafe {
             let pte = self.first.add(pgoff - self.first_pgoff);
-            bindings::rust_mm_fault_around_map(self.vmf.as_ptr(), pte.as_ptr(), page.as_ptr(), addr)
+            insert::around_page(self.vmf, pte, page, addr)
         }
     }
 }
@@ -204,7 +213,7 @@ impl Drop for PageTable {
     #[inline(never)]
     fn drop(&mut self) {
         // SAFETY: By the type invariants, it is ours to unlock.
-        unsafe { bindings::rust_mm_fault_around_unlock(self.vmf.as_ptr(), self.first.as_ptr()) };
+        unsafe { bindings::pte_unmap_unlock(self.first.as_ptr(), (*self.vmf.as_ptr()).ptl) };
     }
 }
 

@@ -47,7 +47,10 @@ impl<'a> CowPage<'a> {
         // SAFETY: By the type invariants of the context, the fault is being handled, on this thread.
         let page = NonNull::new(unsafe { (*vmf).cow_page })?;
         // SAFETY: As above, and there is a page.
-        unsafe { bindings::rust_mm_fault_clear_cow_page(vmf) };
+        unsafe {
+            let addr = (*vmf).__bindgen_anon_1.address;
+            bindings::clear_user_highpage(page.as_ptr(), addr);
+        }
         // INVARIANT: It stays the kernel's until the answer is acted on, after `'a`, and was just
         // initialised.
         Some(Self {
@@ -78,18 +81,4 @@ unsafe impl PageArray for CowPage<'_> {
     fn page(&self, index: usize) -> Option<NonNull<bindings::page>> {
         (index == 0).then_some(self.page)
     }
-}
-
-/// Maps the private copy of a fault, and returns the kernel's code.
-///
-/// Not inlined: modules cannot call what this calls.
-///
-/// # Safety
-///
-/// `vmf` must be a fault that is being handled on this thread, with a private copy that is
-/// initialised. The code must be what the kernel gets.
-#[inline(never)]
-pub(super) unsafe fn finish(vmf: NonNull<bindings::vm_fault>) -> bindings::vm_fault_t {
-    // SAFETY: As the caller promises.
-    unsafe { bindings::rust_mm_fault_finish_cow(vmf.as_ptr()) }
 }

@@ -65,7 +65,12 @@ impl HugeOrder {
         // The kernel chooses radix or hash page tables at boot; their entries differ in size.
         #[cfg(CONFIG_PPC_BOOK3S_64)]
         // SAFETY: The function reads variables that do not change after boot.
-        let shift = unsafe { bindings::pgtable_huge_shift(self == HugeOrder::Pud) };
+        let shift = unsafe {
+            match self {
+                HugeOrder::Pmd => bindings::PMD_SHIFT(),
+                HugeOrder::Pud => bindings::PUD_SHIFT(),
+            }
+        };
         1 << shift
     }
 

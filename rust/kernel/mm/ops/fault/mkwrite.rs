@@ -150,7 +150,7 @@ impl MkwriteAnswer<'_> {
 
 /// A page frame that can be read is about to become writable.
 pub struct PfnMkwriteFault<O> {
-    context: Context<O>,
+    pub(super) context: Context<O>,
 }
 
 impl<O: VmOperations> PfnMkwriteFault<O> {

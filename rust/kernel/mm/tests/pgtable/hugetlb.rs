@@ -143,6 +143,15 @@ mod cases {
         }
         assert_eq!(entries.iter().filter(|e| e.is_present()).count(), 1);
 
+        // This memory is not for upstream's `zap_vma_range`, which leaves it alone.
+        {
+            let guard = user.current().mmap_read_lock();
+            let vma = guard.vma_lookup(shared).ok_or(EFAULT)?;
+            vma.zap_vma_range(shared + PMD, PMD);
+        }
+        let (entries, _) = walk(&user, shared + PMD, PMD)?;
+        assert_eq!(entries[0].pfn(), Some(pfn));
+
         // A part of the page is told of as that part.
         let (entries, holes) = walk(&user, shared + PMD + PAGE_SIZE, 2 * PAGE_SIZE)?;
         assert_eq!((entries.len(), holes), (1, 0));
