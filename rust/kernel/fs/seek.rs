@@ -57,6 +57,10 @@ impl Seek<'_> {
 
     /// Sets the position in a file with the fixed size of `size` bytes, and returns the position.
     ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    ///
     /// # Errors
     ///
     /// - [`EINVAL`] if the position would be negative or larger than `size`, or if `whence` is none

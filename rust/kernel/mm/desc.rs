@@ -50,6 +50,10 @@ type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
 ///
 /// `D` is the type of the file that is mapped.
 ///
+/// # Context
+///
+/// The mmap lock of the current process is held for writing. The methods do not sleep.
+///
 /// # Invariants
 ///
 /// - `raw` is valid, and is accessed through this value only, until the hook that got this value

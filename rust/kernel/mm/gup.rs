@@ -237,6 +237,10 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
     /// - [`ENOMEM`] if there is not enough memory.
     /// - [`EINTR`] or [`EAGAIN`] if a fatal signal is pending.
     /// - Other errors that C returns.
+    ///
+    /// # Examples
+    ///
+    /// See [`UserPages`].
     pub fn fast(start: usize, nr_pages: usize) -> Result<Self> {
         Self::new(Source::Fast, start, nr_pages)
     }
@@ -401,9 +405,17 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
 impl<H: HoldPinned, A: HoldFor> UserPages<H, A> {
     /// Copies bytes out of the pages.
     ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the bytes extend past the end of the pages.
+    /// [`EINVAL`] if the bytes extend past the end of the pages. Nothing has been copied then.
+    ///
+    /// # Examples
+    ///
+    /// See [`UserPages`].
     pub fn read_at(&self, offset: usize, out: &mut [u8]) -> Result {
         page_array::read_at(self, offset, out)
     }
@@ -412,9 +424,17 @@ impl<H: HoldPinned, A: HoldFor> UserPages<H, A> {
 impl<H: HoldPinned> UserPages<H, ReadWrite> {
     /// Copies bytes into the pages.
     ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the bytes extend past the end of the pages.
+    /// [`EINVAL`] if the bytes extend past the end of the pages. Nothing has been copied then.
+    ///
+    /// # Examples
+    ///
+    /// See [`UserPages`].
     pub fn write_at(&self, offset: usize, data: &[u8]) -> Result {
         self.dirty.store(true, Relaxed);
         page_array::write_at(self, offset, data)

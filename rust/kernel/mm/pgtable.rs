@@ -322,6 +322,10 @@ impl PageCounts {
     /// # Errors
     ///
     /// As for [`walk_page_range_vma`].
+    ///
+    /// # Examples
+    ///
+    /// See [`PageCounts`].
     pub fn of(vma: &impl Traverse, range: Range<usize>) -> Result<Self> {
         let mut counter = Counter(Self::default());
         walk_page_range_vma(vma, range, &mut counter)?;

@@ -156,6 +156,11 @@ impl MiscDevice for TestFile {
 
 /// The user mm of the current test.
 ///
+/// # Context
+///
+/// The methods of this type and of [`UserFile`] sleep, and the test must not hold a lock of the mm
+/// meanwhile. The exceptions are [`current`](Self::current) and [`UserFile::file`].
+///
 /// # Invariants
 ///
 /// The current thread has an mm until it ends.

@@ -85,6 +85,10 @@ impl<T: Send + Sync> Published<T> {
     /// # Errors
     ///
     /// [`EBUSY`] if a value is published already.
+    ///
+    /// # Examples
+    ///
+    /// See [`Published`].
     pub fn publish(&'static self, value: Arc<T>) -> Result<Publication<T>> {
         let new = Arc::into_raw(value).cast_mut();
         match self.value.cmpxchg(ptr::null_mut(), new, Full) {
@@ -104,6 +108,10 @@ impl<T: Send + Sync> Published<T> {
     /// # Context
     ///
     /// Does not sleep.
+    ///
+    /// # Examples
+    ///
+    /// See [`Published`].
     pub fn get(&self) -> Option<Arc<T>> {
         let _rcu = rcu::read_lock();
         let value = self.value.load(Acquire);
