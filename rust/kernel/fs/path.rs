@@ -75,6 +75,18 @@ impl LocalFile {
     /// # Errors
     ///
     /// [`EBADF`] if the file is being opened, or if opening it has failed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{fs::LocalFile, prelude::*};
+    ///
+    /// fn log_inode(file: &LocalFile) -> Result {
+    ///     let id = file.inode_id()?;
+    ///     pr_info!("inode {} of device {}:{}\n", id.ino, id.major, id.minor);
+    ///     Ok(())
+    /// }
+    /// ```
     #[inline]
     pub fn inode_id(&self) -> Result<InodeId> {
         self.check_opened()?;
