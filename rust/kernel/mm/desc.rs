@@ -456,9 +456,9 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// For drivers that use the offset as a cookie.
     /// [`AddressSpace::unmap`](super::rmap::AddressSpace::unmap) finds the mapping by its page
-    /// offset, and the actions that fill the whole mapping start at the page offset in their
-    /// object. If a copy-on-write mapping is filled with PFNs, the kernel replaces the page offset
-    /// with the first PFN.
+    /// offset, and the actions that populate the whole mapping start at the page offset in their
+    /// object. If a copy-on-write mapping is populated with PFNs, the kernel replaces the page
+    /// offset with the first PFN.
     ///
     /// # Errors
     ///
@@ -495,7 +495,7 @@ impl<'f, D> VmaDesc<'f, D> {
         Ok(())
     }
 
-    /// Returns the addresses of the whole mapping, for the actions that fill a part of it.
+    /// Returns the addresses of the whole mapping, for the actions that populate a part of it.
     #[inline]
     pub fn range(&self) -> DescRange<'f> {
         // INVARIANT: `start` and `end` are page-aligned, `start < end`, and they never change.

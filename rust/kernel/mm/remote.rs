@@ -60,7 +60,7 @@ impl MmWithUser {
     ///     let none = MmWithUser::of_process(-1, mode);
     ///     assert!(none.is_err_and(|e| e == ESRCH));
     /// }
-    /// // A kernel thread has no mm: number 2 is the one that creates the others.
+    /// // Process 2 is a kernel thread, which has no mm.
     /// let none = MmWithUser::of_process(2, PtraceMode::Read);
     /// assert!(none.is_err_and(|e| e == ESRCH));
     /// # Ok::<(), Error>(())

@@ -202,8 +202,8 @@ impl<'f, D> Mapping<'f, D> {
 
     /// Ensures that a revocation of the file's memory finds the mapping.
     ///
-    /// The mapping is refused if the memory is revoked. The kernel populates it later, without a
-    /// lock that a revocation waits for. So the `mapped` callback checks again once that is done; a
+    /// The mapping is refused if the memory is revoked. The kernel populates it later, outside the
+    /// section that a revocation waits for. So the `mapped` callback checks again after that; a
     /// mapping without callbacks gets a table that has only this one.
     ///
     /// For files that have an [`AddressSpace`](crate::mm::rmap::AddressSpace) of their own. The
@@ -370,8 +370,8 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// # Errors
     ///
-    /// - [`ENXIO`] if the mapping starts or extends past the last page, as from `vm_map_pages` in
-    ///   C.
+    /// - [`ENXIO`] if the mapping starts or extends past the last page. C drivers get the same
+    ///   error from `vm_map_pages`.
     /// - [`ENOMEM`] if one of the pages has [too many references](crate::mm::Folio#references).
     ///
     /// # Examples
@@ -433,8 +433,8 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the mapping starts or extends past the last PFN, as from `vm_iomap_memory` in
-    /// C.
+    /// [`EINVAL`] if the mapping starts or extends past the last PFN. C drivers get the same error
+    /// from `vm_iomap_memory`.
     ///
     /// # Examples
     ///

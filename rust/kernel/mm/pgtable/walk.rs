@@ -210,7 +210,7 @@ struct Walk<'a, W: PageWalk> {
 impl<W: PageWalk> Walk<'_, W> {
     /// Turns the result of a function of the walker into a value or a status for C.
     ///
-    /// The status of a stopped walk is negative: C gives positive ones several meanings.
+    /// The status of a stopped walk is negative, since C gives positive numbers several meanings.
     #[inline]
     fn stop_or<T>(&mut self, flow: ControlFlow<W::Break, T>) -> Result<T, c_int> {
         match flow {
@@ -294,8 +294,8 @@ fn locked(
     level: Level,
     raw: bindings::rust_pgtable_entry,
 ) -> LockedEntry<'static> {
-    // INVARIANT: All callers hold the page table lock, and drop it only after the walker's
-    // function, which gets a short borrow, has returned.
+    // INVARIANT: All callers hold the page table lock. They only lend the result to a function of
+    // the walker, and drop the lock after that has returned.
     LockedEntry {
         entry: Entry {
             start: range.start,
