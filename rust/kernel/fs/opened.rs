@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether a file is open yet.
+//! Checking whether a file has been opened.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
@@ -15,29 +15,30 @@ use crate::{
 };
 use core::ptr::NonNull;
 
-/// Returns whether a file has been opened, and with that its private data.
+/// Returns whether a file has been opened, and so has its private data.
 ///
-/// A driver can publish a file that it is just opening: its `open` gets a reference, and a file descriptor
-/// can be made of that. Until `open` has succeeded, and forever if it has failed, the private data of the
-/// file of a misc device is the `struct miscdevice` (`misc_open()`). So each operation that needs the device
-/// looks here first: the kernel does not in all cases.
+/// A driver can make a file public while it opens it: its `open` can take a reference to the file,
+/// and install a file descriptor for it. Until `open` has succeeded, and forever if it has failed,
+/// the private data of a misc device's file is the `struct miscdevice` (`misc_open()`). So each
+/// operation that uses the device must check this first, since the kernel does not always do so.
 ///
 /// # Safety
 ///
 /// `file` must be valid.
 #[inline]
 pub(crate) unsafe fn is_opened(file: *const bindings::file) -> bool {
-    // SAFETY: The caller's promise.
+    // SAFETY: By the safety requirements of this function, `file` is valid.
     unsafe { bindings::file_is_opened(file) }
 }
 
 impl LocalFile {
-    /// Fails unless the file has been opened: not in its `open`, and not after that has failed.
+    /// Fails with [`EBADF`] unless the file has been opened.
     ///
-    /// From then on it has its path, its inode, its private data and its address space.
+    /// It fails while the file is in its `open`, and after its `open` has failed. Once it has
+    /// succeeded, the file has its path, its inode, its private data and its address space.
     #[inline]
     pub(crate) fn check_opened(&self) -> Result {
-        // SAFETY: The file is valid.
+        // SAFETY: The file is valid, since `self` is a reference.
         match unsafe { is_opened(self.as_ptr()) } {
             true => Ok(()),
             false => Err(EBADF),
@@ -46,16 +47,22 @@ impl LocalFile {
 }
 
 impl File {
-    /// Takes a reference to a file that is open: not in its `open`, nor in its `release`.
+    /// Takes a reference to the file, if it is open.
+    ///
+    /// # Errors
+    ///
+    /// [`EBADF`] if the file is in its `open` or `release`, or if its `open` has failed.
     #[inline]
     #[cfg_attr(not(CONFIG_MMU), expect(dead_code))]
     pub(crate) fn try_get_opened(&self) -> Result<ARef<Self>> {
         self.check_opened()?;
-        // SAFETY: The file is valid, if it may be in its `release`.
+        // SAFETY: The file is valid, since `self` is a reference, though it may be in its
+        // `release`.
         if !unsafe { bindings::file_ref_get(&raw mut (*self.as_ptr()).f_ref) } {
             return Err(EBADF);
         }
-        // SAFETY: A reference was just taken. A `File` has no active `fdget_pos` region on this thread.
+        // SAFETY: The reference was just taken. Since `self` is a `File`, this thread has no active
+        // `fdget_pos` region on the file.
         Ok(unsafe { ARef::from_raw(NonNull::from(self)) })
     }
 }

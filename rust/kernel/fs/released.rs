@@ -20,20 +20,21 @@ use crate::{
 /// A file that is being released.
 ///
 /// This is what [`MiscDevice::release`](crate::miscdevice::MiscDevice::release) gets instead of a
-/// [`File`](super::File). The last reference to the file is gone and the kernel frees it after the hook,
-/// so there is no way from this type to an [`ARef<File>`](crate::sync::aref::ARef).
+/// [`File`](super::File). The last reference to the file has been dropped, and the kernel frees the
+/// file after the hook. So no method of this type leads to an
+/// [`ARef<File>`](crate::sync::aref::ARef).
 ///
 /// # Invariants
 ///
-/// For as long as there is a reference, the file is undergoing its `release`, on this thread, and there is
-/// no active `fdget_pos` region on it on this thread.
+/// For as long as there is a reference, the file is in its `release` on this thread, and this
+/// thread has no active `fdget_pos` region on it.
 ///
 /// # Examples
 ///
 /// ```
 /// use kernel::fs::{file::flags, ReleasedFile};
 ///
-/// /// Whether the file was open for writing, which a driver may have to act on when it is closed.
+/// /// Returns whether the file was open for writing, which a driver may act on when it is closed.
 /// fn was_writable(file: &ReleasedFile) -> bool {
 ///     file.flags() & flags::O_ACCMODE != flags::O_RDONLY
 /// }
@@ -45,51 +46,59 @@ pub struct ReleasedFile {
 }
 
 impl ReleasedFile {
+    /// Wraps a file that is being released.
+    ///
     /// # Safety
     ///
-    /// `file` must be undergoing its `release`, on this thread, during `'a`, and there must be no active
-    /// `fdget_pos` region on it on this thread.
+    /// During `'a`, `file` must be in its `release` on this thread, and this thread must have no
+    /// active `fdget_pos` region on it.
     #[inline]
     pub(crate) unsafe fn from_raw<'a>(file: *const bindings::file) -> &'a Self {
-        // INVARIANT: As the caller promises.
+        // INVARIANT: By the safety requirements of this function, the file is in its `release` on
+        // this thread, without an active `fdget_pos` region.
         //
-        // SAFETY: The types have the same layout, and the caller promises a file that is valid.
+        // SAFETY: By the safety requirements of this function, the file is valid during `'a`. The
+        // types have the same layout.
         unsafe { &*file.cast() }
     }
 
-    /// Returns the file, which must not be handed out: a `LocalFile` can be turned into a reference.
+    /// Returns the file.
+    ///
+    /// The caller must not hand it out: an `ARef` can be made from a `LocalFile`.
     #[inline]
     fn file(&self) -> &LocalFile {
-        // SAFETY: By the type invariants, the file is valid, and there is no `fdget_pos` region.
+        // SAFETY: By the type invariants, the file is valid, and this thread has no active
+        // `fdget_pos` region on it.
         unsafe { LocalFile::from_raw_file(self.file.get()) }
     }
 
-    /// Returns the flags with which the file was opened; see [`LocalFile::flags`].
+    /// Returns the flags with which the file was opened: see [`LocalFile::flags`].
     #[inline]
     pub fn flags(&self) -> u32 {
         self.file().flags()
     }
 
-    /// Returns the credentials of the task that opened the file; see [`LocalFile::cred`].
+    /// Returns the credentials of the task that opened the file: see [`LocalFile::cred`].
     #[inline]
     pub fn cred(&self) -> &Credential {
         self.file().cred()
     }
 
-    /// Writes the path of the file to the end of `buf`; see [`LocalFile::path`].
+    /// Writes the path of the file to the end of `buf`, and returns it: see [`LocalFile::path`].
     ///
     /// # Context
     ///
-    /// As there.
+    /// As for [`LocalFile::path`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`LocalFile::path`].
     pub fn path<'b>(&self, buf: &'b mut [u8]) -> Result<&'b CStr> {
         self.file().path(buf)
     }
 
-    /// Returns what names the inode that user space has opened; see [`LocalFile::inode_id`].
+    /// Returns the numbers that identify the inode that user space has opened: see
+    /// [`LocalFile::inode_id`].
     ///
     /// # Context
     ///
@@ -97,7 +106,7 @@ impl ReleasedFile {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`LocalFile::inode_id`].
     #[inline]
     pub fn inode_id(&self) -> Result<InodeId> {
         self.file().inode_id()

@@ -23,7 +23,7 @@ use core::{
 ///
 /// # Invariants
 ///
-/// `file` is open during `'a`, and the kernel is in its `llseek` operation.
+/// `file` is open during `'a`, and this thread is in its `llseek` operation.
 pub struct Seek<'a> {
     file: NonNull<bindings::file>,
     offset: i64,
@@ -33,16 +33,19 @@ pub struct Seek<'a> {
 }
 
 impl Seek<'_> {
+    /// Wraps the arguments of an `llseek` operation.
+    ///
     /// # Safety
     ///
-    /// The file must stay open for as long as the returned value lives, and the kernel must be in
-    /// its `llseek` operation, on this thread.
+    /// For as long as the returned value lives, the file must be open, and this thread must be in
+    /// its `llseek` operation.
     pub(crate) unsafe fn from_raw(
         file: NonNull<bindings::file>,
         offset: i64,
         whence: c_int,
     ) -> Self {
-        // INVARIANT: As the caller promises.
+        // INVARIANT: By the safety requirements of this function, the file is open, and this thread
+        // is in its `llseek` operation.
         Self {
             file,
             offset,
@@ -52,13 +55,17 @@ impl Seek<'_> {
         }
     }
 
-    /// Sets the position in a file whose size is `size` bytes and never changes; returns it.
+    /// Sets the position in a file with the fixed size of `size` bytes, and returns the position.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if the position would be negative or larger than `size`, or if `whence` is
-    ///   none of `SEEK_SET`, `SEEK_CUR`, `SEEK_END`.
-    /// - [`EFBIG`] if `size` is not a file size.
+    /// - [`EINVAL`] if the position would be negative or larger than `size`, or if `whence` is none
+    ///   of `SEEK_SET`, `SEEK_CUR` and `SEEK_END`.
+    /// - [`EFBIG`] if `size` is too large for the size of a file.
     ///
     /// # Examples
     ///
@@ -72,40 +79,41 @@ impl Seek<'_> {
     /// ```
     pub fn fixed_size(self, size: usize) -> Result<i64> {
         let size = i64::try_from(size).map_err(|_| EFBIG)?;
-        // SAFETY: By the type invariants, the file is open, and this is where its position may be
-        // set.
+        // SAFETY: By the type invariants, the file is open, and this thread is in its `llseek`
+        // operation, which may set the position.
         let position = unsafe {
             bindings::fixed_size_llseek(self.file.as_ptr(), self.offset, self.whence, size)
         };
         if position < 0 {
-            // An errno, which fits.
+            // A negative result is an errno, which fits into a `c_int`.
             return Err(Error::from_errno(position as c_int));
         }
         Ok(position)
     }
 }
 
-/// The `llseek` operation of a misc device.
+/// `file_operations::llseek` of a misc device.
 ///
 /// # Safety
 ///
-/// `file` must be a file that is associated with a `MiscDeviceRegistration<T>`, of which the kernel
-/// wants to set the position.
+/// C must be calling this for `file`, which must be associated with a `MiscDeviceRegistration<T>`.
 pub(crate) unsafe extern "C" fn llseek_misc<T: MiscDevice>(
     file: *mut bindings::file,
     offset: bindings::loff_t,
     whence: c_int,
 ) -> bindings::loff_t {
-    // SAFETY: The file is valid, the caller promises.
+    // SAFETY: By the safety requirements of this function, the file is valid.
     if !unsafe { is_opened(file) } {
         return bindings::loff_t::from(EBADF.to_errno());
     }
-    // SAFETY: As above.
+    // SAFETY: By the safety requirements of this function, the file is valid. Its private data does
+    // not change after it has been opened.
     let private = unsafe { (*file).private_data };
-    // SAFETY: The private data of a file that has been opened comes from `into_foreign`, and `release`
-    // comes after all other operations.
+    // SAFETY: The private data of a file that has been opened comes from `into_foreign`. It goes
+    // back to `from_foreign` in `release`, after all other operations.
     let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
-    // SAFETY: As the caller promises, and the file is open; its pointer is not null.
+    // SAFETY: By the safety requirements of this function, C is calling the `llseek` operation of
+    // the file, which is open meanwhile. The pointer to it is not null.
     let seek = unsafe { Seek::from_raw(NonNull::new_unchecked(file), offset, whence) };
 
     match T::llseek(device, seek) {

@@ -33,37 +33,39 @@ where
     const HAS_ADDRESS_SPACE: bool = T::HAS_ADDRESS_SPACE;
 }
 
-/// The `mmap_prepare` hook of a misc device.
+/// `file_operations::mmap_prepare` of a misc device.
 ///
 /// # Safety
 ///
-/// `desc` must be the descriptor that the kernel calls an `mmap_prepare` hook with, and its `file`
-/// a file that is associated with a `MiscDeviceRegistration<T>`.
+/// `desc` must be the descriptor that the kernel passes to an `mmap_prepare` hook, and its `file`
+/// must be associated with a `MiscDeviceRegistration<T>`.
 pub(crate) unsafe extern "C" fn mmap_prepare<T: MiscDevice>(
     desc: *mut bindings::vm_area_desc,
 ) -> c_int {
-    // SAFETY: The caller promises a valid descriptor. Its `file` is the one whose hook this is, also
-    // where a stacked file system calls it.
+    // SAFETY: By the safety requirements of this function, the descriptor is valid. Its `file` is
+    // the one with this hook, even if a stacked file system calls the hook.
     let file = unsafe { (*desc).file };
-    // SAFETY: As above.
+    // SAFETY: The file of a descriptor is valid.
     if !unsafe { is_opened(file) } {
         return EBADF.to_errno();
     }
-    // SAFETY: As above.
+    // SAFETY: The file is valid, and its private data does not change after it has been opened.
     let private = unsafe { (*file).private_data };
-    // SAFETY: The private data of a file with these operations that has been opened comes from
-    // `into_foreign`. It goes back to `from_foreign` in `release`, which is after the mapping has
-    // been made: whoever maps the file, or stacks on it, holds it open until then.
+    // SAFETY: The private data of an opened file with these operations comes from `into_foreign`.
+    // `release` passes it to `from_foreign`, which happens after this call: the task that maps the
+    // file, or the file system that is stacked on it, holds the file open meanwhile.
     let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
     // SAFETY:
-    // - The kernel's descriptors are not null, and it does not touch this one before we return.
-    // - The lifetime is that of `device`, which was just made for this call alone, and ends no later
-    //   than the file is closed.
+    // - The descriptor is that of the hook call, so it is not null, and the kernel does not access
+    //   it before this function returns. Only the `VmaDesc`, and the `Mapping` made from it, access
+    //   it.
+    // - `'f` is the lifetime of `device`, which was just made for this call alone. It ends before
+    //   the file is closed. The file is of the type `T`.
     // - The private data is that of the file.
     let desc = unsafe { VmaDesc::from_raw(NonNull::new_unchecked(desc), private) };
 
     let prepared = T::mmap_prepare(device, desc).and_then(|mapping| {
-        // After the hook, which may have revoked the memory.
+        // This comes after the hook, which may have revoked the memory.
         let mapping = if T::HAS_ADDRESS_SPACE {
             mapping.in_reach()?
         } else {
@@ -77,38 +79,48 @@ pub(crate) unsafe extern "C" fn mmap_prepare<T: MiscDevice>(
     }
 }
 
-/// Makes a file that is being opened use the address space of its device, if it has one. Who sees that the
-/// file is open sees that, and the private data.
+/// Makes a file that is being opened use the address space of its device, if the device has one.
+///
+/// A thread that sees that the file has been opened also sees the address space and the private
+/// data.
 ///
 /// # Safety
 ///
-/// `file` must be undergoing its `open`, be associated with a `MiscDeviceRegistration<T>`, and have
-/// its private data already.
+/// `file` must be in its `open`, be associated with a `MiscDeviceRegistration<T>`, and have its
+/// private data already.
 pub(crate) unsafe fn set_address_space<T: MiscDevice>(file: *mut bindings::file) {
     let space = if T::HAS_ADDRESS_SPACE {
-        // SAFETY: The file is being opened, the caller promises.
+        // SAFETY: By the safety requirements of this function, the file is in its `open`, so it is
+        // valid.
         let private = unsafe { (*file).private_data };
-        // SAFETY: The private data comes from `into_foreign`, and `release` comes after all else.
+        // SAFETY: By the safety requirements of this function, the private data is that of a
+        // `MiscDeviceRegistration<T>`, so it comes from `into_foreign`. It goes back to
+        // `from_foreign` in `release`, after all other operations.
         let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
-        // SAFETY: The file stays open for as long as the device is borrowed, and has no active
-        // `fdget_pos` region.
+        // SAFETY: The file remains open for as long as the device is borrowed, and this thread has
+        // no active `fdget_pos` region on it.
         T::address_space(device, unsafe { File::from_raw_file(file) }).as_ptr()
     } else {
         core::ptr::null_mut()
     };
-    // SAFETY: Nothing is mapped: `mmap_prepare` refuses that as long as the file is being opened, and
-    // so do the locks of `File`. The address space is borrowed for as long as the device is, hence
-    // until the file is released: `reset_address_space`.
+    // SAFETY:
+    // - By the safety requirements of this function, the file is in its `open`, so nothing is
+    //   mapped: `mmap_prepare`, and the functions of `File` that lock its mappings, refuse a file
+    //   until it has been opened.
+    // - The address space is borrowed for as long as the device is, until the file is released.
+    //   `reset_address_space` takes it out of the file then.
     unsafe { bindings::file_set_mapping(file, space) };
 }
 
-/// Makes a file that is being released use its inode's address space again, before the device goes.
+/// Makes a file that is being released use the address space of its inode again.
+///
+/// This happens before the private data, which may own the file's address space, is dropped.
 ///
 /// # Safety
 ///
-/// `file` must be undergoing its `release`.
+/// `file` must be in its `release`.
 pub(crate) unsafe fn reset_address_space(file: *mut bindings::file) {
-    // SAFETY: Nobody else has the file any more, and nothing of it is mapped. It has its inode until
-    // it is freed.
+    // SAFETY: By the safety requirements of this function, the file is in its `release`. No thread
+    // has a reference to it, and nothing of it is mapped. The inode exists until the file is freed.
     unsafe { (*file).f_mapping = (*(*file).f_inode).i_mapping };
 }

@@ -2,11 +2,12 @@
 
 //! Mapping and unmapping from within the kernel.
 //!
-//! What `mmap(2)` and its kin do, the kernel can do in the mm of the process for which it
-//! works: [`CurrentMm`]. In that of another process it can do neither. It can lock and read it, through
-//! an [`ARef<MmWithUser>`](crate::sync::aref::ARef), which keeps the mm in use. Dropping the
-//! last of those tears the mm down and sleeps. Do it with no lock held, or see
-//! [`MmWithUser::into_mmput_async`].
+//! In the mm of the process that it works for, [`CurrentMm`], the kernel can do what `mmap(2)` and
+//! `munmap(2)` do. In the mm of another process, it cannot. It can lock and read that mm through an
+//! [`ARef<MmWithUser>`](crate::sync::aref::ARef), which keeps the mm in use.
+//!
+//! Dropping the last such reference tears the mm down and sleeps. The caller must then hold no
+//! lock, or drop the reference with [`MmWithUser::into_mmput_async`].
 //!
 //! C source: [`mm/util.c`](srctree/mm/util.c)
 
@@ -37,9 +38,11 @@ use core::{
 
 /// The mm that the current thread works in.
 ///
-/// The methods here take the mmap lock themselves, so it must not be held. They take `&mut self`, so
-/// a guard that comes from the same value is in the way; one that comes from another reference to
-/// the mm is a deadlock, which lockdep reports.
+/// # Context
+///
+/// The methods take the mmap lock, so the caller must not hold it. They take `&mut self`, so the
+/// compiler rejects a call while a guard exists that was taken through the same value. A guard that
+/// was taken through another reference to the mm leads to a deadlock, which lockdep reports.
 ///
 /// # Invariants
 ///
@@ -65,7 +68,7 @@ use core::{
 /// ```
 pub struct CurrentMm<'t> {
     mm: &'t MmWithUser,
-    // Another thread can have another mm, or none.
+    // Another thread can have another mm, or no mm.
     _not_send: NotThreadSafe,
 }
 
@@ -79,23 +82,24 @@ impl Deref for CurrentMm<'_> {
 }
 
 impl MmWithUser {
-    /// Is this the mm that the current thread works in?
+    /// Returns whether this is the mm that the current thread works in.
     #[inline(never)]
     pub(in crate::mm) fn is_current(&self) -> bool {
-        // SAFETY: The current task is valid, and its mm is changed by itself only.
+        // SAFETY: The current task is valid. Only the task itself changes its `mm`.
         ptr::eq(self.as_raw(), unsafe { (*Task::current_raw()).mm })
     }
 }
 
 impl CurrentTask {
-    /// Returns the mm of the current thread, to be changed. A kernel thread has none.
+    /// Returns the mm of the current thread, for changing it, or [`None`] in a kernel thread.
     ///
     /// # Examples
     ///
     /// See [`CurrentMm`].
     #[inline]
     pub fn user_mm(&self) -> Option<CurrentMm<'_>> {
-        // INVARIANT: It is that of the current thread, and stays it during the borrow.
+        // INVARIANT: `self.mm()` is the mm of the current thread, and remains so while `self` is
+        // borrowed.
         self.mm().map(|mm| CurrentMm {
             mm,
             _not_send: NotThreadSafe,
@@ -104,19 +108,22 @@ impl CurrentTask {
 }
 
 impl CurrentMm<'_> {
-    /// `mmap(2)`, except that the offset is in pages. Without a file, the memory is anonymous.
+    /// Maps a file, or anonymous memory if there is no file, as `mmap(2)` does, but with the offset
+    /// in pages.
     ///
-    /// Returns the address, which is `addr` only with [`MapFlags::FIXED`] or
+    /// Returns the start address. `addr` is only a hint, except with [`MapFlags::FIXED`] and
     /// [`MapFlags::FIXED_NOREPLACE`].
     ///
     /// # Context
     ///
-    /// Sleeps. No mmap lock and no VMA lock of the mm may be held.
+    /// Sleeps. The caller must hold neither the mmap lock nor a VMA lock of the mm.
     ///
     /// # Errors
     ///
-    /// As the system call; [`EINTR`] if a fatal signal has come; [`EBADF`] if the file is being opened
-    /// or released, or could not be opened.
+    /// - [`EINTR`] if a fatal signal is pending.
+    /// - [`EBADF`] if the file is being opened or released, or if opening it has failed.
+    /// - [`EOVERFLOW`] if `pgoff` is too large for an offset in bytes.
+    /// - Other errors of the system call.
     ///
     /// # Examples
     ///
@@ -132,13 +139,15 @@ impl CurrentMm<'_> {
         pgoff: usize,
     ) -> Result<usize> {
         let offset = pgoff.checked_mul(1 << PAGE_SHIFT).ok_or(EOVERFLOW)?;
-        // The kernel takes for granted that there is a file descriptor, or was one.
+        // C requires a file that has or had a file descriptor.
         let held = file.map(File::try_get_opened).transpose()?;
         let file = held
             .as_deref()
             .map_or(ptr::null_mut(), |file| file.as_ptr());
-        // SAFETY: By the type invariants, the current thread has an address space. The file is open,
-        // and we have a reference, or there is none. The arguments are what user space could say.
+        // SAFETY:
+        // - By the type invariants, the current thread has an mm.
+        // - `file` is null, or open and kept by the reference in `held`.
+        // - The other arguments are ones that user space could pass.
         let addr = unsafe { bindings::vm_mmap(file, addr, len, prot.0, flags.0, offset) };
         if addr > usize::MAX - bindings::MAX_ERRNO as usize {
             return Err(Error::from_errno(addr as isize as c_int));
@@ -146,56 +155,61 @@ impl CurrentMm<'_> {
         Ok(addr)
     }
 
-    /// `munmap(2)`.
+    /// Unmaps a range of addresses, as `munmap(2)` does.
     ///
     /// # Context
     ///
-    /// As [`vm_mmap`](Self::vm_mmap).
+    /// As for [`vm_mmap`](Self::vm_mmap).
     ///
     /// # Errors
     ///
-    /// As the system call; [`EINTR`] if a fatal signal has come.
+    /// - [`EINTR`] if a fatal signal is pending.
+    /// - Other errors of the system call.
     ///
     /// # Examples
     ///
     /// See [`CurrentMm`].
     #[inline(never)]
     pub fn vm_munmap(&mut self, addr: usize, len: usize) -> Result {
-        // SAFETY: By the type invariants, the current thread has an mm.
+        // SAFETY: By the type invariants, the current thread has an mm. `vm_munmap` checks the
+        // range.
         to_result(unsafe { bindings::vm_munmap(addr, len) })
     }
 
-    /// Faults pages in, for writing where the mapping is writable and private.
+    /// Faults in the pages of a range, for writing if the mapping is writable and private.
     ///
-    /// Leaves out what is not mapped, and what has no pages to fault in: device memory.
+    /// Skips addresses at which nothing is mapped, and device memory, which has no pages to fault
+    /// in.
     ///
     /// # Context
     ///
-    /// As [`vm_mmap`](Self::vm_mmap). Takes the mmap lock for reading. No lock that a driver's fault
-    /// handler takes may be held.
+    /// Sleeps. Takes the mmap lock for reading. The caller must hold neither the mmap lock nor a
+    /// VMA lock of the mm, nor a lock that a driver's fault handler takes.
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if the range is not whole pages, or wraps around.
-    /// - [`EFAULT`] or [`ENOMEM`] if a page cannot be had.
-    /// - [`EINTR`] if a fatal signal comes meanwhile.
+    /// - [`EINVAL`] if the range does not consist of whole pages, or wraps around.
+    /// - [`EFAULT`] or [`ENOMEM`] if a page cannot be faulted in.
+    /// - [`EINTR`] if a fatal signal is pending.
     ///
     /// # Examples
     ///
     /// See [`CurrentMm`].
-    // Not exported to modules.
+    // Not inlined, since C does not export `__mm_populate` to modules.
     #[inline(never)]
     pub fn populate(&mut self, addr: usize, len: usize) -> Result {
         if (addr | len) & !PAGE_MASK != 0 || addr.checked_add(len).is_none() {
             return Err(EINVAL);
         }
-        // SAFETY: By the type invariants, the current thread has an mm. The range consists
-        // of whole pages and does not wrap around.
+        // SAFETY: By the type invariants, the current thread has an mm. The range consists of whole
+        // pages and does not wrap around, as was just checked.
         to_result(unsafe { bindings::__mm_populate(addr, len, 0) })
     }
 }
 
-/// How to map: `MAP_*`. Has to have one of [`PRIVATE`](Self::PRIVATE) and [`SHARED`](Self::SHARED).
+/// Flags of a mapping: `MAP_*`.
+///
+/// Each mapping needs one of [`PRIVATE`](Self::PRIVATE) and [`SHARED`](Self::SHARED).
 ///
 /// # Examples
 ///
@@ -209,15 +223,15 @@ impl CurrentMm<'_> {
 pub struct MapFlags(usize);
 
 impl MapFlags {
-    /// Writes are not seen by others.
+    /// Writes make copy-on-write pages, which no other process sees.
     pub const PRIVATE: Self = Self(bindings::MAP_PRIVATE as usize);
-    /// Writes go to the file.
+    /// Writes go to the file, and all processes that map it see them.
     pub const SHARED: Self = Self(bindings::MAP_SHARED as usize);
-    /// At this address, in place of what is there.
+    /// Map at this address, in place of what is mapped there.
     pub const FIXED: Self = Self(bindings::MAP_FIXED as usize);
-    /// At this address, or not at all.
+    /// Map at this address, or fail if something is mapped there.
     pub const FIXED_NOREPLACE: Self = Self(bindings::MAP_FIXED_NOREPLACE as usize);
-    /// Fault the pages in.
+    /// Fault the pages in at mmap time.
     pub const POPULATE: Self = Self(bindings::MAP_POPULATE as usize);
     /// Lock the pages into memory.
     pub const LOCKED: Self = Self(bindings::MAP_LOCKED as usize);

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The description of a mapping that is about to be made.
+//! The description of a mapping that user space has asked for.
 //!
-//! `mmap_prepare` is called before there is a VMA. It gets a [`VmaDesc`], may adjust what a driver
-//! may adjust, and ends with one call that says what the mapping is made of: its [`Mapping`]. The
-//! kernel makes the VMA from that, and tells nobody whether it did: the mapping may be merged into
-//! a neighbour or fail later. So the hook must not have an effect but its result. That it owns
-//! nothing which the mapping needs is seen to by types; a counter is still a counter of attempts.
+//! The kernel calls `mmap_prepare` before the VMA exists. The hook gets a [`VmaDesc`], adjusts what
+//! a driver may adjust, and ends with one call that chooses what is mapped. That call returns a
+//! [`Mapping`], which is the result of the hook.
+//!
+//! The kernel then makes the VMA. If it does not, because it merges the mapping into a neighbour or
+//! because the `mmap` fails later, it does not call the driver back. The hook must therefore be
+//! free of side effects. The types ensure that it cannot keep ownership of anything that the
+//! mapping uses; a counter that it increments counts attempts.
 //!
 //! Reference: `Documentation/filesystems/mmap_prepare.rst`
 //!
@@ -42,21 +45,26 @@ type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
 
 /// The description of a mapping that user space has asked for.
 ///
-/// `'f` is the time during which the file is open for sure. The hook cannot know how long it is:
-/// what a mapping is made of must be borrowed from the device, and not be made in the hook.
+/// The file is open for all of `'f`, which lasts for a time that the hook does not know. The hook
+/// can therefore map only memory that it borrows from the device, not memory that it allocates.
 ///
 /// `D` is the type of the file that is mapped.
 ///
+/// # Context
+///
+/// The mmap lock of the current process is held for writing. The methods do not sleep.
+///
 /// # Invariants
 ///
-/// - `raw` is valid, and nobody else accesses it, until the hook that got this value has returned.
+/// - `raw` is valid, and is accessed through this value only, until the hook that got this value
+///   has returned.
 /// - The `file` in it is open during `'f`, and has no active `fdget_pos` region on this thread.
 /// - `device` is the private data of the file.
-/// - `'f` belongs to one hook call alone.
+/// - `'f` is used for one hook call only.
 ///
 /// # Examples
 ///
-/// A misc device that lets user space read its pages, and never write them.
+/// A misc device whose pages user space can read, and never write:
 ///
 /// ```
 /// use kernel::{
@@ -83,14 +91,17 @@ type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
 ///         Ok(KBox::new(Log { pages: KernelPages::new(4, GFP_KERNEL)? }, GFP_KERNEL)?)
 ///     }
 ///
-///     fn mmap_prepare<'f>(log: &'f Log, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+///     fn mmap_prepare<'f>(
+///         log: &'f Log,
+///         mut desc: VmaDesc<'f, Self>,
+///     ) -> Result<Mapping<'f, Self>> {
 ///         desc.try_clear(ClearFlags::MAYWRITE | ClearFlags::MAYEXEC)?;
 ///         desc.set(SetFlags::DONTDUMP);
 ///         desc.map_kernel_pages(&log.pages)
 ///     }
 /// }
 ///
-/// // A user mm, as a test has it.
+/// // The user mm of a KUnit test.
 /// let mm = UserMm::attach()?;
 /// let log = KBox::new(Log { pages: KernelPages::new(4, GFP_KERNEL)? }, GFP_KERNEL)?;
 /// log.pages.write_at(0, b"first page")?;
@@ -99,7 +110,7 @@ type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
 /// let addr = file.mmap(4 * PAGE_SIZE, READ, SHARED, 0)?;
 /// assert_eq!(mm.read::<10>(addr)?, *b"first page");
 /// assert_eq!(file.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0), Err(EACCES));
-/// // One page more than there is.
+/// // The mapping extends past the last page.
 /// assert_eq!(file.mmap(4 * PAGE_SIZE, READ, SHARED, 1), Err(ENXIO));
 /// # Ok::<(), Error>(())
 /// ```
@@ -112,10 +123,12 @@ pub struct VmaDesc<'f, D> {
 }
 
 impl<'f, D> VmaDesc<'f, D> {
+    /// Wraps the descriptor that the kernel has passed to a hook.
+    ///
     /// # Safety
     ///
-    /// - `raw` must be the descriptor that an `mmap_prepare` hook was called with, and nobody may
-    ///   access it before that hook has returned but through the returned value.
+    /// - `raw` must be the descriptor that the kernel has passed to an `mmap_prepare` hook. Until
+    ///   that hook has returned, it must be accessed through the returned value only.
     /// - The file in it must stay open during `'f`, and be of the type `D`.
     /// - `device` must be the private data of the file.
     /// - `'f` must not be used for another hook call.
@@ -123,7 +136,11 @@ impl<'f, D> VmaDesc<'f, D> {
         raw: NonNull<bindings::vm_area_desc>,
         device: *mut c_void,
     ) -> Self {
-        // INVARIANT: As the caller promises. `mmap` takes the file without its position lock.
+        // INVARIANT:
+        // - By the safety requirements of this function, `raw` is valid and not accessed otherwise,
+        //   the file is open during `'f`, `device` is its private data, and `'f` is used for one
+        //   call.
+        // - `mmap` does not take the position lock of the file (`fdget_pos`).
         Self {
             raw,
             device,
@@ -137,10 +154,12 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// # Safety
     ///
-    /// What the hook of a file of type `E` may do with the descriptor must be right for this file.
+    /// The file must be one for which everything that the hook of a file of type `E` may do with
+    /// the descriptor is valid.
     #[cfg(CONFIG_KUNIT = "y")]
     pub(super) unsafe fn retag<E>(self) -> VmaDesc<'f, E> {
-        // INVARIANT: The same descriptor, with a type that the caller vouches for.
+        // INVARIANT: All fields are the same. By the safety requirements of this function, `E` is a
+        // valid type for the file.
         VmaDesc {
             raw: self.raw,
             device: self.device,
@@ -199,7 +218,8 @@ impl<'f, D> VmaDesc<'f, D> {
 
     /// Returns the offset in the file at which the mapping starts, in pages.
     ///
-    /// `pgoff() + nr_pages()` does not overflow. Other than that, it is what user space has given.
+    /// The value comes from user space, unless [`set_pgoff`](Self::set_pgoff) has replaced it.
+    /// `pgoff() + nr_pages()` does not overflow.
     #[inline]
     pub fn pgoff(&self) -> usize {
         self.raw().pgoff
@@ -209,7 +229,8 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// # Errors
     ///
-    /// [`EOVERFLOW`] if that is not a file offset, which is possible since user space gives pages.
+    /// [`EOVERFLOW`] if the offset in bytes is larger than a file offset can be. User space can ask
+    /// for such an offset: the kernel keeps it in pages, and does not limit it for devices.
     ///
     /// # Examples
     ///
@@ -225,9 +246,10 @@ impl<'f, D> VmaDesc<'f, D> {
     /// })?;
     /// file.mmap(2 * PAGE_SIZE, READ, SHARED, 1)?;
     ///
-    /// // A page offset that has no offset in bytes.
+    /// // A page offset that is too large for an offset in bytes.
     /// let file = mm.device(|_, desc| desc.offset().map(|_| desc.map_nothing()))?;
-    /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, (i64::MAX as usize >> 12) + 1), Err(EOVERFLOW));
+    /// let pgoff = (i64::MAX as usize >> 12) + 1;
+    /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, pgoff), Err(EOVERFLOW));
     /// # Ok::<(), Error>(())
     /// ```
     pub fn offset(&self) -> Result<usize> {
@@ -239,8 +261,8 @@ impl<'f, D> VmaDesc<'f, D> {
 
     /// Returns the file that is mapped.
     ///
-    /// Where a stacked file system maps a file of ours, this is our file, not the one that user
-    /// space sees.
+    /// If a stacked file system maps a file of this driver, this is the driver's file, not the one
+    /// that user space has opened.
     ///
     /// # Examples
     ///
@@ -249,7 +271,7 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// let mm = UserMm::attach()?;
     /// let file = mm.device(|_, desc| {
-    ///     // Both read and write.
+    ///     // Opened for reading and writing.
     ///     assert_eq!(desc.file().flags() & 3, 2);
     ///     Ok(desc.map_nothing())
     /// })?;
@@ -263,31 +285,39 @@ impl<'f, D> VmaDesc<'f, D> {
         unsafe { File::from_raw_file(self.raw().file) }
     }
 
-    /// Returns the flags that the mapping will have, as far as they are known.
+    /// Returns the flags that the mapping has so far.
+    ///
+    /// The final call, such as [`map_kernel_pages`](Self::map_kernel_pages), adds those that its
+    /// action needs.
     #[inline]
     pub fn flags(&self) -> VmaFlags {
         VmaFlags::from_raw(self.raw().vma_flags)
     }
 
-    /// Has user space asked to read? On most processors, what is writable can be read anyway.
+    /// Returns whether `VM_READ` is set.
+    ///
+    /// Most processors let user space read a writable mapping without it.
     #[inline]
     pub fn readable(&self) -> bool {
         self.flags().readable()
     }
 
-    /// May user space write, be it to the object or to private copies?
+    /// Returns whether `VM_WRITE` is set.
+    ///
+    /// User space then writes to the object or, if the mapping is [copy-on-write](Self::is_cow), to
+    /// copy-on-write pages.
     #[inline]
     pub fn writable(&self) -> bool {
         self.flags().writable()
     }
 
-    /// May user space execute?
+    /// Returns whether `VM_EXEC` is set.
     #[inline]
     pub fn executable(&self) -> bool {
         self.flags().executable()
     }
 
-    /// Was the mapping asked for with `MAP_SHARED`?
+    /// Returns whether user space has asked for a `MAP_SHARED` mapping.
     ///
     /// # Examples
     ///
@@ -315,16 +345,19 @@ impl<'f, D> VmaDesc<'f, D> {
         self.flags().is_shared()
     }
 
-    /// Does a write make a private copy, now or after an `mprotect`?
+    /// Returns whether a write makes a copy-on-write page, now or after `mprotect` has permitted
+    /// it.
     ///
-    /// True for a `MAP_PRIVATE` mapping that is read-only, too, unless
-    /// [`ClearFlags::MAYWRITE`] has been cleared.
+    /// This includes a `MAP_PRIVATE` mapping that is read-only, unless the driver has cleared
+    /// [`ClearFlags::MAYWRITE`].
     #[inline]
     pub fn is_cow(&self) -> bool {
         self.flags().is_cow()
     }
 
-    /// Sets flags. Where two advices contradict each other, see [`SetFlags`] for what holds.
+    /// Sets flags.
+    ///
+    /// If two advice flags contradict each other, [`SetFlags`] says which of them takes effect.
     ///
     /// # Examples
     ///
@@ -336,7 +369,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// let file = mm.device(|dev, mut desc| {
     ///     desc.set(SetFlags::DONTCOPY | SetFlags::HUGEPAGE);
     ///     assert!(desc.flags().contains(VmaFlag::HUGEPAGE));
-    ///     // The stronger of two that contradict each other.
+    ///     // `NOHUGEPAGE` takes precedence over `HUGEPAGE`, in either order.
     ///     desc.set(SetFlags::NOHUGEPAGE);
     ///     desc.set(SetFlags::HUGEPAGE);
     ///     assert!(!desc.flags().contains(VmaFlag::HUGEPAGE));
@@ -355,12 +388,12 @@ impl<'f, D> VmaDesc<'f, D> {
         self.raw_mut().vma_flags = flags.into_raw();
     }
 
-    /// Takes permissions away, for good.
+    /// Clears permissions for good: `mprotect` cannot grant them later.
     ///
     /// # Errors
     ///
-    /// [`EACCES`] if the access that one of them permits has been asked for. Nothing has changed
-    /// then.
+    /// [`EACCES`] if user space has asked for an access that one of them permits. The flags have
+    /// not changed then.
     ///
     /// # Examples
     ///
@@ -387,14 +420,14 @@ impl<'f, D> VmaDesc<'f, D> {
         Ok(())
     }
 
-    /// Makes sure that user space never gets private copies of what is mapped.
+    /// Ensures that user space never gets copy-on-write pages of the object.
     ///
-    /// For an object whose point is that everybody sees the same. A private mapping that can only
-    /// be read stays possible, and can never become writable.
+    /// For an object of which all processes must see the same contents. A private mapping that is
+    /// read-only remains possible, and can never become writable.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] for a private mapping that is writable.
+    /// [`EINVAL`] if the mapping is private and writable.
     ///
     /// # Examples
     ///
@@ -421,15 +454,16 @@ impl<'f, D> VmaDesc<'f, D> {
 
     /// Replaces the page offset.
     ///
-    /// For drivers whose offsets are cookies. The page offset is also what
-    /// [`AddressSpace::unmap`](super::rmap::AddressSpace::unmap) goes by, and where the
-    /// whole-mapping actions start in their object. The kernel replaces it in turn, by the number of
-    /// the first frame, where a copy-on-write mapping is filled with page frames.
+    /// For drivers that use the offset as a cookie.
+    /// [`AddressSpace::unmap`](super::rmap::AddressSpace::unmap) finds the mapping by its page
+    /// offset, and the actions that populate the whole mapping start at the page offset in their
+    /// object. If a copy-on-write mapping is populated with PFNs, the kernel replaces the page
+    /// offset with the first PFN.
     ///
     /// # Errors
     ///
-    /// [`EOVERFLOW`] if the end of the mapping would not have a page offset. Nothing has changed
-    /// then.
+    /// [`EOVERFLOW`] if the end of the mapping would be past the largest file offset. The page
+    /// offset has not changed then.
     ///
     /// # Examples
     ///
@@ -453,7 +487,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// ```
     pub fn set_pgoff(&mut self, pgoff: usize) -> Result {
         let end = pgoff.checked_add(self.nr_pages()).ok_or(EOVERFLOW)?;
-        // The kernel keeps file offsets in bytes in a signed 64-bit number.
+        // The kernel keeps file offsets in bytes in an `loff_t`, a signed 64-bit number.
         if end > (i64::MAX as u64 >> PAGE_SHIFT) as usize {
             return Err(EOVERFLOW);
         }
@@ -461,10 +495,10 @@ impl<'f, D> VmaDesc<'f, D> {
         Ok(())
     }
 
-    /// Returns all of the mapping's addresses, for the actions that fill a part of it.
+    /// Returns the addresses of the whole mapping, for the actions that populate a part of it.
     #[inline]
     pub fn range(&self) -> DescRange<'f> {
-        // INVARIANT: `start` and `end` are at page borders, `start < end`, and they never change.
+        // INVARIANT: `start` and `end` are page-aligned, `start < end`, and they never change.
         DescRange {
             start: self.start(),
             len: self.len(),
@@ -473,12 +507,12 @@ impl<'f, D> VmaDesc<'f, D> {
     }
 }
 
-/// Some of the addresses of a mapping that is about to be made.
+/// A range of addresses in the mapping that a [`VmaDesc`] describes.
 ///
 /// # Invariants
 ///
-/// `start` and `len` are multiples of the page size, `len` is not zero, and all the addresses are
-/// in the mapping that the hook call with the lifetime `'f` is about.
+/// `start` and `len` are multiples of the page size, `len` is not zero, and all addresses are in
+/// the mapping of the hook call that `'f` is used for.
 #[derive(Clone, Copy, Debug)]
 pub struct DescRange<'f> {
     start: usize,
@@ -506,11 +540,12 @@ impl DescRange<'_> {
         self.len >> PAGE_SHIFT
     }
 
-    /// Returns the `len` bytes that start `offset` bytes into this range.
+    /// Returns the part of this range that starts at `offset` and is `len` bytes long.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if they are not whole pages, or none, or not all inside.
+    /// [`EINVAL`] if `offset` or `len` is not a multiple of the page size, if `len` is zero, or if
+    /// the part extends past the end of this range.
     ///
     /// # Examples
     ///
@@ -546,7 +581,8 @@ impl DescRange<'_> {
         if len == 0 || end > self.len || (offset | len) & !PAGE_MASK != 0 {
             return Err(EINVAL);
         }
-        // INVARIANT: Just checked; `start + offset` cannot overflow, being inside.
+        // INVARIANT: The part is inside this range, as the checks above show, so `start + offset`
+        // does not overflow.
         Ok(Self {
             start: self.start + offset,
             len,

@@ -2,17 +2,18 @@
 
 //! Pages of user space, held while the kernel uses them (`get_user_pages`, `pin_user_pages`).
 //!
-//! Documentation/core-api/pin_user_pages.rst says which of the two is for what: who accesses the
-//! contents pins. [`UserPages`] is the guard for both, and its type says which it is, and what for:
+//! Documentation/core-api/pin_user_pages.rst says when to use which of the two: code that accesses
+//! the contents of the pages pins them. [`UserPages`] is the guard for both. Its type says how the
+//! pages are held, and whether they may be written to:
 //!
 //! | type | C | for |
 //! |---|---|---|
-//! | `UserPages<Pinned, A>` | `pin_user_pages…` | accessing the contents for a short time |
-//! | `UserPages<PinnedLongTerm, A>` | … with `FOLL_LONGTERM` | the same, for as long as user space wants |
+//! | `UserPages<Pinned, A>` | `pin_user_pages…` | short accesses to the contents |
+//! | `UserPages<PinnedLongTerm, A>` | … with `FOLL_LONGTERM` | as long as user space wants |
 //! | `UserPages<Referenced, A>` | `get_user_pages…` | keeping the pages from being freed |
 //!
-//! Pages are asked for as user space would access them: what it may not read or write cannot be
-//! had. There is no `FOLL_FORCE`, which is for debuggers.
+//! The kernel permits what user space could do itself: pages that user space may not read, or may
+//! not write, cannot be held for that. There is no `FOLL_FORCE`, which is for debuggers.
 
 use super::{
     MmWithUser,
@@ -52,9 +53,9 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// How pages are held.
+/// A way of holding pages.
 pub trait Hold: sealed::Sealed {
-    /// Are they pinned, and not only referenced?
+    /// Whether the pages are pinned, and not only referenced.
     #[doc(hidden)]
     const PIN: bool;
     /// Flags for C.
@@ -62,24 +63,25 @@ pub trait Hold: sealed::Sealed {
     const FLAGS: u32;
 }
 
-/// Pages whose contents may be accessed.
+/// A way of holding pages that permits access to their contents.
 #[diagnostic::on_unimplemented(
-    message = "pages that are held as `{Self}` must not be written to",
-    note = "pin them: whoever has only a reference writes to pages that the kernel may just be \
-            writing out"
+    message = "the contents of pages that are held as `{Self}` must not be accessed",
+    note = "pin the pages: with only a reference, a driver would write to pages while the kernel \
+            writes them to disk"
 )]
 pub trait HoldPinned: Hold {}
 
-/// Pages that are pinned for a short time.
+/// The pages are pinned for a short time.
 pub enum Pinned {}
-/// Pages that are pinned for a time that user space decides about.
+/// The pages are pinned for a time that user space determines.
 ///
-/// They are moved out of places from which memory must be removable, and memory of file systems that
-/// could not cope with it cannot be had. How much one may pin ([`RLIMIT_MEMLOCK`]) is not checked.
+/// The kernel moves them out of memory that must remain removable. It refuses pages of file systems
+/// that cannot cope with long-term pins. The limit on pinned memory ([`RLIMIT_MEMLOCK`]) is not
+/// checked.
 ///
 /// [`RLIMIT_MEMLOCK`]: https://man7.org/linux/man-pages/man2/getrlimit.2.html
 pub enum PinnedLongTerm {}
-/// Pages that are only kept from being freed.
+/// The pages are only kept from being freed.
 pub enum Referenced {}
 
 impl sealed::Sealed for Pinned {}
@@ -104,16 +106,16 @@ impl Hold for Referenced {
 impl HoldPinned for Pinned {}
 impl HoldPinned for PinnedLongTerm {}
 
-/// What pages are held for.
+/// The access that pages are held for.
 pub trait HoldFor: sealed::Sealed {
     /// Flags for C.
     #[doc(hidden)]
     const FLAGS: u32;
 }
 
-/// To read them.
+/// The pages are held for reading.
 pub enum ReadOnly {}
-/// To read and write them.
+/// The pages are held for reading and writing.
 pub enum ReadWrite {}
 
 impl sealed::Sealed for ReadOnly {}
@@ -127,34 +129,37 @@ impl HoldFor for ReadWrite {
     const FLAGS: u32 = bindings::FOLL_WRITE;
 }
 
-/// Where pages come from.
+/// The mm whose pages are to be held, and the locking of the C function for it.
 enum Source<'a> {
-    /// The current mm. No lock is held.
+    /// The current mm, whose mmap lock is not held; C tries the page tables without the lock first.
     Fast,
-    /// As above, not looking at the page tables without a lock before.
+    /// The current mm, whose mmap lock is not held; C takes it.
     Unlocked,
-    /// The current mm, of which the mmap lock is held.
+    /// The current mm, whose mmap lock is held.
     Current,
-    /// An mm, of which the mmap lock is held. C may give up the lock if this says so.
+    /// An mm whose mmap lock is held; C may drop it if there is a flag in which to say so.
     Remote(&'a MmWithUser, Option<&'a mut c_int>),
 }
 
 /// Pages of user space, held until this is dropped.
 ///
-/// A pin counts as 1024 of the page's references: a driver that leaks or keeps two million of one page makes
-/// the kernel refuse the next, with a warning, and the layer refuse to [map](super::Folio#references) it.
+/// These are the pages that were mapped at the addresses when this was made; other pages may be
+/// mapped there later. User space may write to the pages at any time. There are therefore no
+/// references to the contents, only functions that copy.
 ///
-/// They are what was mapped at the addresses when this was made. What is mapped there later is
-/// another question. User space may write to them at any time, so there are no references to the
-/// contents, only functions that copy.
+/// A pin counts as 1024 references to its page. If a driver keeps or leaks two million pins of one
+/// page, the kernel refuses the next one, with a warning, and the layer refuses to
+/// [map](super::Folio#references) the page.
 ///
-/// Dropping it sleeps if something was written: it takes the lock of each folio, to mark it dirty. So no
-/// [`LockedFolio`](super::LockedFolio) that may be one of them may be held.
+/// # Context
+///
+/// Dropping this sleeps if something was written: it takes the lock of each folio to mark it dirty.
+/// The caller must then not hold a [`LockedFolio`](super::LockedFolio) that may be one of them.
 ///
 /// # Invariants
 ///
-/// All of `pages` are pages that were pinned or referenced, as `H` says, once for each entry; and
-/// for writing, if `A` says so.
+/// Each element of `pages` stands for one pin of, or one reference to, a valid page, as `H` says.
+/// If `A` says so, the page is held for writing.
 ///
 /// # Examples
 ///
@@ -175,7 +180,7 @@ enum Source<'a> {
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// What was asked for in order to read it, cannot be written:
+/// Pages that are held for reading cannot be written to:
 ///
 /// ```
 /// use kernel::{mm::{gup::*, testing::*}, page::PAGE_SIZE};
@@ -187,24 +192,24 @@ enum Source<'a> {
 /// assert!(UserPages::<Pinned, ReadWrite>::fast(addr, 1).is_err_and(|e| e == EFAULT));
 /// # Ok::<(), Error>(())
 /// ```
-#[must_use = "the pages are given up when this is dropped"]
+#[must_use = "the pages are released when this is dropped"]
 pub struct UserPages<H: Hold, A: HoldFor> {
     pages: KVVec<*mut bindings::page>,
-    /// Was something written to them through this?
+    /// Whether something was written to the pages through this value.
     dirty: Atomic<bool>,
     _kind: PhantomData<fn() -> (H, A)>,
 }
 
-// SAFETY: A pin or reference belongs to no thread.
+// SAFETY: Any thread may release a pin or a reference.
 unsafe impl<H: Hold, A: HoldFor> Send for UserPages<H, A> {}
-// SAFETY: As above; what can be done through a reference is copying, by C code that expects the
-// contents to change meanwhile.
+// SAFETY: Through a shared reference, threads can only copy the contents. C code does that, which
+// expects the contents to change meanwhile.
 unsafe impl<H: Hold, A: HoldFor> Sync for UserPages<H, A> {}
 
 impl<H: Hold, A: HoldFor> UserPages<H, A> {
     fn new(source: Source<'_>, start: usize, nr_pages: usize) -> Result<Self> {
         let pages = hold(source, start, nr_pages, H::PIN, H::FLAGS | A::FLAGS)?;
-        // INVARIANT: That is what was just done.
+        // INVARIANT: `hold` has pinned or referenced the pages, for the access that `A` asks for.
         Ok(Self {
             pages,
             dirty: Atomic::new(false),
@@ -212,37 +217,46 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
         })
     }
 
-    /// Holds pages of the current mm, from a page's address on
-    /// (`get_user_pages_fast`, `pin_user_pages_fast`). The quickest way for pages that are mapped.
+    /// Holds pages of the current mm, from a page-aligned address on (`get_user_pages_fast`,
+    /// `pin_user_pages_fast`).
     ///
-    /// May return fewer pages than asked for, but at least one.
+    /// This is the fastest function for pages that are mapped already. It may hold fewer pages than
+    /// `nr_pages`, but at least one.
     ///
     /// # Context
     ///
-    /// Sleeps. The mmap lock of the current mm must not be held, nor a VMA lock of it, nor a lock that a
-    /// driver's fault handler takes: the pages may be ones that it has to map first.
+    /// Sleeps. The caller must hold neither the mmap lock nor a VMA lock of the current mm, nor a
+    /// lock that a driver's fault handler takes: the kernel calls that handler if it has to map the
+    /// pages first.
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if the address is not that of a page, or the number of pages is zero or absurd.
-    /// - [`EFAULT`] if user space could not access the first page, or it is not memory that can be
-    ///   held, as of a device; or if there is no user space, in a kernel thread.
+    /// - [`EINVAL`] if the address is not page-aligned, or `nr_pages` is zero or too large for C.
+    /// - [`EFAULT`] if user space could not access the first page; if the memory cannot be held, as
+    ///   that of a device; or if the current thread has no mm, as a kernel thread.
     /// - [`ENOMEM`] if there is not enough memory.
-    /// - Others, of the fault handler.
+    /// - [`EINTR`] or [`EAGAIN`] if a fatal signal is pending.
+    /// - Other errors that C returns.
+    ///
+    /// # Examples
+    ///
+    /// See [`UserPages`].
     pub fn fast(start: usize, nr_pages: usize) -> Result<Self> {
         Self::new(Source::Fast, start, nr_pages)
     }
 
-    /// As [`fast`](Self::fast), but takes the mmap lock in any case
+    /// Holds pages of the current mm, and takes the mmap lock in any case
     /// (`get_user_pages_unlocked`, `pin_user_pages_unlocked`).
+    ///
+    /// It may hold fewer pages than `nr_pages`, but at least one.
     ///
     /// # Context
     ///
-    /// As [`fast`](Self::fast).
+    /// As for [`fast`](Self::fast).
     ///
     /// # Errors
     ///
-    /// As [`fast`](Self::fast).
+    /// As for [`fast`](Self::fast).
     ///
     /// # Examples
     ///
@@ -259,18 +273,23 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
         Self::new(Source::Unlocked, start, nr_pages)
     }
 
-    /// Holds pages of the current mm, whose mmap lock is held
-    /// (`get_user_pages`, `pin_user_pages`).
+    /// Holds pages of the current mm, whose mmap lock the caller holds (`get_user_pages`,
+    /// `pin_user_pages`).
+    ///
+    /// It may hold fewer pages than `nr_pages`, but at least one.
     ///
     /// # Context
     ///
-    /// Sleeps. No lock that a driver's fault handler takes may be held, as for [`fast`](Self::fast).
+    /// Sleeps. The caller must not hold a lock that a driver's fault handler takes, as for
+    /// [`fast`](Self::fast).
     ///
     /// # Errors
     ///
-    /// As [`fast`](Self::fast); [`EINVAL`] also if the lock is another mm's. What would have to
-    /// be waited for without the lock is [`EFAULT`]: a page that userfaultfd is to provide. (With
-    /// `CONFIG_DEBUG_VM`, the kernel logs that.)
+    /// As for [`fast`](Self::fast), and:
+    ///
+    /// - [`EINVAL`] if the guard is that of another mm.
+    /// - [`EFAULT`] if the kernel would have to drop the lock to wait for the page, for example
+    ///   because userfaultfd provides it. A kernel with `CONFIG_DEBUG_VM` logs that.
     ///
     /// # Examples
     ///
@@ -291,17 +310,21 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
         Self::new(Source::Current, start, nr_pages)
     }
 
-    /// Holds pages of any mm, whose mmap lock is held, and stays so
-    /// (`get_user_pages_remote`, `pin_user_pages_remote`).
+    /// Holds pages of any mm, whose mmap lock the caller holds (`get_user_pages_remote`,
+    /// `pin_user_pages_remote`).
+    ///
+    /// The lock remains held. It may hold fewer pages than `nr_pages`, but at least one.
     ///
     /// # Context
     ///
-    /// Sleeps. No lock that a driver's fault handler takes may be held, as for [`fast`](Self::fast).
+    /// Sleeps. The caller must not hold a lock that a driver's fault handler takes, as for
+    /// [`fast`](Self::fast).
     ///
     /// # Errors
     ///
-    /// As [`fast`](Self::fast). What would have to be waited for without the lock is [`EFAULT`], as in
-    /// [`current`](Self::current): see [`remote_unlockable`](Self::remote_unlockable).
+    /// As for [`fast`](Self::fast), and [`EFAULT`] if the kernel would have to drop the lock to
+    /// wait for the page, as in [`current`](Self::current).
+    /// [`remote_unlockable`](Self::remote_unlockable) permits it to.
     ///
     /// # Examples
     ///
@@ -322,17 +345,19 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
         Self::new(Source::Remote(guard.mm, None), start, nr_pages)
     }
 
-    /// As [`remote`](Self::remote), but may give up the mmap lock to wait for something.
+    /// Holds pages of any mm, whose mmap lock the kernel may drop to wait for a page.
     ///
-    /// If it has done so, there is no guard in the result.
+    /// If it has dropped the lock, the result has no guard, and anything looked up under the lock
+    /// may be stale. Apart from that, this does what [`remote`](Self::remote) does.
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock of the mm may be held, nor a lock that a driver's fault handler takes.
+    /// Sleeps. The caller must not hold a VMA lock of the mm, nor a lock that a driver's fault
+    /// handler takes.
     ///
     /// # Errors
     ///
-    /// As [`fast`](Self::fast).
+    /// As for [`fast`](Self::fast).
     ///
     /// # Examples
     ///
@@ -343,7 +368,7 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
     /// let addr = mm.mmap_anonymous(PAGE_SIZE)?;
     /// let guard = mm.current().mmap_read_lock();
     /// let (pages, guard) = UserPages::<Pinned, ReadOnly>::remote_unlockable(guard, addr, 1);
-    /// // What was known of the mm is known no more, unless the guard is still there.
+    /// // Without a guard in the result, anything looked up in the mm before may be stale.
     /// let _guard = guard.unwrap_or_else(|| mm.current().mmap_read_lock());
     /// assert_eq!(pages?.nr_pages(), 1);
     /// # Ok::<(), Error>(())
@@ -356,14 +381,14 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
         let mut locked = 1;
         let pages = Self::new(Source::Remote(guard.mm, Some(&mut locked)), start, nr_pages);
         if locked == 0 {
-            // It stands for a lock that C has given up.
+            // C has dropped the lock, so the guard must not drop it again.
             mem::forget(guard);
             return (pages, None);
         }
         (pages, Some(guard))
     }
 
-    /// Returns the number of pages. At least one.
+    /// Returns the number of pages, which is not zero.
     #[inline]
     pub fn nr_pages(&self) -> usize {
         self.pages.len()
@@ -380,9 +405,17 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
 impl<H: HoldPinned, A: HoldFor> UserPages<H, A> {
     /// Copies bytes out of the pages.
     ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    ///
     /// # Errors
     ///
-    /// [`EINVAL`] if there are fewer.
+    /// [`EINVAL`] if the bytes extend past the end of the pages. Nothing has been copied then.
+    ///
+    /// # Examples
+    ///
+    /// See [`UserPages`].
     pub fn read_at(&self, offset: usize, out: &mut [u8]) -> Result {
         page_array::read_at(self, offset, out)
     }
@@ -391,17 +424,26 @@ impl<H: HoldPinned, A: HoldFor> UserPages<H, A> {
 impl<H: HoldPinned> UserPages<H, ReadWrite> {
     /// Copies bytes into the pages.
     ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    ///
     /// # Errors
     ///
-    /// [`EINVAL`] if there is no place for all.
+    /// [`EINVAL`] if the bytes extend past the end of the pages. Nothing has been copied then.
+    ///
+    /// # Examples
+    ///
+    /// See [`UserPages`].
     pub fn write_at(&self, offset: usize, data: &[u8]) -> Result {
         self.dirty.store(true, Relaxed);
         page_array::write_at(self, offset, data)
     }
 }
 
-// SAFETY: By the type invariants, they are pages, and kept; the array does not change. They are or
-// were mapped by user space, and so there are no references to their contents.
+// SAFETY: By the type invariants, the elements are valid pages, which are held until `self` is
+// dropped, and the array does not change. User space maps the pages, or did, so no Rust code has a
+// reference to their contents.
 unsafe impl<H: Hold, A: HoldFor> PageArray for UserPages<H, A> {
     #[inline]
     fn nr_pages(&self) -> usize {
@@ -416,12 +458,13 @@ unsafe impl<H: Hold, A: HoldFor> PageArray for UserPages<H, A> {
 
 impl<H: Hold, A: HoldFor> Drop for UserPages<H, A> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants; they are not used after this.
+        // SAFETY: By the type invariants, each element stands for one pin or reference, as `H`
+        // says. The pages are not used after this.
         unsafe { release(&mut self.pages, H::PIN, self.dirty.load(Relaxed)) };
     }
 }
 
-/// Calls the function of C that goes with `source`.
+/// Holds pages with the C function for `source`.
 #[inline(never)]
 fn hold(
     source: Source<'_>,
@@ -430,22 +473,26 @@ fn hold(
     pin: bool,
     flags: u32,
 ) -> Result<KVVec<*mut bindings::page>> {
-    // What C takes, and what can be allocated without a warning.
+    // The number of pages that C takes, and for which an array can be allocated without a warning.
     let most = i32::MAX as usize / mem::size_of::<*mut bindings::page>();
     if start & !PAGE_MASK != 0 || nr_pages == 0 || nr_pages > most {
         return Err(EINVAL);
     }
     might_sleep();
-    // SAFETY: The current task is valid, and its mm is changed by itself only.
+    // SAFETY: The current task is valid. Only the task itself changes its `mm`.
     let current = unsafe { (*Task::current_raw()).mm };
     if current.is_null() && !matches!(source, Source::Remote(..)) {
         return Err(EFAULT);
     }
     let mut pages = KVVec::from_elem(ptr::null_mut(), nr_pages, GFP_KERNEL)?;
     let array = pages.as_mut_ptr();
-    // SAFETY: The array has room for that many pages. Of the current mm, which there is,
-    // the mmap lock is held if it is `Current`; of the other one, it is held, and C says whether it
-    // has given it up. The flags are among those that may be given.
+    // SAFETY:
+    // - The array has room for `nr_pages` pointers.
+    // - `Fast`, `Unlocked` and `Current` use the mm of the current task, which has one, as was
+    //   checked above. The callers have a guard of its mmap lock if they pass `Current`.
+    // - The callers have a guard of the mmap lock of `mm` if they pass `Remote`. C drops the lock
+    //   only if `locked` is not null, and says so there.
+    // - The flags are among those that callers may pass.
     let ret = unsafe {
         match (source, pin) {
             (Source::Fast, true) => {
@@ -482,20 +529,26 @@ fn hold(
     }
 }
 
-/// Gives up pages.
+/// Releases pages.
+///
+/// # Context
+///
+/// Sleeps if `dirty`.
 ///
 /// # Safety
 ///
-/// All must be held once for each entry: pinned, or referenced if `pin` is not set.
+/// Each element must stand for one pin of a page if `pin`, otherwise for one reference. The caller
+/// must not use the pages after this.
 #[inline(never)]
 unsafe fn release(pages: &mut [*mut bindings::page], pin: bool, dirty: bool) {
     if pin {
-        // SAFETY: The caller's promise.
+        // SAFETY: By the safety requirements of this function, each element stands for one pin.
         unsafe { bindings::unpin_user_pages_dirty_lock(pages.as_mut_ptr(), pages.len(), dirty) };
         return;
     }
     for page in pages {
-        // SAFETY: The caller's promise. Nobody has written through a reference.
+        // SAFETY: By the safety requirements of this function, the element stands for one
+        // reference. The page need not be marked dirty: only pinned pages can be written to.
         unsafe { bindings::put_page(*page) };
     }
 }

@@ -2,15 +2,23 @@
 
 //! Page tables: what is mapped at which address.
 //!
-//! Of what can be done to page tables, Documentation/mm/process_addrs.rst has four kinds:
+//! Documentation/mm/process_addrs.rst names four kinds of operations on page tables. Here, the type
+//! of an argument is the evidence that the caller holds the lock which the operation needs:
 //!
-//! | operation | here | evidence |
+//! | operation | function | lock |
 //! |---|---|---|
-//! | traverse | [`walk_page_range_vma`], [`MmapReadGuard::walk_page_range`], [`PageCounts::of`] | [`Traverse`]: any lock |
-//! | look up one address | [`MmapReadGuard::folio_walk`], [`MmapReadGuard::follow_pfnmap`], [`RmapVma::follow_pfnmap`] | the mmap lock; for the last one, that of the file's mappings |
-//! | install | [`DriverVma::insert_page`] | [`Install`]: the mmap lock or the VMA lock; and the VMA is the driver's own |
-//! | zap | [`DriverVma::zap`], [`AddressSpace::unmap`] | as above; or that the file is the driver's own |
-//! | free | nothing: it belongs to the kernel | |
+//! | traverse | [`walk_page_range_vma`], [`PageCounts::of`] | any: [`Traverse`] |
+//! | traverse | [`MmapReadGuard::walk_page_range`] | mmap lock |
+//! | look up an address | [`MmapReadGuard::folio_walk`] | mmap lock |
+//! | look up an address | [`MmapReadGuard::follow_pfnmap`] | mmap lock |
+//! | look up an address | [`RmapVma::follow_pfnmap`] | i_mmap lock |
+//! | install | [`DriverVma::insert_page`] | mmap or VMA lock: [`Install`] |
+//! | zap | [`DriverVma::zap`] | mmap or VMA lock |
+//! | zap | [`AddressSpace::unmap`] | none: it takes the i_mmap lock |
+//! | free | none: only the kernel frees page tables | |
+//!
+//! A driver installs and zaps only in its own VMAs, and unmaps only in the mappings of its own
+//! files.
 //!
 //! [`AddressSpace::unmap`]: super::rmap::AddressSpace::unmap
 //! [`Install`]: crate::mm::ops::Install
@@ -55,61 +63,69 @@ pub use walk::{
     Visit, //
 };
 
-/// Lets others run, in what takes long; [`EINTR`] if the task is to die.
+/// Lets other tasks run if they wait for the CPU.
+///
+/// # Context
+///
+/// Sleeps.
+///
+/// # Errors
+///
+/// [`EINTR`] if a fatal signal is pending.
 #[inline(never)]
 fn cond_resched() -> Result {
-    // SAFETY: Looks at the current task, and our callers are where sleeping is allowed.
+    // SAFETY: All callers run in process context, where sleeping is allowed.
     match unsafe { bindings::rust_mm_pgtable_cond_resched() } {
         true => Err(EINTR),
         false => Ok(()),
     }
 }
 
-/// A level of the page tables, from the top.
+/// A level of the page tables, from the top down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// The topmost.
+    /// The first level.
     Pgd,
-    /// Where there are five levels, the second.
+    /// The second level, on machines that have five.
     P4d,
-    /// The third.
+    /// The level above [`Pmd`](Self::Pmd): its entries point to tables, or are PUD mappings.
     Pud,
-    /// The second from the bottom. Its entries name tables, or huge pages.
+    /// The level above the lowest: its entries point to tables, or are PMD mappings.
     Pmd,
-    /// The lowest.
+    /// The lowest level, whose entries map single pages.
     Pte,
 }
 
-/// What an entry says.
+/// The kind of a page table entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
-    /// Nothing: the next access is a fault.
+    /// The entry is empty, so the next access faults.
     None,
-    /// Memory is mapped. To say more, there is [`Entry::pfn`] and others.
+    /// The entry maps memory, which [`Entry::pfn`] and other methods describe.
     Present,
     /// The page is in swap.
     Swap,
-    /// The page is just being moved to another place.
+    /// The page is being migrated.
     Migration,
-    /// The page is in a device's memory, or used by a device alone.
+    /// The page is in a device's memory, or a device has exclusive access to it.
     Device,
-    /// The memory is broken. An access gets SIGBUS.
+    /// The memory is broken, so an access gets SIGBUS.
     HwPoison,
-    /// A guard region (`MADV_GUARD_INSTALL`). An access gets SIGSEGV.
+    /// The address is in a guard region (`MADV_GUARD_INSTALL`), so an access gets SIGSEGV.
     Guard,
-    /// An access gets SIGBUS: what was there could not be kept.
+    /// The contents of the page are lost (a poison marker), so an access gets SIGBUS.
     Poison,
-    /// Nothing, with a note for userfaultfd.
+    /// The entry is empty but for a marker of userfaultfd.
     Marker,
-    /// Something else.
+    /// The entry is of another kind.
     Other,
 }
 
-/// A copy of what was at an address: an entry that maps memory, or could.
+/// A copy of a page table entry that maps memory, or could map it.
 ///
-/// The hardware and other threads change entries all the time: to the one who has a copy, this is
-/// how it was.
+/// The hardware and other threads change entries at any time, so a copy says what the entry was,
+/// not what it is.
 #[derive(Clone, Copy)]
 pub struct Entry {
     start: usize,
@@ -129,13 +145,15 @@ impl fmt::Debug for Entry {
 }
 
 impl Entry {
-    /// Returns the address.
+    /// Returns the first of the addresses that the entry covers.
     #[inline]
     pub fn addr(&self) -> usize {
         self.start
     }
 
-    /// Returns the addresses. For a huge entry, only those that were asked for.
+    /// Returns the addresses that the entry covers, as far as they are in the range of the walk.
+    ///
+    /// A PMD or PUD mapping can cover more than that range.
     #[inline]
     pub fn range(&self) -> Range<usize> {
         self.start..self.end
@@ -148,13 +166,13 @@ impl Entry {
         self.end - self.start
     }
 
-    /// Returns the level of the page tables that it is on.
+    /// Returns the level of the page tables that the entry is on.
     #[inline]
     pub fn level(&self) -> Level {
         self.level
     }
 
-    /// Returns what kind of entry it is.
+    /// Returns the kind of the entry.
     #[inline]
     pub fn state(&self) -> State {
         match self.raw.kind {
@@ -171,16 +189,17 @@ impl Entry {
         }
     }
 
-    /// Is memory mapped?
+    /// Returns whether the entry maps memory.
     #[inline]
     pub fn is_present(&self) -> bool {
         self.raw.kind == bindings::rust_pgtable_kind_RUST_PGTABLE_PRESENT
     }
 
-    /// Returns the page frame number of the memory at [`addr`](Self::addr), if memory is mapped, or
-    /// is being moved.
+    /// Returns the PFN of the memory at [`addr`](Self::addr), if the entry has one.
     ///
-    /// It is a number. Nothing keeps the memory there, or from being used for something else.
+    /// It has one if it maps memory, or if its page is being migrated or used by a device. Nothing
+    /// keeps the memory from being unmapped, freed and used for something else: the PFN is only a
+    /// number.
     #[inline]
     pub fn pfn(&self) -> Option<usize> {
         matches!(
@@ -195,43 +214,49 @@ impl Entry {
         self.raw.flags & flag != 0
     }
 
-    /// May user space write through it?
+    /// Returns whether user space may write through the entry.
     #[inline]
     pub fn is_writable(&self) -> bool {
         self.flag(bindings::rust_pgtable_flags_RUST_PGTABLE_WRITABLE)
     }
 
-    /// Was the memory written to through it?
+    /// Returns whether the entry is dirty: the memory was written to through it.
     #[inline]
     pub fn is_dirty(&self) -> bool {
         self.flag(bindings::rust_pgtable_flags_RUST_PGTABLE_DIRTY)
     }
 
-    /// Was the memory accessed through it lately?
+    /// Returns whether the entry is young: the memory was accessed through it recently.
     #[inline]
     pub fn is_young(&self) -> bool {
         self.flag(bindings::rust_pgtable_flags_RUST_PGTABLE_YOUNG)
     }
 
-    /// Does the kernel count and manage the memory as this mapping's?
+    /// Returns whether the kernel manages the memory, and counts it as part of this mapping
+    /// (`vm_normal_page`).
     ///
-    /// Unlike device memory, other memory that is mapped by its frame number, and the page of zeroes
-    /// that stands for memory which was never written (`vm_normal_page`).
+    /// It does so for neither the zero page nor memory that is mapped by PFN, such as device
+    /// memory.
     #[inline]
     pub fn is_normal(&self) -> bool {
         self.flag(bindings::rust_pgtable_flags_RUST_PGTABLE_NORMAL)
     }
 }
 
-/// An entry whose lock is held: what it says is what is mapped, for as long as this is there.
+/// A copy of a page table entry whose page table lock is held: the entry does not change while the
+/// copy exists, except for what the hardware sets in it.
 ///
-/// It stands for a spinlock, and for RCU: who has one must not sleep, nor take another lock of page
-/// tables, so start no other walk. Types cannot say that; a kernel with `CONFIG_DEBUG_ATOMIC_SLEEP`
-/// complains about both. A copy of the [`Entry`] can be kept.
+/// # Context
+///
+/// The page table lock is a spinlock. For an entry of the lowest level, the thread is in an RCU
+/// read-side critical section as well. A function that gets a `LockedEntry` must not sleep, and
+/// must not take another page table lock, so it must not start another walk. The compiler does not
+/// check that; a kernel with `CONFIG_DEBUG_ATOMIC_SLEEP` reports both. The function may keep a copy
+/// of the [`Entry`].
 ///
 /// # Invariants
 ///
-/// The current thread holds the lock of the entry.
+/// The current thread holds the page table lock of the entry.
 pub struct LockedEntry<'a> {
     entry: Entry,
     _lock: PhantomData<&'a ()>,
@@ -247,7 +272,7 @@ impl Deref for LockedEntry<'_> {
     }
 }
 
-/// What is mapped in a range, in bytes.
+/// How much memory is mapped in a range, by kind and in bytes.
 ///
 /// # Examples
 ///
@@ -267,50 +292,55 @@ impl Deref for LockedEntry<'_> {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PageCounts {
-    /// Memory that is mapped.
+    /// The memory that is mapped.
     pub present: usize,
-    /// Of that, memory that the kernel counts as the mapping's: see [`Entry::is_normal`].
+    /// The part of `present` that the kernel counts as the mapping's: see [`Entry::is_normal`].
     pub normal: usize,
-    /// Of that, memory that was accessed lately.
+    /// The part of `normal` that was accessed recently.
     pub young: usize,
-    /// Of that, memory that was written to through this mapping.
+    /// The part of `normal` that was written to through this mapping.
     pub dirty: usize,
-    /// Of all that is mapped, what is mapped by huge entries.
+    /// The part of `present` that is mapped by PMD and PUD mappings.
     pub huge: usize,
-    /// Of all that is mapped, hugetlb memory. It is in none of the above but the first.
+    /// The part of `present` that is hugetlb memory, which none of the other fields includes.
     pub hugetlb: usize,
-    /// Memory that is not mapped while it is moved to another place, belongs to a device, or is
-    /// broken. With [`normal`](Self::normal), this is what `/proc/pid/smaps` calls Rss.
+    /// The memory that is not mapped because it is migrated, used by a device, or broken.
+    ///
+    /// Together with [`normal`](Self::normal), this is what `/proc/pid/smaps` calls Rss.
     pub elsewhere: usize,
-    /// Memory that is in swap.
+    /// The memory that is in swap.
     pub swap: usize,
 }
 
 impl PageCounts {
-    /// Counts, in a range of a VMA.
+    /// Counts what is mapped in a range of a VMA.
     ///
     /// # Context
     ///
-    /// Sleeps.
+    /// Sleeps. The lock that `vma` was found under is held.
     ///
     /// # Errors
     ///
-    /// As [`walk_page_range_vma`].
+    /// As for [`walk_page_range_vma`].
+    ///
+    /// # Examples
+    ///
+    /// See [`PageCounts`].
     pub fn of(vma: &impl Traverse, range: Range<usize>) -> Result<Self> {
         let mut counter = Counter(Self::default());
         walk_page_range_vma(vma, range, &mut counter)?;
         Ok(counter.0)
     }
 
-    /// Counts, in a range of an mm. PFNMAP VMAs are left out.
+    /// Counts what is mapped in a range of an mm, except in PFNMAP VMAs.
     ///
     /// # Context
     ///
-    /// Sleeps.
+    /// Sleeps. The mmap lock is held.
     ///
     /// # Errors
     ///
-    /// As [`MmapReadGuard::walk_page_range`].
+    /// As for [`MmapReadGuard::walk_page_range`].
     ///
     /// # Examples
     ///
@@ -353,7 +383,9 @@ impl PageCounts {
     }
 }
 
-/// Not public, since what implements a vtable names its module, and that of this crate is private.
+/// The walker of [`PageCounts`].
+///
+/// Not public: `#[vtable]` gives it an associated type that is private to this crate.
 struct Counter(PageCounts);
 
 #[vtable]

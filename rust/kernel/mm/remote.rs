@@ -18,48 +18,49 @@ use core::ptr::NonNull;
 
 mod access;
 
-/// What somebody wants to do with another process's mm. Decides how much the caller has
-/// to be allowed.
+/// The access to the mm of another process that a caller asks for.
 ///
-/// Who asks is the current thread, by the identity that it has for file systems.
+/// The kernel checks whether the current thread is permitted to have that access. It uses the
+/// credentials that the thread has for file systems (`FSCREDS`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PtraceMode {
-    /// Look at it: `PTRACE_MODE_READ_FSCREDS`. What `/proc/<pid>/maps` asks for.
+    /// Read the layout of the mm, as `/proc/<pid>/maps` does (`PTRACE_MODE_READ_FSCREDS`).
     Read,
-    /// Look into the memory, or change it: `PTRACE_MODE_ATTACH_FSCREDS`. What `/proc/<pid>/mem` asks
-    /// for.
+    /// Read and write the memory, as `/proc/<pid>/mem` does (`PTRACE_MODE_ATTACH_FSCREDS`).
     Attach,
 }
 
 impl MmWithUser {
-    /// Returns the mm of the process with the number `pid` in the namespace of the current
-    /// one, if the current thread may ptrace it.
+    /// Returns the mm of a process, if the current thread may ptrace the process.
     ///
-    /// While the result lives, the mm does, even if the process ends meanwhile: drop it
-    /// soon. Dropping it may be what tears the mm down.
+    /// `pid` is the number of the process in the PID namespace of the current process.
+    ///
+    /// The mm lives as long as the result, even if the process ends meanwhile, so the caller should
+    /// drop the result soon. Dropping it can tear the mm down.
     ///
     /// # Context
     ///
-    /// Sleeps. Must be called by a thread of a process that has asked for it.
+    /// Sleeps. Must be called by a thread of the process that asks for the access: its credentials
+    /// are what the kernel checks.
     ///
     /// # Errors
     ///
-    /// - [`ESRCH`](crate::error::code::ESRCH) if there is no such process, or it has no mm
-    ///   (any more).
-    /// - [`EACCES`](crate::error::code::EACCES) if the current thread may not.
-    /// - [`EINTR`](crate::error::code::EINTR) if the current thread is killed meanwhile.
+    /// - [`ESRCH`](crate::error::code::ESRCH) if there is no such process, or if it has no mm, as a
+    ///   kernel thread or a process that has ended.
+    /// - [`EACCES`](crate::error::code::EACCES) if the current thread does not have the permission.
+    /// - [`EINTR`](crate::error::code::EINTR) if a fatal signal is pending.
     ///
     /// # Examples
     ///
     /// ```
     /// use kernel::{mm::{remote::PtraceMode, MmWithUser}, prelude::*};
     ///
-    /// // There is no process with that number.
+    /// // No process has this number.
     /// for mode in [PtraceMode::Read, PtraceMode::Attach] {
     ///     let none = MmWithUser::of_process(-1, mode);
     ///     assert!(none.is_err_and(|e| e == ESRCH));
     /// }
-    /// // A kernel thread has no mm: number 2 is the one that makes the others.
+    /// // Process 2 is a kernel thread, which has no mm.
     /// let none = MmWithUser::of_process(2, PtraceMode::Read);
     /// assert!(none.is_err_and(|e| e == ESRCH));
     /// # Ok::<(), Error>(())
@@ -69,9 +70,10 @@ impl MmWithUser {
             PtraceMode::Read => bindings::PTRACE_MODE_READ | bindings::PTRACE_MODE_FSCREDS,
             PtraceMode::Attach => bindings::PTRACE_MODE_ATTACH | bindings::PTRACE_MODE_FSCREDS,
         };
-        // SAFETY: Looks for the task, which the helper holds a reference of meanwhile.
+        // SAFETY: The helper takes any number, and holds a reference to the task that it finds.
         let mm = from_err_ptr(unsafe { bindings::rust_mm_access_vpid(pid, mode) })?;
-        // SAFETY: A pointer that is no error is an mm, with a user that is ours to give up.
+        // SAFETY: A pointer that is not an error is an mm, and not null. The helper has taken a
+        // reference to its users (`mm_users`), which the `ARef` takes over.
         Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(mm.cast())) })
     }
 }

@@ -2,9 +2,9 @@
 
 //! A user mm for KUnit tests and for the examples of this documentation.
 //!
-//! A KUnit case runs on a kernel thread of its own. [`UserMm::attach`] gives that thread an address
-//! space, in which files can be mapped for real, and read and written as user space would.
-//! [`UserMm::device`] gives a file whose `mmap_prepare` hook is written in the test itself:
+//! Each KUnit case runs in a kernel thread of its own. [`UserMm::attach`] gives that thread an mm,
+//! in which a test maps files, and reads and writes them as user space does. [`UserMm::device`]
+//! makes a file whose `mmap_prepare` hook is part of the test:
 //!
 //! ```
 //! use kernel::{mm::testing::*, page::PAGE_SIZE};
@@ -75,21 +75,22 @@ pub const SHARED: usize = bindings::MAP_SHARED as usize;
 /// `MAP_PRIVATE`.
 pub const PRIVATE: usize = bindings::MAP_PRIVATE as usize;
 
-/// What a test does in place of a driver's `mmap_prepare`.
+/// The hook of a test in place of a driver's `mmap_prepare`.
 pub type Hook =
     for<'f> fn(&'f TestDevice, VmaDesc<'f, TestDevice>) -> Result<Mapping<'f, TestDevice>>;
 
-/// A device with something of each kind that can be mapped.
+/// A device with memory of each kind that can be mapped.
 pub struct TestDevice {
-    /// Four pages. The first byte of each is its index.
+    /// Four pages, the first byte of each of which is its index.
     pub pages: KernelPages,
-    /// The firmware of a PC: 16 pages that can only be read, at physical address 0xf0000. At
-    /// [`FIRMWARE_DATE`] there is a date.
+    /// The firmware of a PC: 16 read-only pages at physical address 0xf0000.
+    ///
+    /// At [`FIRMWARE_DATE`] there is a date.
     #[cfg(CONFIG_X86)]
     pub firmware: DeviceMemory,
 }
 
-/// Where the firmware of a PC has its date, eight characters of the form `MM/DD/YY`.
+/// The offset of the date in the firmware of a PC: eight characters of the form `MM/DD/YY`.
 #[cfg(CONFIG_X86)]
 pub const FIRMWARE_DATE: usize = 0xfff5;
 
@@ -102,28 +103,30 @@ impl TestDevice {
         Ok(Self {
             pages,
             #[cfg(CONFIG_X86)]
-            // SAFETY: It is read-only memory, and so can break no promise.
+            // SAFETY: The memory is read-only, so no access to it can break anything that the
+            // kernel relies on. It belongs to no driver, and never becomes RAM or another device's.
             firmware: unsafe { DeviceMemory::from_phys(0xf0000, 0x10000) }?,
         })
     }
 }
 
-/// Returns an address space, as a device has it that can be mapped.
+/// Returns an address space such as the driver of a device that can be mapped has.
 ///
 /// # Errors
 ///
-/// As [`AddressSpace::new`].
+/// As for [`AddressSpace::new`].
 pub fn address_space() -> Result<AddressSpace> {
     AddressSpace::new::<TestFile>()
 }
 
 /// An open file of a [`TestDevice`].
 ///
-/// Not public, since what implements a vtable names its module, and that of this crate is private.
+/// Not public: `#[vtable]` gives it an associated type that is private to this crate.
 struct TestFile {
     device: TestDevice,
     hook: Hook,
-    /// Of its own: a case that fails can leave mappings behind, and even the lock of them.
+    /// Each file has its own, since a test that fails can leave mappings behind, and hold their
+    /// lock.
     space: AddressSpace,
 }
 
@@ -132,7 +135,7 @@ impl MiscDevice for TestFile {
     type Ptr = KBox<Self>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        // Never registered, so never opened by name.
+        // The device is not registered, so nothing calls this.
         Err(ENODEV)
     }
 
@@ -141,47 +144,54 @@ impl MiscDevice for TestFile {
     }
 
     fn mmap_prepare<'f>(file: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
-        // SAFETY: The tag in the type decides which operations a mapping may have, and there are
-        // none for a `TestDevice`.
+        // SAFETY: The type of the file decides which operations a mapping may have. No operations
+        // are for files of the type `TestDevice`, so the hook cannot choose any.
         let desc = unsafe { desc.retag::<TestDevice>() };
         let mapping = (file.hook)(&file.device, desc)?;
-        // SAFETY: It goes back to the type that it came with.
+        // SAFETY: The mapping is made from the descriptor of a file of the type `Self`, and has no
+        // operations that another type of file would need.
         Ok(unsafe { mapping.retag::<Self>() })
     }
 }
 
 /// The user mm of the current test.
 ///
+/// # Context
+///
+/// The methods of this type and of [`UserFile`] sleep, and the test must not hold a lock of the mm
+/// meanwhile. The exceptions are [`current`](Self::current) and [`UserFile::file`].
+///
 /// # Invariants
 ///
-/// The current thread has an mm, until it ends.
+/// The current thread has an mm until it ends.
 pub struct UserMm(NotThreadSafe);
 
 impl UserMm {
-    /// Gives the current test an mm, or returns the one that it has.
+    /// Returns the mm of the current test, which the first call creates.
     ///
     /// # Errors
     ///
     /// - [`ENOMEM`] if there is not enough memory.
     /// - [`EINVAL`] if this is not the thread of a KUnit test.
     pub fn attach() -> Result<Self> {
-        // SAFETY: Looks at the current thread.
+        // SAFETY: `kunit_get_current_test` only looks at the current thread.
         if unsafe { bindings::kunit_get_current_test() }.is_null() {
             return Err(EINVAL);
         }
-        // SAFETY: The thread is one that KUnit has made for this test, and that ends with it. Such a
-        // thread may use an mm.
+        // SAFETY: The current thread is one that KUnit has created for this test and that ends with
+        // it. Such a thread may have an mm.
         to_result(unsafe { bindings::kunit_attach_mm() })?;
-        // INVARIANT: It has one now, and nothing takes it away before the thread ends.
+        // INVARIANT: The current thread has an mm now, and nothing detaches it before the thread
+        // ends.
         Ok(Self(NotThreadSafe))
     }
 
-    /// Returns a file with the operations of a misc device and the given private data, as if it had
-    /// been opened for reading and writing.
+    /// Returns a file with the operations and private data of a misc device, open for reading and
+    /// writing.
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`] or [`ENFILE`] if there cannot be another file.
+    /// [`ENOMEM`] or [`ENFILE`] if the kernel cannot allocate another file.
     pub fn open<T>(&self, device: T::Ptr) -> Result<UserFile<'_>>
     where
         T: MiscDevice + 'static,
@@ -190,11 +200,11 @@ impl UserMm {
         self.open_with::<T>(device, bindings::O_RDWR)
     }
 
-    /// As [`open`](Self::open), but for reading only.
+    /// Returns a file as [`open`](Self::open) does, but open for reading only.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     pub fn open_read_only<T>(&self, device: T::Ptr) -> Result<UserFile<'_>>
     where
         T: MiscDevice + 'static,
@@ -214,8 +224,8 @@ impl UserMm {
         .into_raw::<T>();
         let private = device.into_foreign();
 
-        // SAFETY: The operations are a constant, the name is only read during the call, and the
-        // private data is what the operations of `T` expect.
+        // SAFETY: `fops` is a constant, the name is only read during the call, and the private data
+        // is what the operations of `T` expect.
         let file = from_err_ptr(unsafe {
             bindings::anon_inode_getfile(
                 c"[rust_mm_test]".as_char_ptr(),
@@ -225,35 +235,36 @@ impl UserMm {
             )
         });
         match file {
-            // INVARIANT: We own the reference that was just made.
+            // INVARIANT: `anon_inode_getfile` has returned a new file, and the reference is ours.
             Ok(file) => {
-                // As when a file is opened: `address_space` gets it before it is.
+                // As when a device is opened, the file gets its address space before it is marked
+                // as opened.
                 //
-                // SAFETY: Nobody else has the file yet, and it has its private data.
+                // SAFETY: The file is new and has its private data, and no other thread has it yet.
                 unsafe {
                     bindings::rust_mm_test_mark_opened(file, false);
                     set_address_space::<T>(file);
                     bindings::rust_mm_test_mark_opened(file, true);
                 }
                 Ok(UserFile {
-                    // SAFETY: A pointer that is no error is a file.
+                    // SAFETY: A pointer that is not an error is a file, so it is not null.
                     file: unsafe { NonNull::new_unchecked(file) },
                     _mm: PhantomData,
                 })
             }
             Err(err) => {
-                // SAFETY: It comes from `into_foreign` above, and no file has got it.
+                // SAFETY: `private` comes from `into_foreign` above, and no file has it.
                 drop(unsafe { T::Ptr::from_foreign(private) });
                 Err(err)
             }
         }
     }
 
-    /// Returns a file of a [`TestDevice`], open for reading and writing, whose hook is `hook`.
+    /// Returns a file of a [`TestDevice`] with the hook `hook`, open for reading and writing.
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`] or [`ENFILE`] if there cannot be another file.
+    /// [`ENOMEM`] or [`ENFILE`] if the kernel cannot allocate another file.
     pub fn device(&self, hook: Hook) -> Result<UserFile<'_>> {
         let file = TestFile {
             device: TestDevice::new()?,
@@ -263,7 +274,7 @@ impl UserMm {
         self.open::<TestFile>(KBox::new(file, GFP_KERNEL)?)
     }
 
-    /// Reads memory as user space.
+    /// Reads memory as user space does.
     ///
     /// # Errors
     ///
@@ -276,7 +287,7 @@ impl UserMm {
         Ok(out)
     }
 
-    /// Writes memory as user space.
+    /// Writes memory as user space does.
     ///
     /// # Errors
     ///
@@ -287,13 +298,13 @@ impl UserMm {
             .write_slice(data)
     }
 
-    /// `mmap(2)` of private memory without a file, which can be read and written.
+    /// Maps private anonymous memory, readable and writable, as `mmap(2)` does.
     ///
     /// # Errors
     ///
-    /// As the system call.
+    /// Those of the system call.
     pub fn mmap_anonymous(&self, len: usize) -> Result<usize> {
-        // SAFETY: By the type invariants, the thread has an mm, which is a test's own.
+        // SAFETY: By the type invariants, the current thread has an mm, which only this test uses.
         let addr = unsafe { bindings::vm_mmap(ptr::null_mut(), 0, len, READ | WRITE, PRIVATE, 0) };
         if addr > usize::MAX - bindings::MAX_ERRNO as usize {
             return Err(Error::from_errno(addr as isize as c_int));
@@ -301,24 +312,25 @@ impl UserMm {
         Ok(addr)
     }
 
-    /// Returns the mm.
+    /// Returns the mm of the test.
     pub fn current(&self) -> &MmWithUser {
-        // SAFETY: By the type invariants, the thread has an mm until it ends, and uses it.
+        // SAFETY: By the type invariants, the current thread has an mm until it ends, and the
+        // result does not outlive `self`, which cannot be sent to another thread.
         unsafe { MmWithUser::from_raw((*bindings::get_current()).mm) }
     }
 
-    /// `munmap(2)`.
+    /// Unmaps a range of addresses, as `munmap(2)` does.
     ///
     /// # Errors
     ///
-    /// As the system call.
+    /// Those of the system call.
     pub fn munmap(&self, addr: usize, len: usize) -> Result {
-        // SAFETY: By the type invariants, the thread has an mm, which is a test's own.
+        // SAFETY: By the type invariants, the current thread has an mm, which only this test uses.
         to_result(unsafe { bindings::vm_munmap(addr, len) })
     }
 }
 
-/// What a call says that returns how much it has read or written.
+/// Turns the result of a C function that reads or writes into a number of bytes or an error.
 fn transferred(done: isize) -> Result<usize> {
     usize::try_from(done).map_err(|_| Error::from_errno(done as c_int))
 }
@@ -327,27 +339,27 @@ fn transferred(done: isize) -> Result<usize> {
 ///
 /// # Invariants
 ///
-/// `file` is a file, of which this value owns a reference.
+/// `file` is a file, to which this value owns a reference.
 pub struct UserFile<'mm> {
     file: NonNull<bindings::file>,
     _mm: PhantomData<&'mm UserMm>,
 }
 
 impl UserFile<'_> {
-    /// `mmap(2)`, except that the offset is in pages.
+    /// Maps the file, as `mmap(2)` does, but with the offset in pages.
     ///
     /// # Errors
     ///
-    /// As the system call.
+    /// Those of the system call.
     pub fn mmap(&self, len: usize, prot: usize, flags: usize, pgoff: usize) -> Result<usize> {
         self.mmap_at(0, len, prot, flags, pgoff)
     }
 
-    /// As [`mmap`](Self::mmap), at a given address, which must be free.
+    /// Maps the file at a given address, at which nothing may be mapped.
     ///
     /// # Errors
     ///
-    /// As the system call; [`EEXIST`] if something is mapped there.
+    /// [`EEXIST`] if something is mapped there, or another error of the system call.
     pub fn mmap_at(
         &self,
         addr: usize,
@@ -363,11 +375,11 @@ impl UserFile<'_> {
         self.vm_mmap(addr, len, prot, flags | fixed, pgoff)
     }
 
-    /// As [`mmap`](Self::mmap), at a given address, in place of what is there.
+    /// Maps the file at a given address, in place of what is mapped there.
     ///
     /// # Errors
     ///
-    /// As the system call.
+    /// Those of the system call.
     pub fn mmap_over(
         &self,
         addr: usize,
@@ -379,13 +391,14 @@ impl UserFile<'_> {
         self.vm_mmap(addr, len, prot, flags | bindings::MAP_FIXED as usize, pgoff)
     }
 
-    /// `pread(2)`, but into memory of the kernel.
+    /// Reads from the file into kernel memory, as `pread(2)` does.
     ///
     /// # Errors
     ///
-    /// As the system call.
+    /// Those of the system call.
     pub fn pread(&self, out: &mut [u8], mut pos: i64) -> Result<usize> {
-        // SAFETY: By the type invariants, the file is open, and `out` may be written to.
+        // SAFETY: By the type invariants, the file is open. `out` is valid for writes of its
+        // length.
         let done = unsafe {
             bindings::kernel_read(
                 self.file.as_ptr(),
@@ -397,13 +410,14 @@ impl UserFile<'_> {
         transferred(done)
     }
 
-    /// `pwrite(2)`, but of memory of the kernel.
+    /// Writes kernel memory to the file, as `pwrite(2)` does.
     ///
     /// # Errors
     ///
-    /// As the system call.
+    /// Those of the system call.
     pub fn pwrite(&self, data: &[u8], mut pos: i64) -> Result<usize> {
-        // SAFETY: By the type invariants, the file is open, and `data` may be read.
+        // SAFETY: By the type invariants, the file is open. `data` is valid for reads of its
+        // length.
         let done = unsafe {
             bindings::kernel_write(
                 self.file.as_ptr(),
@@ -417,12 +431,12 @@ impl UserFile<'_> {
 
     /// Returns the file.
     pub fn file(&self) -> &File {
-        // SAFETY: By the type invariants, it is a file for as long as `self` is. Nobody uses its
-        // position without a lock, since there is no file descriptor.
+        // SAFETY: By the type invariants, the file is valid for as long as `self`. It has no file
+        // descriptor, so this thread has no active `fdget_pos` region on it.
         unsafe { File::from_raw_file(self.file.as_ptr()) }
     }
 
-    /// Returns the file, which is valid for as long as `self` is.
+    /// Returns the pointer to the file, which is valid for as long as `self`.
     pub(super) fn as_ptr(&self) -> *mut bindings::file {
         self.file.as_ptr()
     }
@@ -436,8 +450,8 @@ impl UserFile<'_> {
         pgoff: usize,
     ) -> Result<usize> {
         let offset = pgoff.checked_mul(1 << PAGE_SHIFT).ok_or(EOVERFLOW)?;
-        // SAFETY: By the type invariants, the file is open, and the thread has an address space,
-        // which is a test's own.
+        // SAFETY: By the type invariants, the file is open. The current thread has an mm, as long
+        // as there is a `UserMm`, and only this test uses it.
         let addr = unsafe { bindings::vm_mmap(self.file.as_ptr(), addr, len, prot, flags, offset) };
         if addr > usize::MAX - bindings::MAX_ERRNO as usize {
             return Err(Error::from_errno(addr as isize as c_int));
@@ -448,7 +462,8 @@ impl UserFile<'_> {
 
 impl Drop for UserFile<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, we own a reference, which is not used after this.
+        // SAFETY: By the type invariants, this value owns a reference, which is not used after
+        // this.
         unsafe { bindings::fput(self.file.as_ptr()) };
     }
 }

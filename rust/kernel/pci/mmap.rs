@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! BARs that user space can map.
+//! PCI BARs that user space can map.
 //!
 //! C header: [`include/linux/pci.h`](srctree/include/linux/pci.h)
 
@@ -18,11 +18,13 @@ use crate::{
 };
 
 impl Device<device::Bound> {
-    /// Claims a memory BAR, all of it, for mapping it into user space. The device has to be
-    /// [enabled](Device::enable_device_mem), or what is read is not its memory.
+    /// Claims all of a memory BAR for mapping it into user space.
     ///
-    /// When the driver is unbound, `revocation` takes the memory away, and the claim ends. That waits
-    /// for fault handlers, with the lock of the device held.
+    /// The device must be [enabled](Device::enable_device_mem); otherwise accesses do not reach its
+    /// memory.
+    ///
+    /// When the driver is unbound, `revocation` revokes the memory, and then the claim ends. The
+    /// revocation waits for fault handlers, with the device lock held.
     ///
     /// # Context
     ///
@@ -30,12 +32,13 @@ impl Device<device::Bound> {
     ///
     /// # Errors
     ///
-    /// - [`EBUSY`] if it, or a part of it, was claimed already, or is another device's, too.
-    /// - [`EINVAL`] if there is no such BAR (0 to 5), if it is not memory, if it has got no addresses, or
-    ///   if it does not start and end at page borders.
-    /// - [`ENODEV`] if the revocation has been used up: one that several devices share is when the first
-    ///   is unbound.
-    /// - [`ENOMEM`] if there is not enough memory. The revocation is used up then.
+    /// - [`EBUSY`] if a part of the BAR has been claimed already, or if another device has the same
+    ///   addresses.
+    /// - [`EINVAL`] if there is no such BAR (0 to 5), if it is not a memory BAR, if no addresses
+    ///   are assigned to it, or if it does not start and end at page boundaries.
+    /// - [`ENODEV`] if `revocation` is used up: if several devices share it, the first of them that
+    ///   is unbound uses it up.
+    /// - [`ENOMEM`] if there is not enough memory. `revocation` can be used up then.
     ///
     /// # Examples
     ///
@@ -66,12 +69,13 @@ impl Device<device::Bound> {
         name: &CStr,
         revocation: &Arc<Revocation>,
     ) -> Result<RevocableMemory> {
-        // SAFETY: The device is valid.
+        // SAFETY: The device is valid, since `self` is a reference, and a driver is bound to it.
         let resource = unsafe { bindings::rust_pci_mem_bar(self.as_raw(), bar) };
         if resource.is_null() {
             return Err(EINVAL);
         }
-        // SAFETY: It is the device's, and what changes in it while a driver is bound are its relatives.
+        // SAFETY: The resource is the device's, so it is valid as long as the device. While a
+        // driver is bound to the device, only the resource's links to other resources change.
         let resource = unsafe { Resource::from_raw(resource) };
         RevocableMemory::new(self.as_ref(), resource, name, revocation)
     }

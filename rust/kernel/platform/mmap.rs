@@ -16,10 +16,10 @@ use crate::{
 };
 
 impl Device<device::Bound> {
-    /// Claims a memory resource, all of it, for mapping it into user space.
+    /// Claims all of a memory resource for mapping it into user space.
     ///
-    /// When the driver is unbound, `revocation` takes the memory away, and the claim ends. That waits
-    /// for fault handlers, with the lock of the device held.
+    /// When the driver is unbound, `revocation` revokes the memory, and then the claim ends. The
+    /// revocation waits for fault handlers, with the device lock held.
     ///
     /// # Context
     ///
@@ -27,12 +27,13 @@ impl Device<device::Bound> {
     ///
     /// # Errors
     ///
-    /// - [`EBUSY`] if it, or a part of it, was claimed already, or is another device's, too.
-    /// - [`EINVAL`] if there is no such resource, or if it does not start and end at page borders, or
-    ///   has RAM in it.
-    /// - [`ENODEV`] if the revocation has been used up: one that several devices share is when the first
-    ///   is unbound.
-    /// - [`ENOMEM`] if there is not enough memory. The revocation is used up then.
+    /// - [`EBUSY`] if a part of the resource has been claimed already, or if another device has the
+    ///   same addresses.
+    /// - [`EINVAL`] if there is no such resource, if it does not start and end at page boundaries,
+    ///   or if it includes RAM.
+    /// - [`ENODEV`] if `revocation` is used up: if several devices share it, the first of them that
+    ///   is unbound uses it up.
+    /// - [`ENOMEM`] if there is not enough memory. `revocation` can be used up then.
     ///
     /// # Examples
     ///

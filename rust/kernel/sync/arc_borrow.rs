@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Long borrows of what a device's private data points to.
+//! References to what an [`ArcBorrow`] points to that live as long as the borrow.
 
 use crate::sync::ArcBorrow;
 
 impl<'a, T> ArcBorrow<'a, T> {
-    /// Turns the borrow into an ordinary reference that lives as long.
+    /// Turns the borrow into a reference that lives as long.
     ///
-    /// `Deref` gives a reference that lives only as long as the [`ArcBorrow`] value, which is a
-    /// local variable. What a mapping is made of must live longer than that.
+    /// `Deref` returns a reference that lives only as long as the [`ArcBorrow`] value, which is a
+    /// local variable of an `mmap_prepare` hook, for example. The memory that a mapping uses must
+    /// be borrowed for longer than that.
     ///
     /// # Examples
     ///
@@ -26,8 +27,8 @@ impl<'a, T> ArcBorrow<'a, T> {
     #[inline]
     pub fn into_ref(self) -> &'a T {
         let value: *const T = &*self;
-        // SAFETY: `ArcBorrow::from_raw` has its caller promise that, for the duration of the lifetime
-        // annotated on it, which is `'a`, the value is alive and there is no mutable reference to it.
+        // SAFETY: The caller of `ArcBorrow::from_raw` has guaranteed that, for the lifetime `'a`,
+        // the value is alive and no mutable reference to it exists.
         unsafe { &*value }
     }
 }

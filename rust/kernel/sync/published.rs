@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A value that is published for a while.
+//! Values that a module publishes, so that its callbacks find them.
 //!
-//! A module has no safe way to get from a callback, which knows only a file, to what it set up when
-//! it was loaded. A [`Published`] in a `static` is one: it holds a value from when the module
-//! publishes it until the module drops the [`Publication`], and nothing is left behind then.
+//! Some callbacks get only a file, and a module has no safe way from there to what it set up when
+//! it was loaded. A [`Published`] in a `static` is such a way. It holds a value from when the
+//! module publishes the value until the module drops the [`Publication`]. It then holds nothing,
+//! and keeps no reference.
 
 use crate::{
     bindings,
@@ -26,15 +27,15 @@ use core::{
     ptr, //
 };
 
-/// A place where a value is found for as long as it is published.
+/// A place that holds a value for as long as the value is published.
 ///
-/// Reading takes no lock: an RCU read-side critical section protects the moment in which the
-/// reference count is taken.
+/// Reading takes no lock. An RCU read-side critical section protects the reader until it has a
+/// reference to the value.
 ///
 /// # Invariants
 ///
-/// `value` is null, or comes from `Arc::into_raw`, and then its reference count is given up only
-/// after `value` has been set to null and an RCU grace period has passed.
+/// `value` is null, or comes from `Arc::into_raw`. In the latter case, its reference is dropped
+/// only after `value` has been set to null and an RCU grace period has passed.
 ///
 /// # Examples
 ///
@@ -46,7 +47,7 @@ use core::{
 /// assert!(ANSWER.get().is_none());
 /// let publication = ANSWER.publish(Arc::new(42, GFP_KERNEL)?)?;
 /// assert_eq!(ANSWER.get().as_deref(), Some(&42));
-/// // There is room for one.
+/// // A value is published already.
 /// assert!(ANSWER.publish(Arc::new(43, GFP_KERNEL)?).is_err_and(|e| e == EBUSY));
 /// drop(publication);
 /// assert!(ANSWER.get().is_none());
@@ -57,16 +58,16 @@ pub struct Published<T: 'static> {
     _value: PhantomData<Arc<T>>,
 }
 
-// SAFETY: The value is handed out to, and may be dropped by, any thread.
+// SAFETY: Any thread may use the value, and may drop it, since `T` is `Send` and `Sync`.
 unsafe impl<T: Send + Sync> Sync for Published<T> {}
-// SAFETY: As above.
+// SAFETY: Any thread may use the value, and may drop it, since `T` is `Send` and `Sync`.
 unsafe impl<T: Send + Sync> Send for Published<T> {}
 
 impl<T> Published<T> {
-    /// An empty place.
+    /// Creates a place that holds no value.
     #[expect(clippy::new_without_default)]
     pub const fn new() -> Self {
-        // INVARIANT: Null.
+        // INVARIANT: `value` is null.
         Self {
             value: Atomic::new(ptr::null_mut()),
             _value: PhantomData,
@@ -75,58 +76,80 @@ impl<T> Published<T> {
 }
 
 impl<T: Send + Sync> Published<T> {
-    /// Publishes a value, for as long as the result lives.
+    /// Publishes a value for as long as the result lives.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep, unless a value is published already: dropping the new one may sleep.
     ///
     /// # Errors
     ///
     /// [`EBUSY`] if a value is published already.
+    ///
+    /// # Examples
+    ///
+    /// See [`Published`].
     pub fn publish(&'static self, value: Arc<T>) -> Result<Publication<T>> {
         let new = Arc::into_raw(value).cast_mut();
         match self.value.cmpxchg(ptr::null_mut(), new, Full) {
-            // INVARIANT: `new` comes from `into_raw`; the publication gives it up, as it must.
+            // INVARIANT: `new` comes from `into_raw`. The publication drops its reference only
+            // after a grace period.
             Ok(_) => Ok(Publication { place: self }),
             Err(_) => {
-                // SAFETY: It comes from the `into_raw` above and nobody else has seen it.
+                // SAFETY: `new` comes from `into_raw` above, and no other thread has seen it.
                 drop(unsafe { Arc::from_raw(new) });
                 Err(EBUSY)
             }
         }
     }
 
-    /// Returns what is published, if anything is.
+    /// Returns the published value, or [`None`] if there is none.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    ///
+    /// # Examples
+    ///
+    /// See [`Published`].
     pub fn get(&self) -> Option<Arc<T>> {
         let _rcu = rcu::read_lock();
         let value = self.value.load(Acquire);
         if value.is_null() {
             return None;
         }
-        // SAFETY: By the type invariants, the value is an `Arc`'s, and has a reference count that
-        // is given up only after a grace period, which the critical section delays.
+        // SAFETY: By the type invariants, `value` comes from `Arc::into_raw`. Its reference is
+        // dropped only after a grace period, which cannot pass before the critical section ends.
         let value = unsafe { ArcBorrow::from_raw(value) };
         Some(value.into())
     }
 }
 
-/// Ends the publication of a value when it is dropped.
+/// A published value, whose publication ends when this is dropped.
 ///
 /// # Invariants
 ///
-/// `place` holds the value that was published, and nobody but this instance takes it out.
+/// `place` holds the value that was published, and only this instance takes it out.
 #[must_use = "the value is withdrawn when this is dropped"]
 pub struct Publication<T: Send + Sync + 'static> {
     place: &'static Published<T>,
 }
 
 impl<T: Send + Sync> Drop for Publication<T> {
-    /// Waits for an RCU grace period, hence sleeps.
+    /// Ends the publication.
+    ///
+    /// # Context
+    ///
+    /// Sleeps until an RCU grace period has passed.
     fn drop(&mut self) {
         let value = self.place.value.load(Relaxed);
-        // Full order: what was done before the withdrawal is seen by who publishes next.
+        // Full order: a thread that publishes next sees what this thread did before the withdrawal.
         self.place.value.xchg(ptr::null_mut(), Full);
-        // SAFETY: Waits; may be called wherever sleeping is allowed.
+        // SAFETY: `synchronize_rcu` requires only that sleeping is allowed, as this function does.
         unsafe { bindings::synchronize_rcu() };
-        // SAFETY: By the type invariants, it is what `publish` took from an `Arc`, and we alone
-        // take it back. No reader can be between loading it and taking a reference any more.
+        // SAFETY: By the type invariants, `value` is the pointer that `publish` got from
+        // `Arc::into_raw`, and only this instance takes it out. After the grace period, no reader
+        // is between loading the pointer and taking a reference.
         drop(unsafe { Arc::from_raw(value) });
     }
 }

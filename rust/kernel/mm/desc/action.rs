@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a mapping is made of.
+//! The actions of a mapping: what the kernel maps when it makes the VMA.
 //!
-//! Each function of [`VmaDesc`] in this file consumes the descriptor and is the only kind of thing
-//! that makes a [`Mapping`]. So there is exactly one action for each mapping, and nothing can be
-//! adjusted after it was chosen.
+//! The functions of [`VmaDesc`] in this file that return a [`Mapping`] consume the descriptor, and
+//! no other function makes a [`Mapping`]. A mapping therefore has exactly one action, and the
+//! driver cannot adjust the descriptor after it has chosen the action.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
@@ -41,13 +41,13 @@ use core::{
     ptr::NonNull, //
 };
 
-/// What the kernel does when the VMA exists.
+/// What the kernel maps when the VMA exists.
 ///
 /// # Invariants
 ///
-/// - Each range lies inside the mapping that `'f` is about, and what is to be mapped there has at
-///   least as many pages.
-/// - What is to be mapped is borrowed during `'f`.
+/// - Each range is in the mapping of the hook call that `'f` is used for, and the memory that is
+///   mapped there has at least as many pages.
+/// - The memory that is mapped is borrowed during `'f`.
 #[derive(Clone, Copy)]
 enum Action<'f> {
     Nothing,
@@ -55,17 +55,18 @@ enum Action<'f> {
     RemapPfn(DescRange<'f>, PfnSlice<'f>, Cache),
     IoRemapPfn(DescRange<'f>, PfnSlice<'f>, Cache),
     SimpleIoRemap(&'f PfnRange, Cache),
-    /// Nothing now: page frames come by faults.
+    /// Nothing at mmap time: PFNs are faulted in.
     PfnFaults(Cache),
-    /// As `PfnFaults`, and they are a device's.
+    /// Nothing at mmap time: PFNs of device memory are faulted in.
     IoFaults(Cache),
 }
 
 impl Action<'_> {
-    /// The flags that come with the action.
+    /// Returns the flags that come with the action.
     ///
-    /// The kernel sets the same again, except for `DONTEXPAND` with kernel pages: a mapping that
-    /// was filled once has nothing to offer beyond its end, so `mremap` must not move the end.
+    /// When the kernel carries out an action, it sets the same flags again, except for `DONTEXPAND`
+    /// with kernel pages. A mapping that is populated at mmap time has no pages past its end, so
+    /// `mremap` must not extend it.
     const fn flags(&self) -> VmaFlags {
         match self {
             Action::Nothing => VmaFlags::EMPTY,
@@ -83,9 +84,11 @@ impl Action<'_> {
         }
     }
 
-    /// How accesses are cached. Pages of the kernel are always cached, since the kernel itself uses
-    /// them so: on some architectures, user space would see what the memory held before it was
-    /// zeroed.
+    /// Returns the cache mode of user space's accesses.
+    ///
+    /// Kernel pages are always mapped cached, as the kernel itself maps them: with another mode,
+    /// user space would see, on some architectures, what the memory held before the kernel zeroed
+    /// it.
     const fn cache(&self) -> Cache {
         match self {
             Action::Nothing | Action::KernelPages(..) => Cache::Cached,
@@ -98,26 +101,26 @@ impl Action<'_> {
     }
 }
 
-/// What a mapping gets besides its action: callbacks.
+/// The callbacks of a mapping, besides its action.
 #[derive(Clone, Copy)]
 pub(in crate::mm) struct Operations {
     pub(in crate::mm) table: *const bindings::vm_operations_struct,
-    /// What the mapping's private data is to be.
+    /// The value of `vm_private_data`.
     pub(in crate::mm) word: *mut c_void,
     /// The flags that come with the callbacks.
     pub(in crate::mm) flags: VmaFlags,
 }
 
-/// The answer of an `mmap_prepare` hook: a mapping that is ready to be made.
+/// The result of an `mmap_prepare` hook: what the kernel makes the VMA from.
 ///
-/// Made by a final call of a [`VmaDesc`], and by nothing else.
+/// Only the final calls of a [`VmaDesc`] return one.
 ///
 /// # Invariants
 ///
-/// - `raw` is the descriptor of the hook call that `'f` is about.
-/// - `operations`, if there are any, are of the kind of memory that `action` is about, and the word
-///   is what goes with the table.
-#[must_use = "the answer of the hook"]
+/// - `raw` is the descriptor of the hook call that `'f` is used for.
+/// - `operations`, if there are any, are for the kind of memory that `action` maps, and their
+///   `word` is what the callbacks in their `table` expect in `vm_private_data`.
+#[must_use = "the `mmap_prepare` hook has to return this"]
 pub struct Mapping<'f, D> {
     raw: NonNull<bindings::vm_area_desc>,
     action: Action<'f>,
@@ -130,7 +133,8 @@ pub struct Mapping<'f, D> {
 
 impl<'f, D> Mapping<'f, D> {
     fn new(desc: VmaDesc<'f, D>, action: Action<'f>) -> Self {
-        // INVARIANT: The descriptor is consumed, and there are no operations.
+        // INVARIANT: By the type invariants of `VmaDesc`, `raw` is the descriptor of that hook
+        // call. There are no operations.
         Self {
             raw: desc.as_raw(),
             action,
@@ -146,18 +150,20 @@ impl<'f, D> Mapping<'f, D> {
     ///
     /// # Safety
     ///
-    /// The word must be what callbacks of that table expect to find, and the kind of memory must be
-    /// the one that they are for.
+    /// `operations.word` must be what the callbacks in `operations.table` expect in
+    /// `vm_private_data`, and the action must map the kind of memory that they are for.
     pub(in crate::mm) unsafe fn with_operations(mut self, operations: Operations) -> Self {
-        // INVARIANT: As the caller promises.
+        // INVARIANT: By the safety requirements of this function, the operations are for the kind
+        // of memory that `action` maps, and the word is what the callbacks expect.
         self.operations = Some(operations);
         self
     }
 
-    /// Makes `mmap` fail with `error` if the action fails, whatever its own error.
+    /// Makes `mmap` fail with `error` if the action fails, instead of with the action's own error.
     ///
-    /// For drivers whose users expect one particular error. Does not apply to what is checked
-    /// before the VMA exists, nor where a stacked file system maps our file.
+    /// For drivers whose users expect one particular error. It replaces an error of the `mapped`
+    /// callback as well. It does not replace the error of a check that is made before the VMA
+    /// exists, and does not apply if a stacked file system maps the file.
     ///
     /// # Examples
     ///
@@ -181,7 +187,8 @@ impl<'f, D> Mapping<'f, D> {
     /// The mapping must be right for a file of type `E`.
     #[cfg(CONFIG_KUNIT = "y")]
     pub(in crate::mm) unsafe fn retag<E>(self) -> Mapping<'f, E> {
-        // INVARIANT: The same mapping, with a type that the caller vouches for.
+        // INVARIANT: All fields are the same. By the safety requirements of this function, the
+        // mapping is valid for a file of type `E`.
         Mapping {
             raw: self.raw,
             action: self.action,
@@ -193,19 +200,22 @@ impl<'f, D> Mapping<'f, D> {
         }
     }
 
-    /// Makes sure that a revocation finds the mapping, if the memory can be revoked: it is refused while
-    /// the memory is, and the kernel asks again when it has been populated.
+    /// Ensures that a revocation of the file's memory finds the mapping.
     ///
-    /// For the files that have an [`AddressSpace`](crate::mm::rmap::AddressSpace) of their own. To be called
-    /// after the hook has returned.
+    /// The mapping is refused if the memory is revoked. The kernel populates it later, outside the
+    /// section that a revocation waits for. So the `mapped` callback checks again after that; a
+    /// mapping without callbacks gets a table that has only this one.
+    ///
+    /// For files that have an [`AddressSpace`](crate::mm::rmap::AddressSpace) of their own. The
+    /// caller must call this after the hook has returned.
     ///
     /// # Errors
     ///
-    /// [`ENODEV`] if the memory is revoked, or if the mapping is not kept with the mappings of the file,
-    /// since a stacked driver makes it one of another file.
+    /// [`ENODEV`] if the memory is revoked, or if a stacked driver has the mapping kept with the
+    /// mappings of another file, where a revocation does not find it.
     pub(crate) fn in_reach(mut self) -> Result<Self> {
-        // SAFETY: By the type invariants, `raw` is the descriptor of a hook call, whose file is open, and
-        // so is the file that the VMA is to have.
+        // SAFETY: By the type invariants, `raw` is the descriptor of a hook call. Its `file` is
+        // open, and so is `vm_file`, the file that the VMA will have.
         let (own, kept) = unsafe {
             let desc = self.raw.as_ref();
             ((*desc.file).f_mapping, (*desc.vm_file).f_mapping)
@@ -213,10 +223,12 @@ impl<'f, D> Mapping<'f, D> {
         if !core::ptr::eq(own, kept) {
             return Err(ENODEV);
         }
-        // SAFETY: The file is open, and the result is not kept.
+        // SAFETY: `own` is the address space of `desc.file`, which has been opened. It is not
+        // released before this function returns, and the section ends before that.
         let section = unsafe { revoke::enter(own) }?;
         if section.is_some() && self.operations.is_none() {
-            // INVARIANT: The table suits any kind of memory, and any word.
+            // INVARIANT: The callback in this table works with any kind of memory, and does not use
+            // `vm_private_data`.
             self.operations = Some(Operations {
                 table: revoke::populated_table(),
                 word: core::ptr::null_mut(),
@@ -228,22 +240,24 @@ impl<'f, D> Mapping<'f, D> {
 
     /// Writes the mapping into its descriptor.
     ///
-    /// To be called after the hook has returned, once.
+    /// The caller must call this after the hook has returned.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if a stacked file system has made the mapping into one of page frames before, and
-    /// this one is of pages, or the other way round.
+    /// [`EINVAL`] if a stacked file system has set `PFNMAP` in the descriptor and this mapping
+    /// needs `MIXEDMAP`, or the other way round.
     pub(crate) fn lower(self) -> Result {
-        // SAFETY: By the type invariants, `raw` is the descriptor of a hook call; the value that
-        // gave access to it has been consumed, so nobody else accesses it.
+        // SAFETY: By the type invariants, `raw` is the descriptor of a hook call. The `VmaDesc`
+        // that gave access to it has been consumed, and `self` is its only successor.
         let desc = unsafe { &mut *self.raw.as_ptr() };
         lower(desc, &self.action, self.operations, self.error_override)
     }
 }
 
-/// Writes an action into a descriptor: first the flags, then the page protection that goes with
-/// them, and last the action, which takes a copy of the protection.
+/// Writes an action into a descriptor.
+///
+/// The flags come first, then the page protection, and last the action, which takes a copy of the
+/// page protection.
 #[inline(never)]
 fn lower(
     desc: &mut bindings::vm_area_desc,
@@ -257,9 +271,9 @@ fn lower(
         desc.vm_ops = operations.table;
         desc.private_data = operations.word;
     } else {
-        // A mapping without a fault handler is special, so that userfaultfd refuses it: nothing
-        // answers the fault of an access to a marker. Nor would it do to merge it with one that has
-        // callbacks.
+        // Without a fault handler, an access to a marker of userfaultfd would not be answered.
+        // `DONTEXPAND` makes the VMA special, so that userfaultfd refuses it. It also prevents
+        // merging with a VMA that has callbacks.
         flags = flags.with(VmaFlag::DONTEXPAND);
     }
     if flags.contains_all(VmaFlags::new([VmaFlag::PFNMAP, VmaFlag::MIXEDMAP])) {
@@ -267,13 +281,13 @@ fn lower(
     }
     desc.vma_flags = flags.into_raw();
 
-    // The kernel has computed the protection from the access flags, which a driver cannot change.
+    // The kernel has computed `page_prot` from the access flags, which a driver cannot change.
     desc.page_prot = action.cache().apply(desc.page_prot);
     if let Action::IoFaults(_) = action {
-        // The memory of a device is not encrypted, unlike the machine's own may be. Where the kernel
-        // maps it, it sees to that itself (`io_remap_pfn_range`).
+        // Device memory is not encrypted, even if the machine encrypts its RAM. When the kernel
+        // maps it itself, `io_remap_pfn_range` takes care of that.
         //
-        // SAFETY: A pure computation.
+        // SAFETY: `pgprot_decrypted` only computes a value from its argument.
         desc.page_prot = unsafe { bindings::pgprot_decrypted(desc.page_prot) };
     }
 
@@ -326,11 +340,11 @@ fn lower(
     Ok(())
 }
 
-/// The final calls.
+/// The final calls, which choose the action.
 impl<'f, D> VmaDesc<'f, D> {
-    /// Maps nothing: every access ends with SIGBUS.
+    /// Maps nothing, so that every access gets SIGBUS.
     ///
-    /// Reserves addresses.
+    /// For a driver that lets user space reserve a range of addresses.
     ///
     /// # Examples
     ///
@@ -344,19 +358,20 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn map_nothing(self) -> Mapping<'f, D> {
-        // INVARIANT: No range.
+        // INVARIANT: The action has no range and maps no memory.
         Mapping::new(self, Action::Nothing)
     }
 
-    /// Maps pages, the one with index [`pgoff`](Self::pgoff) first, over all of the mapping.
+    /// Maps kernel pages over the whole mapping, from the page with index [`pgoff`](Self::pgoff)
+    /// on.
     ///
-    /// User space keeps the pages alive for as long as it maps them. A page that user space drops
-    /// from its mapping with `madvise(MADV_DONTNEED)` does not come back: access to it ends with
-    /// SIGBUS.
+    /// A page is not freed while user space maps it. After user space has dropped a page from its
+    /// mapping with `madvise(MADV_DONTNEED)`, accesses to it get SIGBUS: it is not mapped again.
     ///
     /// # Errors
     ///
-    /// - [`ENXIO`] if the mapping starts or ends beyond the pages, as `vm_map_pages` answers in C.
+    /// - [`ENXIO`] if the mapping starts or extends past the last page. C drivers get the same
+    ///   error from `vm_map_pages`.
     /// - [`ENOMEM`] if one of the pages has [too many references](crate::mm::Folio#references).
     ///
     /// # Examples
@@ -378,16 +393,18 @@ impl<'f, D> VmaDesc<'f, D> {
         self.map_kernel_pages_range(range, pages)
     }
 
-    /// Maps pages over a part of the mapping. Access to the rest ends with SIGBUS.
+    /// Maps kernel pages over a part of the mapping.
+    ///
+    /// Accesses to the rest of the mapping get SIGBUS.
     ///
     /// # Errors
     ///
-    /// - [`ENXIO`] if there are less pages than the range needs.
+    /// - [`ENXIO`] if there are fewer pages than the range needs.
     /// - [`ENOMEM`] if one of the pages has [too many references](crate::mm::Folio#references).
     ///
     /// # Examples
     ///
-    /// A page that must not be touched in front of those that hold data:
+    /// A guard page that gets SIGBUS, followed by the pages that hold data:
     ///
     /// ```
     /// use kernel::mm::{desc::{Mapping, VmaDesc}, KernelPages};
@@ -407,16 +424,17 @@ impl<'f, D> VmaDesc<'f, D> {
             return Err(ENXIO);
         }
         pages.check_mappable()?;
-        // INVARIANT: The number was just checked, the lifetimes are in the types.
+        // INVARIANT: The check above shows that there are enough pages. The types show that they
+        // are borrowed during `'f`, and that the range is in the mapping.
         Ok(Mapping::new(self, Action::KernelPages(range, pages)))
     }
 
-    /// Maps page frames, the one with index [`pgoff`](Self::pgoff) first, over all of the mapping.
+    /// Maps PFNs over the whole mapping, from the one with index [`pgoff`](Self::pgoff) on.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the mapping starts or ends beyond the frames, as `vm_iomap_memory` answers
-    /// in C.
+    /// [`EINVAL`] if the mapping starts or extends past the last PFN. C drivers get the same error
+    /// from `vm_iomap_memory`.
     ///
     /// # Examples
     ///
@@ -430,7 +448,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// assert_eq!(mm.read::<8>(addr + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
     /// assert_eq!(file.mmap(2 * PAGE_SIZE, READ, SHARED, 15), Err(EINVAL));
     ///
-    /// // A write makes a private copy of the page.
+    /// // A write makes a copy-on-write page.
     /// let addr = file.mmap(PAGE_SIZE, READ | WRITE, PRIVATE, 15)?;
     /// mm.write(addr, b"mine")?;
     /// assert_eq!(mm.read(addr)?, *b"mine");
@@ -443,12 +461,14 @@ impl<'f, D> VmaDesc<'f, D> {
         self.remap_pfn_range(range, pfns, cache)
     }
 
-    /// Maps page frames over a part of the mapping. Access to the rest ends with SIGBUS.
+    /// Maps PFNs over a part of the mapping.
+    ///
+    /// Accesses to the rest of the mapping get SIGBUS.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if there are less frames than the range needs, or if the mapping is
-    /// [copy-on-write](Self::is_cow) and the range is not all of it.
+    /// [`EINVAL`] if there are fewer PFNs than the range needs, or if the mapping is
+    /// [copy-on-write](Self::is_cow) and the range is not the whole mapping.
     ///
     /// # Examples
     ///
@@ -464,10 +484,10 @@ impl<'f, D> VmaDesc<'f, D> {
     /// let addr = file.mmap(3 * PAGE_SIZE, READ, SHARED, 0)?;
     /// assert_eq!(mm.read::<8>(addr + PAGE_SIZE + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
     /// assert_eq!(mm.read::<1>(addr), Err(EFAULT));
-    /// // A part of a mapping that may have private copies.
+    /// // A part of a copy-on-write mapping.
     /// assert_eq!(file.mmap(3 * PAGE_SIZE, READ, PRIVATE, 0), Err(EINVAL));
     ///
-    /// // More than there is.
+    /// // Fewer PFNs than the range needs.
     /// let file = mm.device(|dev, desc| {
     ///     let all = desc.range();
     ///     desc.remap_pfn_range(all, dev.firmware.pfns().slice(0, 1)?, Cache::Cached)
@@ -483,19 +503,20 @@ impl<'f, D> VmaDesc<'f, D> {
         cache: Cache,
     ) -> Result<Mapping<'f, D>> {
         self.check_remap(&range, &pfns)?;
-        // INVARIANT: The number was just checked, the lifetimes are in the types.
+        // INVARIANT: The check above shows that there are enough PFNs. The types show that they are
+        // borrowed during `'f`, and that the range is in the mapping.
         Ok(Mapping::new(self, Action::RemapPfn(range, pfns, cache)))
     }
 
-    /// Maps device memory, the page with index [`pgoff`](Self::pgoff) first, over all of the
-    /// mapping.
+    /// Maps device memory over the whole mapping, from its page with index [`pgoff`](Self::pgoff)
+    /// on.
     ///
-    /// Unlike [`remap_pfn`](Self::remap_pfn) this uses what the architecture has for device memory;
-    /// with memory encryption, for one, the mapping is made unencrypted.
+    /// Unlike [`remap_pfn`](Self::remap_pfn), this does what the architecture requires for device
+    /// memory. For example, if the machine encrypts its RAM, this makes the mapping unencrypted.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the mapping starts or ends beyond the memory.
+    /// [`EINVAL`] if the mapping starts or extends past the end of the memory.
     ///
     /// # Examples
     ///
@@ -522,13 +543,14 @@ impl<'f, D> VmaDesc<'f, D> {
         )
     }
 
-    /// Maps device memory, from its page with index `first` on, over a part of the mapping. Access
-    /// to the rest ends with SIGBUS.
+    /// Maps device memory over a part of the mapping, from the memory's page with index `first` on.
+    ///
+    /// Accesses to the rest of the mapping get SIGBUS.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range ends beyond the memory, or if the mapping is
-    /// [copy-on-write](Self::is_cow) and the range is not all of it.
+    /// [`EINVAL`] if the range extends past the end of the memory, or if the mapping is
+    /// [copy-on-write](Self::is_cow) and the range is not the whole mapping.
     ///
     /// # Examples
     ///
@@ -562,18 +584,20 @@ impl<'f, D> VmaDesc<'f, D> {
     ) -> Result<Mapping<'f, D>> {
         let pfns = memory.pfns().slice(first, range.nr_pages())?;
         self.check_remap(&range, &pfns)?;
-        // INVARIANT: The slice has as many pages as the range, the lifetimes are in the types.
+        // INVARIANT: The slice has as many pages as the range. The types show that the memory is
+        // borrowed during `'f`, and that the range is in the mapping.
         Ok(Mapping::new(self, Action::IoRemapPfn(range, pfns, cache)))
     }
 
-    /// Maps device memory as [`io_remap`](Self::io_remap) does, with the kernel's own checks.
+    /// Maps device memory as [`io_remap`](Self::io_remap) does, and leaves the checks to the
+    /// kernel.
     ///
-    /// The one call that a driver needs which exposes one range of registers, and nothing else.
+    /// For a driver whose files give access to one range of registers and nothing else.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the mapping starts or ends beyond the memory. The kernel finds that after the
-    /// hook.
+    /// [`EINVAL`] if the mapping starts or extends past the end of the memory. The kernel checks
+    /// that after the hook has returned.
     ///
     /// # Examples
     ///
@@ -582,7 +606,9 @@ impl<'f, D> VmaDesc<'f, D> {
     /// use kernel::{mm::{testing::*, Cache}, page::PAGE_SIZE};
     ///
     /// let mm = UserMm::attach()?;
-    /// let file = mm.device(|dev, desc| Ok(desc.simple_io_remap(&dev.firmware, Cache::NonCached)))?;
+    /// let file = mm.device(|dev, desc| {
+    ///     Ok(desc.simple_io_remap(&dev.firmware, Cache::NonCached))
+    /// })?;
     /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 15)?;
     /// assert_eq!(mm.read::<8>(addr + FIRMWARE_DATE % PAGE_SIZE)?[2], b'/');
     /// assert_eq!(file.mmap(2 * PAGE_SIZE, READ, SHARED, 15), Err(EINVAL));
@@ -590,27 +616,30 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn simple_io_remap(self, memory: &'f DeviceMemory, cache: Cache) -> Mapping<'f, D> {
-        // INVARIANT: The kernel checks the one range, all of the mapping, against the size.
+        // INVARIANT: The action has no range: it maps the memory over the whole mapping, whose size
+        // the kernel checks. The type shows that the memory is borrowed during `'f`.
         Mapping::new(self, Action::SimpleIoRemap(memory.pfns(), cache))
     }
 
-    /// Maps nothing now; faults insert page frames.
+    /// Maps nothing at mmap time: the fault handler inserts PFNs.
     pub(in crate::mm) fn map_pfn_faults(self, cache: Cache) -> Mapping<'f, D> {
-        // INVARIANT: No range.
+        // INVARIANT: The action has no range and maps no memory.
         Mapping::new(self, Action::PfnFaults(cache))
     }
 
-    /// As [`map_pfn_faults`](Self::map_pfn_faults), for the memory of a device.
+    /// Maps nothing at mmap time: the fault handler inserts PFNs of device memory.
     pub(in crate::mm) fn map_io_faults(self, cache: Cache) -> Mapping<'f, D> {
-        // INVARIANT: No range.
+        // INVARIANT: The action has no range and maps no memory.
         Mapping::new(self, Action::IoFaults(cache))
     }
 
+    /// Checks that the PFNs can be mapped over the range.
     fn check_remap(&self, range: &DescRange<'_>, pfns: &PfnSlice<'_>) -> Result {
         if pfns.nr_pages() < range.nr_pages() {
             return Err(EINVAL);
         }
-        // The kernel tells private copies from the frames by the page offset of the whole VMA.
+        // The kernel tells copy-on-write pages from mapped PFNs by the page offset of the VMA, so
+        // it requires that the PFNs cover the whole VMA.
         if self.is_cow() && range.len() != self.len() {
             return Err(EINVAL);
         }
@@ -618,8 +647,8 @@ impl<'f, D> VmaDesc<'f, D> {
     }
 }
 
-// The flags of the actions and those that a driver may set are kept apart, or `PFNMAP` and
-// `MIXEDMAP` could meet.
+// A driver cannot set `PFNMAP` or `MIXEDMAP`: they come with the action, so a mapping has only one
+// of the two.
 const _: () = {
     let settable = SetFlags::IO
         .union(SetFlags::DONTCOPY)

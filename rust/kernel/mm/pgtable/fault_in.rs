@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Faults on behalf of user space: making an address accessible without accessing it.
+//! Handling faults on behalf of user space, to make an address accessible without accessing it.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
@@ -27,37 +27,42 @@ use core::{
 #[cfg(CONFIG_PER_VMA_LOCK)]
 use crate::mm::VmaReadGuard;
 
-/// What an address is to be made accessible for.
+/// The kind of access that a fault makes possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultAccess {
-    /// Reading.
+    /// A read.
     Read,
-    /// Writing. Private memory is copied.
+    /// A write, for which the kernel copies private memory.
     Write,
 }
 
-/// What has become of a fault, and of the lock `G` under which it was handled.
-#[must_use = "the lock may have been given up"]
+/// The result of handling a fault, with the guard `G` of the lock under which it was handled.
+///
+/// If the result holds no guard, the kernel has dropped the lock, and anything looked up under it
+/// may be stale.
+#[must_use = "the lock may have been dropped"]
 pub enum Handled<G> {
-    /// The address was made accessible. The lock is still held.
+    /// The address was made accessible, and the lock is still held.
     Done(G),
-    /// The address was made accessible. The lock was given up.
+    /// The address was made accessible, and the kernel dropped the lock.
     Completed,
-    /// Nothing is decided: take the lock again, look again, and try again. The lock was given up.
+    /// The kernel dropped the lock and did not handle the fault.
+    ///
+    /// The caller takes the lock again, looks the VMA up again, and tries again.
     Retry,
-    /// It cannot be made accessible. The lock is still held.
+    /// The address cannot be made accessible, and the lock is still held.
     Failed(G, Error),
 }
 
 impl FaultAccess {
-    /// Returns the flags for C: those of a first try that can be interrupted by a deadly signal.
+    /// Returns the flags for the first attempt at a fault, which a fatal signal can interrupt.
     fn flags(self, mm: *const bindings::mm_struct) -> u32 {
         let mut flags =
             bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY | bindings::fault_flag_FAULT_FLAG_KILLABLE;
         if self == FaultAccess::Write {
             flags |= bindings::fault_flag_FAULT_FLAG_WRITE;
         }
-        // SAFETY: The current task is valid, and its mm is changed by itself only.
+        // SAFETY: The current task is valid. Only the task itself changes its `mm`.
         if !ptr::eq(mm, unsafe { (*Task::current_raw()).mm }) {
             flags |= bindings::fault_flag_FAULT_FLAG_REMOTE;
         }
@@ -65,7 +70,7 @@ impl FaultAccess {
     }
 }
 
-/// What C says of a fault.
+/// The result of a fault in C.
 enum Outcome {
     Done,
     Completed,
@@ -74,13 +79,13 @@ enum Outcome {
 }
 
 impl Outcome {
-    /// Returns what it means for who had `guard`.
+    /// Returns the result for a caller that held the lock of `guard`.
     fn with<G>(self, guard: G) -> Handled<G> {
         match self {
             Outcome::Done => Handled::Done(guard),
             Outcome::Failed(err) => Handled::Failed(guard, err),
             Outcome::Completed | Outcome::Retry => {
-                // It stands for a lock that C has given up.
+                // C has dropped the lock, so the guard must not drop it again.
                 mem::forget(guard);
                 match self {
                     Outcome::Completed => Handled::Completed,
@@ -93,16 +98,22 @@ impl Outcome {
 
 /// Handles a fault.
 ///
-/// Not to be inlined: modules could not, on all architectures.
+/// Not inlined: on some architectures, modules could not call the C functions.
+///
+/// # Context
+///
+/// Sleeps. The caller must hold no lock of the mm other than the one below.
 ///
 /// # Safety
 ///
-/// The caller must own the mmap lock for reading; or the VMA lock, if `extra` says so, and nothing
-/// else. Where the result says that the lock was given up, the VMA must not be used any more.
+/// - The caller must hold the lock under which `vma` was found: the VMA lock if `extra` has
+///   `FAULT_FLAG_VMA_LOCK`, otherwise the mmap lock for reading.
+/// - If the result is [`Outcome::Completed`] or [`Outcome::Retry`], the lock was dropped, and the
+///   caller must neither drop it nor use `vma`.
 #[inline(never)]
 unsafe fn handle(vma: &VmaRef, addr: usize, access: FaultAccess, extra: u32) -> Outcome {
     might_sleep();
-    // C would say again and again to a task that is to die that it has to be tried again.
+    // If a fatal signal is pending, C would answer each attempt with `VM_FAULT_RETRY`.
     if let Err(err) = cond_resched() {
         return Outcome::Failed(err);
     }
@@ -110,15 +121,19 @@ unsafe fn handle(vma: &VmaRef, addr: usize, access: FaultAccess, extra: u32) -> 
         return Outcome::Failed(EFAULT);
     }
     let vma = vma.as_ptr();
-    // SAFETY: The VMA is there, and its mm does not change.
+    // SAFETY: By the safety requirements of this function, a lock of the VMA is held, so it is
+    // valid, and its `vm_mm` does not change.
     let flags = access.flags(unsafe { (*vma).vm_mm }) | extra;
     let write = access == FaultAccess::Write;
     let remote = flags & bindings::fault_flag_FAULT_FLAG_REMOTE != 0;
-    // SAFETY: The VMA is there, and stable.
+    // SAFETY: By the safety requirements of this function, a lock of the VMA is held, so it is
+    // valid and stable.
     if !unsafe { bindings::rust_mm_vma_permits_fault(vma, write, remote) } {
         return Outcome::Failed(EFAULT);
     }
-    // SAFETY: The caller's promise; user space may make this access, and the address is in the VMA.
+    // SAFETY:
+    // - By the safety requirements of this function, the lock that `flags` names is held.
+    // - `addr` is in the VMA, and the VMA permits the access, as was just checked.
     let fault = unsafe { bindings::handle_mm_fault(vma, addr, flags, ptr::null_mut()) };
     if fault & bindings::vm_fault_reason_VM_FAULT_COMPLETED != 0 {
         return Outcome::Completed;
@@ -126,7 +141,7 @@ unsafe fn handle(vma: &VmaRef, addr: usize, access: FaultAccess, extra: u32) -> 
     if fault & bindings::vm_fault_reason_VM_FAULT_RETRY != 0 {
         return Outcome::Retry;
     }
-    // SAFETY: Only looks at the number.
+    // SAFETY: `vm_fault_to_errno` only looks at its arguments.
     match to_result(unsafe { bindings::vm_fault_to_errno(fault, 0) }) {
         Ok(()) => Outcome::Done,
         Err(err) => Outcome::Failed(err),
@@ -136,20 +151,22 @@ unsafe fn handle(vma: &VmaRef, addr: usize, access: FaultAccess, extra: u32) -> 
 impl<'a> MmapReadGuard<'a> {
     /// Handles a fault, as if user space had accessed the address.
     ///
-    /// Most callers want [`fixup_user_fault`](Self::fixup_user_fault), which tries again by itself.
-    /// Others go on with [`retry_mm_fault`](Self::retry_mm_fault) after [`Handled::Retry`].
+    /// If the result is [`Handled::Retry`], the caller continues with
+    /// [`retry_mm_fault`](Self::retry_mm_fault). [`fixup_user_fault`](Self::fixup_user_fault) does
+    /// that by itself, and is what most callers want.
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock of the mm may be held, nor a lock that a driver's fault handler takes.
+    /// Sleeps. The caller must not hold a VMA lock of the mm, nor a lock that a driver's fault
+    /// handler takes.
     ///
     /// # Errors
     ///
     /// In [`Handled::Failed`]:
     ///
-    /// - [`EFAULT`] if user space must not access the address like this, or the memory is broken.
+    /// - [`EFAULT`] if user space must not access the address in this way, or the memory is broken.
     /// - [`ENOMEM`] if there is not enough memory.
-    /// - [`EINTR`] if the current task is about to die.
+    /// - [`EINTR`] if a fatal signal is pending.
     ///
     /// # Examples
     ///
@@ -179,16 +196,34 @@ impl<'a> MmapReadGuard<'a> {
         self.handle(addr, access, 0)
     }
 
-    /// As [`handle_mm_fault`](Self::handle_mm_fault), when that has said [`Handled::Retry`]: what was
-    /// waited for is waited for under the lock now, so that it does not go on like that
-    /// (`FAULT_FLAG_TRIED`).
+    /// Handles a fault again, after [`handle_mm_fault`](Self::handle_mm_fault) has returned
+    /// [`Handled::Retry`].
+    ///
+    /// This passes `FAULT_FLAG_TRIED`: if the kernel has to wait for a page, it now waits with the
+    /// lock held instead of dropping it once more.
+    ///
+    /// # Context
+    ///
+    /// As for [`handle_mm_fault`](Self::handle_mm_fault).
+    ///
+    /// # Errors
+    ///
+    /// As for [`handle_mm_fault`](Self::handle_mm_fault).
+    ///
+    /// # Examples
+    ///
+    /// See [`handle_mm_fault`](Self::handle_mm_fault).
     pub fn retry_mm_fault(self, addr: usize, access: FaultAccess) -> Handled<Self> {
         self.handle(addr, access, bindings::fault_flag_FAULT_FLAG_TRIED)
     }
 
     fn handle(self, addr: usize, access: FaultAccess, extra: u32) -> Handled<Self> {
         let outcome = match self.vma_lookup(addr) {
-            // SAFETY: By the type invariants, we own the mmap lock.
+            // SAFETY:
+            // - By the type invariants, the current thread holds the mmap lock for reading, under
+            //   which `vma` was found.
+            // - If the lock is dropped, `with` leaks the guard, so neither it nor `vma` is used
+            //   again.
             Some(vma) => unsafe { handle(vma, addr, access, extra) },
             None => Outcome::Failed(EFAULT),
         };
@@ -197,21 +232,22 @@ impl<'a> MmapReadGuard<'a> {
 
     /// Makes an address accessible, as if user space had accessed it.
     ///
-    /// Returns whether the mmap lock was given up for a time: then, what was known of the address
-    /// space is known no more; and so it can be after an error. That nobody still uses it is why this
-    /// borrows the guard for itself.
+    /// Returns `true` if the mmap lock was dropped and reacquired. Anything looked up before the
+    /// call may be stale; the same holds if an error is returned. The call borrows the guard
+    /// mutably, so the caller can hold no reference to a VMA that it found through it.
     ///
-    /// What was made accessible may be taken away again at any time.
+    /// The kernel may unmap the page again at any time after this.
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock of the mm may be held, nor a lock that a driver's fault handler takes.
+    /// Sleeps. The caller must not hold a VMA lock of the mm, nor a lock that a driver's fault
+    /// handler takes.
     ///
     /// # Errors
     ///
-    /// - [`EFAULT`] if user space must not access the address like this.
+    /// - [`EFAULT`] if user space must not access the address in this way, or the memory is broken.
     /// - [`ENOMEM`] if there is not enough memory.
-    /// - [`EINTR`] if the current task is about to die.
+    /// - [`EINTR`] if a fatal signal is pending.
     ///
     /// # Examples
     ///
@@ -230,8 +266,9 @@ impl<'a> MmapReadGuard<'a> {
         let flags = access.flags(mm.as_raw());
         let mut unlocked = false;
         might_sleep();
-        // SAFETY: By the type invariants, we own the mmap lock, which C returns with. Nobody uses a
-        // VMA of it meanwhile, since `self` is borrowed mutably.
+        // SAFETY: By the type invariants, the current thread holds the mmap lock for reading. C
+        // returns with it held. If C drops it meanwhile, no reference to a VMA is left that it
+        // could invalidate, since `self` is borrowed mutably.
         to_result(unsafe { bindings::fixup_user_fault(mm.as_raw(), addr, flags, &mut unlocked) })?;
         Ok(unlocked)
     }
@@ -241,16 +278,17 @@ impl<'a> MmapReadGuard<'a> {
 impl<'a> VmaReadGuard<'a> {
     /// Handles a fault under the VMA lock, as if user space had accessed the address.
     ///
-    /// Many faults need the mmap lock, and answer with [`Handled::Retry`]: go on with
-    /// [`MmapReadGuard::fixup_user_fault`] then.
+    /// Many faults need the mmap lock, and result in [`Handled::Retry`]. The caller then continues
+    /// with [`MmapReadGuard::fixup_user_fault`].
     ///
     /// # Context
     ///
-    /// Sleeps. No other lock of the mm may be held, nor a lock that a driver's fault handler takes.
+    /// Sleeps. The caller must not hold another lock of the mm, nor a lock that a driver's fault
+    /// handler takes.
     ///
     /// # Errors
     ///
-    /// As [`MmapReadGuard::handle_mm_fault`].
+    /// As for [`MmapReadGuard::handle_mm_fault`].
     ///
     /// # Examples
     ///
@@ -272,7 +310,11 @@ impl<'a> VmaReadGuard<'a> {
     /// ```
     pub fn handle_mm_fault(self, addr: usize, access: FaultAccess) -> Handled<Self> {
         let extra = bindings::fault_flag_FAULT_FLAG_VMA_LOCK;
-        // SAFETY: By the type invariants, we own the VMA lock.
+        // SAFETY:
+        // - By the type invariants, the current thread holds the VMA lock of this VMA, and `extra`
+        //   says so.
+        // - If the lock is dropped, `with` leaks the guard, so neither it nor the VMA is used
+        //   again.
         unsafe { handle(&self, addr, access, extra) }.with(self)
     }
 }

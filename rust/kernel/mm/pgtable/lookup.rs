@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is mapped at one address.
+//! Looking up what is mapped at one address.
 //!
 //! C headers: [`include/linux/pagewalk.h`](srctree/include/linux/pagewalk.h),
 //! [`include/linux/mm.h`](srctree/include/linux/mm.h)
@@ -17,50 +17,62 @@ use crate::{
     task::might_sleep, //
 };
 
-/// Memory that the kernel manages, as it was mapped at an address.
+/// A folio that was mapped at an address.
 ///
-/// A copy: when it is looked at, the address may have other memory already, and the page frame other
-/// contents. To access memory, pin it: [`UserPages`](crate::mm::gup::UserPages).
+/// This is a copy: by the time the caller looks at it, other memory may be mapped at the address,
+/// and the page may be in use for something else. To access the memory, pin it with
+/// [`UserPages`](crate::mm::gup::UserPages).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FolioWalk {
-    /// The page frame number. [`None`] for the page of zeroes that stands for memory which was never
-    /// written.
+    /// The PFN, or [`None`] for the zero page.
     pub pfn: Option<usize>,
-    /// The level of the page tables whose entry maps it.
+    /// The level of the page table entry that mapped it.
     pub level: Level,
     /// The binary logarithm of the number of pages in the folio.
     pub order: u32,
-    /// Is it anonymous memory, and not a file's?
+    /// Whether the memory is anonymous, and not that of a file.
     pub anon: bool,
-    /// May user space write through the entry?
+    /// Whether user space could write through the entry.
     pub writable: bool,
 }
 
-/// A page frame, as it was mapped at an address.
+/// A PFN that was mapped at an address.
 ///
-/// A copy, made under the lock of the entry: when it is looked at, the address may have another frame
-/// already. It is only a number then. To use it, one has to know of changes, by an MMU notifier.
+/// This is a copy, made under the page table lock: by the time the caller looks at it, another PFN
+/// may be mapped at the address, and the PFN is only a number. A caller that uses the memory must
+/// follow the changes with an MMU notifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PfnmapEntry {
-    /// The page frame number.
+    /// The PFN.
     pub pfn: usize,
-    /// Whether user space may write through the entry.
+    /// Whether user space could write through the entry.
     pub writable: bool,
-    /// Whether it is a frame without a page that the kernel manages, whatever there is at its number.
+    /// Whether the entry is special: the kernel manages no page for it, whatever memory the PFN
+    /// stands for.
     pub special: bool,
-    /// The number of bytes that the entry maps, aligned to that.
+    /// The number of bytes that the entry maps, to which its addresses are aligned.
     pub size: usize,
 }
 
-/// Looks up a frame.
+/// Looks up the PFN that is mapped at an address.
 ///
-/// No code of a driver runs before the entry is unlocked: it must not sleep under the spinlock.
+/// The page table lock is dropped before this returns, so no code of a driver runs under that
+/// spinlock.
+///
+/// # Context
+///
+/// Sleeps.
+///
+/// # Errors
+///
+/// [`EINVAL`] if this is not an `IO` or `PFNMAP` VMA, the address is not in it, or nothing is
+/// mapped there.
 ///
 /// # Safety
 ///
-/// The mmap lock of the VMA, or the i_mmap lock of its file, must be held.
+/// `vma` must be a VMA. The mmap lock of its mm or the i_mmap lock of its file must be held.
 unsafe fn follow(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<PfnmapEntry> {
     let mut args = bindings::follow_pfnmap_args {
         vma,
@@ -68,7 +80,8 @@ unsafe fn follow(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<Pfnm
         ..Default::default()
     };
     might_sleep();
-    // SAFETY: The caller's promise.
+    // SAFETY: By the safety requirements of this function, `args.vma` is a VMA, and the mmap lock
+    // or the i_mmap lock is held. The address may be any.
     to_result(unsafe { bindings::follow_pfnmap_start(&mut args) })?;
     let entry = PfnmapEntry {
         pfn: args.pfn,
@@ -76,21 +89,20 @@ unsafe fn follow(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<Pfnm
         special: args.special,
         size: (!args.addr_mask).wrapping_add(1),
     };
-    // SAFETY: It was started above.
+    // SAFETY: `follow_pfnmap_start` has succeeded with these arguments.
     unsafe { bindings::follow_pfnmap_end(&mut args) };
     Ok(entry)
 }
 
 impl MmapReadGuard<'_> {
-    /// Looks up the memory that is mapped at an address (`folio_walk_start`).
+    /// Looks up the folio that is mapped at an address (`folio_walk_start`).
     ///
-    /// Returns [`None`] if there is none, or none that the kernel manages (`vm_normal_page`).
-    ///
-    /// Takes the mmap lock: the VMA lock is not enough.
+    /// Returns [`None`] if nothing is mapped there, or nothing that the kernel manages
+    /// (`vm_normal_page`). The zero page is found.
     ///
     /// # Context
     ///
-    /// Sleeps.
+    /// Sleeps. The mmap lock is held; the VMA lock would not be enough.
     ///
     /// # Examples
     ///
@@ -110,7 +122,8 @@ impl MmapReadGuard<'_> {
         let vma = self.vma_lookup(addr)?;
         let mut found = bindings::rust_folio_walk::default();
         might_sleep();
-        // SAFETY: By the type invariants, the mmap lock is held; the address is in the VMA.
+        // SAFETY: By the type invariants, the mmap lock is held. `vma_lookup` has found the VMA for
+        // `addr`, so the address is in it.
         if !unsafe { bindings::rust_mm_folio_walk(vma.as_ptr(), addr, &mut found) } {
             return None;
         }
@@ -127,18 +140,16 @@ impl MmapReadGuard<'_> {
         })
     }
 
-    /// Looks up the page frame that is mapped at an address of an `IO` or `PFNMAP` VMA
+    /// Looks up the PFN that is mapped at an address of an `IO` or `PFNMAP` VMA
     /// (`follow_pfnmap_start`).
-    ///
-    /// Takes the mmap lock: the VMA lock is not enough.
     ///
     /// # Context
     ///
-    /// Sleeps.
+    /// Sleeps. The mmap lock is held; the VMA lock would not be enough.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if there is no such VMA, or nothing is mapped at the address.
+    /// [`EINVAL`] if there is no such VMA at the address, or nothing is mapped there.
     ///
     /// # Examples
     ///
@@ -156,22 +167,26 @@ impl MmapReadGuard<'_> {
     /// ```
     pub fn follow_pfnmap(&self, addr: usize) -> Result<PfnmapEntry> {
         let vma = self.vma_lookup(addr).ok_or(EINVAL)?;
-        // SAFETY: By the type invariants, the mmap lock is held.
+        // SAFETY: By the type invariants, the mmap lock is held, under which `vma_lookup` has found
+        // the VMA.
         unsafe { follow(vma.as_ptr(), addr) }
     }
 }
 
 impl RmapVma {
-    /// As [`MmapReadGuard::follow_pfnmap`], of a mapping that was found from its file.
+    /// Looks up the PFN that is mapped at an address of this VMA, if it is an `IO` or `PFNMAP` VMA.
+    ///
+    /// It does what [`MmapReadGuard::follow_pfnmap`] does, for a VMA that was found through its
+    /// file.
     ///
     /// # Context
     ///
-    /// Sleeps.
+    /// Sleeps. The i_mmap lock is held.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if this is no `IO` or `PFNMAP` VMA, the address is not in it, or nothing is mapped
-    /// there.
+    /// [`EINVAL`] if this is not an `IO` or `PFNMAP` VMA, the address is not in it, or nothing is
+    /// mapped there.
     ///
     /// # Examples
     ///
@@ -183,7 +198,7 @@ impl RmapVma {
     /// let file = mm.device(|dev, desc| desc.remap_pfn(dev.firmware.pfns(), Cache::Cached))?;
     /// file.mmap(4 * PAGE_SIZE, READ, SHARED, 0)?;
     ///
-    /// // The frame of page 2 of the file, wherever it is mapped.
+    /// // The PFN of page 2 of the file, wherever it is mapped.
     /// let mappings = file.file().i_mmap_lock_read()?;
     /// for vma in mappings.vmas(2..3) {
     ///     let addr = vma.address_of(2).ok_or(EINVAL)?;
@@ -193,7 +208,7 @@ impl RmapVma {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn follow_pfnmap(&self, addr: usize) -> Result<PfnmapEntry> {
-        // SAFETY: By the type invariants, the i_mmap lock is held.
+        // SAFETY: By the type invariants, this is a VMA, and the i_mmap lock of its file is held.
         unsafe { follow(self.as_ptr(), addr) }
     }
 }

@@ -55,39 +55,41 @@ use raw::{
     Found, //
 };
 
-/// Whether to look closer.
+/// Whether a walk enters a VMA or a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visit {
-    /// Go on to what is in it.
+    /// Walk what is in it.
     Enter,
     /// Leave it out.
     Skip,
 }
 
-/// Addresses at which there is nothing, not even a page table.
+/// A range of addresses without page tables, or one that the walk leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hole {
     /// The addresses.
     pub range: Range<usize>,
-    /// The level that has no entry for them. [`None`] if there is no VMA, or it was left out, or it
-    /// is hugetlb memory.
+    /// The level whose entry for the addresses is empty.
+    ///
+    /// [`None`] if there is no VMA, if the walk leaves the VMA out, or if it is a hugetlb VMA.
     pub level: Option<Level>,
 }
 
-/// What is told about the page tables during a walk (`mm_walk_ops`).
+/// The callbacks of a walk through the page tables (`mm_walk_ops`).
 ///
-/// All functions are optional. What has none is not told: without [`pte`](Self::pte), the lowest
-/// level is not walked at all. A function stops the walk with [`ControlFlow::Break`].
+/// All functions are optional, and a walk skips what it has no function for: without
+/// [`pte`](Self::pte), it does not walk the lowest level at all. A function stops the walk by
+/// returning [`ControlFlow::Break`].
 ///
-/// Entries are handed out by value, or while their lock is held; they cannot be changed, and tables
-/// are neither made nor split.
+/// The functions get copies of entries, and cannot change an entry. The walk neither allocates
+/// tables nor splits PMD and PUD mappings.
 ///
 /// # Context
 ///
-/// The lock is held under which the VMA was found. The functions that are given a [`LockedEntry`]
-/// must not sleep, and must not start another walk: the promise that safe code cannot break memory
-/// [does not cover](crate::mm::lock#sleeping) one that sleeps. The others may sleep, as far as that lock
-/// allows it.
+/// The lock under which the VMA was found is held. Functions with a [`LockedEntry`] run under the
+/// page table lock: they must not sleep and must not start another walk. The guarantee that safe
+/// code cannot break memory safety [does not cover](crate::mm::lock#sleeping) a function that
+/// sleeps there. The other functions may sleep, as far as the lock of the VMA permits it.
 ///
 /// # Examples
 ///
@@ -133,73 +135,82 @@ pub struct Hole {
 /// ```
 #[vtable]
 pub trait PageWalk: Sized {
-    /// What a walk is stopped with. If it never is: [`Infallible`](core::convert::Infallible).
+    /// The value that a walk is stopped with.
+    ///
+    /// [`Infallible`](core::convert::Infallible) for a walk that is never stopped.
     type Break;
 
-    /// Called for each VMA of [`MmapReadGuard::walk_page_range`] before it is entered.
+    /// Called for each VMA of [`MmapReadGuard::walk_page_range`], before the walk enters it.
     ///
-    /// Without it, PFNMAP VMAs are skipped, and told to [`hole`](Self::hole).
+    /// Without this function, the walk leaves PFNMAP VMAs out, and calls [`hole`](Self::hole) for
+    /// them.
     fn vma(&mut self, _vma: &VmaUnderMmap) -> ControlFlow<Self::Break, Visit> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called for each table of the level below P4D, with the addresses that it is asked about for.
+    /// Called for each table that a P4D entry points to, with the addresses that are walked in it.
     fn p4d_table(&mut self, _range: Range<usize>) -> ControlFlow<Self::Break> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called for each table of the level below PUD.
+    /// Called for each table that a PUD entry points to, with the addresses that are walked in it.
     fn pud_table(&mut self, _range: Range<usize>) -> ControlFlow<Self::Break, Visit> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called for each table of the level below PMD, the lowest.
+    /// Called for each table that a PMD entry points to, with the addresses that are walked in it.
+    ///
+    /// It is a table of the lowest level.
     fn pmd_table(&mut self, _range: Range<usize>) -> ControlFlow<Self::Break, Visit> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called for each entry of a PUD that is no table.
+    /// Called for each PUD entry that neither is empty nor points to a table: a PUD mapping.
     fn pud_leaf(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Self::Break> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called for each entry of a PMD that is no table: huge pages, and what has become of them.
+    /// Called for each PMD entry that neither is empty nor points to a table.
+    ///
+    /// It is a PMD mapping, or a non-present entry in its place, such as a migration entry.
     fn pmd_leaf(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Self::Break> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called for each entry of the lowest level, also for empty ones.
+    /// Called for each entry of the lowest level, including empty ones.
     fn pte(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Self::Break> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called for each entry of a hugetlb VMA, also for empty ones. The level of the entry says
-    /// nothing there.
+    /// Called for each entry of a hugetlb VMA, including empty ones.
+    ///
+    /// [`Entry::level`] has no meaning for such an entry.
     fn hugetlb(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Self::Break> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called where there is no table, and for what is not there of a hugetlb VMA.
+    /// Called for a range without a page table, and for each page of a hugetlb VMA without an
+    /// entry.
     fn hole(&mut self, _hole: Hole) -> ControlFlow<Self::Break> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }
 
-/// What the functions below are told by C.
+/// The state of a walk, which the trampolines get from C.
 struct Walk<'a, W: PageWalk> {
     walker: &'a mut W,
-    /// What it was stopped with.
+    /// The value that the walk was stopped with.
     stopped: Option<W::Break>,
-    /// If not null: all VMAs but this one are left out.
+    /// If not null, the only VMA that is not left out.
     only: *const bindings::vm_area_struct,
-    /// Was that one entered?
+    /// Whether the walk has entered the VMA `only`.
     entered: bool,
 }
 
 impl<W: PageWalk> Walk<'_, W> {
-    /// Turns a result into what C wants to have.
+    /// Turns the result of a function of the walker into a value or a status for C.
     ///
-    /// A stop is a negative number: of positive ones, C makes several things.
+    /// The status of a stopped walk is negative, since C gives positive numbers several meanings.
     #[inline]
     fn stop_or<T>(&mut self, flow: ControlFlow<W::Break, T>) -> Result<T, c_int> {
         match flow {
@@ -211,8 +222,7 @@ impl<W: PageWalk> Walk<'_, W> {
         }
     }
 
-    /// Tells the walker what an entry above the lowest level has turned out to be, and gives its lock
-    /// up.
+    /// Calls the walker for an entry above the lowest level, and drops the lock of the entry.
     #[inline]
     fn tell(
         &mut self,
@@ -234,50 +244,58 @@ impl<W: PageWalk> Walk<'_, W> {
             Found::Leaf(raw, lock) => {
                 let flow = leaf(self.walker, &locked(range, level, raw));
                 lock.unlock();
-                // Also where nobody was told: C would split it otherwise.
+                // Even if the walker has no function for leaves: C would split the leaf otherwise.
                 self.stop_or(flow).map(|()| Next::Continue)
             }
         }
     }
 }
 
-/// What the trampolines find in a walk.
+/// Returns the state of a walk.
 ///
 /// # Safety
 ///
-/// `walk` must be what C has called a trampoline with, in a walk that was started by `run::<W>`.
+/// C must be calling a trampoline with `walk`, in a walk that was started by `run::<W>`, and the
+/// result must not be used after the trampoline has returned.
 #[inline]
 unsafe fn state<'a, W: PageWalk>(walk: *mut bindings::mm_walk) -> &'a mut Walk<'a, W> {
-    // SAFETY: That is what `run` has given to C, which calls one function after the other, each of
-    // which is done with it when it returns.
+    // SAFETY: By the safety requirements of this function, `private` is the pointer to a `Walk`
+    // that `run` has passed to C. C calls one trampoline after the other, so this is the only
+    // reference.
     unsafe { &mut *(*walk).private.cast() }
 }
 
-/// Is this VMA one to leave out?
+/// Returns whether the walk leaves out the VMA that C is about to walk.
 ///
 /// # Safety
 ///
-/// As for [`state`].
+/// C must be calling a trampoline with `walk`, in a walk that was started by `run::<W>`.
 #[inline]
 unsafe fn left_out<W: PageWalk>(walk: *mut bindings::mm_walk) -> bool {
-    // SAFETY: The caller's promise.
+    // SAFETY: By the safety requirements of this function, `walk` is what C calls a trampoline
+    // with, in a walk of `W`. The reference is not kept.
     let only = unsafe { state::<W>(walk) }.only;
-    // SAFETY: As above.
+    // SAFETY: By the safety requirements of this function, `walk` is valid.
     !only.is_null() && !ptr::eq(only, unsafe { (*walk).vma })
 }
 
+/// Turns a result into a status for C.
 #[inline]
 fn status(result: Result<(), c_int>) -> c_int {
     result.err().unwrap_or(0)
 }
 
+/// Makes a [`LockedEntry`] of an entry.
+///
+/// The caller must hold the page table lock of the entry until the result is dropped.
 #[inline]
 fn locked(
     range: Range<usize>,
     level: Level,
     raw: bindings::rust_pgtable_entry,
 ) -> LockedEntry<'static> {
-    // INVARIANT: The callers hold the lock, and let nobody have it for longer.
+    // INVARIANT: All callers hold the page table lock. They only lend the result to a function of
+    // the walker, and drop the lock after that has returned.
     LockedEntry {
         entry: Entry {
             start: range.start,
@@ -290,42 +308,50 @@ fn locked(
     }
 }
 
-/// For the walk of one VMA, where C asks about others as well, and would skip some for their flags.
+/// `mm_walk_ops::test_walk` in a walk of one VMA.
+///
+/// C calls this for the other VMAs of the file as well. Without it, C would leave out VMAs with
+/// certain flags.
 ///
 /// # Safety
 ///
-/// C calls it for a VMA in a walk of `W`.
+/// C must be calling this for a VMA, in a walk of `W` with a VMA in `only`.
 unsafe extern "C" fn test_only<W: PageWalk>(
     _start: usize,
     _end: usize,
     walk: *mut bindings::mm_walk,
 ) -> c_int {
-    // SAFETY: Our own promise.
+    // SAFETY: By the safety requirements of this function, C is calling this in a walk of `W`. The
+    // reference does not outlive this call.
     let state = unsafe { state::<W>(walk) };
     if state.entered {
-        // It is done: the walk is to stop.
+        // The walk has been through the VMA, so it ends here.
         return 1;
     }
-    // SAFETY: As above.
+    // SAFETY: By the safety requirements of this function, `walk` is valid.
     state.entered = ptr::eq(state.only, unsafe { (*walk).vma });
-    // There may be very many of them.
+    // The file may have very many mappings.
     match cond_resched() {
         Ok(()) => 0,
         Err(err) => err.to_errno(),
     }
 }
 
+/// `mm_walk_ops::test_walk` in a walk of an mm.
+///
 /// # Safety
 ///
-/// C calls it for a VMA in a walk of `W`.
+/// C must be calling this for a VMA, in a walk of `W`, with the mmap lock held.
 unsafe extern "C" fn test_walk<W: PageWalk>(
     _start: usize,
     _end: usize,
     walk: *mut bindings::mm_walk,
 ) -> c_int {
-    // SAFETY: Our own promise.
+    // SAFETY: By the safety requirements of this function, C is calling this in a walk of `W`. The
+    // reference does not outlive this call.
     let state = unsafe { state::<W>(walk) };
-    // SAFETY: The mmap lock is held where this is used.
+    // SAFETY: By the safety requirements of this function, `walk` is valid, and the mmap lock is
+    // held, which keeps its VMA.
     let vma = unsafe { VmaUnderMmap::from_raw((*walk).vma) };
     let visit = state.walker.vma(vma);
     match state.stop_or(visit) {
@@ -335,38 +361,43 @@ unsafe extern "C" fn test_walk<W: PageWalk>(
     }
 }
 
+/// `mm_walk_ops::p4d_entry`.
+///
 /// # Safety
 ///
-/// C calls it for an entry in a walk of `W`.
+/// C must be calling this for an entry, in a walk of `W`.
 unsafe extern "C" fn p4d_entry<W: PageWalk>(
     _p4d: *mut bindings::p4d_t,
     addr: usize,
     next: usize,
     walk: *mut bindings::mm_walk,
 ) -> c_int {
-    // SAFETY: Our own promise.
+    // SAFETY: By the safety requirements of this function, C is calling this in a walk of `W`.
     if unsafe { left_out::<W>(walk) } {
         return 0;
     }
-    // SAFETY: As above.
+    // SAFETY: By the safety requirements of this function, C is calling this in a walk of `W`. The
+    // reference does not outlive this call.
     let state = unsafe { state::<W>(walk) };
     let flow = state.walker.p4d_table(addr..next);
     status(state.stop_or(flow))
 }
 
-/// What a table, or an entry in its place, is to be handled as.
+/// How C continues with an entry above the lowest level.
 enum Next {
-    /// As C does it: the table is walked.
+    /// It walks the table that the entry points to.
     Table,
-    /// It has changed under us: look again.
+    /// It looks at the entry again, which has changed meanwhile.
     Again,
-    /// It is done with.
+    /// It goes on to the next entry.
     Continue,
 }
 
+/// Tells C how to continue, and returns the status for it.
+///
 /// # Safety
 ///
-/// `walk` must be one that C has called a trampoline with.
+/// C must be calling a trampoline with `walk`.
 #[inline]
 unsafe fn act(walk: *mut bindings::mm_walk, next: Result<Next, c_int>) -> c_int {
     let action = match next {
@@ -375,28 +406,34 @@ unsafe fn act(walk: *mut bindings::mm_walk, next: Result<Next, c_int>) -> c_int 
         Ok(Next::Continue) => bindings::page_walk_action_ACTION_CONTINUE,
         Err(err) => return err,
     };
-    // SAFETY: The caller's promise.
+    // SAFETY: By the safety requirements of this function, `walk` is valid, and C reads the action
+    // after the trampoline has returned.
     unsafe { (*walk).action = action };
     0
 }
 
+/// `mm_walk_ops::pud_entry`.
+///
 /// # Safety
 ///
-/// C calls it for an entry in a walk of `W`.
+/// C must be calling this for an entry, in a walk of `W`.
 unsafe extern "C" fn pud_entry<W: PageWalk>(
     pud: *mut bindings::pud_t,
     addr: usize,
     next: usize,
     walk: *mut bindings::mm_walk,
 ) -> c_int {
-    // SAFETY: Our own promise.
+    // SAFETY: By the safety requirements of this function, C is calling this in a walk of `W`.
     if unsafe { left_out::<W>(walk) } {
-        // SAFETY: As above.
+        // SAFETY: By the safety requirements of this function, C is calling a trampoline with
+        // `walk`.
         return unsafe { act(walk, Ok(Next::Continue)) };
     }
-    // SAFETY: As above.
+    // SAFETY: By the safety requirements of this function, C is calling this in a walk of `W`. The
+    // reference does not outlive this call.
     let state = unsafe { state::<W>(walk) };
-    // SAFETY: C calls us with the entry of this address.
+    // SAFETY: By the safety requirements of this function, C is calling this for `pud`, the entry
+    // of `addr` in `walk`.
     let found = unsafe { lock_pud(walk, pud, addr) };
     let result = state.tell(
         found,
@@ -411,22 +448,26 @@ unsafe extern "C" fn pud_entry<W: PageWalk>(
             false => ControlFlow::Continue(()),
         },
     );
-    // SAFETY: As above.
+    // SAFETY: By the safety requirements of this function, C is calling a trampoline with `walk`.
     unsafe { act(walk, result) }
 }
 
+/// `mm_walk_ops::pmd_entry`.
+///
 /// # Safety
 ///
-/// C calls it for an entry in a walk of `W`.
+/// C must be calling this for an entry, in a walk of `W`.
 unsafe extern "C" fn pmd_entry<W: PageWalk>(
     pmd: *mut bindings::pmd_t,
     addr: usize,
     next: usize,
     walk: *mut bindings::mm_walk,
 ) -> c_int {
-    // SAFETY: Our own promise.
+    // SAFETY: By the safety requirements of this function, C is calling this in a walk of `W`. The
+    // reference does not outlive this call.
     let state = unsafe { state::<W>(walk) };
-    // SAFETY: C calls us with the entry of this address.
+    // SAFETY: By the safety requirements of this function, C is calling this for `pmd`, the entry
+    // of `addr` in `walk`.
     let found = unsafe { lock_pmd(walk, pmd, addr) };
     let result = state.tell(
         found,
@@ -441,28 +482,35 @@ unsafe extern "C" fn pmd_entry<W: PageWalk>(
             false => ControlFlow::Continue(()),
         },
     );
-    // SAFETY: As above.
+    // SAFETY: By the safety requirements of this function, C is calling a trampoline with `walk`.
     unsafe { act(walk, result) }
 }
 
+/// `mm_walk_ops::pte_entry`.
+///
 /// # Safety
 ///
-/// C calls it for an entry in a walk of `W`.
+/// C must be calling this for an entry, in a walk of `W`, with the page table lock held.
 unsafe extern "C" fn pte_entry<W: PageWalk>(
     pte: *mut bindings::pte_t,
     addr: usize,
     next: usize,
     walk: *mut bindings::mm_walk,
 ) -> c_int {
-    // SAFETY: Our own promise; C calls us with the entry of this address, and holds its lock.
+    // SAFETY:
+    // - By the safety requirements of this function, C is calling this in a walk of `W`. The
+    //   reference does not outlive this call.
+    // - C is calling this for `pte`, the entry of `addr` in `walk`, and holds its page table lock.
     let (state, raw) = unsafe { (state::<W>(walk), read_pte(walk, pte, addr)) };
     let flow = state.walker.pte(&locked(addr..next, Level::Pte, raw));
     status(state.stop_or(flow))
 }
 
+/// `mm_walk_ops::hugetlb_entry`.
+///
 /// # Safety
 ///
-/// C calls it for an entry in a walk of `W`, in a hugetlb VMA.
+/// C must be calling this for an entry of a hugetlb VMA, in a walk of `W`.
 unsafe extern "C" fn hugetlb_entry<W: PageWalk>(
     pte: *mut bindings::pte_t,
     mask: usize,
@@ -470,29 +518,36 @@ unsafe extern "C" fn hugetlb_entry<W: PageWalk>(
     next: usize,
     walk: *mut bindings::mm_walk,
 ) -> c_int {
-    // No VMA is left out here: a walk through the reverse mapping does not get to hugetlb memory.
+    // No VMA is left out here: a walk of one VMA that was found through its file does not look at
+    // the entries of hugetlb VMAs.
     //
-    // SAFETY: Our own promise; C calls us with the entry of this address.
+    // SAFETY:
+    // - By the safety requirements of this function, C is calling this in a walk of `W`. The
+    //   reference does not outlive this call.
+    // - C is calling this for `pte`, the entry of `addr` in `walk`, with `mask`.
     let (state, (raw, lock)) = unsafe { (state::<W>(walk), lock_hugetlb(walk, pte, mask, addr)) };
     let flow = state.walker.hugetlb(&locked(addr..next, Level::Pmd, raw));
     lock.unlock();
     status(state.stop_or(flow))
 }
 
+/// `mm_walk_ops::pte_hole`.
+///
 /// # Safety
 ///
-/// C calls it for a hole in a walk of `W`.
+/// C must be calling this for a hole, in a walk of `W`.
 unsafe extern "C" fn pte_hole<W: PageWalk>(
     addr: usize,
     next: usize,
     depth: c_int,
     walk: *mut bindings::mm_walk,
 ) -> c_int {
-    // SAFETY: Our own promise.
+    // SAFETY: By the safety requirements of this function, C is calling this in a walk of `W`.
     if unsafe { left_out::<W>(walk) } {
         return 0;
     }
-    // SAFETY: As above.
+    // SAFETY: By the safety requirements of this function, C is calling this in a walk of `W`. The
+    // reference does not outlive this call.
     let state = unsafe { state::<W>(walk) };
     let level = match depth {
         0 => Some(Level::Pgd),
@@ -501,18 +556,19 @@ unsafe extern "C" fn pte_hole<W: PageWalk>(
         3 => Some(Level::Pmd),
         _ => None,
     };
-    // SAFETY: C calls us for this walk.
+    // SAFETY: By the safety requirements of this function, C is calling `pte_hole` for this walk.
     unsafe { hole_begin(walk) };
     let flow = state.walker.hole(Hole {
         range: addr..next,
         level,
     });
-    // SAFETY: As above, and it was just begun.
+    // SAFETY: By the safety requirements of this function, C is calling `pte_hole` for this walk,
+    // and `hole_begin` was called above.
     unsafe { hole_end(walk) };
     status(state.stop_or(flow))
 }
 
-/// Starts a walk by `start`, and returns what it was stopped with.
+/// Carries out a walk, which `start` starts, and returns the value that it was stopped with.
 fn run<W: PageWalk>(
     walker: &mut W,
     only: *const bindings::vm_area_struct,
@@ -533,7 +589,8 @@ fn run<W: PageWalk>(
     if W::HAS_P4D_TABLE {
         ops.p4d_entry = Some(p4d_entry::<W>);
     }
-    // Also to leave out what is not asked about.
+    // Also for walkers without PUD functions: it leaves out VMAs, and keeps C from splitting
+    // leaves.
     ops.pud_entry = Some(pud_entry::<W>);
     if W::HAS_PMD_TABLE || W::HAS_PMD_LEAF || W::HAS_PTE {
         ops.pmd_entry = Some(pmd_entry::<W>);
@@ -555,24 +612,27 @@ fn run<W: PageWalk>(
     Ok(walk.stopped)
 }
 
-/// Walks the page tables of a part of a VMA, in bytes, and tells the walker what is there.
+/// Walks the page tables of a range of a VMA, in bytes, and calls the walker for what is there.
 ///
-/// Returns what the walker has stopped with, or [`None`] if it has seen all. Also the entries of a
-/// PFNMAP VMA are shown. Nothing is shown of a hugetlb VMA that was found through the reverse mapping:
-/// that takes a lock which comes before the one that is held.
+/// Returns the value that the walker has stopped the walk with, or [`None`] if the walk is
+/// complete.
 ///
-/// A table that goes away while its own entries are about to be looked at is told once more, as
-/// whatever is there then.
+/// The walk includes the entries of PFNMAP VMAs. It includes none of a hugetlb VMA that was found
+/// through its file: that takes the lock of the hugetlb VMA, which comes before the i_mmap lock.
+///
+/// If a table is freed after its function was called and before its own entries are walked, the
+/// walk looks at those addresses again, and calls the walker for what is there then.
 ///
 /// # Context
 ///
-/// Sleeps. Some of the walker's functions must not, see there.
+/// Sleeps. The lock that `vma` was found under is held. The functions of the walker with a
+/// [`LockedEntry`] must not sleep: see [`PageWalk`].
 ///
 /// # Errors
 ///
-/// - [`EINVAL`] if the range is not whole pages, or none, or not all in the VMA.
-/// - [`EINTR`] if a fatal signal is pending, and the VMA was found through the reverse mapping:
-///   there, the walk looks at the other mappings of the file first, of which there can be very many.
+/// - [`EINVAL`] if the range does not consist of whole pages, is empty, or is not inside the VMA.
+/// - [`EINTR`] if a fatal signal is pending and the VMA was found through its file. C then looks at
+///   other mappings of the file first, of which there can be very many.
 ///
 /// # Examples
 ///
@@ -593,18 +653,24 @@ pub fn walk_page_range_vma<W: PageWalk>(
         Held::Rmap(_) => vma,
     };
     run(walker, only, |ops, private| match held {
-        // SAFETY: By what `Traverse` asks for, this thread holds that lock, and the range was just
-        // checked. The operations are those that go with `private`.
+        // SAFETY:
+        // - By the safety requirements of `Sealed`, which `Traverse` builds on, the current thread
+        //   holds the lock that `held` names.
+        // - The range is in the VMA, as was checked above.
+        // - `run` passes operations that expect `private`, and that install nothing.
         Held::Mmap | Held::Vma => unsafe {
             walk_vma(vma, matches!(held, Held::Mmap), range, ops, private)
         },
-        // SAFETY: By what `Traverse` asks for, this thread holds that lock, and the range was just
-        // checked. The operations are those that go with `private`.
+        // SAFETY:
+        // - By the safety requirements of `Sealed`, which `Traverse` builds on, the current thread
+        //   holds the i_mmap lock of `mapping`.
+        // - The range consists of whole pages of the VMA, as was checked above.
+        // - `run` passes operations that expect `private`, and that install nothing.
         Held::Rmap(mapping) => unsafe { walk_mapping(mapping, vma, range, ops, private) },
     })
 }
 
-/// Walks a range of an mm.
+/// Walks the page tables of a range of an mm.
 ///
 /// # Safety
 ///
@@ -618,31 +684,33 @@ unsafe fn mm<W: PageWalk>(
         return Err(EINVAL);
     }
     run(walker, ptr::null(), |ops, private| {
-        // SAFETY: The caller's promise; the operations are those that go with `private`.
+        // SAFETY: By the safety requirements of this function, the mmap lock is held. `run` passes
+        // operations that expect `private`, and that install nothing.
         unsafe { walk_range(mm, range, ops, private) }
     })
 }
 
 impl MmapReadGuard<'_> {
-    /// Walks a range of the mm, in bytes, from VMA to VMA.
+    /// Walks the page tables of a range of the mm, in bytes, from VMA to VMA.
     ///
-    /// Where there is no VMA, there is a [`hole`](PageWalk::hole). VMAs of device memory and other
-    /// memory without a `struct page` (PFNMAP) are holes as well, unless the walker decides
-    /// otherwise in [`PageWalk::vma`].
+    /// Returns the value that the walker has stopped the walk with, or [`None`] if the walk is
+    /// complete.
     ///
-    /// Returns what the walker has stopped with, or [`None`] if it has seen all.
+    /// A range without a VMA is a [`hole`](PageWalk::hole). So are PFNMAP VMAs, which map device
+    /// memory and other memory by PFN, unless [`PageWalk::vma`] decides otherwise.
     ///
     /// # Context
     ///
-    /// Sleeps. Some of the walker's functions must not, see there.
+    /// Sleeps. The mmap lock is held. The functions of the walker with a [`LockedEntry`] must not
+    /// sleep: see [`PageWalk`].
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range is not whole pages, or none.
+    /// [`EINVAL`] if the range does not consist of whole pages, or is empty.
     ///
     /// # Examples
     ///
-    /// The addresses below a mapping at which there is nothing:
+    /// The number of bytes in a range that are not mapped:
     ///
     /// ```
     /// use core::{convert::Infallible, ops::ControlFlow};
@@ -675,7 +743,7 @@ impl MmapReadGuard<'_> {
         range: Range<usize>,
         walker: &mut W,
     ) -> Result<Option<W::Break>> {
-        // SAFETY: By the type invariants, the mmap lock is held.
+        // SAFETY: By the type invariants, the current thread holds the mmap lock.
         unsafe { mm(self.mm.as_raw(), range, walker) }
     }
 }
