@@ -216,6 +216,118 @@ pub enum MmuPageSize {
 /// So put what has to balance into the data of the VMA ([`PerVma`]) and release it in its `drop`. A
 /// driver that counts up in `mapped` and `open` and down in `close` does not know how many VMAs
 /// there are.
+///
+/// # Examples
+///
+/// A device with one page, which counts the VMAs and the faults of each mapping.
+///
+/// ```
+/// use kernel::mm::{
+///     desc::{Mapping, VmaDesc},
+///     ops::{
+///         DeviceRef,
+///         DriverVmaInfo,
+///         Fault,
+///         FaultAnswer,
+///         FaultError,
+///         MappedArea,
+///         Ordinary,
+///         PerVma,
+///         VmOperations, //
+///     },
+///     testing::*,
+///     Folio, //
+/// };
+/// use kernel::{
+///     fs::File,
+///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+///     page::PAGE_SIZE,
+///     sync::{
+///         aref::ARef,
+///         atomic::{Atomic, Relaxed},
+///         Arc, //
+///     }, //
+/// };
+///
+/// struct Device {
+///     page: ARef<Folio>,
+/// }
+///
+/// #[vtable]
+/// impl MiscDevice for Device {
+///     type Ptr = KBox<Self>;
+///
+///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+///         Err(ENODEV)
+///     }
+///
+///     fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+///         Ok(desc.with_ops::<DeviceOps>()?.on_fault())
+///     }
+/// }
+///
+/// /// The data of a mapping, which all VMAs share that the kernel makes from one.
+/// struct PerMapping {
+///     page: ARef<Folio>,
+///     vmas: Atomic<i32>,
+///     faults: Atomic<i32>,
+/// }
+///
+/// struct DeviceOps;
+///
+/// #[vtable]
+/// impl VmOperations for DeviceOps {
+///     type File = Device;
+///     type Data = PerVma<Arc<PerMapping>>;
+///     type Memory = Ordinary;
+///
+///     fn mapped(device: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<Self::Data> {
+///         let mapping = PerMapping {
+///             page: device.page.clone(),
+///             vmas: Atomic::new(1),
+///             faults: Atomic::new(0),
+///         };
+///         Ok(PerVma(Arc::new(mapping, GFP_KERNEL)?))
+///     }
+///
+///     fn open(vma: &DriverVmaInfo<Self>) {
+///         vma.data().vmas.fetch_add(1, Relaxed);
+///     }
+///
+///     fn close(vma: &DriverVmaInfo<Self>) {
+///         vma.data().vmas.fetch_sub(1, Relaxed);
+///     }
+///
+///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+///         let mapping = vmf.data();
+///         mapping.faults.fetch_add(1, Relaxed);
+///         if vmf.pgoff() != 0 {
+///             return Err(FaultError::SigBus);
+///         }
+///         Ok(vmf.insert_page(&mapping.page, 0)?.into())
+///     }
+/// }
+/// kernel::vm_operations!(DeviceOps);
+///
+/// let page = Folio::alloc(0, GFP_KERNEL)?;
+/// page.write_at(0, b"page 0")?;
+///
+/// let mm = UserMm::attach()?;
+/// let file = mm.open::<Device>(KBox::new(Device { page }, GFP_KERNEL)?)?;
+/// let addr = file.mmap(3 * PAGE_SIZE, READ, SHARED, 0)?;
+/// assert_eq!(mm.read(addr)?, *b"page 0");
+/// // The kernel splits the VMA: it makes one for each side of the hole.
+/// mm.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+/// {
+///     let vma = mm.current().lock_driver_vma::<DeviceOps>(addr).ok_or(ESRCH)?;
+///     let mapping = vma.data();
+///     assert_eq!(mapping.vmas.load(Relaxed), 2);
+///     assert_eq!(mapping.faults.load(Relaxed), 1);
+/// }
+/// assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
+/// mm.munmap(addr, 3 * PAGE_SIZE)?;
+/// # Ok::<(), Error>(())
+/// ```
 #[vtable]
 pub trait VmOperations: Sized + 'static {
     /// The type of the file that is mapped.
