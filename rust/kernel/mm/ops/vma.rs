@@ -69,6 +69,29 @@ use core::{
 ///
 /// - The invariants of [`StableVma`] hold.
 /// - The VMA has been set up with the operations `O`, and its `vm_private_data` is live.
+///
+/// # Examples
+///
+/// ```
+/// use core::ops::Range;
+/// use kernel::mm::{
+///     flags::VmaFlags,
+///     ops::{DriverVmaInfo, VmOperations}, //
+/// };
+///
+/// /// The `mprotect` of a driver whose first page must remain read-only.
+/// fn mprotect<O: VmOperations>(
+///     vma: &DriverVmaInfo<O>,
+///     range: Range<usize>,
+///     flags: VmaFlags,
+/// ) -> Result {
+///     let first = vma.address_of(0);
+///     if flags.writable() && first.is_some_and(|addr| range.contains(&addr)) {
+///         return Err(EACCES);
+///     }
+///     Ok(())
+/// }
+/// ```
 #[repr(transparent)]
 pub struct DriverVmaInfo<O> {
     vma: StableVma,
