@@ -144,6 +144,73 @@ impl<O: VmOperations> DriverVmaInfo<O> {
 ///
 /// The invariants of [`DriverVmaInfo`] hold. The mmap lock or the VMA lock is held, at least for
 /// reading, and sleeping is allowed.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::{
+///     desc::{Mapping, VmaDesc},
+///     ops::{Fault, FaultAnswer, FaultError, Ordinary, PerFile, VmOperations},
+///     testing::*,
+///     Folio, //
+/// };
+/// use kernel::{
+///     fs::File,
+///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+///     page::PAGE_SIZE,
+///     sync::aref::ARef, //
+/// };
+///
+/// struct Device {
+///     page: ARef<Folio>,
+/// }
+///
+/// #[vtable]
+/// impl MiscDevice for Device {
+///     type Ptr = KBox<Self>;
+///
+///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+///         Err(ENODEV)
+///     }
+///
+///     fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+///         Ok(desc.with_ops::<DeviceOps>()?.on_fault())
+///     }
+/// }
+///
+/// struct DeviceOps;
+///
+/// #[vtable]
+/// impl VmOperations for DeviceOps {
+///     type File = Device;
+///     type Data = PerFile;
+///     type Memory = Ordinary;
+///
+///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+///         Ok(vmf.insert_page(&vmf.data().page, 0)?.into())
+///     }
+/// }
+/// kernel::vm_operations!(DeviceOps);
+///
+/// let page = Folio::alloc(0, GFP_KERNEL)?;
+/// let mm = UserMm::attach()?;
+/// let file = mm.open::<Device>(KBox::new(Device { page: page.clone() }, GFP_KERNEL)?)?;
+/// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+/// mm.read::<1>(addr)?;
+/// // The variable, the device and the mapping have a reference each.
+/// assert_eq!(page.ref_count(), 3);
+/// {
+///     let vma = mm.current().lock_driver_vma::<DeviceOps>(addr).ok_or(ESRCH)?;
+///     assert_eq!(vma.zap(addr, 2 * PAGE_SIZE), Err(EINVAL));
+///     vma.zap(addr, PAGE_SIZE)?;
+/// }
+/// assert_eq!(page.ref_count(), 2);
+/// // The next access is a fault.
+/// mm.read::<1>(addr)?;
+/// assert_eq!(page.ref_count(), 3);
+/// mm.munmap(addr, PAGE_SIZE)?;
+/// # Ok::<(), Error>(())
+/// ```
 #[repr(transparent)]
 pub struct DriverVma<O> {
     vma: DriverVmaInfo<O>,
