@@ -352,6 +352,98 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
     ///   reaping the mm.
     /// - [`FaultError::HwPoison`] if the memory of the page is broken.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// # Examples
+    ///
+    /// The driver holds one lock while it maps its page, and while it replaces and unmaps it.
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     desc::{Mapping, VmaDesc},
+    ///     ops::{Fault, FaultAnswer, FaultError, Ordinary, PerFile, VmOperations},
+    ///     rmap::AddressSpace,
+    ///     testing::*,
+    ///     Folio, //
+    /// };
+    /// use kernel::{
+    ///     fs::File,
+    ///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+    ///     new_mutex,
+    ///     page::PAGE_SIZE,
+    ///     sync::{aref::ARef, Arc, ArcBorrow, Mutex}, //
+    /// };
+    ///
+    /// #[pin_data]
+    /// struct Device {
+    ///     space: AddressSpace,
+    ///     #[pin]
+    ///     page: Mutex<ARef<Folio>>,
+    /// }
+    ///
+    /// impl Device {
+    ///     /// Replaces the page: user space sees the new one from then on.
+    ///     fn replace(&self, new: ARef<Folio>) {
+    ///         let mut page = self.page.lock();
+    ///         *page = new;
+    ///         self.space.unmap(0, 1);
+    ///     }
+    /// }
+    ///
+    /// #[vtable]
+    /// impl MiscDevice for Device {
+    ///     type Ptr = Arc<Self>;
+    ///
+    ///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+    ///         Err(ENODEV)
+    ///     }
+    ///
+    ///     fn address_space<'a>(device: ArcBorrow<'a, Self>, _file: &'a File) -> &'a AddressSpace {
+    ///         &device.into_ref().space
+    ///     }
+    ///
+    ///     fn mmap_prepare<'f>(
+    ///         _device: ArcBorrow<'f, Self>,
+    ///         desc: VmaDesc<'f, Self>,
+    ///     ) -> Result<Mapping<'f, Self>> {
+    ///         Ok(desc.with_ops::<DeviceOps>()?.on_fault())
+    ///     }
+    /// }
+    ///
+    /// struct DeviceOps;
+    ///
+    /// #[vtable]
+    /// impl VmOperations for DeviceOps {
+    ///     type File = Device;
+    ///     type Data = PerFile;
+    ///     type Memory = Ordinary;
+    ///
+    ///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+    ///         let device = vmf.data();
+    ///         let page = device.page.lock();
+    ///         Ok(vmf.insert_page(&page, 0)?.into())
+    ///     }
+    /// }
+    /// kernel::vm_operations!(DeviceOps);
+    ///
+    /// let device = Arc::pin_init(
+    ///     try_pin_init!(Device {
+    ///         space: AddressSpace::new::<Device>()?,
+    ///         page <- new_mutex!(Folio::alloc(0, GFP_KERNEL)?),
+    ///     }? Error),
+    ///     GFP_KERNEL,
+    /// )?;
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.open::<Device>(device.clone())?;
+    /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+    /// assert_eq!(mm.read(addr)?, *b"\0\0\0");
+    ///
+    /// let new = Folio::alloc(0, GFP_KERNEL)?;
+    /// new.write_at(0, b"new")?;
+    /// device.replace(new);
+    /// assert_eq!(mm.read(addr)?, *b"new");
+    /// mm.munmap(addr, PAGE_SIZE)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn insert_page(&self, folio: &Folio, index: usize) -> Result<Inserted<'_>, FaultError> {
         let page = folio.page(index).ok_or(FaultError::SigBus)?;
