@@ -471,6 +471,26 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
     ///   space to access the PFN, or the PFN is [revocable](crate::mm::revoke::RevocableMemory) and
     ///   is revoked or could not be revoked from this mapping.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     ops::{Fault, FaultAnswer, FaultError, Pfn, VmOperations},
+    ///     DeviceMemory, //
+    /// };
+    ///
+    /// /// The `fault` of a driver that maps the memory of a device.
+    /// fn fault<'a, O>(
+    ///     vmf: &'a Fault<O>,
+    ///     memory: &DeviceMemory,
+    /// ) -> Result<FaultAnswer<'a>, FaultError>
+    /// where
+    ///     O: VmOperations<Memory = Pfn>,
+    /// {
+    ///     Ok(vmf.insert_pfn(memory.pfns().all(), vmf.pgoff())?.into())
+    /// }
+    /// ```
     #[inline]
     pub fn insert_pfn(&self, pfns: impl Frames, index: usize) -> Result<Inserted<'_>, FaultError> {
         // SAFETY: The address of a fault is that of a page in its VMA.
