@@ -511,6 +511,32 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
     /// # Errors
     ///
     /// As [`insert_pfn`](Self::insert_pfn).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     ops::{Fault, FaultAnswer, FaultError, Pfn, VmOperations},
+    ///     Cache,
+    ///     DeviceMemory, //
+    /// };
+    ///
+    /// /// The `fault` of a driver whose device has registers in the first page, and then memory.
+    /// fn fault<'a, O>(
+    ///     vmf: &'a Fault<O>,
+    ///     memory: &DeviceMemory,
+    /// ) -> Result<FaultAnswer<'a>, FaultError>
+    /// where
+    ///     O: VmOperations<Memory = Pfn>,
+    /// {
+    ///     let cache = match vmf.pgoff() {
+    ///         0 => Cache::NonCached,
+    ///         _ => Cache::Cached,
+    ///     };
+    ///     let pfns = memory.pfns().all();
+    ///     Ok(vmf.insert_pfn_cached(pfns, vmf.pgoff(), cache)?.into())
+    /// }
+    /// ```
     #[inline]
     pub fn insert_pfn_cached(
         &self,
