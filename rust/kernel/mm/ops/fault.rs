@@ -572,6 +572,31 @@ impl<O: VmOperations<Memory = Mixed>> Fault<O> {
     ///   space to access the PFN, or the PFN is [revocable](crate::mm::revoke::RevocableMemory) and
     ///   is revoked or could not be revoked from this mapping.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     ops::{Fault, FaultAnswer, FaultError, Mixed, VmOperations},
+    ///     Folio,
+    ///     PfnRange, //
+    /// };
+    ///
+    /// /// The `fault` of a driver that maps a folio, and then memory without reference counts.
+    /// fn fault<'a, O>(
+    ///     vmf: &'a Fault<O>,
+    ///     folio: &Folio,
+    ///     memory: &PfnRange,
+    /// ) -> Result<FaultAnswer<'a>, FaultError>
+    /// where
+    ///     O: VmOperations<Memory = Mixed>,
+    /// {
+    ///     match vmf.pgoff() {
+    ///         0 => Ok(vmf.insert_page(folio, 0)?.into()),
+    ///         pgoff => Ok(vmf.insert_mixed(memory.all(), pgoff - 1)?.into()),
+    ///     }
+    /// }
+    /// ```
     #[inline]
     pub fn insert_mixed(
         &self,
