@@ -119,6 +119,30 @@ impl<O: VmOperations<Memory: Paged>> FaultAround<O> {
     /// Does not sleep, and `page` must not sleep: the lock of the page table, a spinlock, is held
     /// from the first page on. So take a lock of the driver's before the call, and if it is a
     /// mutex, with `try_lock`. A call from `page` does nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     mm::{
+    ///         ops::{FaultAround, Ordinary, VmOperations},
+    ///         Folio, //
+    ///     },
+    ///     sync::{aref::ARef, Mutex}, //
+    /// };
+    ///
+    /// /// The `map_pages` of a driver that allocates its pages when they are accessed.
+    /// fn map_pages<O>(vmf: &FaultAround<O>, pages: &Mutex<KVec<Option<ARef<Folio>>>>)
+    /// where
+    ///     O: VmOperations<Memory = Ordinary>,
+    /// {
+    ///     // If another thread holds the mutex, each page has a fault of its own.
+    ///     let Some(pages) = pages.try_lock() else {
+    ///         return;
+    ///     };
+    ///     vmf.map(|pgoff| Some((pages.get(pgoff)?.as_deref()?, 0)));
+    /// }
+    /// ```
     pub fn map<'x>(&self, mut page: impl FnMut(usize) -> Option<(&'x Folio, usize)>) -> usize {
         if self.busy.replace(true) {
             return 0;
