@@ -203,6 +203,29 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     /// # Errors
     ///
     /// [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     ops::{FaultError, HugeAnswer, HugeFault, Pfn, VmOperations},
+    ///     DeviceMemory, //
+    /// };
+    ///
+    /// /// The `huge_fault` of a driver that maps the memory of a device.
+    /// fn huge_fault<'a, O>(
+    ///     vmf: &'a HugeFault<O>,
+    ///     memory: &DeviceMemory,
+    /// ) -> Result<HugeAnswer<'a>, FaultError>
+    /// where
+    ///     O: VmOperations<Memory = Pfn>,
+    /// {
+    ///     let Some(pgoffs) = vmf.pgoff_range() else {
+    ///         return Ok(HugeAnswer::Fallback);
+    ///     };
+    ///     vmf.insert_pfns(memory.pfns().all(), pgoffs.start)
+    /// }
+    /// ```
     pub fn insert_pfns(
         &self,
         pfns: PfnSlice<'_>,
