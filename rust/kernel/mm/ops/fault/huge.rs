@@ -275,6 +275,29 @@ impl<O: VmOperations<Memory = Ordinary>> HugeFault<O> {
     /// # Errors
     ///
     /// [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     ops::{FaultError, HugeAnswer, HugeFault, Ordinary, VmOperations},
+    ///     Folio, //
+    /// };
+    ///
+    /// /// The `huge_fault` of a driver with one folio, which it maps at page offset 0.
+    /// fn huge_fault<'a, O>(
+    ///     vmf: &'a HugeFault<O>,
+    ///     folio: &Folio,
+    /// ) -> Result<HugeAnswer<'a>, FaultError>
+    /// where
+    ///     O: VmOperations<Memory = Ordinary>,
+    /// {
+    ///     match vmf.pgoff_range() {
+    ///         Some(pgoffs) if pgoffs.start == 0 => vmf.insert_folio(folio),
+    ///         _ => Ok(HugeAnswer::Fallback),
+    ///     }
+    /// }
+    /// ```
     pub fn insert_folio(&self, folio: &Folio) -> Result<HugeAnswer<'_>, FaultError> {
         let order = folio.mappable_order();
         if order.is_none_or(|order| 1 << order != self.order.nr_pages())
