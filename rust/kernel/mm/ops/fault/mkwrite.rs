@@ -72,6 +72,24 @@ impl<O: VmOperations> MkwriteFault<O> {
     ///
     /// Sleeps until no other thread holds the lock. A second call deadlocks, unless the guard from
     /// the first call has been dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     mm::ops::{FaultError, MkwriteAnswer, MkwriteFault, VmOperations},
+    ///     sync::atomic::{Atomic, Relaxed}, //
+    /// };
+    ///
+    /// /// The `page_mkwrite` of a driver that counts the first writes to its pages.
+    /// fn page_mkwrite<'a, O: VmOperations>(
+    ///     vmf: &'a MkwriteFault<O>,
+    ///     written: &Atomic<i32>,
+    /// ) -> Result<MkwriteAnswer<'a>, FaultError> {
+    ///     written.fetch_add(1, Relaxed);
+    ///     Ok(MkwriteAnswer::Locked(vmf.lock()))
+    /// }
+    /// ```
     #[inline]
     pub fn lock(&self) -> LockedFaultFolio<'_> {
         // SAFETY: By the type invariants, the folio has a reference.
