@@ -209,7 +209,7 @@ pub enum MmuPageSize {
 ///
 /// There are two exceptions, which do not affect memory safety:
 ///
-/// - If the kernel merges a new mapping into the VMA beside it, it calls nothing.
+/// - If the kernel merges a new mapping into an adjacent VMA, it does not call the driver.
 /// - If the `mmap` of a stacked driver fails after it has mapped our file, the kernel does not call
 ///   `close`, and the data of that VMA is leaked.
 ///
@@ -266,7 +266,7 @@ pub enum MmuPageSize {
 ///     }
 /// }
 ///
-/// /// The data of a mapping, which all VMAs share that the kernel makes from one.
+/// /// The data of a mapping, which its VMAs share.
 /// struct PerMapping {
 ///     page: ARef<Folio>,
 ///     vmas: Atomic<i32>,
@@ -455,7 +455,7 @@ pub trait VmOperations: Sized + 'static {
 
     /// Called after `mremap` has moved memory to `vma`.
     ///
-    /// `vma` can be larger than what was moved, if the kernel has merged it into the VMA beside it.
+    /// `vma` can be larger than what was moved, if the kernel has merged it into an adjacent VMA.
     ///
     /// # Context
     ///

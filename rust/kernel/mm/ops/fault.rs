@@ -4,7 +4,7 @@
 //!
 //! A callback borrows a context and returns an answer. The layer acts on the answer after the
 //! callback has returned: it gives the page to the kernel, or drops the lock for a retry. So a
-//! callback returns exactly one answer, and no borrow from the context is left by then. Each
+//! callback returns exactly one answer, and nothing borrows from the context any longer. Each
 //! callback has its own type of answer, with the answers that the kernel accepts there.
 //!
 //! The VMA lock may be the only lock that is held, so a context gives access only to what the VMA

@@ -157,10 +157,10 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
     let old = unsafe { *private };
     let device = data::device(old);
 
-    // The memory may be populated already. If it was revoked before this, user space could have
-    // accessed it since, so the mapping fails. If it is revoked after this, the revocation finds
-    // the VMA and zaps it. This comes before the call of the driver, because the layer does not
-    // call `close` for a mapping that fails.
+    // The mapping may be populated already. If the memory was revoked before this, user space could
+    // access it through the mapping, so the mapping fails. If the memory is revoked after this, the
+    // revocation finds the VMA and zaps it. This comes before the call of the driver, because the
+    // layer does not call `close` for a mapping that fails.
     //
     // SAFETY: By the safety requirements of this function, `file` is the file of a VMA with these
     // operations, which keeps it open during the call.
@@ -345,7 +345,7 @@ pub(super) unsafe extern "C" fn fault<O: VmOperations>(
     // SAFETY: By the safety requirements of this function, `vmf` is a fault, so it is not null.
     let vmf = unsafe { NonNull::new_unchecked(vmf) };
     // SAFETY: By the safety requirements of this function, this thread is handling `vmf` in a
-    // `fault` of a VMA with the operations `O`. `enter_fault` has seen that its data is live.
+    // `fault` of a VMA with the operations `O`. `enter_fault` has checked that its data is live.
     let context = unsafe { Fault::<O>::from_raw(vmf) };
     let pgoff = context.pgoff();
     // SAFETY: The VMA of a fault has the operations `O` and is locked at least for reading, and its
@@ -399,7 +399,7 @@ pub(super) unsafe extern "C" fn map_pages<O: VmOperations>(
     let pgoffs = first_pgoff..last_pgoff.saturating_add(1);
     // SAFETY: By the safety requirements of this function, `vmf` is not null, and this thread is
     // handling it in `map_pages`, with these page offsets, of a VMA with the operations `O`.
-    // `enter_fault` has seen that its data is live.
+    // `enter_fault` has checked that its data is live.
     let context = unsafe { FaultAround::<O>::from_raw(NonNull::new_unchecked(vmf), pgoffs) };
     // Map all of the pages or none. If none, the kernel calls `fault` for each of them.
     //
@@ -469,7 +469,7 @@ pub(super) unsafe extern "C" fn huge_fault<O: VmOperations>(
     let handler = |vmf| {
         // SAFETY: By the safety requirements of `huge_fault`, this thread is handling `vmf`, a
         // fault of a VMA with the operations `O`, for which the kernel passed this order. `handle`
-        // has seen that its data is live.
+        // has checked that its data is live.
         let context = unsafe { HugeFault::<O>::from_raw(vmf, order) };
         // If the leaf would not fit into the VMA, nothing can be inserted.
         if let Some(pgoffs) = context.pgoff_range() {
@@ -504,7 +504,7 @@ pub(super) unsafe extern "C" fn page_mkwrite<O: VmOperations>(
 ) -> bindings::vm_fault_t {
     let handler = |vmf| {
         // SAFETY: By the safety requirements of `page_mkwrite`, this thread is handling `vmf` in a
-        // `page_mkwrite` of a VMA with the operations `O`. `handle` has seen that its data is live.
+        // `page_mkwrite` of a VMA with the operations `O`. `handle` has checked that its data is live.
         let context = unsafe { MkwriteFault::<O>::from_raw(vmf) };
         let code = O::page_mkwrite(&context).map(MkwriteAnswer::into_raw);
         context.unlock_leaked();
@@ -527,7 +527,7 @@ pub(super) unsafe extern "C" fn pfn_mkwrite<O: VmOperations>(
 ) -> bindings::vm_fault_t {
     let handler = |vmf| {
         // SAFETY: By the safety requirements of `pfn_mkwrite`, this thread is handling `vmf` in a
-        // `pfn_mkwrite` of a VMA with the operations `O`. `handle` has seen that its data is live.
+        // `pfn_mkwrite` of a VMA with the operations `O`. `handle` has checked that its data is live.
         let context = unsafe { PfnMkwriteFault::<O>::from_raw(vmf) };
         O::pfn_mkwrite(&context)?;
         Ok(0)

@@ -32,7 +32,7 @@ use core::{
 /// access fails, in most cases with [`EFAULT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultError {
-    /// The kernel has no memory for this: it calls the OOM killer and repeats the access.
+    /// There is not enough memory: the kernel calls the OOM killer and repeats the access.
     Oom,
     /// There is nothing at the address: the access ends with SIGBUS.
     SigBus,

@@ -86,7 +86,7 @@ impl HugeOrder {
 #[derive(Debug)]
 #[must_use = "the answer of the handler"]
 pub enum HugeAnswer<'a> {
-    /// The driver has mapped something of this size.
+    /// The driver has installed a leaf.
     Inserted(Inserted<'a>),
     /// The kernel tries the next smaller size, and [`fault`](crate::mm::ops::VmOperations::fault)
     /// in the end.
