@@ -498,6 +498,9 @@ pub trait VmOperations: Sized + 'static {
 
     /// Handles an access to a page that is not mapped, where a PMD or PUD mapping is possible.
     ///
+    /// The kernel also calls this for a write to a leaf that is mapped read-only, in a shared
+    /// mapping.
+    ///
     /// The kernel calls [`fault`](Self::fault) if this returns [`HugeAnswer::Fallback`] for each
     /// size.
     ///

@@ -504,7 +504,8 @@ pub(super) unsafe extern "C" fn page_mkwrite<O: VmOperations>(
 ) -> bindings::vm_fault_t {
     let handler = |vmf| {
         // SAFETY: By the safety requirements of `page_mkwrite`, this thread is handling `vmf` in a
-        // `page_mkwrite` of a VMA with the operations `O`. `handle` has checked that its data is live.
+        // `page_mkwrite` of a VMA with the operations `O`. `handle` has checked that its data is
+        // live.
         let context = unsafe { MkwriteFault::<O>::from_raw(vmf) };
         let code = O::page_mkwrite(&context).map(MkwriteAnswer::into_raw);
         context.unlock_leaked();
@@ -527,7 +528,8 @@ pub(super) unsafe extern "C" fn pfn_mkwrite<O: VmOperations>(
 ) -> bindings::vm_fault_t {
     let handler = |vmf| {
         // SAFETY: By the safety requirements of `pfn_mkwrite`, this thread is handling `vmf` in a
-        // `pfn_mkwrite` of a VMA with the operations `O`. `handle` has checked that its data is live.
+        // `pfn_mkwrite` of a VMA with the operations `O`. `handle` has checked that its data is
+        // live.
         let context = unsafe { PfnMkwriteFault::<O>::from_raw(vmf) };
         O::pfn_mkwrite(&context)?;
         Ok(0)

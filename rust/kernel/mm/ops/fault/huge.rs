@@ -107,6 +107,8 @@ impl HugeAnswer<'_> {
 
 /// The context of [`huge_fault`](VmOperations::huge_fault): an access to a page that is not mapped,
 /// where a PMD or PUD mapping is possible.
+///
+/// The access can also be a write to a leaf that is mapped read-only.
 pub struct HugeFault<O> {
     pub(super) context: Context<O>,
     order: HugeOrder,
@@ -190,7 +192,8 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     /// - `pfns` does not have all the PFNs for the leaf,
     /// - the first PFN is not aligned to the size of the leaf,
     /// - the leaf would extend past the VMA,
-    /// - the access is a write, and the kernel tracks first writes to pages (write-notify),
+    /// - the access is a write, and the kernel tracks first writes to pages (write-notify) or an
+    ///   entry is there already,
     /// - the architecture has no such leaves.
     ///
     /// [`RevocableMemory`](crate::mm::revoke::RevocableMemory) cannot be mapped with a leaf: a
@@ -263,7 +266,8 @@ impl<O: VmOperations<Memory = Ordinary>> HugeFault<O> {
     /// - the folio has [too many references](Folio#references),
     /// - the leaf would extend past the VMA,
     /// - the mapping is private,
-    /// - the access is a write, and the kernel tracks first writes to pages (write-notify),
+    /// - the access is a write, and the kernel tracks first writes to pages (write-notify) or an
+    ///   entry is there already,
     /// - the architecture has no such leaves.
     ///
     /// The mapping takes a reference to the folio.
