@@ -2,13 +2,13 @@
 
 //! The callbacks of a VMA.
 //!
-//! A driver that wants more than a mapping which is filled once implements [`VmOperations`], makes
-//! a table of it with [`vm_operations!`](crate::vm_operations), and hands that to the mapping with
+//! A driver implements [`VmOperations`], makes a table of callbacks from it with
+//! [`vm_operations!`](crate::vm_operations), and gives the table to a mapping with
 //! [`VmaDesc::with_ops`](super::desc::VmaDesc::with_ops).
 //!
-//! Every callback gets a context that offers what the locks which are held allow, and returns its
-//! own type of answer. `Documentation/rust/mm/vm-operations.rst` says for each callback who calls
-//! it, and with which locks.
+//! Each callback borrows a context, which offers what is allowed under the locks that the kernel
+//! holds, and returns an answer of its own type. `Documentation/rust/mm/vm-operations.rst` lists
+//! who calls each callback, and under which locks.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
@@ -80,29 +80,31 @@ pub use vma::{
     Install, //
 };
 
-/// What a device's hook and callbacks borrow of it.
+/// What the `mmap_prepare` hook and the callbacks borrow of the device.
 pub type DeviceRef<'a, O> =
     <<<O as VmOperations>::File as MapFile>::Ptr as ForeignOwnable>::Borrowed<'a>;
 
-/// What the callbacks of a VMA borrow: the device, or the data of the VMA.
+/// What the callbacks of a VMA borrow: with [`PerFile`] data the device, else the data of the VMA.
 pub type DataRef<'a, O> =
     <<O as VmOperations>::Data as VmaData>::Ref<'a, <O as VmOperations>::File>;
 
-/// Returns where the code is that gives the kernel the answers to faults: the driver's.
+/// Returns the address of the trampoline of `fault`, which is instantiated in the driver's module.
 fn fault_handler<O: VmOperations>() -> *const c_void {
     trampoline::fault::<O> as *const c_void
 }
 
-/// Enters the section that the revocation of a file's memory waits for, if it has one.
+/// Enters the section that [`Revocation::revoke`](super::revoke::Revocation::revoke) waits for, if
+/// the file has a revocation.
 ///
 /// # Errors
 ///
-/// [`ENODEV`] if the memory is revoked, or if the mappings are not kept where a revocation finds them.
+/// [`ENODEV`] if the memory is revoked, or if the address space of the file is not an
+/// [`AddressSpace`](super::rmap::AddressSpace), so that `revoke` would not find the mapping.
 ///
 /// # Safety
 ///
-/// `file` must be what a VMA with the operations `O` maps, or is about to map, and must not be released
-/// during `'a`.
+/// `file` must be the file of a VMA with the operations `O`, or of one that is being made, and must
+/// stay open during `'a`.
 #[inline]
 unsafe fn enter<'a, O: VmOperations>(
     file: *const bindings::file,
@@ -110,7 +112,8 @@ unsafe fn enter<'a, O: VmOperations>(
     if !O::File::HAS_ADDRESS_SPACE {
         return Ok(None);
     }
-    // SAFETY: The caller promises that the file is open, so it has an address space.
+    // SAFETY: By the safety requirements of this function, `file` is open during `'a`, so
+    // `f_mapping` is the address space of an open file during `'a`.
     unsafe { revoke::enter((*file).f_mapping) }
 }
 
@@ -119,27 +122,31 @@ mod sealed {
 }
 use sealed::Sealed;
 
-/// What kind of memory a mapping holds: `VM_PFNMAP`, `VM_MIXEDMAP`, or neither.
+/// The kind of memory that a mapping holds: `VM_PFNMAP`, `VM_MIXEDMAP`, or neither.
 ///
-/// Decides which actions the mapping may have and what a fault may insert.
+/// It decides which actions a mapping may have and what a fault may insert.
 pub trait Memory: Sealed + 'static {
     #[doc(hidden)]
     const FLAGS: VmaFlags;
 }
 
-/// Memory that consists of folios, each of which is reference-counted.
+/// Memory that consists of reference-counted folios.
 pub trait Paged: Memory {}
 
-/// Folios, like a file's. No special flag.
+/// Folios in a VMA without a special flag, like a file's.
 ///
-/// The only kind that userfaultfd, guard regions and `get_user_pages` know how to deal with, and
-/// the only kind that may be merged.
+/// This is the only kind of memory that works with userfaultfd and guard regions, and the only kind
+/// that the kernel may merge.
 pub enum Ordinary {}
 
-/// Page frames without reference counts: `VM_PFNMAP`. For device memory.
+/// PFNs without reference counts (`VM_PFNMAP`), for device memory.
+///
+/// `get_user_pages` fails on such a mapping.
 pub enum Pfn {}
 
-/// Folios in a VMA that is marked as special: `VM_MIXEDMAP`. May be filled by an action.
+/// Folios, and PFNs among them, in a VMA with `VM_MIXEDMAP`.
+///
+/// An action can populate such a mapping at mmap time.
 pub enum Mixed {}
 
 impl Sealed for Ordinary {}
@@ -157,230 +164,423 @@ impl Memory for Mixed {
 impl Paged for Ordinary {}
 impl Paged for Mixed {}
 
-/// The range of a VMA that was just made.
+/// The range of a VMA that `mmap` has just made.
 #[derive(Clone, Debug)]
 pub struct MappedArea {
-    /// The addresses.
+    /// The addresses of the VMA.
     pub range: Range<usize>,
-    /// The page offset of the first page. With a copy-on-write mapping that was filled by
-    /// [`remap_pfn`](super::desc::VmaDesc::remap_pfn) and alike, the number of the first frame.
+    /// The page offset of the first page.
+    ///
+    /// If the mapping is copy-on-write and populated by
+    /// [`remap_pfn`](super::desc::VmaDesc::remap_pfn) or one of its variants, the kernel has
+    /// replaced the offset by the first PFN.
     pub pgoff: usize,
 }
 
-/// The size of the pages by which a VMA is mapped, as user space gets to see it.
+/// The size of the pages by which a VMA is mapped, as the kernel reports it to user space and KVM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MmuPageSize {
-    /// The smallest there is.
+    /// The smallest page size.
     Base,
-    /// What one entry of a page middle directory maps.
+    /// The size that one PMD maps.
     Pmd,
-    /// What one entry of a page upper directory maps.
+    /// The size that one PUD maps.
     Pud,
 }
 
 /// The callbacks of a driver's VMAs.
 ///
-/// Everything but the types is optional.
+/// A driver implements this trait, makes a table of callbacks with
+/// [`vm_operations!`](crate::vm_operations), and gives it to a mapping in `mmap_prepare`, with
+/// [`VmaDesc::with_ops`](super::desc::VmaDesc::with_ops). It has to name the three types; each
+/// constant and each callback is optional.
 ///
-/// # The lifecycle
+/// # Lifecycle
 ///
-/// [`mapped`](Self::mapped) is called once when a VMA comes about, [`open`](Self::open) once for
-/// each VMA that is made from it later (by `fork`, or because it is split or moved), and
-/// [`close`](Self::close) once for each of them when it goes away. These balance, whatever fails in
-/// between: a VMA of which `mapped` did not succeed is never closed as far as the driver can see.
+/// - The kernel calls [`mapped`](Self::mapped) once for a VMA that `mmap` makes.
+/// - It calls [`open`](Self::open) once for each VMA that it makes from another VMA: for `fork`,
+///   and when it splits or moves one.
+/// - It calls [`close`](Self::close) once for each of these VMAs, when it removes the VMA.
 ///
-/// Exceptions, none of which breaks memory:
+/// The driver sees these calls balance, whatever fails in between: the layer calls neither `open`
+/// nor `close` for a VMA whose `mapped` has failed or has not been called.
 ///
-/// - A mapping that is merged into its neighbour is never announced, and needs no callback of its own.
-/// - Where a stacked file system's `mmap` fails after ours succeeded, the kernel forgets to close.
+/// There are two exceptions, which do not affect memory safety:
 ///
-/// So what has to balance belongs in the data of the VMA, and in its `drop`. A driver that counts up in
-/// `mapped` and down in `close` does not know how many VMAs there are.
+/// - If the kernel merges a new mapping into an adjacent VMA, it does not call the driver.
+/// - If the `mmap` of a stacked driver fails after it has mapped our file, the kernel does not call
+///   `close`, and the data of that VMA is leaked.
+///
+/// So put what has to balance into the data of the VMA ([`PerVma`]) and release it in its `drop`. A
+/// driver that counts up in `mapped` and `open` and down in `close` does not know how many VMAs
+/// there are.
+///
+/// # Examples
+///
+/// A device with one page, which counts the VMAs and the faults of each mapping.
+///
+/// ```
+/// use kernel::mm::{
+///     desc::{Mapping, VmaDesc},
+///     ops::{
+///         DeviceRef,
+///         DriverVmaInfo,
+///         Fault,
+///         FaultAnswer,
+///         FaultError,
+///         MappedArea,
+///         Ordinary,
+///         PerVma,
+///         VmOperations, //
+///     },
+///     testing::*,
+///     Folio, //
+/// };
+/// use kernel::{
+///     fs::File,
+///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+///     page::PAGE_SIZE,
+///     sync::{
+///         aref::ARef,
+///         atomic::{Atomic, Relaxed},
+///         Arc, //
+///     }, //
+/// };
+///
+/// struct Device {
+///     page: ARef<Folio>,
+/// }
+///
+/// #[vtable]
+/// impl MiscDevice for Device {
+///     type Ptr = KBox<Self>;
+///
+///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+///         Err(ENODEV)
+///     }
+///
+///     fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+///         Ok(desc.with_ops::<DeviceOps>()?.on_fault())
+///     }
+/// }
+///
+/// /// The data of a mapping, which its VMAs share.
+/// struct PerMapping {
+///     page: ARef<Folio>,
+///     vmas: Atomic<i32>,
+///     faults: Atomic<i32>,
+/// }
+///
+/// struct DeviceOps;
+///
+/// #[vtable]
+/// impl VmOperations for DeviceOps {
+///     type File = Device;
+///     type Data = PerVma<Arc<PerMapping>>;
+///     type Memory = Ordinary;
+///
+///     fn mapped(device: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<Self::Data> {
+///         let mapping = PerMapping {
+///             page: device.page.clone(),
+///             vmas: Atomic::new(1),
+///             faults: Atomic::new(0),
+///         };
+///         Ok(PerVma(Arc::new(mapping, GFP_KERNEL)?))
+///     }
+///
+///     fn open(vma: &DriverVmaInfo<Self>) {
+///         vma.data().vmas.fetch_add(1, Relaxed);
+///     }
+///
+///     fn close(vma: &DriverVmaInfo<Self>) {
+///         vma.data().vmas.fetch_sub(1, Relaxed);
+///     }
+///
+///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+///         let mapping = vmf.data();
+///         mapping.faults.fetch_add(1, Relaxed);
+///         if vmf.pgoff() != 0 {
+///             return Err(FaultError::SigBus);
+///         }
+///         Ok(vmf.insert_page(&mapping.page, 0)?.into())
+///     }
+/// }
+/// kernel::vm_operations!(DeviceOps);
+///
+/// let page = Folio::alloc(0, GFP_KERNEL)?;
+/// page.write_at(0, b"page 0")?;
+///
+/// let mm = UserMm::attach()?;
+/// let file = mm.open::<Device>(KBox::new(Device { page }, GFP_KERNEL)?)?;
+/// let addr = file.mmap(3 * PAGE_SIZE, READ, SHARED, 0)?;
+/// assert_eq!(mm.read(addr)?, *b"page 0");
+/// // The kernel splits the VMA: it makes one for each side of the hole.
+/// mm.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+/// {
+///     let vma = mm.current().lock_driver_vma::<DeviceOps>(addr).ok_or(ESRCH)?;
+///     let mapping = vma.data();
+///     assert_eq!(mapping.vmas.load(Relaxed), 2);
+///     assert_eq!(mapping.faults.load(Relaxed), 1);
+/// }
+/// assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
+/// mm.munmap(addr, 3 * PAGE_SIZE)?;
+/// # Ok::<(), Error>(())
+/// ```
 #[vtable]
 pub trait VmOperations: Sized + 'static {
-    /// The kind of file that is mapped.
+    /// The type of the file that is mapped.
     type File: MapFile;
 
-    /// What belongs to a VMA: [`PerFile`], which is nothing, [`PerVma`] or [`PerVmaUnique`].
+    /// The data of a VMA: [`PerFile`], [`PerVma`] or [`PerVmaUnique`].
+    ///
+    /// With `PerFile` there is none, and the callbacks borrow the device.
     type Data: VmaData;
 
-    /// What kind of memory the mapping holds.
+    /// The kind of memory that the mapping holds: [`Ordinary`], [`Pfn`] or [`Mixed`].
     type Memory: Memory;
 
-    /// A name for core dumps and perf. `/proc/pid/maps` shows the file instead.
+    /// The name of the VMA in core dumps and perf.
     ///
-    /// A VMA with a name is always part of a core dump, also where
-    /// [`IO`](super::flags::SetFlags::IO) is set.
+    /// `/proc/pid/maps` shows the file instead. A core dump always includes a VMA that has a name,
+    /// even if [`IO`](super::flags::SetFlags::IO) is set.
     ///
-    /// A constant, since the kernel asks for it in the RCU section of a walk through all VMAs: a function
-    /// of the driver that slept there would break the walk. A driver that has several names has several
-    /// implementations, and its `mmap_prepare` chooses one.
+    /// This is a constant because the kernel reads it under RCU, while it walks all VMAs, and code
+    /// of the driver that slept there would break the walk. A driver that needs several names has
+    /// several implementations, and chooses one in `mmap_prepare`.
     const NAME: Option<&'static CStr> = None;
 
-    /// The size of page by which the VMA is mapped, as `smaps` and KVM see it.
+    /// The size of the pages by which the VMA is mapped, as `smaps` and KVM see it.
     ///
-    /// A constant, for the reason that [`NAME`](Self::NAME) is one.
+    /// This is a constant for the same reason as [`NAME`](Self::NAME).
     const PAGESIZE: MmuPageSize = MmuPageSize::Base;
 
-    /// Returns whether user space may map these pages of the file.
+    /// Checks whether user space may map the pages `pgoffs` of the file.
     ///
-    /// `writable` tells that user space could write them through the mapping, now or after an
-    /// `mprotect`. It is not set for a private mapping, whose writes go to copy-on-write pages. It is
-    /// set for a shared mapping that only reads, unless the file is not open for writing, or
-    /// `mmap_prepare` has cleared
-    /// [`MAYWRITE`](super::flags::ClearFlags::MAYWRITE).
+    /// `writable` is set if user space can write to these pages through the mapping, now or after
+    /// an `mprotect`:
     ///
-    /// A table that is [mergeable](crate::vm_operations) has this callback. User space grows such a
-    /// mapping with `mremap`, and the kernel asks no driver about that, so a check in `mmap_prepare`
-    /// covers only the range that was asked for there. The layer calls this for all of that range, in
-    /// [`with_ops`](super::desc::VmaDesc::with_ops), and again for each page before it can be mapped:
-    /// before [`fault`](Self::fault), [`huge_fault`](Self::huge_fault), [`map_pages`](Self::map_pages)
-    /// and [`access`](Self::access). It must give the same answer each time, for a page and for a range
-    /// that has the page.
+    /// - It is not set for a private mapping, whose writes go to copy-on-write pages.
+    /// - It is set for a shared mapping that is read-only at present, unless the file is not open
+    ///   for writing or `mmap_prepare` has cleared
+    ///   [`MAYWRITE`](super::flags::ClearFlags::MAYWRITE).
     ///
-    /// # Errors
+    /// A [mergeable](crate::vm_operations) table must have this callback. User space can grow such
+    /// a mapping with `mremap`, and the kernel does not call the driver for that, so a check in
+    /// `mmap_prepare` covers only the range that was mapped first. The layer calls `may_map`
     ///
-    /// An error makes `mmap` fail with it, and a fault end as [`FaultError`] says: with SIGBUS, unless it
-    /// is [`ENOMEM`] or [`EHWPOISON`].
+    /// - for the whole range, in [`with_ops`](super::desc::VmaDesc::with_ops);
+    /// - for each page before it can be mapped: before [`fault`](Self::fault),
+    ///   [`huge_fault`](Self::huge_fault), [`map_pages`](Self::map_pages) and
+    ///   [`access`](Self::access).
+    ///
+    /// It must return the same result each time, for a page and for each range that includes the
+    /// page.
     ///
     /// # Context
     ///
-    /// mmap lock held for writing, or the locks of a fault. May sleep, unless there is a
-    /// [`map_pages`](Self::map_pages): then as there.
+    /// The mmap lock is held for writing, or the locks of the callback that follows. May sleep,
+    /// unless the driver implements [`map_pages`](Self::map_pages): then it must not sleep.
+    ///
+    /// # Errors
+    ///
+    /// - When the mapping is made, `mmap(2)` fails with the error.
+    /// - Before `fault`, the access ends as [`FaultError`] says: with SIGBUS, unless the error is
+    ///   [`ENOMEM`] or [`EHWPOISON`].
+    /// - Before `huge_fault`, the kernel falls back to smaller pages, and before `map_pages`, to
+    ///   `fault`.
+    /// - Before `access`, the access ends, without the error.
     fn may_map(_device: DeviceRef<'_, Self>, _pgoffs: Range<usize>, _writable: bool) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// A VMA has been made.
+    /// Returns the data of a VMA that `mmap` has just made.
     ///
-    /// Returns the data of the VMA. If it fails, `mmap` fails with its error, and the memory is
-    /// unmapped again.
-    ///
-    /// Not called if the memory is [revoked](super::revoke::Revocation) already.
+    /// The layer does not call it if the memory is already [revoked](super::revoke::Revocation):
+    /// `mmap(2)` fails with [`ENODEV`].
     ///
     /// # Context
     ///
-    /// mmap lock held for writing. May sleep.
+    /// The mmap lock is held for writing. May sleep. Must not call
+    /// [`AddressSpace::unmap`](super::rmap::AddressSpace::unmap).
+    ///
+    /// # Errors
+    ///
+    /// `mmap(2)` fails with the error, unless the hook has set another one with
+    /// [`Mapping::error_override`](super::desc::Mapping::error_override). The kernel unmaps the VMA
+    /// again, and the layer does not call [`close`](Self::close) for it.
     fn mapped(_device: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<Self::Data> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// A VMA has been made from another one. Its data, if it has any, was duplicated before.
+    /// Called after the kernel has made `vma` from another VMA.
+    ///
+    /// The layer has duplicated the data of the other VMA before, if there is any.
     ///
     /// # Context
     ///
-    /// mmap lock held for writing; when forking, that of the child. The VMA cannot be found by
-    /// others yet. May sleep.
+    /// The mmap lock is held for writing; in `fork`, that of the child. No other thread can find
+    /// the VMA yet. May sleep.
     fn open(_vma: &DriverVmaInfo<Self>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// A VMA is going away. Its data, if it has any, is dropped afterwards.
+    /// Called before the kernel removes `vma`.
+    ///
+    /// The layer drops the data of the VMA afterwards, if there is any.
     ///
     /// # Context
     ///
-    /// mmap lock held, for reading or for writing. The VMA is unmapped and cannot be found by
-    /// others any more. May sleep. The current process need not be the one that had it mapped.
+    /// The mmap lock is held, for reading or for writing. The VMA is unmapped, and no other thread
+    /// can find it. May sleep. The current process need not be the one that the mapping belongs to.
     fn close(_vma: &DriverVmaInfo<Self>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// May the VMA be split at this address?
-    ///
-    /// An error makes the operation fail that needs the split: partial `munmap`, `mprotect`,
-    /// `madvise`, `mlock`, `mremap`.
+    /// Checks whether the kernel may split `vma` at the address `addr`.
     ///
     /// # Context
     ///
-    /// mmap lock held for writing. May sleep.
+    /// The mmap lock is held for writing. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// The system call that needs the split fails with the error, except that `madvise` replaces
+    /// [`ENOMEM`] by [`EAGAIN`]. It can be `munmap`, `mprotect`, `madvise`, `mlock` or `mremap` of
+    /// a part of the VMA, or `mmap` with `MAP_FIXED` over a part.
     fn may_split(_vma: &DriverVmaUnderMmap<Self>, _addr: usize) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The memory has been moved; this is the VMA where it is now.
+    /// Called after `mremap` has moved memory to `vma`.
     ///
-    /// If it fails, the memory is moved back.
+    /// `vma` can be larger than what was moved, if the kernel has merged it into an adjacent VMA.
     ///
     /// # Context
     ///
-    /// mmap lock held for writing. May sleep.
+    /// The mmap lock is held for writing. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// The kernel moves the memory back, and `mremap(2)` fails with the error.
     fn mremap(_vma: &DriverVmaUnderMmap<Self>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// May `mprotect` give these flags to a part of the VMA?
+    /// Checks whether `mprotect` may give the flags `flags` to the addresses `range` of `vma`.
     ///
     /// # Context
     ///
-    /// mmap lock held for writing. May sleep. Called before the kernel's own checks of sealing.
+    /// The mmap lock is held for writing. May sleep. The kernel has not checked yet whether the VMA
+    /// is sealed.
+    ///
+    /// # Errors
+    ///
+    /// `mprotect(2)` fails with the error. What it has changed in the VMAs before this one remains
+    /// changed.
     fn mprotect(_vma: &DriverVmaInfo<Self>, _range: Range<usize>, _flags: VmaFlags) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// A page is accessed that is not there.
+    /// Handles an access to a page that is not mapped.
     ///
     /// # Context
     ///
-    /// VMA lock or mmap lock held for reading. May sleep.
+    /// The VMA lock or the mmap lock is held for reading. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// The access ends as the [`FaultError`] says.
     fn fault(_vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// A page is accessed where a huge page could be.
+    /// Handles an access to a page that is not mapped, where a PMD or PUD mapping is possible.
+    ///
+    /// The kernel also calls this for a write to a leaf that is mapped read-only, in a shared
+    /// mapping.
+    ///
+    /// The kernel calls [`fault`](Self::fault) if this returns [`HugeAnswer::Fallback`] for each
+    /// size.
     ///
     /// # Context
     ///
-    /// VMA lock or mmap lock held for reading. May sleep.
+    /// The VMA lock or the mmap lock is held for reading. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// As for [`fault`](Self::fault): an error is not a fallback.
     fn huge_fault(_vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// A page is read that is not there: what the driver has around it may be mapped along with it.
+    /// Maps pages around a page that is read and not mapped (fault-around).
     ///
-    /// Called before [`fault`](Self::fault), which is called only if the page itself was not mapped
-    /// here. To save faults, by mapping pages that are there anyway.
+    /// This saves faults for pages that the driver has already. The kernel calls it before
+    /// [`fault`](Self::fault), and calls `fault` only if this has not mapped the page that is read.
     ///
     /// # Context
     ///
-    /// VMA lock or mmap lock held for reading, and the RCU read lock: must not sleep. The promise that
-    /// safe code cannot break memory [does not cover](super::lock#sleeping) an implementation that sleeps.
+    /// The VMA lock or the mmap lock is held for reading, and the RCU read lock. Must not sleep: an
+    /// implementation that does is the [one exception](super::lock#sleeping) to the rule that safe
+    /// code cannot break memory.
     fn map_pages(_vmf: &FaultAround<Self>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// A page that can be read is about to become writable.
+    /// Called before a page that is mapped read-only becomes writable, in a shared mapping.
     ///
-    /// With it, shared mappings are set up so that the first write to each page is seen.
+    /// The kernel maps the pages of a shared mapping read-only at first (write-notify) if the
+    /// driver implements this, so that it is called for the first write to each page.
     ///
     /// # Context
     ///
-    /// VMA lock or mmap lock held for reading. The folio has a reference and is not locked. May
-    /// sleep.
+    /// The VMA lock or the mmap lock is held for reading. The folio has a reference and is not
+    /// locked. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// As for [`fault`](Self::fault). The page remains mapped read-only.
     fn page_mkwrite(_vmf: &MkwriteFault<Self>) -> Result<MkwriteAnswer<'_>, FaultError> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// A page frame that can be read is about to become writable.
+    /// Called before a PFN that is mapped read-only becomes writable, in a shared mapping.
+    ///
+    /// As with [`page_mkwrite`](Self::page_mkwrite), the kernel maps PFNs read-only at first if the
+    /// driver implements this.
     ///
     /// # Context
     ///
-    /// VMA lock or mmap lock held for reading. May sleep.
+    /// The VMA lock or the mmap lock is held for reading. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// As for [`fault`](Self::fault). The PFN remains mapped read-only.
     fn pfn_mkwrite(_vmf: &PfnMkwriteFault<Self>) -> Result<(), FaultError> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Somebody else accesses the memory: a debugger, or a reader of `/proc/pid/mem`.
+    /// Copies from or to the memory at `addr`, for a debugger or a user of `/proc/pid/mem`, and
+    /// returns the number of bytes that it has copied.
     ///
-    /// Called for mappings that `get_user_pages` refuses. Returns how many bytes it has copied; 0
-    /// means that there is nothing. `access` never asks for more than what is in the VMA, nor for what
-    /// a debugger could not do with memory of the kernel's own: to read what the process cannot make
-    /// readable, to write what it cannot write at the moment, or to write for all what it has mapped
-    /// privately.
+    /// The kernel calls it where `get_user_pages` fails, as it always does in `VM_IO` and
+    /// `VM_PFNMAP` mappings, and only on architectures with `CONFIG_HAVE_IOREMAP_PROT`. The layer
+    /// passes on only requests that lie within the VMA and that the kernel would allow a debugger
+    /// for memory of its own. It refuses to
+    ///
+    /// - read what the process cannot make readable,
+    /// - write what the process cannot write at present,
+    /// - write to a private mapping, where the write would change the shared memory.
     ///
     /// # Context
     ///
-    /// mmap lock of the mm held for reading, which need not be the current one. May
+    /// The mmap lock of the VMA's mm, which need not be the current one, is held for reading. May
     /// sleep.
+    ///
+    /// # Errors
+    ///
+    /// The access ends, as it does if the result is 0: the caller gets the bytes that were copied
+    /// before, and not the error.
     fn access(_vma: &DriverVmaUnderMmap<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }

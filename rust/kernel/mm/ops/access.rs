@@ -19,9 +19,9 @@ use crate::{
     prelude::*, //
 };
 
-/// What is asked of [`VmOperations::access`].
+/// A request to [`VmOperations::access`], with the buffer to copy to or from.
 ///
-/// Never longer than what is left of the VMA.
+/// A request is not empty, and does not extend past the VMA.
 ///
 /// # Examples
 ///
@@ -31,7 +31,7 @@ use crate::{
 ///     prelude::*, //
 /// };
 ///
-/// /// Copies from or to a folio, as far as that goes. Returns how many bytes.
+/// /// Copies from or to a folio, and returns how many bytes the folio had room for.
 /// fn copy(folio: &Folio, offset: usize, access: Access<'_>) -> Result<usize> {
 ///     let len = access.len().min(folio.len().saturating_sub(offset));
 ///     match access {
@@ -50,14 +50,14 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub enum Access<'a> {
-    /// Copy the memory to the buffer. The process may read it, or could ask for that.
+    /// Copy the memory to the buffer, which the process may read, or may get permission to read.
     Read(&'a mut [u8]),
-    /// Copy the buffer to the memory. The process may write it, and others see what it writes.
+    /// Copy the buffer to the memory, which the process may write, and which it shares.
     Write(&'a [u8]),
 }
 
 impl Access<'_> {
-    /// Returns the number of bytes that are asked for.
+    /// Returns the length of the buffer in bytes.
     #[inline]
     pub fn len(&self) -> usize {
         match self {
@@ -66,16 +66,18 @@ impl Access<'_> {
         }
     }
 
-    /// Returns whether nothing is asked for. Never true in a callback.
+    /// Returns whether the buffer is empty, which it never is in a callback.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// Returns whether the kernel would let a debugger access pages of its own with these VMA flags
-/// (`check_vma_flags()` in mm/gup.c, with `FOLL_FORCE`): what cannot become readable is not read, what
-/// is not writable is not written, and a write to a private mapping is for its copy-on-write page.
+/// Returns whether the kernel would let a debugger access its own memory in a VMA with these flags.
+///
+/// As in `check_vma_flags()` (mm/gup.c) with `FOLL_FORCE`, a read needs MAYREAD, and a write needs
+/// WRITE. A write to a private mapping would go to a copy-on-write page, which a driver does not
+/// have, so a write also needs SHARED.
 pub(super) fn is_permitted(flags: VmaFlags, write: bool) -> bool {
     if write {
         flags.contains_all(VmaFlags::new([VmaFlag::WRITE, VmaFlag::SHARED]))
@@ -86,10 +88,11 @@ pub(super) fn is_permitted(flags: VmaFlags, write: bool) -> bool {
 
 #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
 impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
-    /// Accesses device memory through what the VMA maps.
+    /// Accesses the device memory that the VMA maps at `addr`, and returns the number of bytes.
     ///
-    /// Accesses at most what is left of one page. The page has to be mapped: memory that is faulted in
-    /// can be accessed only where it has been accessed before.
+    /// It accesses no more than what is left of one page; the kernel calls the driver again for the
+    /// rest. The page must be mapped: memory that is faulted in can be accessed only after the
+    /// process has accessed it.
     ///
     /// # Context
     ///
@@ -97,8 +100,8 @@ impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if `addr` is not in the VMA, nothing is mapped there, or what is mapped must not
-    ///   be written.
+    /// - [`EINVAL`] if `addr` is not in the VMA, nothing is mapped there, the PFN is RAM that the
+    ///   kernel uses, or the request is a write and the mapping is read-only.
     /// - [`ENOMEM`] if there is not enough memory.
     ///
     /// # Examples
@@ -121,12 +124,12 @@ impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
         let room = (PAGE_SIZE - (addr & (PAGE_SIZE - 1))).min(access.len());
         let (buf, write) = match access {
             Access::Read(buf) => (buf.as_mut_ptr(), 0),
-            // C only reads it then.
+            // C does not write to the buffer if it writes to the memory.
             Access::Write(buf) => (buf.as_ptr().cast_mut(), 1),
         };
         let room = c_int::try_from(room)?;
-        // SAFETY: By the type invariants, this thread holds the mmap lock; `buf` is valid for `room`
-        // bytes.
+        // SAFETY: By the type invariants, this thread holds the mmap lock. `addr` is in the VMA,
+        // and `buf` is valid for `room` bytes.
         let done =
             unsafe { bindings::generic_access_phys(self.as_ptr(), addr, buf.cast(), room, write) };
         usize::try_from(done).map_err(|_| Error::from_errno(done))

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `vm_private_data` holds.
+//! The contents of `vm_private_data`.
 //!
-//! The field is one word, and the kernel copies it whenever it makes one VMA from another. So each
-//! of its states has one meaning:
+//! The kernel copies this field whenever it makes one VMA from another, so each of its states has
+//! one meaning:
 //!
-//! | word                              | [`PerFile`]          | [`PerVma`], [`PerVmaUnique`]  |
-//! |-----------------------------------|----------------------|-------------------------------|
-//! | null                              | never                | could not be duplicated       |
-//! | the device's pointer, bit 0 set   | `mapped` is to come  | `mapped` is to come           |
-//! | a pointer                         | the device, borrowed | the data, owned by the VMA    |
+//! | `vm_private_data`               | [`PerFile`]          | [`PerVma`]      | [`PerVmaUnique`]  |
+//! |---------------------------------|----------------------|-----------------|-------------------|
+//! | NULL                            | closed               | closed          | closed, or a copy |
+//! | the device's pointer, bit 0 set | not mapped           | not mapped      | not mapped        |
+//! | another pointer (*live*)        | the device, borrowed | the data, owned | the data, owned   |
 //!
-//! The device is borrowed for as long as the VMA exists, since the VMA keeps its file open. A word
-//! with bit 0 set owns nothing, so a mapping that is merged or that fails has nothing to give back.
+//! "Not mapped" means that `mapped` has not succeeded, or not yet. The VMA owns nothing then, so
+//! there is nothing to release if a mapping is merged or fails. The VMA keeps its file open, so the
+//! device can be borrowed while the VMA exists.
 
 use super::sealed::Sealed;
 use crate::{
@@ -25,31 +26,32 @@ use crate::{
 };
 use core::ffi::c_void;
 
-/// Marks a word whose VMA is not mapped yet.
+/// Set in `vm_private_data` until `mapped` has succeeded.
 const UNMAPPED: usize = 1;
 
-/// Returns the word that the hook leaves behind.
+/// Returns the `vm_private_data` of a mapping whose `mapped` has not been called.
 pub(super) fn unmapped(device: *mut c_void) -> *mut c_void {
     device.map_addr(|addr| addr | UNMAPPED)
 }
 
-/// Returns the device's pointer in a word that the hook left behind.
+/// Returns the device's pointer from a `vm_private_data` that [`unmapped`] has returned.
 pub(super) fn device(word: *mut c_void) -> *mut c_void {
     word.map_addr(|addr| addr & !UNMAPPED)
 }
 
-/// Is it the word of a VMA whose `mapped` has succeeded, and whose data is there?
+/// Returns whether `word` is the `vm_private_data` of a VMA whose `mapped` has succeeded and that
+/// has its data.
 #[inline]
 pub(super) fn is_live(word: *mut c_void) -> bool {
     !word.is_null() && word.addr() & UNMAPPED == 0
 }
 
-/// What belongs to a VMA: [`PerFile`], [`PerVma`] or [`PerVmaUnique`].
+/// The data that belongs to a VMA: [`PerFile`], [`PerVma`] or [`PerVmaUnique`].
 pub trait VmaData: Sealed + Sized + Send + Sync + 'static {
     #[doc(hidden)]
     const PER_VMA: bool;
 
-    /// Must there never be a second VMA made from one?
+    /// Whether the kernel must never make a second VMA from one with such data.
     #[doc(hidden)]
     const UNIQUE: bool = false;
 
@@ -59,38 +61,40 @@ pub trait VmaData: Sealed + Sized + Send + Sync + 'static {
     /// What the callbacks borrow.
     type Ref<'a, F: MapFile>;
 
-    /// Borrows what a live word stands for.
+    /// Borrows what a live `vm_private_data` stands for.
     ///
     /// # Safety
     ///
-    /// `word` must be live, of a VMA of this kind of data whose file is of type `F`, and the VMA
-    /// must not be closed during `'a`.
+    /// `word` must be live, and come from a VMA with this kind of data, whose file has the type
+    /// `F`. The VMA must not be closed during `'a`.
     #[doc(hidden)]
     unsafe fn borrow<'a, F: MapFile>(word: *mut c_void) -> Self::Ref<'a, F>;
 
-    /// Turns the data into a live word; `device` is the device's pointer.
+    /// Turns the data into a live `vm_private_data`, given the device's pointer.
     #[doc(hidden)]
     fn into_word(self, device: *mut c_void) -> *mut c_void;
 
-    /// Returns the word for a VMA that is made from one with a live word: live, or null.
+    /// Returns the `vm_private_data`, live or NULL, for a VMA that the kernel makes from another
+    /// one.
     ///
     /// # Safety
     ///
-    /// `word` must be live, of a VMA of this kind of data, and stay so during the call.
+    /// `word` must come from the other VMA, which has this kind of data, and must be live during
+    /// the call.
     #[doc(hidden)]
     unsafe fn duplicate(word: *mut c_void) -> *mut c_void;
 
-    /// Gives up a live word.
+    /// Releases a live `vm_private_data`.
     ///
     /// # Safety
     ///
-    /// `word` must be live, of a VMA of this kind of data, or just come from
-    /// [`into_word`](Self::into_word), and not be used afterwards.
+    /// `word` must be live, and come from a VMA with this kind of data or from
+    /// [`into_word`](Self::into_word). It must not be used afterwards.
     #[doc(hidden)]
     unsafe fn release(word: *mut c_void);
 }
 
-/// Nothing belongs to the VMA: callbacks borrow the device.
+/// A VMA has no data of its own: the callbacks borrow the device.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PerFile;
 
@@ -98,14 +102,17 @@ impl Sealed for PerFile {}
 
 impl VmaData for PerFile {
     const PER_VMA: bool = false;
-    // Bit 0 is checked with the device's pointer.
+    // `VmOpsTable::new` checks bit 0 of the device's pointer.
     const ALIGN: usize = 2;
     type Ref<'a, F: MapFile> = <F::Ptr as ForeignOwnable>::Borrowed<'a>;
 
     #[inline]
     unsafe fn borrow<'a, F: MapFile>(word: *mut c_void) -> Self::Ref<'a, F> {
-        // SAFETY: A live word is the device's pointer, from the file's `into_foreign`. The file goes
-        // back to `from_foreign` only when it is released, and the VMA keeps it open.
+        // SAFETY:
+        // - By the safety requirements of this function, `word` is live, so it is the device's
+        //   pointer, which `into_foreign` has returned when the file was opened.
+        // - `from_foreign` is called when the file is released. The VMA, which is not closed during
+        //   `'a`, keeps it open.
         unsafe { <F::Ptr as ForeignOwnable>::borrow(word) }
     }
 
@@ -120,13 +127,16 @@ impl VmaData for PerFile {
     unsafe fn release(_word: *mut c_void) {}
 }
 
-/// Every VMA owns a `P`, which is made by [`mapped`](super::VmOperations::mapped), duplicated when a
-/// VMA is made from another one, and dropped when it goes away.
+/// Each VMA owns a `P`.
 ///
-/// Such a VMA is never merged and cannot be grown, since there would be one too few of the data.
+/// [`mapped`](super::VmOperations::mapped) makes it, the layer duplicates it when the kernel makes
+/// one VMA from another, and drops it when the VMA is closed.
 ///
-/// The data may be used and dropped by any thread, in any process. It must not hold a reference to
-/// an mm's users (`ARef<MmWithUser>`), or neither would ever go away.
+/// Such a VMA has `VM_DONTEXPAND`: the kernel neither merges nor grows it. A merged VMA could hold
+/// the data of only one of the two.
+///
+/// Any thread, of any process, may use and drop the data. It must not hold an `ARef<MmWithUser>`,
+/// which would keep the mm and its VMAs, while the VMA would keep the data: neither would be freed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PerVma<P>(pub P);
 
@@ -139,8 +149,9 @@ impl<P: DupForeign + Send + Sync + 'static> VmaData for PerVma<P> {
 
     #[inline]
     unsafe fn borrow<'a, F: MapFile>(word: *mut c_void) -> Self::Ref<'a, F> {
-        // SAFETY: A live word comes from `into_foreign` in `into_word`, and goes back to
-        // `from_foreign` in `release`, when the VMA is closed.
+        // SAFETY: By the safety requirements of this function, `word` is live, so `into_foreign` in
+        // `into_word` has returned it. `from_foreign` in `release` takes it when the VMA is closed,
+        // which is not during `'a`.
         unsafe { P::borrow(word) }
     }
 
@@ -149,23 +160,28 @@ impl<P: DupForeign + Send + Sync + 'static> VmaData for PerVma<P> {
     }
 
     unsafe fn duplicate(word: *mut c_void) -> *mut c_void {
-        // SAFETY: The word is live, hence from `into_foreign`, and is not given up meanwhile.
+        // SAFETY: By the safety requirements of this function, `word` is live during the call:
+        // `into_foreign` has returned it, and `release` has not taken it.
         P::dup_foreign(unsafe { P::borrow(word) }).into_foreign()
     }
 
     unsafe fn release(word: *mut c_void) {
-        // SAFETY: The word is live, hence from `into_foreign`, and this is the only time that it
-        // goes back: each VMA has a word of its own.
+        // SAFETY: By the safety requirements of this function, `word` is live or comes from
+        // `into_word`, so `into_foreign` has returned it, and it is not used afterwards. No other
+        // VMA has it: a copy gets its own from `duplicate`.
         drop(unsafe { P::from_foreign(word) });
     }
 }
 
-/// Every VMA owns a `P`, as with [`PerVma`], which there is only one of: it cannot be duplicated.
+/// Each VMA owns a `P` that cannot be duplicated.
 ///
-/// So such a VMA stays what it is until it goes away. A forked child does not get it, and whatever
-/// would split or move it fails with [`EINVAL`](crate::error::code::EINVAL): `munmap`, `mprotect` and
-/// the like on a part of it, `mremap` to another address. For data that knows its mapping, like the
-/// bookkeeping of what the device was told about it, in a [`KBox`](crate::alloc::KBox).
+/// [`mapped`](super::VmOperations::mapped) makes it, and the layer drops it when the VMA is closed.
+/// The kernel never makes a second VMA from such a VMA: a child does not inherit it on `fork`, and
+/// what would split or move it fails with [`EINVAL`](crate::error::code::EINVAL), such as `munmap`
+/// or `mprotect` of a part, or `mremap` to another address.
+///
+/// This is for data about one mapping in a [`KBox`](crate::alloc::KBox), for example what the
+/// driver has told the device about it.
 ///
 /// # Examples
 ///
@@ -234,8 +250,9 @@ impl<P: ForeignOwnable + Send + Sync + 'static> VmaData for PerVmaUnique<P> {
 
     #[inline]
     unsafe fn borrow<'a, F: MapFile>(word: *mut c_void) -> Self::Ref<'a, F> {
-        // SAFETY: A live word comes from `into_foreign` in `into_word`, and goes back to
-        // `from_foreign` in `release`, when the VMA is closed.
+        // SAFETY: By the safety requirements of this function, `word` is live, so `into_foreign` in
+        // `into_word` has returned it. `from_foreign` in `release` takes it when the VMA is closed,
+        // which is not during `'a`.
         unsafe { P::borrow(word) }
     }
 
@@ -244,27 +261,30 @@ impl<P: ForeignOwnable + Send + Sync + 'static> VmaData for PerVmaUnique<P> {
     }
 
     unsafe fn duplicate(_word: *mut c_void) -> *mut c_void {
-        // A VMA that is about to be moved: `mremap` is refused next, and this one goes away again.
-        // No other is made from ours: they are neither inherited nor split.
+        // `mremap(2)` is about to move the VMA. It calls the `mremap` callback next, which fails,
+        // and then removes this copy. The kernel makes no other copies: `DONTCOPY` is set, and
+        // `may_split` fails.
         core::ptr::null_mut()
     }
 
     unsafe fn release(word: *mut c_void) {
-        // SAFETY: The word is live, hence from `into_foreign`, and this is the only time that it
-        // goes back: no other VMA has it.
+        // SAFETY: By the safety requirements of this function, `word` is live or comes from
+        // `into_word`, so `into_foreign` has returned it, and it is not used afterwards. No other
+        // VMA has it: `duplicate` returns NULL.
         drop(unsafe { P::from_foreign(word) });
     }
 }
 
-/// A pointer that can be duplicated, from a borrow, without ever failing.
+/// A pointer that can be duplicated from a borrow, without failing.
 ///
-/// The kernel cannot be told that a VMA could not be duplicated.
+/// The layer duplicates the data of a VMA in `vm_operations_struct::open`, which cannot return an
+/// error.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be duplicated without failing",
     note = "the data of a VMA is duplicated where nothing can fail: use `Arc<T>`, or `PerVmaUnique`"
 )]
 pub trait DupForeign: ForeignOwnable {
-    /// Makes another one.
+    /// Returns a duplicate of the pointer that `borrowed` was borrowed from.
     fn dup_foreign(borrowed: Self::Borrowed<'_>) -> Self;
 }
 

@@ -44,8 +44,8 @@ use crate::{
 
 /// The description of a mapping that will have the callbacks `O`.
 ///
-/// The kind of memory that `O` names decides what the mapping may be made of. Everything else about
-/// the mapping is to be adjusted before.
+/// The kind of memory of `O` decides which calls are available to complete the mapping. The hook
+/// must make all other changes to the mapping before [`VmaDesc::with_ops`].
 ///
 /// # Invariants
 ///
@@ -56,20 +56,23 @@ pub struct OpsDesc<'f, O: HasVmOps> {
 }
 
 impl<'f, D: MapFile> VmaDesc<'f, D> {
-    /// Gives the mapping callbacks.
+    /// Gives the mapping the callbacks `O`.
+    ///
+    /// # Context
+    ///
+    /// May sleep, if the driver's [`may_map`](super::VmOperations::may_map) does.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the memory is [`Pfn`] and the mapping is [copy-on-write](Self::is_cow): the
-    /// kernel has no way to insert single page frames into such a mapping. See
-    /// [`deny_cow`](Self::deny_cow). Also if the device is a [`KBox`] of a type without size.
-    ///
-    /// If `O` has [`may_map`](super::VmOperations::may_map), what that returns.
+    /// - [`EINVAL`] if the memory is [`Pfn`] and the mapping is [copy-on-write](Self::is_cow): the
+    ///   kernel cannot insert single PFNs into such a mapping. See [`deny_cow`](Self::deny_cow).
+    /// - [`EINVAL`] if the device is a [`KBox`] of a zero-sized type.
+    /// - Those of [`may_map`](super::VmOperations::may_map), if `O` implements it.
     ///
     /// # Examples
     ///
-    /// Pages that are given out when they are accessed. `samples/rust/mm/rust_mmap_demand.rs` is a
-    /// driver that does this.
+    /// A device whose pages are faulted in; `samples/rust/mm/rust_mmap_demand.rs` is a complete
+    /// driver.
     ///
     /// ```
     /// use kernel::mm::{
@@ -140,7 +143,7 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     /// let addr = file.mmap(3 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
     /// assert_eq!(second.ref_count(), 2);
     /// assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"second");
-    /// // The mapping has a reference now.
+    /// // The mapping has a reference, too.
     /// assert_eq!(second.ref_count(), 3);
     /// assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
     /// mm.munmap(addr, 3 * PAGE_SIZE)?;
@@ -152,19 +155,20 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
             return Err(EINVAL);
         }
         if !is_live(self.device()) {
-            // A box of something that has no size: `FOREIGN_ALIGN` is not true for that. It could not
-            // be told from a mapping that is still to be made.
+            // A `KBox` of a zero-sized type: its dangling pointer violates FOREIGN_ALIGN. Bit 0
+            // would not tell whether `mapped` has succeeded.
             return Err(EINVAL);
         }
         if O::HAS_MAY_MAP {
-            // SAFETY: By the type invariants, it is the private data of the file, which stays open
-            // during the call. A file of type `D` has what `into_foreign` has returned.
+            // SAFETY: By the type invariants, this is the private data of a file of type `D`, which
+            // `into_foreign` has returned. The file stays open during the call, so `from_foreign`
+            // is not called.
             let device = unsafe { <D::Ptr as ForeignOwnable>::borrow(self.device()) };
-            // The sum does not overflow: see `pgoff`.
+            // `pgoff` documents that the sum does not overflow.
             let pgoffs = self.pgoff()..self.pgoff() + self.nr_pages();
             O::may_map(device, pgoffs, self.flags().is_shared_maywrite())?;
         }
-        // INVARIANT: Just checked, and nothing about it changes any more.
+        // INVARIANT: This was checked above, and the flags do not change from here on.
         Ok(OpsDesc {
             desc: self,
             _ops: core::marker::PhantomData,
@@ -173,24 +177,24 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
 }
 
 impl<'f, O: HasVmOps> OpsDesc<'f, O> {
-    /// Returns all of the mapping's addresses, for the actions that fill a part of it.
+    /// Returns all addresses of the mapping, for the actions that populate a part of it.
     #[inline]
     pub fn range(&self) -> DescRange<'f> {
         self.desc.range()
     }
 
-    /// Returns the descriptor, and the callbacks that its mapping gets.
+    /// Returns the descriptor, and the callbacks for its mapping.
     fn split(self) -> (VmaDesc<'f, O::File>, Operations) {
-        // Whatever must not be merged must not be extended either: the private data is for what was
-        // there when it was made. And see `lower` for what has no fault handler.
+        // A mapping that cannot be merged must not be extended either: its private data is for the
+        // range that it had when it was made. `lower` says why a mapping without a fault handler
+        // gets the flag.
         let mergeable = O::MERGEABLE && may_merge::<O>() && O::HAS_FAULT;
         let mut expand = match mergeable {
             true => VmaFlags::EMPTY,
             false => VmaFlags::new([VmaFlag::DONTEXPAND]),
         };
         if O::Data::UNIQUE {
-            // For good: a VMA that must not be expanded cannot be made inheritable again
-            // (`MADV_DOFORK`).
+            // This is permanent: the kernel refuses `MADV_DOFORK` for a VMA that has DONTEXPAND.
             expand = expand.with(VmaFlag::DONTCOPY);
         }
         let operations = Operations {
@@ -201,27 +205,30 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
         (self.desc, operations)
     }
 
-    /// Makes a mapping, and adds the callbacks.
+    /// Completes the mapping with `map`, and adds the callbacks.
     ///
     /// # Errors
     ///
-    /// As `map`.
+    /// Those of `map`.
     ///
     /// # Safety
     ///
-    /// `map` must make a mapping with the kind of memory that `O` names.
+    /// `map` must make a mapping with the kind of memory of `O`.
     unsafe fn finish(
         self,
         map: impl FnOnce(VmaDesc<'f, O::File>) -> Result<Mapping<'f, O::File>>,
     ) -> Result<Mapping<'f, O::File>> {
         let (desc, operations) = self.split();
-        // SAFETY: The table is that of `O`, whose callbacks expect the private data of a file of
-        // type `O::File`, marked, before `mapped` is called. The memory is as the caller promises.
+        // SAFETY:
+        // - The table is that of `O`. Its callbacks expect the private data of a file of type
+        //   `O::File`, with bit 0 set until `mapped` is called, as `split` returns it.
+        // - By the safety requirements of this function, the mapping has the kind of memory of `O`.
         Ok(unsafe { map(desc)?.with_operations(operations) })
     }
 }
 
-/// Returns whether faults reach the driver. Without, the kernel answers all of them with SIGBUS.
+/// Returns whether faults call the driver; otherwise the kernel returns VM_FAULT_SIGBUS for all of
+/// them.
 const fn has_fault_handler<O: VmOperations>() -> bool {
     O::HAS_FAULT || O::HAS_HUGE_FAULT
 }
@@ -229,7 +236,7 @@ const fn has_fault_handler<O: VmOperations>() -> bool {
 impl<'f, O: HasVmOps<Memory: Paged>> OpsDesc<'f, O> {
     /// Maps nothing at mmap time: pages are faulted in.
     ///
-    /// Does not build unless `O` has a fault handler.
+    /// This does not build unless `O` has a fault handler.
     pub fn on_fault(self) -> Mapping<'f, O::File> {
         const {
             assert!(
@@ -240,11 +247,12 @@ impl<'f, O: HasVmOps<Memory: Paged>> OpsDesc<'f, O> {
         self.map_no_pages()
     }
 
-    /// Maps nothing: an access ends with SIGBUS, except where the driver has inserted a page.
+    /// Maps nothing: an access ends with SIGBUS, unless the driver has inserted a page.
     ///
-    /// For a driver that needs the other callbacks, or that fills [`Mixed`] memory from outside of a
-    /// fault ([`DriverVma::insert_page`](super::DriverVma::insert_page)). Does not build if `O` has a fault
-    /// handler, which would be called.
+    /// This is for a driver that needs only the other callbacks, or that inserts pages into
+    /// [`Mixed`] memory outside of a fault
+    /// ([`DriverVma::insert_page`](super::DriverVma::insert_page)). It does not build if `O` has a
+    /// fault handler: use [`on_fault`](Self::on_fault).
     ///
     /// # Examples
     ///
@@ -261,33 +269,34 @@ impl<'f, O: HasVmOps<Memory: Paged>> OpsDesc<'f, O> {
 
     fn map_no_pages(self) -> Mapping<'f, O::File> {
         let (desc, operations) = self.split();
-        // SAFETY: As in `finish`; nothing is mapped, so that is of any kind.
+        // SAFETY: The table is that of `O`, and `split` has returned the private data that its
+        // callbacks expect. Nothing is mapped, which is right for each kind of memory.
         unsafe { desc.map_nothing().with_operations(operations) }
     }
 }
 
 impl<'f, O: HasVmOps<Memory = Mixed>> OpsDesc<'f, O> {
-    /// As [`VmaDesc::map_kernel_pages`].
+    /// Maps pages over all of the mapping, as [`VmaDesc::map_kernel_pages`] does.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`VmaDesc::map_kernel_pages`].
     pub fn map_kernel_pages(self, pages: &'f KernelPages) -> Result<Mapping<'f, O::File>> {
-        // SAFETY: Makes a `Mixed` mapping.
+        // SAFETY: This makes a MIXEDMAP mapping, which is what [`Mixed`] memory is.
         unsafe { self.finish(|desc| desc.map_kernel_pages(pages)) }
     }
 
-    /// As [`VmaDesc::map_kernel_pages_range`].
+    /// Maps pages over a part of the mapping, as [`VmaDesc::map_kernel_pages_range`] does.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`VmaDesc::map_kernel_pages_range`].
     pub fn map_kernel_pages_range(
         self,
         range: DescRange<'f>,
         pages: KernelPagesSlice<'f>,
     ) -> Result<Mapping<'f, O::File>> {
-        // SAFETY: Makes a `Mixed` mapping.
+        // SAFETY: This makes a MIXEDMAP mapping, which is what [`Mixed`] memory is.
         unsafe { self.finish(|desc| desc.map_kernel_pages_range(range, pages)) }
     }
 }
@@ -298,70 +307,74 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
         "no PFN is ever mapped by a fault: implement `fault`"
     );
 
-    /// Maps nothing at mmap time: PFNs are faulted in, cached as `cache` says.
+    /// Maps nothing at mmap time: PFNs are faulted in, with the cache mode `cache`.
     ///
-    /// Does not build unless `O` has a fault handler.
+    /// This does not build unless `O` has a fault handler.
     pub fn on_pfn_fault(self, cache: Cache) -> Mapping<'f, O::File> {
         const { Self::HAS_PFN_FAULTS };
         let (desc, operations) = self.split();
-        // SAFETY: As in `finish`; makes a `Pfn` mapping.
+        // SAFETY: The table is that of `O`, and `split` has returned the private data that its
+        // callbacks expect. This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
         unsafe { desc.map_pfn_faults(cache).with_operations(operations) }
     }
 
-    /// As [`on_pfn_fault`](Self::on_pfn_fault), for frames of [`DeviceMemory`] and of
-    /// [`RevocableMemory`](crate::mm::revoke::RevocableMemory).
+    /// Maps nothing at mmap time: PFNs of [`DeviceMemory`] or
+    /// [`RevocableMemory`](crate::mm::revoke::RevocableMemory) are faulted in, with the cache mode
+    /// `cache`.
     ///
-    /// Makes a difference in a machine that encrypts its memory: that of a device is not encrypted. With
-    /// [`on_pfn_fault`](Self::on_pfn_fault), user space would read and write something else there.
+    /// This differs from [`on_pfn_fault`](Self::on_pfn_fault) on a machine that encrypts its
+    /// memory: the memory of a device is not encrypted, and user space would not read and write its
+    /// contents through an encrypted mapping.
     ///
-    /// Does not build unless `O` has a fault handler.
+    /// This does not build unless `O` has a fault handler.
     pub fn on_io_fault(self, cache: Cache) -> Mapping<'f, O::File> {
         const { Self::HAS_PFN_FAULTS };
         let (desc, operations) = self.split();
-        // SAFETY: As in `finish`; makes a `Pfn` mapping.
+        // SAFETY: The table is that of `O`, and `split` has returned the private data that its
+        // callbacks expect. This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
         unsafe { desc.map_io_faults(cache).with_operations(operations) }
     }
 
-    /// As [`VmaDesc::remap_pfn`].
+    /// Maps PFNs over all of the mapping, as [`VmaDesc::remap_pfn`] does.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`VmaDesc::remap_pfn`].
     pub fn remap_pfn(self, pfns: &'f PfnRange, cache: Cache) -> Result<Mapping<'f, O::File>> {
-        // SAFETY: Makes a `Pfn` mapping.
+        // SAFETY: This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
         unsafe { self.finish(|desc| desc.remap_pfn(pfns, cache)) }
     }
 
-    /// As [`VmaDesc::remap_pfn_range`].
+    /// Maps PFNs over a part of the mapping, as [`VmaDesc::remap_pfn_range`] does.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`VmaDesc::remap_pfn_range`].
     pub fn remap_pfn_range(
         self,
         range: DescRange<'f>,
         pfns: PfnSlice<'f>,
         cache: Cache,
     ) -> Result<Mapping<'f, O::File>> {
-        // SAFETY: Makes a `Pfn` mapping.
+        // SAFETY: This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
         unsafe { self.finish(|desc| desc.remap_pfn_range(range, pfns, cache)) }
     }
 
-    /// As [`VmaDesc::io_remap`].
+    /// Maps device memory over all of the mapping, as [`VmaDesc::io_remap`] does.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`VmaDesc::io_remap`].
     pub fn io_remap(self, memory: &'f DeviceMemory, cache: Cache) -> Result<Mapping<'f, O::File>> {
-        // SAFETY: Makes a `Pfn` mapping.
+        // SAFETY: This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
         unsafe { self.finish(|desc| desc.io_remap(memory, cache)) }
     }
 
-    /// As [`VmaDesc::io_remap_range`].
+    /// Maps device memory over a part of the mapping, as [`VmaDesc::io_remap_range`] does.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`VmaDesc::io_remap_range`].
     pub fn io_remap_range(
         self,
         range: DescRange<'f>,
@@ -369,7 +382,7 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
         first: usize,
         cache: Cache,
     ) -> Result<Mapping<'f, O::File>> {
-        // SAFETY: Makes a `Pfn` mapping.
+        // SAFETY: This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
         unsafe { self.finish(|desc| desc.io_remap_range(range, memory, first, cache)) }
     }
 }

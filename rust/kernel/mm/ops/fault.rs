@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Page faults of a driver's mappings.
+//! Page faults in a driver's mappings.
 //!
 //! A callback borrows a context and returns an answer. The layer acts on the answer after the
-//! callback has returned: it hands over the page, or gives up the lock for a retry. So whatever the
-//! driver does, there is one answer, and no borrow from the context is left by then. Each callback
-//! has its own type of answer, which can say just what the kernel understands there.
+//! callback has returned: it gives the page to the kernel, or drops the lock for a retry. So a
+//! callback returns exactly one answer, and nothing borrows from the context any longer. Each
+//! callback has its own type of answer, with the answers that the kernel accepts there.
 //!
-//! A context gives out no more than what the VMA lock protects, since that is all that may be held.
+//! The VMA lock may be the only lock that is held, so a context gives access only to what the VMA
+//! lock protects.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
@@ -76,13 +77,13 @@ pub use mkwrite::{
     PfnMkwriteFault, //
 };
 
-/// What every fault has.
+/// The part that all fault contexts have in common.
 ///
 /// # Invariants
 ///
-/// - `vmf` is the fault that the kernel is handling, on this thread, during the life of the value.
-/// - Its VMA has the operations `O`, and its private data is live.
-/// - The VMA lock or the mmap lock is held at least for reading, and sleeping is allowed.
+/// - This thread is handling `vmf` for as long as the value exists.
+/// - The VMA of `vmf` has the operations `O`, and its private data is live.
+/// - The VMA lock or the mmap lock is held, at least for reading, and sleeping is allowed.
 struct Context<O> {
     vmf: NonNull<bindings::vm_fault>,
     _ops: PhantomData<fn(O) -> O>,
@@ -92,10 +93,10 @@ struct Context<O> {
 impl<O: VmOperations> Context<O> {
     /// # Safety
     ///
-    /// See the invariants.
+    /// The type invariants must hold for as long as the value exists.
     #[inline]
     unsafe fn new(vmf: NonNull<bindings::vm_fault>) -> Self {
-        // INVARIANT: As the caller promises.
+        // INVARIANT: By the safety requirements of this function, the invariants hold.
         Self {
             vmf,
             _ops: PhantomData,
@@ -110,25 +111,26 @@ impl<O: VmOperations> Context<O> {
 
     #[inline]
     fn fixed(&self) -> &bindings::vm_fault__bindgen_ty_1 {
-        // SAFETY: By the type invariants, the fault is being handled; C calls these fields
-        // immutable, and does nothing with it anyway while the driver's function runs.
+        // SAFETY: By the type invariants, `vmf` is valid. C does not change these fields after it
+        // has set them.
         unsafe { &(*self.as_ptr()).__bindgen_anon_1 }
     }
 
     #[inline]
     fn flags(&self) -> bindings::fault_flag {
-        // SAFETY: By the type invariants, the fault is being handled, on this thread.
+        // SAFETY: By the type invariants, `vmf` is valid, and only this thread accesses it.
         unsafe { (*self.as_ptr()).flags }
     }
 
     #[inline]
     fn vma(&self) -> &DriverVma<O> {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, the VMA has the operations `O` and live private data, and
+        // while `self` exists, the VMA lock or the mmap lock is held, and sleeping is allowed.
         unsafe { DriverVma::from_raw(self.fixed().vma) }
     }
 }
 
-/// Implements what every kind of context offers.
+/// Implements the methods that all fault contexts have in common.
 macro_rules! common_methods {
     () => {
         /// Returns the VMA.
@@ -137,7 +139,7 @@ macro_rules! common_methods {
             self.context.vma()
         }
 
-        /// Returns the data of the VMA; with [`PerFile`](crate::mm::ops::PerFile), the device.
+        /// Returns the data of the VMA; with [`PerFile`](crate::mm::ops::PerFile) data, the device.
         #[inline]
         pub fn data(&self) -> DataRef<'_, O> {
             self.context.vma().data()
@@ -145,7 +147,8 @@ macro_rules! common_methods {
 
         /// Returns the page offset in the file of the page that is accessed.
         ///
-        /// It may be beyond what the driver has mapped: a mapping can be grown with `mremap` unless
+        /// The page can be outside of the range that `mmap_prepare` was called for: user space can
+        /// grow a mapping with `mremap`, unless
         /// [`DONTEXPAND`](crate::mm::flags::SetFlags::DONTEXPAND) is set.
         #[inline]
         pub fn pgoff(&self) -> usize {
@@ -158,27 +161,35 @@ macro_rules! common_methods {
             self.context.fixed().address & PAGE_MASK
         }
 
-        /// Is it a write?
+        /// Returns whether the access is a write.
         #[inline]
         pub fn is_write(&self) -> bool {
             self.context.flags() & bindings::fault_flag_FAULT_FLAG_WRITE != 0
         }
 
-        /// Did user space access the memory itself, rather than the kernel on its behalf?
+        /// Returns whether user space itself accesses the memory, and not the kernel on its behalf.
+        ///
+        /// In [`page_mkwrite`](crate::mm::ops::VmOperations::page_mkwrite) the kernel hides this,
+        /// and the result is `false`.
         #[inline]
         pub fn is_user(&self) -> bool {
             self.context.flags() & bindings::fault_flag_FAULT_FLAG_USER != 0
         }
 
-        /// Is it somebody else's mm than the current one? A debugger, for example.
+        /// Returns whether the access is to another mm than the current one, for example by a
+        /// debugger.
+        ///
+        /// In [`page_mkwrite`](crate::mm::ops::VmOperations::page_mkwrite) the kernel hides this,
+        /// and the result is `false`.
         #[inline]
         pub fn is_remote(&self) -> bool {
             self.context.flags() & bindings::fault_flag_FAULT_FLAG_REMOTE != 0
         }
 
-        /// Is it handled under the VMA lock? Otherwise under the mmap lock.
+        /// Returns whether this fault is handled under the VMA lock, and not under the mmap lock.
         ///
-        /// In [`page_mkwrite`](crate::mm::ops::VmOperations::page_mkwrite) the kernel does not say.
+        /// In [`page_mkwrite`](crate::mm::ops::VmOperations::page_mkwrite) the kernel hides this,
+        /// and the result is `false`.
         #[inline]
         pub fn under_vma_lock(&self) -> bool {
             self.context.flags() & bindings::fault_flag_FAULT_FLAG_VMA_LOCK != 0
@@ -187,7 +198,7 @@ macro_rules! common_methods {
 }
 use common_methods;
 
-/// A page is accessed that is not there.
+/// The context of [`fault`](VmOperations::fault): an access to a page that is not mapped.
 ///
 /// # Examples
 ///
@@ -200,48 +211,55 @@ impl<O: VmOperations> Fault<O> {
     /// # Safety
     ///
     /// `vmf` must be a fault that the kernel has called `fault` for and that this thread is
-    /// handling; its VMA must have the operations `O` and live private data.
+    /// handling while the value exists. Its VMA must have the operations `O` and live private data.
     #[inline]
     pub(super) unsafe fn from_raw(vmf: NonNull<bindings::vm_fault>) -> Self {
         Self {
-            // SAFETY: As the caller promises; the kernel holds the locks.
+            // SAFETY: By the safety requirements of this function, this thread is handling `vmf`,
+            // and the VMA has the operations `O` and live private data. The kernel calls `fault`
+            // with the VMA lock or the mmap lock held, where sleeping is allowed.
             context: unsafe { Context::new(vmf) },
         }
     }
 
     common_methods!();
 
-    /// May this fault be retried?
+    /// Returns a permit to retry this fault, if the kernel allows a retry.
     ///
-    /// The kernel allows that once, and not where it looks at the memory itself. A driver that has to
-    /// wait long can ask for it, rather than wait with the lock held; it must be able to do without.
+    /// A driver that has to wait for long can answer with the permit: the layer drops the lock of
+    /// the fault, and the kernel repeats the access. The driver must also be able to handle the
+    /// fault without a permit. The kernel allows one retry for each access, and none for some of
+    /// its own accesses, and the layer allows none to a kernel thread if the driver is a module.
     #[inline]
     pub fn may_retry(&self) -> Option<RetryPermit<'_>> {
         let code = ops::fault_handler::<O>();
-        // SAFETY: The fault is being handled. Of the code, only the address is looked at.
+        // SAFETY: By the type invariants of the context, the fault is valid. C only compares `code`
+        // with the addresses of modules.
         let allowed = unsafe { bindings::rust_mm_fault_may_retry(self.context.as_ptr(), code) };
         allowed.then(RetryPermit::new)
     }
 }
 
 impl<O: VmOperations<Memory: Paged>> Fault<O> {
-    /// Returns a page of a folio to the kernel, which maps it after the driver's function has returned.
+    /// Answers with a page of a folio, which is mapped after the handler has returned.
     ///
-    /// The reference is the kernel's from then on.
+    /// The kernel takes over the reference.
     ///
-    /// For pages that the driver never unmaps. All of its locks are dropped by the time that the page
-    /// is mapped, so an [`unmap`] between the two finds nothing, and user space keeps the page:
-    /// see "Returned or inserted" in `Documentation/rust/mm/vm-operations.rst`. A driver that unmaps
-    /// uses [`insert_page`](Self::insert_page). A [`Revocation`] alone is fine: it waits until the page
-    /// is mapped.
+    /// This is for pages that the driver never unmaps. The handler has dropped its locks by the
+    /// time that the page is mapped, so an [`unmap`] in between does not find the page, and user
+    /// space keeps it: see "Returned or inserted" in `Documentation/rust/mm/vm-operations.rst`. A
+    /// driver that unmaps pages uses [`insert_page`](Self::insert_page). A [`Revocation`] needs no
+    /// such care: it waits until the page is mapped.
     ///
     /// [`unmap`]: crate::mm::rmap::AddressSpace::unmap
     /// [`Revocation`]: crate::mm::revoke::Revocation
     ///
     /// # Errors
     ///
-    /// [`FaultError::SigBus`] if the folio has no such page. So is the access answered if the folio has
-    /// [too many references](Folio#references).
+    /// [`FaultError::SigBus`] if the folio has no page with index `index`.
+    ///
+    /// If the folio has [too many references](Folio#references), the access ends with SIGBUS after
+    /// the handler has returned.
     #[inline]
     pub fn return_page(
         &self,
@@ -251,8 +269,10 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
         FaultAnswer::page(folio, index)
     }
 
-    /// Returns a page of a locked folio to the kernel, as [`return_page`](Self::return_page) does. The
-    /// layer unlocks the folio when the driver's function has returned.
+    /// Answers with a page of a locked folio, which is mapped after the handler has returned.
+    ///
+    /// The layer unlocks the folio when the handler has returned. Other than that, this is
+    /// [`return_page`](Self::return_page).
     ///
     /// # Errors
     ///
@@ -266,11 +286,14 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
         FaultAnswer::locked_page(folio, index)
     }
 
-    /// Returns the page that becomes the process's private copy, filled with zeroes, if this is the
-    /// first write to a page of a private mapping.
+    /// Returns the copy-on-write page of this fault, filled with zeroes, if the access is a write
+    /// to a private mapping.
     ///
-    /// To be filled, and answered with, by a driver that has no page to answer with. With a page, the
-    /// kernel makes the copy itself.
+    /// A driver that has no page for the kernel to copy can fill this one and answer with it. If
+    /// the driver answers with a page instead, the kernel copies that page.
+    ///
+    /// A write to a page that is mapped already, because it was read before, does not call the
+    /// driver: the kernel copies the page.
     ///
     /// # Examples
     ///
@@ -289,7 +312,7 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
     ///     prelude::*, //
     /// };
     ///
-    /// /// What a page has in it: its number.
+    /// /// The first bytes of a page are its page offset.
     /// fn fault<O: VmOperations<Memory = Ordinary>>(
     ///     vmf: &Fault<O>,
     /// ) -> Result<FaultAnswer<'_>, FaultError> {
@@ -308,55 +331,212 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
         CowPage::new(&self.context)
     }
 
-    /// Maps a page of a folio at the address of the fault, now. The mapping takes a reference.
+    /// Maps a page of a folio at the address of the fault, before it returns.
     ///
-    /// For pages that the driver may [`unmap`](crate::mm::rmap::AddressSpace::unmap), which
-    /// [`return_page`](Self::return_page) is not for. If a lock is held here and there, the page is
-    /// either mapped before it is unmapped, or not at all.
+    /// The mapping takes a reference to the folio.
     ///
-    /// If another thread has just mapped something at the address, that stays.
+    /// This is for pages that the driver may [`unmap`](crate::mm::rmap::AddressSpace::unmap). If
+    /// the driver holds the same lock here and while it unmaps, the page is either mapped before
+    /// `unmap`, or not at all. [`return_page`](Self::return_page) cannot ensure that.
+    ///
+    /// If another thread has just mapped something at the address, that remains mapped.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
     ///
     /// # Errors
     ///
-    /// - [`FaultError::SigBus`] if the folio has no such page, or
-    ///   [too many references](Folio#references).
+    /// - [`FaultError::SigBus`] if the folio has no page with index `index`, the folio has
+    ///   [too many references](Folio#references), or the mapping is private and the OOM killer is
+    ///   reaping the mm.
+    /// - [`FaultError::HwPoison`] if the memory of the page is broken.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// # Examples
+    ///
+    /// The driver holds one lock while it maps its page, and while it replaces and unmaps it.
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     desc::{Mapping, VmaDesc},
+    ///     ops::{Fault, FaultAnswer, FaultError, Ordinary, PerFile, VmOperations},
+    ///     rmap::AddressSpace,
+    ///     testing::*,
+    ///     Folio, //
+    /// };
+    /// use kernel::{
+    ///     fs::File,
+    ///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+    ///     new_mutex,
+    ///     page::PAGE_SIZE,
+    ///     sync::{aref::ARef, Arc, ArcBorrow, Mutex}, //
+    /// };
+    ///
+    /// #[pin_data]
+    /// struct Device {
+    ///     space: AddressSpace,
+    ///     #[pin]
+    ///     page: Mutex<ARef<Folio>>,
+    /// }
+    ///
+    /// impl Device {
+    ///     /// Replaces the page: user space sees the new one from then on.
+    ///     fn replace(&self, new: ARef<Folio>) {
+    ///         let mut page = self.page.lock();
+    ///         *page = new;
+    ///         self.space.unmap(0, 1);
+    ///     }
+    /// }
+    ///
+    /// #[vtable]
+    /// impl MiscDevice for Device {
+    ///     type Ptr = Arc<Self>;
+    ///
+    ///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+    ///         Err(ENODEV)
+    ///     }
+    ///
+    ///     fn address_space<'a>(device: ArcBorrow<'a, Self>, _file: &'a File) -> &'a AddressSpace {
+    ///         &device.into_ref().space
+    ///     }
+    ///
+    ///     fn mmap_prepare<'f>(
+    ///         _device: ArcBorrow<'f, Self>,
+    ///         desc: VmaDesc<'f, Self>,
+    ///     ) -> Result<Mapping<'f, Self>> {
+    ///         Ok(desc.with_ops::<DeviceOps>()?.on_fault())
+    ///     }
+    /// }
+    ///
+    /// struct DeviceOps;
+    ///
+    /// #[vtable]
+    /// impl VmOperations for DeviceOps {
+    ///     type File = Device;
+    ///     type Data = PerFile;
+    ///     type Memory = Ordinary;
+    ///
+    ///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+    ///         let device = vmf.data();
+    ///         let page = device.page.lock();
+    ///         Ok(vmf.insert_page(&page, 0)?.into())
+    ///     }
+    /// }
+    /// kernel::vm_operations!(DeviceOps);
+    ///
+    /// let device = Arc::pin_init(
+    ///     try_pin_init!(Device {
+    ///         space: AddressSpace::new::<Device>()?,
+    ///         page <- new_mutex!(Folio::alloc(0, GFP_KERNEL)?),
+    ///     }? Error),
+    ///     GFP_KERNEL,
+    /// )?;
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.open::<Device>(device.clone())?;
+    /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+    /// assert_eq!(mm.read(addr)?, *b"\0\0\0");
+    ///
+    /// let new = Folio::alloc(0, GFP_KERNEL)?;
+    /// new.write_at(0, b"new")?;
+    /// device.replace(new);
+    /// assert_eq!(mm.read(addr)?, *b"new");
+    /// mm.munmap(addr, PAGE_SIZE)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn insert_page(&self, folio: &Folio, index: usize) -> Result<Inserted<'_>, FaultError> {
         let page = folio.page(index).ok_or(FaultError::SigBus)?;
-        // SAFETY: The context is that of a fault which is being handled, under a lock that allows
-        // installing. The page is one of a folio that has a reference.
+        // SAFETY: By the type invariants of the context, this thread is handling the fault, with
+        // the VMA lock or the mmap lock held. With `Paged` memory, the VMA is not a PFNMAP one.
+        // `page` is a page of `folio`, which has a reference.
         unsafe { insert::fault_page(self.context.vmf, page) }?;
         Ok(Inserted::new())
     }
 }
 
 impl<O: VmOperations<Memory = Pfn>> Fault<O> {
-    /// Maps a page frame at the address of the fault, with the cache mode of the VMA.
+    /// Maps the PFN with index `index` in `pfns` at the address of the fault, with the cache mode
+    /// of the VMA.
     ///
-    /// If another thread has just mapped something at the address, that stays.
+    /// If another thread has just mapped something at the address, that remains mapped.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
     ///
     /// # Errors
     ///
-    /// - [`FaultError::SigBus`] if there is no frame with that index, the architecture does not allow
-    ///   user space to have it, or it is [revocable](crate::mm::revoke::RevocableMemory) and taken away, or would
-    ///   be out of reach.
+    /// - [`FaultError::SigBus`] if `pfns` has no such index, the architecture does not allow user
+    ///   space to access the PFN, or the PFN is [revocable](crate::mm::revoke::RevocableMemory) and
+    ///   is revoked or could not be revoked from this mapping.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     ops::{Fault, FaultAnswer, FaultError, Pfn, VmOperations},
+    ///     DeviceMemory, //
+    /// };
+    ///
+    /// /// The `fault` of a driver that maps the memory of a device.
+    /// fn fault<'a, O>(
+    ///     vmf: &'a Fault<O>,
+    ///     memory: &DeviceMemory,
+    /// ) -> Result<FaultAnswer<'a>, FaultError>
+    /// where
+    ///     O: VmOperations<Memory = Pfn>,
+    /// {
+    ///     Ok(vmf.insert_pfn(memory.pfns().all(), vmf.pgoff())?.into())
+    /// }
+    /// ```
     #[inline]
     pub fn insert_pfn(&self, pfns: impl Frames, index: usize) -> Result<Inserted<'_>, FaultError> {
-        // SAFETY: The address of a fault is in its VMA.
+        // SAFETY: The address of a fault is that of a page in its VMA.
         unsafe { self.vma().place_pfn(self.address(), pfns, index, None) }?;
         Ok(Inserted::new())
     }
 
-    /// As [`insert_pfn`](Self::insert_pfn), with a cache mode of its own: for a mapping of which parts
-    /// are registers and parts are memory.
+    /// Maps the PFN with index `index` in `pfns` at the address of the fault, with the cache mode
+    /// `cache` in place of that of the VMA.
     ///
-    /// The cache mode that the mapping was made with does not matter.
+    /// This is for a mapping of registers and memory. Other than that, it is
+    /// [`insert_pfn`](Self::insert_pfn). See [`Cache`] for what x86 does with the mode.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
     ///
     /// # Errors
     ///
     /// As [`insert_pfn`](Self::insert_pfn).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     ops::{Fault, FaultAnswer, FaultError, Pfn, VmOperations},
+    ///     Cache,
+    ///     DeviceMemory, //
+    /// };
+    ///
+    /// /// The `fault` of a driver whose device has registers in the first page, and then memory.
+    /// fn fault<'a, O>(
+    ///     vmf: &'a Fault<O>,
+    ///     memory: &DeviceMemory,
+    /// ) -> Result<FaultAnswer<'a>, FaultError>
+    /// where
+    ///     O: VmOperations<Memory = Pfn>,
+    /// {
+    ///     let cache = match vmf.pgoff() {
+    ///         0 => Cache::NonCached,
+    ///         _ => Cache::Cached,
+    ///     };
+    ///     let pfns = memory.pfns().all();
+    ///     Ok(vmf.insert_pfn_cached(pfns, vmf.pgoff(), cache)?.into())
+    /// }
+    /// ```
     #[inline]
     pub fn insert_pfn_cached(
         &self,
@@ -364,7 +544,7 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
         index: usize,
         cache: Cache,
     ) -> Result<Inserted<'_>, FaultError> {
-        // SAFETY: The address of a fault is in its VMA.
+        // SAFETY: The address of a fault is that of a page in its VMA.
         unsafe {
             self.vma()
                 .place_pfn(self.address(), pfns, index, Some(cache))
@@ -374,19 +554,49 @@ impl<O: VmOperations<Memory = Pfn>> Fault<O> {
 }
 
 impl<O: VmOperations<Memory = Mixed>> Fault<O> {
-    /// Maps a page frame at the address of the fault, among the folios that are mapped otherwise.
+    /// Maps the PFN with index `index` in `pfns` at the address of the fault, in a mapping that
+    /// also has folios.
     ///
-    /// For memory: it is mapped as the folios are, cached. Registers want a [`Pfn`] mapping, which has
-    /// a cache mode.
+    /// This is for memory, which is mapped cached, as folios are. Registers need a [`Pfn`] mapping,
+    /// which has a cache mode.
     ///
-    /// If another thread has just mapped something at the address, that stays.
+    /// If another thread has just mapped something at the address, that remains mapped.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
     ///
     /// # Errors
     ///
-    /// - [`FaultError::SigBus`] if there is no frame with that index, the architecture does not allow
-    ///   user space to have it, or it is [revocable](crate::mm::revoke::RevocableMemory) and taken away, or would
-    ///   be out of reach.
+    /// - [`FaultError::SigBus`] if `pfns` has no such index, the architecture does not allow user
+    ///   space to access the PFN, or the PFN is [revocable](crate::mm::revoke::RevocableMemory) and
+    ///   is revoked or could not be revoked from this mapping.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     ops::{Fault, FaultAnswer, FaultError, Mixed, VmOperations},
+    ///     Folio,
+    ///     PfnRange, //
+    /// };
+    ///
+    /// /// The `fault` of a driver that maps a folio, and then memory without reference counts.
+    /// fn fault<'a, O>(
+    ///     vmf: &'a Fault<O>,
+    ///     folio: &Folio,
+    ///     memory: &PfnRange,
+    /// ) -> Result<FaultAnswer<'a>, FaultError>
+    /// where
+    ///     O: VmOperations<Memory = Mixed>,
+    /// {
+    ///     match vmf.pgoff() {
+    ///         0 => Ok(vmf.insert_page(folio, 0)?.into()),
+    ///         pgoff => Ok(vmf.insert_mixed(memory.all(), pgoff - 1)?.into()),
+    ///     }
+    /// }
+    /// ```
     #[inline]
     pub fn insert_mixed(
         &self,
@@ -398,18 +608,23 @@ impl<O: VmOperations<Memory = Mixed>> Fault<O> {
         if index >= pfns.nr_pages() {
             return Err(FaultError::SigBus);
         }
-        // SAFETY: The context is that of a fault which is being handled, under a lock that allows
-        // installing. The VMA is a MIXEDMAP one, and user space may have the frame, as the type of
-        // `pfns` says, as long as the section lasts.
+        // SAFETY:
+        // - By the type invariants of the context, the VMA lock or the mmap lock is held, and the
+        //   address of a fault is that of a page in its VMA.
+        // - With `Mixed` memory, the VMA is a MIXEDMAP one.
+        // - By the type invariants of `pfns`, user space may access the PFN until `_section` is
+        //   dropped.
         unsafe { insert::mixed(vma.as_ptr(), self.address(), pfns.start_pfn() + index) }?;
         Ok(Inserted::new())
     }
 }
 
-/// Makes a fault evidence of the lock that it is handled under, of which it knows.
+/// Makes a fault evidence of the lock that the kernel handles it under.
 macro_rules! evidence {
     ($fault:ident) => {
-        // SAFETY: By the invariants of the context, the lock is held. Its flag names it.
+        // SAFETY: By the type invariants of the context, the VMA lock or the mmap lock is held
+        // while the value exists, which keeps the VMA. The flag of the fault says which of them it
+        // is.
         unsafe impl<O: VmOperations> Sealed for $fault<O> {
             #[inline]
             fn vma(&self, _: Token) -> *mut bindings::vm_area_struct {

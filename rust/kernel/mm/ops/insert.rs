@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Insertions: the functions that put an entry into the page tables of a driver's VMA.
+//! The functions that install an entry in the page tables of a driver's VMA.
 //!
-//! A fault gets here last: trampoline, driver, answer, insertion. Nothing in this file calls back.
+//! They come last in a fault, after the trampoline, the driver and the answer, and call back to
+//! none of them. Those that can fail return an errno, which [`FaultError`](super::FaultError)
+//! converts for a fault (except [`cow_page`], which returns the code of a fault):
 //!
-//! Those that can fail return an errno, which [`FaultError`](super::FaultError) translates for a fault
-//! (but for [`cow_page`], whose code is the kernel's):
-//!
-//! - [`EINVAL`] if the architecture does not allow user space to have the memory.
+//! - [`EINVAL`] if the architecture does not allow user space to access the memory.
 //! - [`ENOMEM`] if there is not enough memory for page tables.
 //! - [`EHWPOISON`] if the memory is broken.
 
@@ -23,7 +22,7 @@ use crate::{
 };
 use core::ptr::NonNull;
 
-/// Turns the code of an insertion into a result: `VM_FAULT_NOPAGE` is success.
+/// Converts the code of an insertion into a result; `VM_FAULT_NOPAGE` is success.
 #[inline]
 fn check(ret: bindings::vm_fault_t) -> Result {
     match ret {
@@ -36,15 +35,16 @@ fn check(ret: bindings::vm_fault_t) -> Result {
 
 /// Maps a page at the address of a fault, unless something is mapped there.
 ///
-/// Not inlined: modules cannot call what this calls.
+/// Not inlined: modules cannot call the C function.
 ///
 /// # Errors
 ///
-/// Also [`EINVAL`] if the folio has [too many references](Folio#references).
+/// Also [`EINVAL`] if the folio has [too many references](Folio#references), or if the mapping is
+/// private and the OOM killer is reaping the mm.
 ///
 /// # Safety
 ///
-/// - `vmf` must be a fault that is being handled on this thread, under the VMA lock or the mmap lock.
+/// - This thread must be handling the fault `vmf`, with the VMA lock or the mmap lock held.
 /// - Its VMA must not be a PFNMAP one.
 /// - `page` must be a page of a folio that has a reference.
 #[inline(never)]
@@ -52,24 +52,29 @@ pub(super) unsafe fn fault_page(
     vmf: NonNull<bindings::vm_fault>,
     page: NonNull<bindings::page>,
 ) -> Result {
-    // SAFETY: The caller promises a fault that is being handled, with the right lock and VMA, and
-    // the folio's reference. Not for writing: a shared mapping with write-notify gets a fault of its
-    // own for a write, and all others have the write permission in the protection of the VMA.
+    // The entry is not made for writing: in a shared mapping with write-notify, a write has a fault
+    // of its own, and in all others the protection of the VMA permits writing.
+    //
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf` with the
+    // lock held, the VMA is not a PFNMAP one, and the folio of `page` has a reference.
     check(unsafe { bindings::rust_mm_fault_insert_page(vmf.as_ptr(), page.as_ptr()) })
 }
 
-/// Maps a page near the address of a fault, unless something is mapped there. Returns whether it did.
+/// Maps a page near the address of a fault unless something is mapped there, and returns whether
+/// it did.
 ///
-/// A page that is broken, or whose folio has [too many references](Folio#references), is not mapped.
+/// It does not map a page that is broken, or whose folio has
+/// [too many references](Folio#references).
 ///
-/// Not inlined: modules cannot call what this calls.
+/// Not inlined: modules cannot call the C function.
 ///
 /// # Safety
 ///
-/// - `vmf` must be a fault that the kernel has called `map_pages` for, and that this thread is handling.
+/// - `vmf` must be a fault that the kernel has called `map_pages` for, and this thread must be
+///   handling it.
 /// - Its VMA must not be a PFNMAP one.
-/// - `pte` must be the entry of `addr`, in a page table that this thread has locked, and `addr` be that
-///   of a page in the VMA.
+/// - `addr` must be the address of a page in the VMA, and `pte` its entry, in a page table that
+///   this thread has locked.
 /// - `page` must be a page of a folio that has a reference.
 #[inline(never)]
 pub(super) unsafe fn around_page(
@@ -78,35 +83,39 @@ pub(super) unsafe fn around_page(
     page: NonNull<bindings::page>,
     addr: usize,
 ) -> bool {
-    // SAFETY: The caller promises the fault, the entry, whose table is locked, and the reference.
+    // SAFETY: By the safety requirements of this function, this thread is handling the fault and
+    // has locked the page table of the entry, and the folio has a reference.
     unsafe { bindings::rust_mm_fault_around_map(vmf.as_ptr(), pte.as_ptr(), page.as_ptr(), addr) }
 }
 
-/// Maps the copy-on-write page of a fault, and returns the kernel's code: success is not
-/// `VM_FAULT_NOPAGE`, since the kernel has to know that the page is in use.
+/// Maps the copy-on-write page of a fault, and returns the kernel's code.
 ///
-/// Not inlined: modules cannot call what this calls.
+/// Success is not `VM_FAULT_NOPAGE`: the kernel has to know that the page is in use.
+///
+/// Not inlined: modules cannot call the C function.
 ///
 /// # Safety
 ///
-/// `vmf` must be a fault that is being handled on this thread, under the VMA lock or the mmap lock, with
-/// a copy-on-write page that is initialised. The kernel must get the code.
+/// This thread must be handling the fault `vmf`, whose copy-on-write page must be initialised. The
+/// kernel must get the code.
 #[inline(never)]
 pub(super) unsafe fn cow_page(vmf: NonNull<bindings::vm_fault>) -> bindings::vm_fault_t {
-    // SAFETY: The caller promises a fault that is being handled, and its page.
+    // SAFETY: By the safety requirements of this function, this thread is handling the fault, and
+    // its copy-on-write page is initialised.
     unsafe { bindings::rust_mm_fault_finish_cow(vmf.as_ptr()) }
 }
 
-/// Maps a PFN, with a cache mode of its own or with that of the VMA. What is mapped there already
-/// stays.
+/// Maps a PFN, with the cache mode `cache`, or with that of the VMA if this is [`None`].
 ///
-/// `beside_leaves` tells that the driver maps PMD or PUD leaves as well.
+/// If something is mapped at `addr` already, it remains mapped. `beside_leaves` says whether the
+/// driver also maps PMD or PUD leaves.
 ///
 /// # Safety
 ///
 /// - The VMA lock or the mmap lock must be held.
-/// - The VMA must be a PFNMAP one that is not copy-on-write, and `addr` be that of a page in it.
-/// - User space must be allowed to have the PFN.
+/// - The VMA must be a PFNMAP one that is not copy-on-write, and `addr` the address of a page in
+///   it.
+/// - User space must be allowed to access the PFN.
 #[inline]
 pub(super) unsafe fn pfn(
     vma: *mut bindings::vm_area_struct,
@@ -115,34 +124,41 @@ pub(super) unsafe fn pfn(
     cache: Option<Cache>,
     beside_leaves: bool,
 ) -> Result {
-    // SAFETY: The caller promises the lock and the PFNMAP VMA, which has the address.
+    // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is held,
+    // and `addr` is in the VMA, which is a PFNMAP one.
     if beside_leaves && unsafe { is_leaf(vma, addr) }? {
         return Ok(());
     }
     let prot = match cache {
-        // SAFETY: The caller promises that the VMA is locked, so its protection does not change.
+        // SAFETY: By the safety requirements of this function, the VMA is locked, so its protection
+        // does not change.
         None => unsafe { (*vma).vm_page_prot },
-        // SAFETY: The VMA is locked, so neither its protection nor its flags change.
+        // SAFETY: By the safety requirements of this function, the VMA is locked, so neither its
+        // protection nor its flags change.
         Some(cache) => cache.apply(unsafe { bindings::rust_mm_vma_cached_page_prot(vma) }),
     };
-    // SAFETY: The caller promises a lock that allows installing, and the PFNMAP VMA, which has the
-    // address and is not copy-on-write. There is no leaf above the entry. The protection is the
-    // VMA's, but for the cache mode.
+    // SAFETY:
+    // - By the safety requirements of this function, the VMA lock or the mmap lock is held, the VMA
+    //   is a PFNMAP one that is not copy-on-write, and `addr` is the address of a page in it.
+    // - No leaf maps `addr`, so there is a page table, or C allocates it.
+    // - User space may access the PFN. The protection is that of the VMA, except for the cache
+    //   mode.
     check(unsafe { bindings::vmf_insert_pfn_prot(vma, addr, pfn, prot) })
 }
 
-/// Makes sure that there is a page table for an address. Returns whether there cannot be one,
-/// because a PMD or PUD leaf maps the address.
+/// Allocates the page table for an address, and returns whether that is impossible because a PMD or
+/// PUD leaf maps the address.
 ///
-/// Not inlined: modules cannot call what this calls.
+/// Not inlined: modules cannot call the C function.
 ///
 /// # Safety
 ///
-/// The VMA lock or the mmap lock must be held, and the address be in the VMA, which must be a PFNMAP
+/// The VMA lock or the mmap lock must be held. `addr` must be in the VMA, which must be a PFNMAP
 /// one.
 #[inline(never)]
 unsafe fn is_leaf(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<bool> {
-    // SAFETY: The caller's promise.
+    // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is held,
+    // and `addr` is in the VMA, which is a PFNMAP one.
     match unsafe { bindings::rust_mm_vma_alloc_pte_table(vma, addr) } {
         0 => Ok(false),
         err if err == EEXIST.to_errno() => Ok(true),
@@ -150,35 +166,38 @@ unsafe fn is_leaf(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<boo
     }
 }
 
-/// Maps a PFN in a mapping of folios. What is mapped there already stays.
+/// Maps a PFN in a mapping that also has folios.
+///
+/// If something is mapped at `addr` already, it remains mapped.
 ///
 /// # Safety
 ///
 /// - The VMA lock or the mmap lock must be held.
-/// - The VMA must be a MIXEDMAP one, and `addr` be that of a page in it.
-/// - User space must be allowed to have the PFN.
+/// - The VMA must be a MIXEDMAP one, and `addr` the address of a page in it.
+/// - User space must be allowed to access the PFN.
 #[inline]
 pub(super) unsafe fn mixed(vma: *mut bindings::vm_area_struct, addr: usize, pfn: usize) -> Result {
-    // SAFETY: Only looks at the page of the PFN, if it has one.
+    // SAFETY: C only reads the page of the PFN, and only if it has one.
     #[cfg(not(CONFIG_ARCH_HAS_PTE_SPECIAL))]
     if !unsafe { bindings::rust_mm_pfn_may_be_mapped(pfn) } {
         return Err(EINVAL);
     }
-    // SAFETY: The caller's promise: a lock that allows installing, a MIXEDMAP VMA with the address,
-    // and a PFN that user space may have.
+    // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is held,
+    // the VMA is a MIXEDMAP one, `addr` is the address of a page in it, and user space may access
+    // the PFN.
     check(unsafe { bindings::vmf_insert_mixed(vma, addr, pfn) })
 }
 
-/// Maps a page of a folio. The mapping takes a reference.
+/// Maps a page of a folio, to which the mapping takes a reference.
 ///
 /// # Errors
 ///
-/// Also [`EBUSY`] if something is mapped there.
+/// Also [`EBUSY`] if something is mapped at `addr`.
 ///
 /// # Safety
 ///
 /// - The VMA lock or the mmap lock must be held.
-/// - The VMA must be a MIXEDMAP one, and `addr` be that of a page in it.
+/// - The VMA must be a MIXEDMAP one, and `addr` the address of a page in it.
 /// - `page` must be a page of a folio that has a reference.
 #[inline]
 pub(super) unsafe fn page(
@@ -186,12 +205,15 @@ pub(super) unsafe fn page(
     addr: usize,
     page: NonNull<bindings::page>,
 ) -> Result {
-    // SAFETY: The caller's promise. C would set MIXEDMAP, which takes the write lock, if it were not
-    // set.
+    // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is held,
+    // `addr` is the address of a page in the VMA, and the folio of `page` has a reference. The VMA
+    // is a MIXEDMAP one, so C does not set the flag, which would need the write lock.
     to_result(unsafe { bindings::vm_insert_page(vma, addr, page.as_ptr()) })
 }
 
-/// Maps pages at consecutive addresses. Those before the one that could not be mapped stay.
+/// Maps pages at consecutive addresses.
+///
+/// The pages before the one that could not be mapped remain mapped.
 ///
 /// # Errors
 ///
@@ -200,33 +222,36 @@ pub(super) unsafe fn page(
 /// # Safety
 ///
 /// - The VMA lock or the mmap lock must be held.
-/// - The VMA must be a MIXEDMAP one, and all of the pages' addresses be in it.
+/// - The VMA must be a MIXEDMAP one, and must have the addresses of all the pages.
 #[inline]
 pub(super) unsafe fn pages(
     vma: *mut bindings::vm_area_struct,
     addr: usize,
     pages: KernelPagesSlice<'_>,
 ) -> Result {
-    // C counts down how many there are left.
+    // C counts down how many pages are left.
     let mut left = pages.nr_pages();
-    // SAFETY: The caller's promise: a lock that allows installing, and a MIXEDMAP VMA with the
-    // addresses. The pages have references, which their owner keeps.
+    // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is held,
+    // and the VMA is a MIXEDMAP one that has all the addresses. The pages have references, which
+    // their owner keeps while `pages` borrows it.
     let result = to_result(unsafe {
         bindings::vm_insert_pages(vma, addr, pages.as_page_array(), &mut left)
     });
-    // The addresses are right, so what C could not have is a page table (`insert_pages()`).
+    // All addresses are in the VMA, so with EFAULT C has failed to allocate a page table
+    // (`insert_pages()` in mm/memory.c).
     result.map_err(|err| if err == EFAULT { ENOMEM } else { err })
 }
 
-/// Maps consecutive PFNs by one entry: a PUD leaf, or else a PMD leaf.
+/// Maps consecutive PFNs with one leaf, and returns whether the architecture has such leaves.
 ///
-/// Returns whether the architecture has such leaves.
+/// The leaf is a PUD one if `pud` is set, else a PMD one.
 ///
 /// # Safety
 ///
-/// - `vmf` must be a fault that is being handled on this thread, under the VMA lock or the mmap lock.
-/// - Its VMA must be a PFNMAP one that is not copy-on-write, and have all addresses that the leaf maps.
-/// - `pfn` must be aligned to the size of the leaf, and user space be allowed to have all that it maps.
+/// - This thread must be handling the fault `vmf`, with the VMA lock or the mmap lock held.
+/// - Its VMA must be a PFNMAP one that is not copy-on-write, and have all addresses of the leaf.
+/// - `pfn` must be aligned to the size of the leaf, and user space must be allowed to access all
+///   PFNs of the leaf.
 #[inline]
 pub(super) unsafe fn leaf_of_pfns(
     vmf: NonNull<bindings::vm_fault>,
@@ -235,13 +260,19 @@ pub(super) unsafe fn leaf_of_pfns(
 ) -> Result<bool> {
     #[cfg(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD)]
     if pud {
-        // SAFETY: The caller's promise. Not for writing: see `HugeFault::is_tracked_write`.
+        // SAFETY: By the safety requirements of this function, this thread is handling `vmf` with
+        // the lock held, the VMA is a PFNMAP one that is not copy-on-write, and it has all
+        // addresses of the leaf. `pfn` is aligned, and user space may access all PFNs. Not for
+        // writing: see `HugeFault::is_tracked_write`.
         return check(unsafe { bindings::vmf_insert_pfn_pud(vmf.as_ptr(), pfn, false) })
             .map(|()| true);
     }
     #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     if !pud {
-        // SAFETY: The caller's promise. Not for writing: see `HugeFault::is_tracked_write`.
+        // SAFETY: By the safety requirements of this function, this thread is handling `vmf` with
+        // the lock held, the VMA is a PFNMAP one that is not copy-on-write, and it has all
+        // addresses of the leaf. `pfn` is aligned, and user space may access all PFNs. Not for
+        // writing: see `HugeFault::is_tracked_write`.
         return check(unsafe { bindings::vmf_insert_pfn_pmd(vmf.as_ptr(), pfn, false) })
             .map(|()| true);
     }
@@ -249,16 +280,13 @@ pub(super) unsafe fn leaf_of_pfns(
     Ok(false)
 }
 
-/// Maps a folio by a PMD leaf.
-///
-/// Returns whether the architecture has such leaves.
+/// Maps a folio with a PMD leaf, and returns whether the architecture has such leaves.
 ///
 /// # Safety
 ///
-/// - `vmf` must be a fault that is being handled on this thread, under the VMA lock or the mmap lock.
-/// - Its VMA must be a shared one without PFNMAP and MIXEDMAP, and have all addresses that the leaf
-///   maps.
-/// - `folio` must have a reference, and be of the size of the leaf.
+/// - This thread must be handling the fault `vmf`, with the VMA lock or the mmap lock held.
+/// - Its VMA must be a shared one without PFNMAP and MIXEDMAP, and have all addresses of the leaf.
+/// - `folio` must have a reference, and the size of the leaf.
 #[inline]
 pub(super) unsafe fn leaf_of_folio(
     vmf: NonNull<bindings::vm_fault>,
@@ -266,7 +294,10 @@ pub(super) unsafe fn leaf_of_folio(
 ) -> Result<bool> {
     #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     {
-        // SAFETY: The caller's promise. Not for writing: see `HugeFault::is_tracked_write`.
+        // SAFETY: By the safety requirements of this function, this thread is handling `vmf` with
+        // the lock held, the VMA is shared, has neither flag, and has all addresses of the leaf.
+        // `folio` has a reference, and the size of the leaf. Not for writing: see
+        // `HugeFault::is_tracked_write`.
         check(unsafe { bindings::vmf_insert_folio_pmd(vmf.as_ptr(), folio.as_ptr(), false) })?;
         Ok(true)
     }

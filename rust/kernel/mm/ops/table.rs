@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table of a driver's callbacks, and what it is good for besides calling them: its address
-//! tells a driver's VMAs from all others.
+//! The tables of callbacks.
+//!
+//! The kernel calls a driver through its table, and the layer recognises the driver's VMAs by the
+//! address of the table.
 
 use super::{
     data::VmaData,
@@ -21,12 +23,12 @@ use crate::{
 };
 use core::marker::PhantomData;
 
-/// The table of callbacks of `O`. Made by [`vm_operations!`](crate::vm_operations).
+/// The table of callbacks of `O`, which [`vm_operations!`](crate::vm_operations) makes.
 ///
 /// # Invariants
 ///
-/// The table is never written after it was initialised, with callbacks that are right for a VMA
-/// whose private data [`VmaData`] describes.
+/// The table is not written after it was initialised. Its callbacks are right for a VMA with the
+/// operations `O`, whose private data [`VmaData`] describes.
 #[repr(transparent)]
 pub struct VmOpsTable<O>(
     StaticTable<bindings::vm_operations_struct>,
@@ -34,7 +36,7 @@ pub struct VmOpsTable<O>(
 );
 
 impl<O: VmOperations> VmOpsTable<O> {
-    /// Makes a table. Everything that can be known about it when compiling is checked here.
+    /// Makes a table, and checks everything that is known about it at compile time.
     #[expect(clippy::new_without_default)]
     pub const fn new() -> Self {
         assert!(
@@ -48,11 +50,11 @@ impl<O: VmOperations> VmOpsTable<O> {
         );
         assert!(
             !O::HAS_PAGE_MKWRITE || !O::Memory::FLAGS.contains(VmaFlag::PFNMAP),
-            "there are no pages in a `Pfn` mapping: implement `pfn_mkwrite` instead of `page_mkwrite`"
+            "a `Pfn` mapping has no pages: implement `pfn_mkwrite` instead of `page_mkwrite`"
         );
         assert!(
             !O::HAS_PFN_MKWRITE || !O::Memory::FLAGS.is_empty(),
-            "there are only folios in this mapping: implement `page_mkwrite` instead of `pfn_mkwrite`"
+            "this mapping has only folios: implement `page_mkwrite` instead of `pfn_mkwrite`"
         );
         assert!(
             !O::HAS_MAP_PAGES || O::HAS_FAULT && !O::Memory::FLAGS.contains(VmaFlag::PFNMAP),
@@ -70,7 +72,7 @@ impl<O: VmOperations> VmOpsTable<O> {
         );
 
         let mut ops: bindings::vm_operations_struct = pin_init::zeroed();
-        // The lifecycle is needed by the layer, whatever the driver implements.
+        // The layer needs the lifecycle callbacks, whatever the driver implements.
         ops.mapped = Some(trampoline::mapped::<O>);
         if O::Data::PER_VMA || O::HAS_OPEN || O::HAS_CLOSE {
             ops.open = Some(trampoline::open::<O>);
@@ -94,7 +96,7 @@ impl<O: VmOperations> VmOpsTable<O> {
         if O::HAS_MAP_PAGES {
             ops.map_pages = Some(trampoline::map_pages::<O>);
         } else if O::HAS_FAULT || O::HAS_PAGE_MKWRITE || O::HAS_PFN_MKWRITE {
-            // Without it, the kernel does not call the others under the VMA lock
+            // The kernel calls the others under the VMA lock only if the table has `map_pages`
             // (`vmf_can_call_fault()` in mm/memory.c).
             ops.map_pages = Some(trampoline::map_no_pages);
         }
@@ -113,67 +115,69 @@ impl<O: VmOperations> VmOpsTable<O> {
         if !matches!(O::PAGESIZE, MmuPageSize::Base) {
             ops.pagesize = Some(trampoline::pagesize::<O>);
         }
-        // INVARIANT: The trampolines of `O`.
+        // INVARIANT: The callbacks are the trampolines of `O`.
         Self(StaticTable::new(ops), PhantomData)
     }
 }
 
 impl<O> VmOpsTable<O> {
-    /// Returns the table as the kernel wants it.
+    /// Returns a pointer to the C table, whose address identifies the operations `O`.
     #[inline]
     pub(super) fn as_ptr(&'static self) -> *const bindings::vm_operations_struct {
         self.0.as_ptr()
     }
 }
 
-/// Operations that have a table. Implemented by [`vm_operations!`](crate::vm_operations), and not by hand.
+/// Operations that have a table of callbacks.
+///
+/// [`vm_operations!`](crate::vm_operations) implements this; drivers do not.
 ///
 /// # Safety
 ///
-/// - `table` must return the same table each time. The table must exist for as long as a file of the type
-///   `Self::File` can be open.
-/// - `MERGEABLE` must be true for at most one of the implementations that have the same `File`, and only
-///   with [`PerFile`](super::PerFile) data, [`Ordinary`](super::Ordinary) memory and
-///   [`may_map`](VmOperations::may_map). The kernel compares no
-///   tables when it merges: it would give the VMAs of one table the callbacks and the revocation of the
-///   other.
+/// - `table` must return the same table each time. The table must exist for as long as a file of
+///   the type `Self::File` can be open.
+/// - Among the implementations with the same `File`, `MERGEABLE` may be true for at most one. This
+///   must have [`PerFile`](super::PerFile) data, [`Ordinary`](super::Ordinary) memory and
+///   [`may_map`](VmOperations::may_map). The kernel does not compare tables when it merges VMAs:
+///   those of one table would get the callbacks and the revocation of the other.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no table of callbacks",
     note = "add `kernel::vm_operations!({Self});` next to its `impl VmOperations`"
 )]
 pub unsafe trait HasVmOps: VmOperations {
-    /// Whether mappings may be merged with their neighbours.
+    /// Whether the kernel may merge mappings with these operations.
     const MERGEABLE: bool;
 
-    /// Returns the one table.
+    /// Returns the table of callbacks.
     fn table() -> &'static VmOpsTable<Self>;
 }
 
-/// A file type of which one kind of mapping may be merged.
+/// A type of file whose mappings with the operations [`Ops`](Self::Ops) can be merged.
 ///
-/// Merging does not compare tables: of two kinds that may be merged, one would get the callbacks of
-/// the other. A type has at most one implementation, and so at most one kind.
+/// The kernel does not compare tables when it merges VMAs, so a type of file can have mergeable
+/// mappings with only one table. It can implement this trait only once.
 pub trait MergeableFile: MapFile {
-    /// The operations of that kind.
+    /// The operations whose table is mergeable.
     type Ops: VmOperations<File = Self>;
 }
 
-/// Makes the table of callbacks of a [`VmOperations`] implementation.
+/// Makes the table of callbacks of a [`VmOperations`](crate::mm::ops::VmOperations) implementation.
 ///
-/// To be used once, next to the implementation. For a generic type, once for each instance.
+/// A driver calls it once, next to the implementation; for a generic type, once for each instance.
 ///
-/// With `mergeable: File`, where that is the type of the file, the kernel may merge mappings with
-/// their neighbours, and user space may grow them with `mremap`. That takes
-/// [`PerFile`](crate::mm::ops::PerFile) data, [`Ordinary`](crate::mm::ops::Ordinary) memory, and no
-/// second such table for the same type of file.
+/// With `mergeable: File`, where `File` is the type of the file, the kernel may merge such
+/// mappings, and user space may grow them with `mremap`. This needs
+/// [`PerFile`](crate::mm::ops::PerFile) data and [`Ordinary`](crate::mm::ops::Ordinary) memory, and
+/// a type of file can have only one such table.
 ///
-/// **Growth goes round the checks of `mmap_prepare`**: the kernel calls no driver about it. So a
-/// mergeable table has [`may_map`](crate::mm::ops::VmOperations::may_map), which the layer calls about
-/// what is mapped in the first place and about each page that is accessed later.
+/// **`mmap_prepare` does not check what a mapping grows by**: the kernel does not call the driver
+/// when `mremap` grows a mapping. So a mergeable table must have
+/// [`may_map`](crate::mm::ops::VmOperations::may_map). The layer calls it for the range that is
+/// mapped first, and for each page that is accessed later.
 #[macro_export]
 macro_rules! vm_operations {
-    // One rule, without a helper that could be called with other arguments: it is by the implementation
-    // of `MergeableFile` that a file cannot have two mergeable tables.
+    // One rule, without a helper that could be called with other arguments: a file cannot have two
+    // mergeable tables because it can implement `MergeableFile` only once.
     ($ops:ty $(, mergeable: $file:ty)?) => {
         $(
             impl $crate::mm::ops::MergeableFile for $file {
@@ -190,8 +194,10 @@ macro_rules! vm_operations {
             static TABLE: $crate::mm::ops::VmOpsTable<$ops> =
                 $crate::mm::ops::VmOpsTable::new();
 
-            // SAFETY: The table is a static of the module that has the type. If it is mergeable, the
-            // file has these operations as `MergeableFile::Ops`, of which it has one.
+            // SAFETY:
+            // - `table` always returns `TABLE`, a static of the module that has the type.
+            // - If `MERGEABLE` is true, `is_mergeable` has checked the data, the memory and
+            //   `may_map`, and `$file` has these operations as its one `MergeableFile::Ops`.
             unsafe impl $crate::mm::ops::HasVmOps for $ops {
                 const MERGEABLE: bool = MERGEABLE;
 
@@ -209,12 +215,12 @@ macro_rules! vm_operations {
     };
 }
 
-/// Returns whether mappings with these operations could be merged.
+/// Returns whether mappings with these operations can be merged.
 pub(super) const fn may_merge<O: VmOperations>() -> bool {
     !O::Data::PER_VMA && O::Memory::FLAGS.is_empty()
 }
 
-/// Returns whether `O` is the one kind of mapping of its file that may be merged: always, or it does not
+/// Returns `true` if `O` is the mergeable kind of mapping of its file; otherwise it does not
 /// compile.
 #[doc(hidden)]
 pub const fn is_mergeable<O, F>() -> bool

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel calls: functions that turn its arguments into contexts, and answers into codes.
+//! The functions in the tables of callbacks.
 //!
-//! Every one of them relies on being called for a VMA that has the private data of `O`. Nobody else
-//! can know the functions: they are in tables that only [`with_ops`] gives to a mapping, together
-//! with the data. A stacked file system may have copied the table, but then the data with it.
+//! They turn the kernel's arguments into contexts, and the driver's answers into codes. Each of
+//! them must be called only for a VMA with the private data of `O`. Only [`with_ops`] gives a table
+//! with these functions to a mapping, and it sets the private data as well. A stacked file system
+//! may copy the table, and then copies the private data with it.
 //!
-//! A VMA whose private data is not live answers by itself. That is one whose `mapped` has failed
-//! and that could not be unmapped.
+//! If `vm_private_data` is not live, they do not call the driver. It is not live in a VMA whose
+//! `mapped` has failed, until the kernel has unmapped it, and in the copy of a VMA with
+//! [`PerVmaUnique`](super::PerVmaUnique) data that `mremap` makes before it fails.
 //!
 //! [`with_ops`]: crate::mm::desc::VmaDesc::with_ops
 
@@ -61,31 +63,33 @@ use core::{
     slice, //
 };
 
-/// Returns the private data of a VMA if it is live.
+/// Returns the `vm_private_data` of a VMA if it is live.
 ///
 /// # Safety
 ///
-/// The VMA must be alive, and nobody may write the field meanwhile.
+/// `vma` must be valid, and no other thread may write the field during the call.
 #[inline]
 unsafe fn live_word(vma: *mut bindings::vm_area_struct) -> Option<*mut c_void> {
-    // SAFETY: As the caller promises.
+    // SAFETY: By the safety requirements of this function, `vma` is valid, and no other thread
+    // writes the field.
     let word = unsafe { (*vma).vm_private_data };
     data::is_live(word).then_some(word)
 }
 
-/// Asks the driver about pages of a VMA, if it wants to be asked: the VMA may have grown since its hook
-/// was called.
+/// Asks the driver whether it permits pages of a VMA, if it implements `may_map`.
 ///
-/// To be called before pages can be inserted. What is mapped was asked about then, and cannot become
-/// writable if that was not asked about, so the first write to a page needs no call.
+/// The VMA may have grown since `mmap_prepare` was called. This must be called before pages can be
+/// inserted. The first write to a page needs no call: `may_map` was called when the page was
+/// mapped, with `writable` set if the page can ever become writable.
 ///
 /// # Errors
 ///
-/// What the driver says.
+/// Those of the driver's `may_map`.
 ///
 /// # Safety
 ///
-/// `vma` must be a VMA with these operations and live data, and be locked at least for reading.
+/// `vma` must be a VMA with these operations and live data, and must be locked at least for
+/// reading.
 #[inline]
 unsafe fn may_map<O: VmOperations>(
     vma: *const bindings::vm_area_struct,
@@ -94,17 +98,21 @@ unsafe fn may_map<O: VmOperations>(
     if !O::HAS_MAY_MAP {
         return Ok(());
     }
-    // SAFETY: The caller's promise.
+    // SAFETY: By the safety requirements of this function, the VMA is alive and stable during the
+    // call, has the operations `O`, and its data is live.
     let vma = unsafe { DriverVmaInfo::<O>::from_raw(vma) };
-    // SAFETY: The VMA is locked. Its word is the device's pointer: a table with `may_map` is one of
-    // `PerFile` data (`VmOpsTable::new`). The VMA keeps the file open.
+    // SAFETY:
+    // - The VMA is locked, so `vm_private_data` is not written.
+    // - It is the device's pointer, which `into_foreign` has returned: a table with `may_map` has
+    //   `PerFile` data (`VmOpsTable::new`).
+    // - The VMA keeps the file open during the call, so `from_foreign` is not called.
     let device = unsafe {
         <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow((*vma.as_ptr()).vm_private_data)
     };
     O::may_map(device, pgoffs, vma.flags().is_shared_maywrite())
 }
 
-/// Begins to handle a fault: enters the section that a revocation of the memory waits for.
+/// Enters the section that a revocation waits for, at the start of a fault.
 ///
 /// # Errors
 ///
@@ -112,18 +120,20 @@ unsafe fn may_map<O: VmOperations>(
 ///
 /// # Safety
 ///
-/// `vmf` must be a fault of a VMA with these operations, which this thread is handling. The result must
-/// be dropped before the lock of the fault is.
+/// `vmf` must be a fault of a VMA with these operations, which this thread is handling. The result
+/// must be dropped before the lock of the fault is.
 #[inline]
 unsafe fn enter_fault<'a, O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> Result<Option<RevocationGuard<'a>>, FaultError> {
-    // SAFETY: The caller promises a fault that is being handled.
+    // SAFETY: By the safety requirements of this function, this thread is handling the fault, so
+    // `vmf` is valid.
     let vma = unsafe { (*vmf).__bindgen_anon_1.vma };
-    // SAFETY: The VMA is locked at least for reading, and the field is written only when that is not
-    // possible.
+    // SAFETY: The VMA of a fault is locked at least for reading. `vm_private_data` is written only
+    // with the VMA locked for writing, or while no other thread can find the VMA.
     unsafe { live_word(vma) }.ok_or(FaultError::SigBus)?;
-    // SAFETY: The VMA, which is locked, keeps its file open.
+    // SAFETY: `vm_file` is the file of a VMA with the operations `O`. The VMA keeps it open and is
+    // locked until after the result is dropped, by the safety requirements of this function.
     Ok(unsafe { enter::<O>((*vma).vm_file) }?)
 }
 
@@ -131,8 +141,9 @@ unsafe fn enter_fault<'a, O: VmOperations>(
 ///
 /// # Safety
 ///
-/// `private` must point to a copy of the private data of a VMA with these operations, of which `mapped`
-/// was not called, as `call_vma_mapped` has it; `file` must be the file that the VMA maps.
+/// - `private` must point to a copy of the `vm_private_data` that `with_ops` has set, of a VMA with
+///   these operations for which this was not called before (`call_vma_mapped()` in mm/util.c).
+/// - `file` must be the file that the VMA maps.
 pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
     start: usize,
     end: usize,
@@ -140,15 +151,18 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
     file: *const bindings::file,
     private: *mut *mut c_void,
 ) -> c_int {
-    // SAFETY: C gives a pointer to a copy of the VMA's private data. It is what the hook left.
+    // SAFETY: By the safety requirements of this function, `private` points to a copy of the VMA's
+    // private data.
     let old = unsafe { *private };
     let device = data::device(old);
 
-    // The memory may have been populated already. If it was revoked before this, user space could have
-    // accessed it; if it is after this, then the VMA is found and its entries are zapped. Before the
-    // driver is called, since it is never called back for a mapping that fails.
+    // The mapping may be populated already. If the memory was revoked before this, user space could
+    // access it through the mapping, so the mapping fails. If the memory is revoked after this, the
+    // revocation finds the VMA and zaps it. This comes before the call of the driver, because the
+    // layer does not call `close` for a mapping that fails.
     //
-    // SAFETY: C gives the file that the VMA maps, which keeps it open.
+    // SAFETY: By the safety requirements of this function, `file` is the file of a VMA with these
+    // operations, which keeps it open during the call.
     if let Err(err) = unsafe { enter::<O>(file) } {
         return err.to_errno();
     }
@@ -158,12 +172,12 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
             range: start..end,
             pgoff,
         };
-        // SAFETY: It is the device's pointer, from `into_foreign` when the file was opened. The file is
-        // kept open by the VMA.
+        // SAFETY: `device` is the device's pointer, which `into_foreign` has returned when the file
+        // was opened. The VMA keeps the file open during the call, so `from_foreign` is not called.
         let device_ref = unsafe { <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow(device) };
         O::mapped(device_ref, &area).map(|data| data.into_word(device))
     } else {
-        // A table without `mapped` is one without data of the VMA: the word is the device's.
+        // A table without `mapped` has `PerFile` data (`VmOpsTable::new`).
         Ok(device)
     };
     let word = match made {
@@ -171,15 +185,16 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
         Err(err) => return err.to_errno(),
     };
     if !data::is_live(word) {
-        // The data has no size, and `FOREIGN_ALIGN` is not true for it.
+        // A `KBox` of a zero-sized type: its dangling pointer violates `FOREIGN_ALIGN`.
         //
-        // SAFETY: Nobody else has the word, which is from `into_word`, and C does not store it if this
-        // fails.
+        // SAFETY: `into_word` has just returned `word`. It is not used afterwards: C does not store
+        // it if this function fails.
         unsafe { O::Data::release(word) };
         return EINVAL.to_errno();
     }
 
-    // SAFETY: C gives a pointer to a copy of the word. From here on the VMA owns what it stands for.
+    // SAFETY: By the safety requirements of this function, `private` points to a copy of the VMA's
+    // private data. C stores it, and the VMA then owns what `word` stands for.
     unsafe { *private = word };
     0
 }
@@ -188,19 +203,23 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
 ///
 /// # Safety
 ///
-/// `vma` must be a copy of a VMA with these operations that nobody has access to yet, with the mmap lock
-/// held for writing.
+/// `vma` must be a copy of a VMA with these operations, which no other thread can access yet. The
+/// mmap lock must be held for writing.
 pub(super) unsafe extern "C" fn open<O: VmOperations>(vma: *mut bindings::vm_area_struct) {
-    // SAFETY: The VMA is new, and nobody else has it yet. Its word is a copy of another VMA's.
+    // SAFETY: By the safety requirements of this function, `vma` is valid, and no other thread can
+    // access it.
     let Some(word) = (unsafe { live_word(vma) }) else {
         return;
     };
-    // SAFETY: The other VMA has the word and is not closed meanwhile: the mmap lock is held for
-    // writing. The copy is replaced by what belongs to this VMA.
+    // SAFETY:
+    // - `word` is live, and also that of the VMA which `vma` is a copy of. That VMA is not closed
+    //   during the call, because the mmap lock is held for writing.
+    // - No other thread can access `vma`, so its field may be written.
     unsafe { (*vma).vm_private_data = O::Data::duplicate(word) };
-    // Where nothing is duplicated, there is no `open` either.
+    // The copy of `PerVmaUnique` data is NULL, so there is nothing that `open` could borrow.
     if O::HAS_OPEN && !O::Data::UNIQUE {
-        // SAFETY: The VMA is new, so it does not change. Its word is live now.
+        // SAFETY: No other thread can access the VMA, so it is stable. It has the operations `O`,
+        // and its data is live: `duplicate` returns NULL only for `PerVmaUnique` data.
         O::open(unsafe { DriverVmaInfo::from_raw(vma) });
     }
 }
@@ -209,17 +228,20 @@ pub(super) unsafe extern "C" fn open<O: VmOperations>(vma: *mut bindings::vm_are
 ///
 /// # Safety
 ///
-/// `vma` must be a VMA with these operations that nobody else has access to any more.
+/// `vma` must be a VMA with these operations, which no other thread can access any longer.
 pub(super) unsafe extern "C" fn close<O: VmOperations>(vma: *mut bindings::vm_area_struct) {
-    // SAFETY: The VMA is going away, and nobody else has it any more.
+    // SAFETY: By the safety requirements of this function, `vma` is valid, and no other thread can
+    // access it.
     let Some(word) = (unsafe { live_word(vma) }) else {
         return;
     };
     if O::HAS_CLOSE {
-        // SAFETY: The VMA does not change any more, and its word is live.
+        // SAFETY: No other thread can access the VMA, so it is stable. It has the operations `O`,
+        // and its data is live.
         O::close(unsafe { DriverVmaInfo::from_raw(vma) });
     }
-    // SAFETY: Nobody else has the VMA, and with the word taken out, nobody gives it up again.
+    // SAFETY: No other thread can access the VMA, so its field may be written. `word` is live, and
+    // is not used afterwards: the field no longer has it.
     unsafe {
         (*vma).vm_private_data = ptr::null_mut();
         O::Data::release(word);
@@ -238,11 +260,13 @@ pub(super) unsafe extern "C" fn may_split<O: VmOperations>(
     if O::Data::UNIQUE {
         return EINVAL.to_errno();
     }
-    // SAFETY: The mmap lock is held for writing.
+    // SAFETY: By the safety requirements of this function, `vma` is valid, and the mmap lock is
+    // held for writing, so no other thread writes the field.
     if unsafe { live_word(vma) }.is_none() {
         return 0;
     }
-    // SAFETY: The mmap lock is held for writing, the word is live, and sleeping is allowed.
+    // SAFETY: By the safety requirements of this function, `vma` has the operations `O`, and the
+    // mmap lock is held for writing. Its data is live. Sleeping is allowed in this callback.
     match O::may_split(unsafe { DriverVmaUnderMmap::from_raw(vma) }, addr) {
         Ok(()) => 0,
         Err(err) => err.to_errno(),
@@ -258,14 +282,17 @@ pub(super) unsafe extern "C" fn mremap<O: VmOperations>(
     vma: *mut bindings::vm_area_struct,
 ) -> c_int {
     if O::Data::UNIQUE {
-        // The pages are moved back, and the new VMA, whose word `open` has made null, is closed.
+        // The kernel moves the pages back and closes the new VMA, whose `vm_private_data` is NULL
+        // since `open`.
         return EINVAL.to_errno();
     }
-    // SAFETY: The mmap lock is held for writing.
+    // SAFETY: By the safety requirements of this function, `vma` is valid, and the mmap lock is
+    // held for writing, so no other thread writes the field.
     if unsafe { live_word(vma) }.is_none() {
         return 0;
     }
-    // SAFETY: The mmap lock is held for writing, the word is live, and sleeping is allowed.
+    // SAFETY: By the safety requirements of this function, `vma` has the operations `O`, and the
+    // mmap lock is held for writing. Its data is live. Sleeping is allowed in this callback.
     match O::mremap(unsafe { DriverVmaUnderMmap::from_raw(vma) }) {
         Ok(()) => 0,
         Err(err) => err.to_errno(),
@@ -283,14 +310,16 @@ pub(super) unsafe extern "C" fn mprotect<O: VmOperations>(
     end: usize,
     flags: usize,
 ) -> c_int {
-    // SAFETY: The mmap lock is held for writing.
+    // SAFETY: By the safety requirements of this function, `vma` is valid, and the mmap lock is
+    // held for writing, so no other thread writes the field.
     if unsafe { live_word(vma) }.is_none() {
         return 0;
     }
-    // The kernel gives the first word of the flags; those of the others do not change.
+    // The kernel passes the first word of the flags, which has all flags that `mprotect` changes.
     let mut new = bindings::vma_flags_t::default();
     new.__vma_flags[0] = flags;
-    // SAFETY: As above, and the word is live.
+    // SAFETY: By the safety requirements of this function, `vma` has the operations `O`, and the
+    // mmap lock is held for writing, so it is stable. Its data is live.
     let vma = unsafe { DriverVmaInfo::from_raw(vma) };
     match O::mprotect(vma, start..end, VmaFlags::from_raw(new)) {
         Ok(()) => 0,
@@ -306,32 +335,39 @@ pub(super) unsafe extern "C" fn mprotect<O: VmOperations>(
 pub(super) unsafe extern "C" fn fault<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
-    // SAFETY: C gives a fault of such a VMA, which is being handled on this thread.
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf`, a fault
+    // of a VMA with these operations. The guard is dropped before the lock of the fault.
     let guard = match unsafe { enter_fault::<O>(vmf) } {
         Ok(guard) => guard,
         Err(err) => return err.into_raw(),
     };
-    // SAFETY: A fault that is being handled is not null.
+    // SAFETY: By the safety requirements of this function, `vmf` is a fault, so it is not null.
     let vmf = unsafe { NonNull::new_unchecked(vmf) };
-    // SAFETY: It is being handled on this thread; the word is live.
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf` in a
+    // `fault` of a VMA with the operations `O`. `enter_fault` has checked that its data is live.
     let context = unsafe { Fault::<O>::from_raw(vmf) };
     let pgoff = context.pgoff();
-    // SAFETY: The VMA of a fault is locked; the word is live.
+    // SAFETY: The VMA of a fault has the operations `O` and is locked at least for reading, and its
+    // data is live.
     if let Err(err) = unsafe { may_map::<O>(context.vma().as_ptr(), pgoff..pgoff + 1) } {
         return FaultError::from(err).into_raw();
     }
     let answer = O::fault(&context);
     match answer {
         Ok(answer) => {
-            // Memory that can be revoked is mapped before the guard is dropped, so that a revocation
-            // either finds it or has refused the fault.
+            // If there is a revocation, map the page before the guard is dropped: `revoke` then
+            // either finds the page, or has made `enter_fault` refuse the fault.
             let insert = guard.is_some();
             if answer.is_retry() {
-                // It belongs to the file, which may be gone when the lock is.
+                // The guard borrows from the file, which may be released as soon as the lock is
+                // dropped.
                 drop(guard);
             }
-            // SAFETY: The answer is this fault's, and the kernel gets the code. The driver's function
-            // has returned, and what was borrowed here is gone if the lock goes.
+            // SAFETY:
+            // - `answer` is the answer to `vmf`, which this thread is handling. It is a page only
+            //   if the memory is `Paged`, and then the VMA is not a PFNMAP one.
+            // - The kernel gets the code next. The driver's `fault` has returned, and nothing here
+            //   uses the VMA any longer.
             unsafe { answer.act(vmf, insert) }
         }
         Err(err) => err.into_raw(),
@@ -342,26 +378,32 @@ pub(super) unsafe extern "C" fn fault<O: VmOperations>(
 ///
 /// # Safety
 ///
-/// `vmf` must be a fault of a VMA with these operations, which this thread is handling, under RCU, and
-/// the page offsets those of addresses in the VMA and in the page table of the fault.
+/// - `vmf` must be a fault of a VMA with these operations, which this thread is handling, under the
+///   RCU read lock.
+/// - The page offsets must be those of addresses in the VMA, all in the page table that maps the
+///   address of the fault.
 pub(super) unsafe extern "C" fn map_pages<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
     first_pgoff: usize,
     last_pgoff: usize,
 ) -> bindings::vm_fault_t {
-    // Whatever is wrong, `fault` comes next and says so.
+    // If anything is wrong, map nothing: the kernel calls `fault` next, which returns the error.
     //
-    // SAFETY: C gives a fault of such a VMA, which is being handled on this thread.
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf`, a fault
+    // of a VMA with these operations. `_guard` is dropped before the lock of the fault.
     let Ok(_guard) = (unsafe { enter_fault::<O>(vmf) }) else {
         return 0;
     };
-    // The last of all page offsets is none that a mapping can have.
+    // This does not saturate: no mapping has the last of all page offsets.
     let pgoffs = first_pgoff..last_pgoff.saturating_add(1);
-    // SAFETY: It is being handled on this thread, and is not null; the word is live.
+    // SAFETY: By the safety requirements of this function, `vmf` is not null, and this thread is
+    // handling it in `map_pages`, with these page offsets, of a VMA with the operations `O`.
+    // `enter_fault` has checked that its data is live.
     let context = unsafe { FaultAround::<O>::from_raw(NonNull::new_unchecked(vmf), pgoffs) };
-    // All of them or none. If it is none, each has a `fault`.
+    // Map all of the pages or none. If none, the kernel calls `fault` for each of them.
     //
-    // SAFETY: The VMA of a fault is locked; the word is live.
+    // SAFETY: The VMA of a fault has the operations `O` and is locked at least for reading, and its
+    // data is live.
     if unsafe { may_map::<O>(context.vma().as_ptr(), context.pgoffs()) }.is_err() {
         return 0;
     }
@@ -372,14 +414,14 @@ pub(super) unsafe extern "C" fn map_pages<O: VmOperations>(
     }
 }
 
-/// Never maps anything.
+/// `vm_operations_struct::map_pages` of a driver that does not implement it, which maps nothing.
 ///
-/// The table has it because a table with `map_pages` gets its faults under the VMA lock. It stands
-/// for what holds for all callbacks of the layer: none needs more than that.
+/// The kernel handles faults under the VMA lock only if the table has `map_pages`. It takes that
+/// for a promise that no callback needs more than this lock, which all callbacks of the layer keep.
 ///
 /// # Safety
 ///
-/// None is needed.
+/// There are no requirements: the arguments are not used.
 pub(super) unsafe extern "C" fn map_no_pages(
     _vmf: *mut bindings::vm_fault,
     _start_pgoff: usize,
@@ -388,8 +430,9 @@ pub(super) unsafe extern "C" fn map_no_pages(
     0
 }
 
-/// Handles a fault, unless its VMA has no live data, or its memory is taken away. A revocation waits for
-/// the handler.
+/// Calls `handler` for a fault, unless the VMA has no live data or its memory is revoked.
+///
+/// A revocation waits until the handler has returned.
 ///
 /// # Safety
 ///
@@ -399,12 +442,13 @@ unsafe fn handle<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
     handler: impl FnOnce(NonNull<bindings::vm_fault>) -> Result<bindings::vm_fault_t, FaultError>,
 ) -> bindings::vm_fault_t {
-    // SAFETY: As the caller promises.
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf`, a fault
+    // of a VMA with these operations. `_guard` is dropped before the lock of the fault.
     let _guard = match unsafe { enter_fault::<O>(vmf) } {
         Ok(guard) => guard,
         Err(err) => return err.into_raw(),
     };
-    // SAFETY: A fault that is being handled is not null.
+    // SAFETY: By the safety requirements of this function, `vmf` is a fault, so it is not null.
     handler(unsafe { NonNull::new_unchecked(vmf) }).unwrap_or_else(FaultError::into_raw)
 }
 
@@ -422,11 +466,14 @@ pub(super) unsafe extern "C" fn huge_fault<O: VmOperations>(
         return fallback;
     };
     let handler = |vmf| {
-        // SAFETY: As the caller promises; `handle` has seen that the word is live.
+        // SAFETY: By the safety requirements of `huge_fault`, this thread is handling `vmf`, a
+        // fault of a VMA with the operations `O`, for which the kernel passed this order. `handle`
+        // has checked that its data is live.
         let context = unsafe { HugeFault::<O>::from_raw(vmf, order) };
-        // Where the VMA has no room, nothing can be inserted.
+        // If the leaf would not fit into the VMA, nothing can be inserted.
         if let Some(pgoffs) = context.pgoff_range() {
-            // SAFETY: The VMA of a fault is locked; the word is live.
+            // SAFETY: The VMA of a fault has the operations `O` and is locked at least for reading,
+            // and its data is live.
             if unsafe { may_map::<O>(context.vma().as_ptr(), pgoffs) }.is_err() {
                 return Ok(fallback);
             }
@@ -437,33 +484,40 @@ pub(super) unsafe extern "C" fn huge_fault<O: VmOperations>(
             HugeAnswer::Fallback => fallback,
         })
     };
-    // SAFETY: As the caller promises.
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf`, a fault
+    // of a VMA with these operations.
     unsafe { handle::<O>(vmf, handler) }
 }
 
 /// `vm_operations_struct::page_mkwrite`.
 ///
-/// What is taken away after this is not made writable: the kernel looks whether the entry is the same.
+/// If the page is unmapped after this has returned, the kernel does not make it writable: it
+/// compares the entry, under the lock of the page table.
 ///
 /// # Safety
 ///
-/// `vmf` must be a fault of a VMA with these operations, which this thread is handling, with a page that
-/// has a reference.
+/// `vmf` must be a fault of a VMA with these operations, which this thread is handling, with a page
+/// that has a reference and is not locked by this thread.
 pub(super) unsafe extern "C" fn page_mkwrite<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
     let handler = |vmf| {
-        // SAFETY: As the caller promises; `handle` has seen that the word is live.
+        // SAFETY: By the safety requirements of `page_mkwrite`, this thread is handling `vmf` in a
+        // `page_mkwrite` of a VMA with the operations `O`. `handle` has checked that its data is
+        // live.
         let context = unsafe { MkwriteFault::<O>::from_raw(vmf) };
         let code = O::page_mkwrite(&context).map(MkwriteAnswer::into_raw);
         context.unlock_leaked();
         code
     };
-    // SAFETY: As the caller promises.
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf`, a fault
+    // of a VMA with these operations.
     unsafe { handle::<O>(vmf, handler) }
 }
 
-/// `vm_operations_struct::pfn_mkwrite`. As [`page_mkwrite`].
+/// `vm_operations_struct::pfn_mkwrite`.
+///
+/// As with [`page_mkwrite`], the kernel compares the entry before it makes it writable.
 ///
 /// # Safety
 ///
@@ -472,12 +526,15 @@ pub(super) unsafe extern "C" fn pfn_mkwrite<O: VmOperations>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
     let handler = |vmf| {
-        // SAFETY: As the caller promises; `handle` has seen that the word is live.
+        // SAFETY: By the safety requirements of `pfn_mkwrite`, this thread is handling `vmf` in a
+        // `pfn_mkwrite` of a VMA with the operations `O`. `handle` has checked that its data is
+        // live.
         let context = unsafe { PfnMkwriteFault::<O>::from_raw(vmf) };
         O::pfn_mkwrite(&context)?;
         Ok(0)
     };
-    // SAFETY: As the caller promises.
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf`, a fault
+    // of a VMA with these operations.
     unsafe { handle::<O>(vmf, handler) }
 }
 
@@ -485,7 +542,9 @@ pub(super) unsafe extern "C" fn pfn_mkwrite<O: VmOperations>(
 ///
 /// # Safety
 ///
-/// `vma` must be a VMA with these operations, with the mmap lock held; `buf` must be valid for `len` bytes.
+/// - `vma` must be a VMA with these operations, and this thread must hold the mmap lock.
+/// - `buf` must be valid for `len` bytes, which must be initialised if `write` is not zero. No
+///   other thread may access them during the call.
 pub(super) unsafe extern "C" fn access<O: VmOperations>(
     vma: *mut bindings::vm_area_struct,
     addr: usize,
@@ -493,44 +552,50 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
     len: c_int,
     write: c_int,
 ) -> c_int {
-    // SAFETY: The mmap lock is held for reading.
+    // SAFETY: By the safety requirements of this function, `vma` is valid, and this thread holds
+    // the mmap lock, so no other thread writes the field.
     if unsafe { live_word(vma) }.is_none() {
         return EFAULT.to_errno();
     }
-    // SAFETY: As above, by this thread, and the word is live. Sleeping is allowed.
+    // SAFETY: By the safety requirements of this function, `vma` has the operations `O`, and this
+    // thread holds the mmap lock. Its data is live. Sleeping is allowed in this callback.
     let vma = unsafe { DriverVmaUnderMmap::<O>::from_raw(vma) };
-    // What is asked for may extend past the VMA.
+    // The kernel may ask for more than what is left of the VMA.
     let room = vma.end().saturating_sub(addr);
     let len = usize::try_from(len).unwrap_or(0).min(room);
     if len == 0 || addr < vma.start() || !is_permitted(vma.flags(), write != 0) {
         return EFAULT.to_errno();
     }
-    // SAFETY: The VMA, which is locked, keeps its file open.
+    // SAFETY: `vm_file` is the file of a VMA with the operations `O`, which keeps it open and is
+    // locked during the call.
     let Ok(_guard) = (unsafe { enter::<O>((*vma.as_ptr()).vm_file) }) else {
         return EFAULT.to_errno();
     };
-    // The address is in the VMA, and so is that of the last byte.
+    // The first and the last byte are both in the VMA.
     let first = vma.pgoff() + ((addr - vma.start()) >> PAGE_SHIFT);
     let last = vma.pgoff() + ((addr + len - 1 - vma.start()) >> PAGE_SHIFT);
-    // SAFETY: As above; the word is live.
+    // SAFETY: `vma` has the operations `O`, and its data is live. The mmap lock is held.
     if unsafe { may_map::<O>(vma.as_ptr(), first..last + 1) }.is_err() {
         return EFAULT.to_errno();
     }
     let access = if write != 0 {
-        // SAFETY: C gives a buffer of at least that length, which it has initialised and does not
-        // touch meanwhile.
+        // SAFETY: By the safety requirements of this function, `buf` is valid for at least `len`
+        // bytes, which are initialised, and which no other thread accesses during the call.
         Access::Write(unsafe { slice::from_raw_parts(buf.cast(), len) })
     } else {
-        // The driver may copy less than it says, and what is in the buffer goes to a debugger.
+        // The driver may copy less than it returns, and the debugger gets what is in the buffer.
         //
-        // SAFETY: C gives a buffer of at least that length, which nobody else uses meanwhile.
+        // SAFETY: By the safety requirements of this function, `buf` is valid for at least `len`
+        // bytes, which no other thread accesses during the call.
         unsafe { ptr::write_bytes(buf.cast::<u8>(), 0, len) };
-        // SAFETY: As above, and it was just initialised.
+        // SAFETY: `buf` is valid for at least `len` bytes, which no other thread accesses during
+        // the call, and they were just initialised.
         let bytes = unsafe { slice::from_raw_parts_mut(buf.cast(), len) };
         Access::Read(bytes)
     };
     match O::access(vma, addr, access) {
-        // C subtracts this from what is left to do, without a look. The length fits.
+        // C subtracts the result from the remaining length, without a check. `len` fits: it was a
+        // `c_int` before.
         Ok(done) => done.min(len) as c_int,
         Err(err) => err.to_errno(),
     }
@@ -540,7 +605,7 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
 ///
 /// # Safety
 ///
-/// None is needed.
+/// There are no requirements: the argument is not used.
 pub(super) unsafe extern "C" fn name<O: VmOperations>(
     _vma: *mut bindings::vm_area_struct,
 ) -> *const c_char {
@@ -554,7 +619,7 @@ pub(super) unsafe extern "C" fn name<O: VmOperations>(
 ///
 /// # Safety
 ///
-/// None is needed.
+/// There are no requirements: the argument is not used.
 pub(super) unsafe extern "C" fn pagesize<O: VmOperations>(
     _vma: *mut bindings::vm_area_struct,
 ) -> usize {

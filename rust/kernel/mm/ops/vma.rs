@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! VMAs that are known to be a driver's own.
+//! Views of a VMA that prove that the VMA is the driver's own.
 //!
-//! Putting pages into somebody else's VMA, or taking them out, is how safe code once gained access
-//! to foreign memory (CVE-2026-43434). Here, both need a view that proves whose the VMA is: that
-//! its table of callbacks is the driver's.
+//! A driver needs such a view to insert pages into a VMA, or to zap them. It gets one only if the
+//! VMA has its table of callbacks. Without this check, safe code once gained access to memory that
+//! was not its own (CVE-2026-43434).
 
 use super::{
     data::{
@@ -57,12 +57,41 @@ use core::{
     ops::Deref, //
 };
 
-/// A VMA of a driver: what callbacks that may neither change it nor sleep are told.
+/// A view of a driver's VMA that gives its range, flags and data, and can neither change it nor
+/// sleep.
+///
+/// The callbacks [`open`](VmOperations::open), [`close`](VmOperations::close) and
+/// [`mprotect`](VmOperations::mprotect) get this view because they must not insert or zap pages,
+/// and [`map_pages`](VmOperations::map_pages) because it must not sleep. The other callbacks get a
+/// [`DriverVma`].
 ///
 /// # Invariants
 ///
-/// - As [`StableVma`].
-/// - The VMA has the private data of a mapping with the operations `O`, and it is live.
+/// - The invariants of [`StableVma`] hold.
+/// - The VMA has been set up with the operations `O`, and its `vm_private_data` is live.
+///
+/// # Examples
+///
+/// ```
+/// use core::ops::Range;
+/// use kernel::mm::{
+///     flags::VmaFlags,
+///     ops::{DriverVmaInfo, VmOperations}, //
+/// };
+///
+/// /// The `mprotect` of a driver whose first page must remain read-only.
+/// fn mprotect<O: VmOperations>(
+///     vma: &DriverVmaInfo<O>,
+///     range: Range<usize>,
+///     flags: VmaFlags,
+/// ) -> Result {
+///     let first = vma.address_of(0);
+///     if flags.writable() && first.is_some_and(|addr| range.contains(&addr)) {
+///         return Err(EACCES);
+///     }
+///     Ok(())
+/// }
+/// ```
 #[repr(transparent)]
 pub struct DriverVmaInfo<O> {
     vma: StableVma,
@@ -82,35 +111,106 @@ impl<O: VmOperations> DriverVmaInfo<O> {
     /// # Safety
     ///
     /// During `'a`, the VMA must be alive and stable, must have been set up with the operations
-    /// `O`, and its private data must be live.
+    /// `O`, and its `vm_private_data` must be live.
     #[inline]
     pub(super) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
-        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        // SAFETY: The types have the same layout, and by the safety requirements of this function
+        // the type invariants hold during `'a`.
         unsafe { &*vma.cast() }
     }
 
     #[inline]
     fn word(&self) -> *mut c_void {
-        // SAFETY: By the type invariants, the VMA is alive, and its data live, which it stays until
-        // the VMA is closed.
+        // SAFETY: By the type invariants, the VMA is alive. The field is not written while it is
+        // live, other than when the VMA is closed, after the last view of it is gone.
         unsafe { (*self.as_ptr()).vm_private_data }
     }
 
-    /// Returns the data of the VMA; with [`PerFile`](ops::PerFile), the device.
+    /// Returns the data of the VMA; with [`PerFile`](ops::PerFile) data, the device.
     #[inline]
     pub fn data(&self) -> DataRef<'_, O> {
-        // SAFETY: By the type invariants, the word is live and of this kind. The VMA is closed after
-        // the last reference to it is gone.
+        // SAFETY: By the type invariants, the private data is live, and that of a VMA with this
+        // kind of data and type of file. The VMA is closed after the last view of it is gone.
         unsafe { O::Data::borrow::<O::File>(self.word()) }
     }
 }
 
-/// A VMA of a driver, of which it may change what is mapped.
+/// A view of a driver's VMA under the mmap lock or the VMA lock, which can insert and zap pages.
+///
+/// The contexts of faults and some other callbacks have it. Elsewhere, a driver gets it with
+/// [`MmWithUser::lock_driver_vma`] or [`Install::as_driver_vma`].
 ///
 /// # Invariants
 ///
-/// As [`DriverVmaInfo`]; and the mmap lock or the VMA lock is held, at least for reading, in a place
-/// where sleeping is allowed.
+/// The invariants of [`DriverVmaInfo`] hold. The mmap lock or the VMA lock is held, at least for
+/// reading, and sleeping is allowed.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::mm::{
+///     desc::{Mapping, VmaDesc},
+///     ops::{Fault, FaultAnswer, FaultError, Ordinary, PerFile, VmOperations},
+///     testing::*,
+///     Folio, //
+/// };
+/// use kernel::{
+///     fs::File,
+///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+///     page::PAGE_SIZE,
+///     sync::aref::ARef, //
+/// };
+///
+/// struct Device {
+///     page: ARef<Folio>,
+/// }
+///
+/// #[vtable]
+/// impl MiscDevice for Device {
+///     type Ptr = KBox<Self>;
+///
+///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+///         Err(ENODEV)
+///     }
+///
+///     fn mmap_prepare<'f>(_: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+///         Ok(desc.with_ops::<DeviceOps>()?.on_fault())
+///     }
+/// }
+///
+/// struct DeviceOps;
+///
+/// #[vtable]
+/// impl VmOperations for DeviceOps {
+///     type File = Device;
+///     type Data = PerFile;
+///     type Memory = Ordinary;
+///
+///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+///         Ok(vmf.insert_page(&vmf.data().page, 0)?.into())
+///     }
+/// }
+/// kernel::vm_operations!(DeviceOps);
+///
+/// let page = Folio::alloc(0, GFP_KERNEL)?;
+/// let mm = UserMm::attach()?;
+/// let file = mm.open::<Device>(KBox::new(Device { page: page.clone() }, GFP_KERNEL)?)?;
+/// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+/// mm.read::<1>(addr)?;
+/// // The variable, the device and the mapping have a reference each.
+/// assert_eq!(page.ref_count(), 3);
+/// {
+///     let vma = mm.current().lock_driver_vma::<DeviceOps>(addr).ok_or(ESRCH)?;
+///     assert_eq!(vma.zap(addr, 2 * PAGE_SIZE), Err(EINVAL));
+///     vma.zap(addr, PAGE_SIZE)?;
+/// }
+/// assert_eq!(page.ref_count(), 2);
+/// // The next access is a fault.
+/// mm.read::<1>(addr)?;
+/// assert_eq!(page.ref_count(), 3);
+/// mm.munmap(addr, PAGE_SIZE)?;
+/// # Ok::<(), Error>(())
+/// ```
 #[repr(transparent)]
 pub struct DriverVma<O> {
     vma: DriverVmaInfo<O>,
@@ -128,32 +228,36 @@ impl<O> Deref for DriverVma<O> {
 impl<O: VmOperations> DriverVma<O> {
     /// # Safety
     ///
-    /// As for [`DriverVmaInfo::from_raw`]; and the mmap lock or the VMA lock of the VMA must be held
-    /// during `'a`, in a place where sleeping is allowed.
+    /// The requirements of [`DriverVmaInfo::from_raw`] must be met. The mmap lock or the VMA lock
+    /// must be held during `'a`, at least for reading, and sleeping must be allowed.
     #[inline]
     pub(super) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
-        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        // SAFETY: The types have the same layout, and by the safety requirements of this function
+        // the type invariants hold during `'a`.
         unsafe { &*vma.cast() }
     }
 
-    /// Returns the address space with which the VMA is found as a mapping of its file.
+    /// Returns the address space (`f_mapping`) in which the kernel keeps the VMA as a mapping of
+    /// its file.
     #[inline]
     pub(super) fn mapping(&self) -> *const bindings::address_space {
-        // SAFETY: By the type invariants, the VMA is locked. It has a file, which it keeps open.
+        // SAFETY: By the type invariants, the VMA is alive and locked. It keeps its file open.
         unsafe { (*(*self.as_ptr()).vm_file).f_mapping }
     }
 
     /// Enters the section that a revocation of the memory waits for.
     #[inline]
     fn enter(&self) -> Result<Option<RevocationGuard<'_>>> {
-        // SAFETY: By the type invariants, the VMA is locked. It keeps its file open.
+        // SAFETY: By the type invariants, the VMA has the operations `O` and is locked while `self`
+        // is borrowed. It keeps its file open.
         unsafe { ops::enter::<O>((*self.as_ptr()).vm_file) }
     }
 
-    /// Takes pages out of the mapping. The next access to them is a fault.
+    /// Zaps pages, so that the next access to them is a fault.
     ///
-    /// Only out of this mapping: to take memory away from every mapping there is, use
-    /// [`AddressSpace::unmap`](crate::mm::rmap::AddressSpace::unmap).
+    /// This affects only this mapping.
+    /// [`AddressSpace::unmap`](crate::mm::rmap::AddressSpace::unmap) unmaps pages of the file from
+    /// all of its mappings.
     ///
     /// # Context
     ///
@@ -161,24 +265,29 @@ impl<O: VmOperations> DriverVma<O> {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range is not whole pages, or none, or not all in the VMA.
+    /// [`EINVAL`] if `addr` or `len` is not page-aligned, `len` is 0, or the range extends past the
+    /// VMA.
     pub fn zap(&self, addr: usize, len: usize) -> Result {
         if !self.contains_pages(addr, len) {
             return Err(EINVAL);
         }
         might_sleep();
-        // SAFETY: By the type invariants, a lock that allows zapping is held. The range consists of
-        // whole pages of the VMA, and a driver's VMA is not hugetlb memory.
+        // SAFETY: By the type invariants, the mmap lock or the VMA lock is held, either of which
+        // allows zapping. The range consists of whole pages of the VMA, and a driver's VMA is not
+        // hugetlb memory.
         unsafe { bindings::zap_vma_range(self.as_ptr(), addr, len) };
         Ok(())
     }
 }
 
 impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
-    /// Maps a page frame, with the cache mode of the VMA. What is mapped there already stays.
+    /// Maps the PFN with index `index` in `pfns` at `addr`, with the cache mode of the VMA.
     ///
-    /// In a fault handler, to map what lies around the address of the fault; that itself is
-    /// [`Fault::insert_pfn`](crate::mm::ops::Fault::insert_pfn)'s.
+    /// If something is mapped at `addr` already, it remains mapped.
+    ///
+    /// A fault handler uses this to map PFNs around the address of the fault. The address itself is
+    /// for [`Fault::insert_pfn`](crate::mm::ops::Fault::insert_pfn), which returns the answer to
+    /// the fault.
     ///
     /// # Context
     ///
@@ -186,9 +295,10 @@ impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if `addr` is not that of a page in the VMA, there is no frame with that index, the
-    ///   architecture does not allow user space to have it, or it is
-    ///   [revocable](crate::mm::revoke::RevocableMemory) and would be out of reach.
+    /// - [`EINVAL`] if `addr` is not the address of a page in the VMA, `pfns` has no such index,
+    ///   the architecture does not allow user space to access the PFN, or the PFN is
+    ///   [revocable](crate::mm::revoke::RevocableMemory) by a revocation that would not find this
+    ///   mapping.
     /// - [`ENODEV`] if the memory is [revoked](crate::mm::revoke::Revocation).
     /// - [`ENOMEM`] if there is not enough memory for page tables.
     pub fn insert_pfn(&self, addr: usize, pfns: impl Frames, index: usize) -> Result {
@@ -201,17 +311,18 @@ impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
         unsafe { self.place_pfn(addr, pfns, index, None) }
     }
 
-    /// Maps a page frame, with a cache mode of its own or with that of the VMA. What is mapped there
-    /// already stays.
+    /// Maps a PFN, with the cache mode `cache`, or with that of the VMA if this is [`None`].
+    ///
+    /// If something is mapped at `addr` already, it remains mapped.
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if there is no frame with that index, or as [`insert`] says.
-    /// - As [`Frames::enter`].
+    /// - [`EINVAL`] if `pfns` has no such index.
+    /// - Those of [`Frames::enter`] and of [`insert::pfn`].
     ///
     /// # Safety
     ///
-    /// `addr` must be that of a page in the VMA.
+    /// `addr` must be the address of a page in the VMA.
     #[inline]
     pub(super) unsafe fn place_pfn(
         &self,
@@ -225,15 +336,21 @@ impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
             return Err(EINVAL);
         }
         let pfn = pfns.start_pfn() + index;
-        // SAFETY: By the type invariants, a lock that allows installing is held. The caller promises
-        // the address, which is in a PFNMAP VMA that is not copy-on-write: `with_ops` has seen to that.
-        // User space may have the frame, as the type of `pfns` says, as long as the section lasts.
+        // SAFETY:
+        // - By the type invariants, the mmap lock or the VMA lock is held, either of which allows
+        //   installing.
+        // - By the safety requirements of this function, `addr` is the address of a page in the
+        //   VMA. This is a PFNMAP one that is not copy-on-write: `with_ops` has checked that.
+        // - By the type invariants of `pfns`, user space may access the PFN until `_section` is
+        //   dropped.
         unsafe { insert::pfn(self.as_ptr(), addr, pfn, cache, O::HAS_HUGE_FAULT) }
     }
 }
 
 impl<O: VmOperations<Memory = Mixed>> DriverVma<O> {
-    /// Maps a page of a folio, read-write if the VMA is. The mapping takes a reference.
+    /// Maps the page with index `index` of a folio at `addr`, with the protection of the VMA.
+    ///
+    /// The mapping takes a reference to the folio.
     ///
     /// # Context
     ///
@@ -241,8 +358,9 @@ impl<O: VmOperations<Memory = Mixed>> DriverVma<O> {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if `addr` is not that of a page in the VMA, or the folio has no such page.
-    /// - [`EBUSY`] if something is mapped there.
+    /// - [`EINVAL`] if `addr` is not the address of a page in the VMA, or the folio has no such
+    ///   page.
+    /// - [`EBUSY`] if something is mapped at `addr`.
     /// - [`ENODEV`] if the memory is [revoked](crate::mm::revoke::Revocation).
     /// - [`ENOMEM`] if there is not enough memory for page tables, or the folio has
     ///   [too many references](Folio#references).
@@ -250,8 +368,8 @@ impl<O: VmOperations<Memory = Mixed>> DriverVma<O> {
         if !self.contains_pages(addr, PAGE_SIZE) {
             return Err(EINVAL);
         }
-        // Set with the operations, and never cleared. The kernel would set it otherwise, which takes
-        // the write lock.
+        // The layer sets the flag when the mapping is made, and nothing clears it. Without it, C
+        // would set it, for which the mmap lock must be held for writing.
         if !self.flags().contains(VmaFlag::MIXEDMAP) {
             return Err(EINVAL);
         }
@@ -259,13 +377,15 @@ impl<O: VmOperations<Memory = Mixed>> DriverVma<O> {
         folio.mappable_order().ok_or(ENOMEM)?;
         might_sleep();
         let _guard = self.enter()?;
-        // SAFETY: By the type invariants, a lock that allows installing is held. The address is in
-        // the VMA, which is a MIXEDMAP one; the page is one of a folio that has a reference.
+        // SAFETY: By the type invariants, the mmap lock or the VMA lock is held, either of which
+        // allows installing. `addr` is the address of a page in the VMA, which is a MIXEDMAP one.
+        // `page` is a page of `folio`, which has a reference.
         unsafe { insert::page(self.as_ptr(), addr, page) }
     }
 
-    /// Maps pages, at consecutive addresses from `addr` on, as [`insert_page`](Self::insert_page) does
-    /// one. Quicker than one by one.
+    /// Maps pages at consecutive addresses, the first one at `addr`.
+    ///
+    /// Does for each page what [`insert_page`](Self::insert_page) does, but faster.
     ///
     /// # Context
     ///
@@ -273,15 +393,15 @@ impl<O: VmOperations<Memory = Mixed>> DriverVma<O> {
     ///
     /// # Errors
     ///
-    /// As [`insert_page`](Self::insert_page). Those before the one that could not be mapped stay: see
-    /// [`zap`](Self::zap).
+    /// As [`insert_page`](Self::insert_page). The pages before the one that could not be mapped
+    /// remain mapped, and the driver can [`zap`](Self::zap) them.
     ///
     /// # Examples
     ///
     /// ```
     /// use kernel::{mm::{ops::{Mixed, DriverVma, VmOperations}, KernelPages}, prelude::*};
     ///
-    /// /// Fills a mapping from its beginning.
+    /// /// Fills a mapping from its start.
     /// fn fill<O>(vma: &DriverVma<O>, pages: &KernelPages) -> Result
     /// where
     ///     O: VmOperations<Memory = Mixed>,
@@ -297,25 +417,26 @@ impl<O: VmOperations<Memory = Mixed>> DriverVma<O> {
         pages.check_mappable()?;
         might_sleep();
         let _guard = self.enter()?;
-        // SAFETY: By the type invariants, a lock that allows installing is held. The addresses are in
-        // the VMA, which is a MIXEDMAP one; the pages have references.
+        // SAFETY: By the type invariants, the mmap lock or the VMA lock is held, either of which
+        // allows installing. The addresses are those of pages in the VMA, which is a MIXEDMAP one.
+        // The pages have references, which their owner keeps while it is borrowed.
         unsafe { insert::pages(self.as_ptr(), addr, pages) }
     }
 }
 
-/// A view of a VMA under the mmap lock or the VMA lock: page tables can be installed, if the VMA is
-/// the driver's own.
+/// A view of a VMA under the mmap lock or the VMA lock, with which page tables can be installed if
+/// the VMA is the driver's own.
 ///
-/// Not implemented by what is found through the reverse mapping: it shows a VMA that is being
-/// unmapped for a while after its entries were cleared, and an entry that is made then is lost
-/// together with the table that it is in.
+/// The views that the reverse mapping gives do not implement it. While a VMA is unmapped, it is in
+/// the reverse mapping for some time after its entries were cleared. An entry that was installed
+/// then would be lost with its page table.
 ///
 /// # Examples
 ///
 /// ```
 /// use kernel::mm::{ops::{HasVmOps, Install, Mixed}, Folio};
 ///
-/// /// Maps the first page of a folio, where the VMA is one of `O`.
+/// /// Maps the first page of a folio, if the VMA has the operations `O`.
 /// fn refill<O: HasVmOps<Memory = Mixed>>(vma: &impl Install, folio: &Folio) -> Result {
 ///     let vma = vma.as_driver_vma::<O>().ok_or(EINVAL)?;
 ///     vma.insert_page(vma.start(), folio, 0)
@@ -323,13 +444,13 @@ impl<O: VmOperations<Memory = Mixed>> DriverVma<O> {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "page tables must not be installed with `{Self}` as the evidence",
-    label = "found through the reverse mapping?",
+    label = "neither the mmap lock nor the VMA lock keeps this VMA",
     note = "installing needs the mmap lock or the VMA lock (Documentation/mm/process_addrs.rst)"
 )]
 pub trait Install: Traverse {
-    /// Returns the VMA as one of the driver's own, if that is what it is.
+    /// Returns the VMA as one of the driver's own, if it has the operations `O`.
     ///
-    /// Where a stacked file system has put a copy of our table into the VMA, it is not recognised.
+    /// It does not recognise a VMA into which a stacked file system has put a copy of the table.
     ///
     /// # Examples
     ///
@@ -344,16 +465,20 @@ pub trait Install: Traverse {
     /// ```
     fn as_driver_vma<O: HasVmOps>(&self) -> Option<&DriverVma<O>> {
         let vma = self.vma(Token(()));
-        // SAFETY: By what the supertraits ask for, the VMA is alive, and implementors hold the mmap
-        // lock or the VMA lock. The fields are written before the VMA can be found, and when it is closed
-        // (`vma_close()`): it is detached then, and whoever had a view of it was waited for. The word is
-        // only looked at, not followed.
+        // SAFETY:
+        // - By the safety requirements of `Sealed`, the VMA is alive, and its implementors here
+        //   hold the mmap lock or the VMA lock.
+        // - No other thread writes the two fields: they are written before the VMA can be found,
+        //   under both write locks (`call_vma_mapped()`), and when the VMA is closed
+        //   (`vma_close()`), after it was detached and its readers were waited for.
+        // - `vm_private_data` is compared and not dereferenced.
         let (ops, word) = unsafe { ((*vma).vm_ops, (*vma).vm_private_data) };
         if !core::ptr::eq(ops, O::table().as_ptr()) || !is_live(word) {
             return None;
         }
-        // SAFETY: The lock is held for as long as `self` is borrowed; that it is ours was just
-        // checked. Views under these locks exist only where sleeping is allowed.
+        // SAFETY: The lock is held while `self` is borrowed. The VMA has the operations `O`, and
+        // its `vm_private_data` is live. Views under these locks exist only where sleeping is
+        // allowed.
         Some(unsafe { DriverVma::from_raw(vma) })
     }
 }
@@ -364,13 +489,13 @@ impl Install for VmaUnderWrite {}
 impl Install for VmaWriteRef {}
 impl Install for StableVmaGuard<'_> {}
 
-/// A VMA of a driver, in a callback that the kernel calls under the mmap lock.
+/// A VMA of a driver in a callback that the kernel calls under the mmap lock.
 ///
-/// It is evidence for traversing its page tables: see [`Traverse`].
+/// The view is evidence for traversing the page tables of the VMA: see [`Traverse`].
 ///
 /// # Invariants
 ///
-/// As [`DriverVma`]; and it is the mmap lock that this thread holds, at least for reading.
+/// The invariants of [`DriverVma`] hold, and this thread holds the mmap lock, at least for reading.
 #[repr(transparent)]
 pub struct DriverVmaUnderMmap<O> {
     vma: DriverVma<O>,
@@ -388,10 +513,12 @@ impl<O> Deref for DriverVmaUnderMmap<O> {
 impl<O: VmOperations> DriverVmaUnderMmap<O> {
     /// # Safety
     ///
-    /// As for [`DriverVma::from_raw`]; and this thread must hold the mmap lock during `'a`.
+    /// The requirements of [`DriverVma::from_raw`] must be met, and this thread must hold the mmap
+    /// lock during `'a`, at least for reading.
     #[inline]
     pub(super) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
-        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        // SAFETY: The types have the same layout, and by the safety requirements of this function
+        // the type invariants hold during `'a`.
         unsafe { &*vma.cast() }
     }
 }
@@ -411,14 +538,14 @@ unsafe impl<O> Sealed for DriverVmaUnderMmap<O> {
 
 impl<O> Traverse for DriverVmaUnderMmap<O> {}
 
-/// A VMA of the driver's own, and the lock that keeps it.
+/// A VMA of the driver's own, and the lock that keeps it stable.
 ///
-/// The guard is evidence for traversing its page tables: see [`Traverse`].
+/// The guard is evidence for traversing the page tables of the VMA: see [`Traverse`].
 ///
 /// # Invariants
 ///
-/// The VMA has the operations `O`, and live data.
-#[must_use = "the lock is given up when this is dropped"]
+/// The VMA has been set up with the operations `O`, and its `vm_private_data` is live.
+#[must_use = "the lock is released when this is dropped"]
 pub struct DriverVmaGuard<'a, O> {
     guard: StableVmaGuard<'a>,
     _ops: PhantomData<fn(O) -> O>,
@@ -429,12 +556,15 @@ impl<O: VmOperations> Deref for DriverVmaGuard<'_, O> {
 
     #[inline]
     fn deref(&self) -> &DriverVma<O> {
-        // SAFETY: By the type invariants. The guard's lock is held for as long as `self` is borrowed.
+        // SAFETY: By the type invariants, the VMA has the operations `O` and live data. The guard
+        // holds the mmap lock or the VMA lock while `self` is borrowed, and exists only where
+        // sleeping is allowed.
         unsafe { DriverVma::from_raw(self.guard.as_ptr()) }
     }
 }
 
-// SAFETY: The guard holds the lock.
+// SAFETY: `guard` holds the lock that it names, for as long as `self` exists, and returns the VMA
+// that this lock keeps.
 unsafe impl<O> Sealed for DriverVmaGuard<'_, O> {
     #[inline]
     fn vma(&self, token: Token) -> *mut bindings::vm_area_struct {
@@ -450,28 +580,29 @@ unsafe impl<O> Sealed for DriverVmaGuard<'_, O> {
 impl<O> Traverse for DriverVmaGuard<'_, O> {}
 
 impl MmWithUser {
-    /// Finds the VMA at an address, if it is one with the operations `O`, and locks it.
+    /// Finds the VMA at `addr` and locks it, if it has the operations `O`.
     ///
-    /// Locks as [`lock_vma`](Self::lock_vma) does.
+    /// It locks the VMA as [`lock_vma`](Self::lock_vma) does.
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock and no mmap lock of the mm may be held, so two calls in one expression
-    /// deadlock: the result of the first lives until the end of the statement. To ask only, use
+    /// Sleeps. The caller must hold neither the mmap lock nor a VMA lock of the mm. Two calls in
+    /// one expression deadlock, because the guard from the first call lives until the end of the
+    /// statement. To test a VMA without using it, call
     /// [`is_driver_vma_at`](Self::is_driver_vma_at).
     pub fn lock_driver_vma<O: HasVmOps>(&self, addr: usize) -> Option<DriverVmaGuard<'_, O>> {
         let guard = self.lock_vma(addr)?;
         guard.as_driver_vma::<O>()?;
-        // INVARIANT: Just seen.
+        // INVARIANT: `as_driver_vma` has just checked the operations and the data.
         Some(DriverVmaGuard {
             guard,
             _ops: PhantomData,
         })
     }
 
-    /// Returns whether the VMA at an address is one with the operations `O`, at the moment.
+    /// Returns whether the VMA at `addr` has the operations `O`.
     ///
-    /// Holds no lock when it returns, so the answer may be stale already.
+    /// No lock is held when this returns, so the result may be stale already.
     ///
     /// # Context
     ///
@@ -482,7 +613,7 @@ impl MmWithUser {
     /// ```
     /// use kernel::mm::{ops::HasVmOps, MmWithUser};
     ///
-    /// /// Returns whether both addresses are in mappings of one kind.
+    /// /// Returns whether both addresses are in mappings with the operations `O`.
     /// fn both<O: HasVmOps>(mm: &MmWithUser, a: usize, b: usize) -> bool {
     ///     mm.is_driver_vma_at::<O>(a) && mm.is_driver_vma_at::<O>(b)
     /// }

@@ -23,21 +23,24 @@ use core::{
     ptr::NonNull, //
 };
 
-/// Why a fault could not be handled.
+/// The reason why a fault could not be handled, which decides how the access ends.
+///
+/// If the kernel itself makes the access, for example in a system call, there is no signal: the
+/// access fails, in most cases with [`EFAULT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultError {
-    /// Not enough memory. The OOM killer does its work, and the access is repeated.
+    /// There is not enough memory: the kernel calls the OOM killer and repeats the access.
     Oom,
-    /// There is nothing at the address: SIGBUS.
+    /// There is nothing at the address: the access ends with SIGBUS.
     SigBus,
-    /// The address must not be accessed: SIGSEGV.
+    /// The address must not be accessed: the access ends with SIGSEGV.
     SigSegv,
-    /// The memory is broken: SIGBUS with `BUS_MCEERR_AR`.
+    /// The memory is broken: the access ends with SIGBUS and `BUS_MCEERR_AR`.
     HwPoison,
 }
 
 impl FaultError {
-    /// Returns the kernel's code.
+    /// Returns the kernel's code for the error.
     #[inline]
     pub(in crate::mm::ops) fn into_raw(self) -> bindings::vm_fault_t {
         match self {
@@ -49,8 +52,9 @@ impl FaultError {
     }
 }
 
-/// [`ENOMEM`] is [`Oom`](FaultError::Oom), [`EHWPOISON`] is [`HwPoison`](FaultError::HwPoison), everything
-/// else [`SigBus`](FaultError::SigBus), as `vmf_error` has it in C.
+/// Converts an errno as `vmf_error` does in C: [`ENOMEM`] to [`Oom`](FaultError::Oom),
+/// [`EHWPOISON`] to [`HwPoison`](FaultError::HwPoison), and all others to
+/// [`SigBus`](FaultError::SigBus).
 impl From<Error> for FaultError {
     #[inline]
     fn from(error: Error) -> Self {
@@ -69,7 +73,7 @@ impl From<crate::alloc::AllocError> for FaultError {
     }
 }
 
-/// Proof that there is something at the address of the fault now.
+/// Proof that an insertion at the address of the fault has succeeded.
 #[derive(Debug)]
 #[must_use = "this is what the handler answers with"]
 pub struct Inserted<'a>(PhantomData<&'a ()>);
@@ -81,7 +85,7 @@ impl Inserted<'_> {
     }
 }
 
-/// Proof that the fault may be retried.
+/// Permit to retry a fault, from [`Fault::may_retry`](crate::mm::ops::Fault::may_retry).
 #[derive(Debug)]
 #[must_use = "this is what the handler answers with"]
 pub struct RetryPermit<'a>(PhantomData<&'a ()>);
@@ -93,29 +97,32 @@ impl RetryPermit<'_> {
     }
 }
 
-/// What the layer does when the handler has returned.
+/// How the layer acts on an answer, after the handler has returned.
 enum Kind {
-    /// Give the kernel the page and the reference that goes with it.
+    /// Give the page to the kernel, with a reference to its folio.
     Page(ARef<Folio>, NonNull<bindings::page>),
-    /// As before; the folio is unlocked when the handler has returned.
+    /// Unlock the folio, and give the page to the kernel, with a reference to the folio.
     LockedPage(LockedFolio, NonNull<bindings::page>),
-    /// Map the private copy, which the driver has filled.
+    /// Map the copy-on-write page, which the driver has filled.
     Cow,
-    /// Nothing: it is mapped.
+    /// Do nothing: the driver has mapped something.
     Inserted,
-    /// Give up the lock, and have the access repeated.
+    /// Drop the lock, and have the kernel repeat the access.
     Retry,
 }
 
-/// Answers with a page at once, if that is not for the kernel to do: returns the code then.
+/// Maps the page of an answer and returns the kernel's code, or returns [`None`] if the page is for
+/// the kernel to map.
 ///
-/// With `insert`, the page is mapped. So is a page of a large folio: of these, the kernel would map more
-/// than the one page, as far as it believes the size of an inode that may not be the driver's
-/// (`finish_fault()` in mm/memory.c). A folio with too many references is refused.
+/// - With `insert`, the page is mapped here.
+/// - A page of a large folio is mapped here, unless the kernel copies it. The kernel would map more
+///   than this page, up to the size of the file's inode, which may not be the driver's
+///   (`finish_fault()` in mm/memory.c).
+/// - A folio with too many references is refused.
 ///
 /// # Safety
 ///
-/// As for [`insert::fault_page`], and `page` must be one of `folio`.
+/// The requirements of [`insert::fault_page`] must be met, and `page` must be a page of `folio`.
 #[inline]
 unsafe fn place(
     vmf: NonNull<bindings::vm_fault>,
@@ -126,23 +133,24 @@ unsafe fn place(
     let Some(order) = folio.mappable_order() else {
         return Some(FaultError::SigBus.into_raw());
     };
-    // SAFETY: The fault is being handled on this thread.
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf`.
     if !insert && (order == 0 || !unsafe { (*vmf.as_ptr()).cow_page }.is_null()) {
         return None;
     }
-    // SAFETY: The caller's promise.
+    // SAFETY: By the safety requirements of this function, those of `fault_page` are met. `folio`
+    // is borrowed, so it has a reference.
     Some(match unsafe { insert::fault_page(vmf, page) } {
         Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
         Err(err) => FaultError::from(err).into_raw(),
     })
 }
 
-/// Leaves a page to the kernel, with a reference to its folio, and returns the code for that.
+/// Gives a page to the kernel, with a reference to its folio, and returns the code for that.
 ///
 /// # Safety
 ///
-/// - `vmf` must be a fault that is being handled on this thread, and the kernel must get the code.
-/// - `page` must be one of `folio`.
+/// - This thread must be handling the fault `vmf`, and the kernel must get the code.
+/// - `page` must be a page of `folio`.
 #[inline]
 unsafe fn give(
     vmf: NonNull<bindings::vm_fault>,
@@ -150,15 +158,16 @@ unsafe fn give(
     page: NonNull<bindings::page>,
 ) -> bindings::vm_fault_t {
     let _ = ARef::into_raw(folio);
-    // SAFETY: The fault is being handled on this thread. With the page goes the reference that was just
-    // taken out of its owner.
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf`. The
+    // kernel gets the reference that `folio` has owned, together with the page.
     unsafe { (*vmf.as_ptr()).page = page.as_ptr() };
     0
 }
 
 /// The answer of [`fault`](crate::mm::ops::VmOperations::fault).
 ///
-/// Made by the context, or from the token of something that it has done.
+/// A context makes it, or it is converted from a token: [`Inserted`], [`CowPage`] or
+/// [`RetryPermit`].
 #[must_use = "the answer of the handler"]
 pub struct FaultAnswer<'a> {
     kind: Kind,
@@ -188,14 +197,14 @@ impl FaultAnswer<'_> {
         Ok(Self::new(Kind::LockedPage(folio, page)))
     }
 
-    /// Counts the fault as one that took I/O.
+    /// Marks the fault as one that took I/O, which the kernel counts as a major fault.
     #[inline]
     pub fn major(mut self) -> Self {
         self.major = true;
         self
     }
 
-    /// Will [`act`](Self::act) give up the lock?
+    /// Returns whether [`act`](Self::act) drops the lock of the fault.
     #[inline]
     pub(in crate::mm::ops) fn is_retry(&self) -> bool {
         matches!(self.kind, Kind::Retry)
@@ -203,14 +212,14 @@ impl FaultAnswer<'_> {
 
     /// Acts on the answer, and returns the kernel's code for it.
     ///
-    /// With `insert`, pages are mapped right here, not by the kernel later.
+    /// With `insert`, a page is mapped here, and not by the kernel later.
     ///
     /// # Safety
     ///
-    /// - `vmf` must be the fault that this is the answer to, being handled on this thread, in a VMA
-    ///   that is not a PFNMAP one if the answer is a page.
-    /// - The code must be what the kernel gets, with nothing done about the fault in between, and no
-    ///   reference to the VMA may be left: it may be gone.
+    /// - `vmf` must be the fault that this is the answer to, and this thread must be handling it.
+    ///   If the answer is a page, the VMA must not be a PFNMAP one.
+    /// - The kernel must get the code, with nothing done about the fault in between. No reference
+    ///   to the VMA may be left, because the VMA may be freed.
     #[inline]
     pub(in crate::mm::ops) unsafe fn act(
         self,
@@ -223,33 +232,43 @@ impl FaultAnswer<'_> {
         };
         let code = match self.kind {
             Kind::Page(folio, page) => {
-                // SAFETY: As the caller promises; `folio` has a reference.
+                // SAFETY: By the safety requirements of this function, this thread is handling
+                // `vmf`, and the VMA is not a PFNMAP one. `page` is a page of `folio`.
                 let placed = unsafe { place(vmf, &folio, page, insert) };
-                // SAFETY: As the caller promises.
+                // SAFETY: By the safety requirements of this function, this thread is handling
+                // `vmf`, and the kernel gets the code. `page` is a page of `folio`.
                 placed.unwrap_or_else(|| unsafe { give(vmf, folio, page) })
             }
             Kind::LockedPage(folio, page) => {
-                // SAFETY: As the caller promises; `folio` has a reference.
+                // SAFETY: By the safety requirements of this function, this thread is handling
+                // `vmf`, and the VMA is not a PFNMAP one. `page` is a page of `folio`.
                 let placed = unsafe { place(vmf, &folio, page, insert) };
-                // Not with its lock: if the memory is broken, the kernel would look for the page cache of
-                // a locked page, and these have none (`__do_fault()` in mm/memory.c). It takes the lock
-                // itself.
+                // Give the page without its lock: if the memory is broken, the kernel would look
+                // for the page cache of a locked page, and these pages have none (`__do_fault()` in
+                // mm/memory.c). The kernel locks the folio itself.
                 //
-                // SAFETY: As the caller promises.
+                // SAFETY: By the safety requirements of this function, this thread is handling
+                // `vmf`, and the kernel gets the code. `page` is a page of `folio`.
                 placed.unwrap_or_else(|| unsafe { give(vmf, folio.unlock(), page) })
             }
-            // SAFETY: The caller promises that the fault is being handled, and that the kernel gets the code.
-            // There is a copy-on-write page, and it is initialised: a `CowPage` has led to this answer.
+            // SAFETY: By the safety requirements of this function, this thread is handling `vmf`,
+            // and the kernel gets the code. The `CowPage` that the answer was made from has
+            // initialised the copy-on-write page.
             Kind::Cow => unsafe { insert::cow_page(vmf) },
             Kind::Inserted => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
             Kind::Retry => {
-                // SAFETY: The fault is being handled on this thread.
+                // SAFETY: By the safety requirements of this function, this thread is handling
+                // `vmf`.
                 let flags = unsafe { (*vmf.as_ptr()).flags };
-                // Who does not want to wait keeps the lock.
+                // With FAULT_FLAG_RETRY_NOWAIT the caller keeps holding the lock.
                 if flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT == 0 {
-                    // SAFETY: The lock of the fault is held, and the kernel does not expect it to be
-                    // when it gets this code. Nobody uses the VMA any more. The helper sees to it that
-                    // our own code stays until this thread is done with it.
+                    // SAFETY:
+                    // - The lock of the fault is held, and the kernel expects it to be dropped if
+                    //   it gets VM_FAULT_RETRY.
+                    // - By the safety requirements of this function, no reference to the VMA is
+                    //   left.
+                    // - C keeps the file, and so the module that has this code, until this thread
+                    //   has left the module.
                     unsafe { bindings::rust_mm_fault_release_lock(vmf.as_ptr()) };
                 }
                 bindings::vm_fault_reason_VM_FAULT_RETRY

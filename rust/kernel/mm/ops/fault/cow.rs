@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writes to private mappings.
+//! Copy-on-write pages that a driver fills.
 
 use crate::{
     bindings,
@@ -22,16 +22,16 @@ use core::{
     ptr::NonNull, //
 };
 
-/// The page that becomes a process's private copy, to be filled by the driver.
+/// The copy-on-write page of a fault, for the driver to fill.
 ///
-/// A private mapping gets a copy of a page at the first write to it. Usually the driver answers with
-/// its page and the kernel makes the copy. A driver that has no such page, since it would have to
-/// make it up, fills the copy itself and answers with that.
+/// The first write to a page of a private mapping goes to a copy of the page. In most cases the
+/// driver answers with its page, and the kernel copies it. A driver that would have to make up that
+/// page can fill the copy instead, and answer with it.
 ///
 /// # Invariants
 ///
-/// `page` is the page of a fault that is being handled during `'a`, on this thread. Only values like
-/// this one lead to it, and it is initialised.
+/// `page` is the copy-on-write page of a fault that this thread is handling during `'a`. It is
+/// initialised, and only values of this type give access to it.
 #[must_use = "this is what the handler answers with"]
 pub struct CowPage<'a> {
     page: NonNull<bindings::page>,
@@ -40,19 +40,21 @@ pub struct CowPage<'a> {
 }
 
 impl<'a> CowPage<'a> {
-    /// Returns the page that the kernel has made for a fault, if it has, filled with zeroes.
+    /// Returns the copy-on-write page of a fault, filled with zeroes, if it has one.
     #[inline]
     pub(super) fn new<O: VmOperations>(context: &'a Context<O>) -> Option<Self> {
         let vmf = context.as_ptr();
-        // SAFETY: By the type invariants of the context, the fault is being handled, on this thread.
+        // SAFETY: By the type invariants of the context, this thread is handling the fault, so
+        // `vmf` is valid.
         let page = NonNull::new(unsafe { (*vmf).cow_page })?;
-        // SAFETY: As above, and there is a page.
+        // SAFETY: By the type invariants of the context, this thread is handling the fault, which
+        // has a copy-on-write page.
         unsafe {
             let addr = (*vmf).__bindgen_anon_1.address;
             bindings::clear_user_highpage(page.as_ptr(), addr);
         }
-        // INVARIANT: It stays the kernel's until the answer is acted on, after `'a`, and was just
-        // initialised.
+        // INVARIANT: The kernel has the page until the layer acts on the answer, after `'a`. C has
+        // just initialised it.
         Some(Self {
             page,
             _fault: PhantomData,
@@ -60,17 +62,17 @@ impl<'a> CowPage<'a> {
         })
     }
 
-    /// Copies bytes into the page. What is not written is zero.
+    /// Copies bytes into the page, which is zero where nothing is written.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range is not inside the page; nothing has been copied then.
+    /// [`EINVAL`] if the range is not inside the page, in which case nothing is copied.
     pub fn write_at(&self, offset: usize, data: &[u8]) -> Result {
         page_array::write_at(self, offset, data)
     }
 }
 
-// SAFETY: By the type invariants, the page is there for as long as the value is.
+// SAFETY: By the type invariants, the page exists for as long as the value does.
 unsafe impl PageArray for CowPage<'_> {
     #[inline]
     fn nr_pages(&self) -> usize {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Faults that may be answered with a huge page.
+//! Faults that can be answered with a PMD or PUD mapping.
 
 use crate::{
     bindings,
@@ -35,17 +35,17 @@ use core::{
     ptr::NonNull, //
 };
 
-/// The size of a huge page.
+/// The size of a PMD or PUD mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HugeOrder {
-    /// What one entry of a page middle directory maps.
+    /// The size that one PMD maps.
     Pmd,
-    /// What one entry of a page upper directory maps.
+    /// The size that one PUD maps.
     Pud,
 }
 
 impl HugeOrder {
-    /// Returns the order that the kernel means, if it is one of these.
+    /// Returns the size for an order of the kernel's, if it is one of these.
     #[inline]
     pub(in crate::mm::ops) fn from_raw(order: c_uint) -> Option<Self> {
         let pages = 1usize.checked_shl(order)?;
@@ -64,7 +64,7 @@ impl HugeOrder {
         };
         // The kernel chooses radix or hash page tables at boot; their entries differ in size.
         #[cfg(CONFIG_PPC_BOOK3S_64)]
-        // SAFETY: The function reads variables that do not change after boot.
+        // SAFETY: C only reads variables that do not change after boot.
         let shift = unsafe {
             match self {
                 HugeOrder::Pmd => bindings::PMD_SHIFT(),
@@ -74,7 +74,7 @@ impl HugeOrder {
         1 << shift
     }
 
-    /// A huge page is never empty.
+    /// Returns `false`: a PMD or PUD mapping is never empty.
     #[inline]
     pub fn is_empty(self) -> bool {
         false
@@ -91,14 +91,15 @@ impl HugeOrder {
 #[derive(Debug)]
 #[must_use = "the answer of the handler"]
 pub enum HugeAnswer<'a> {
-    /// It is mapped.
+    /// The driver has installed a leaf.
     Inserted(Inserted<'a>),
-    /// Try something smaller; in the end, [`fault`](crate::mm::ops::VmOperations::fault).
+    /// The kernel tries the next smaller size, and [`fault`](crate::mm::ops::VmOperations::fault)
+    /// in the end.
     Fallback,
 }
 
 impl HugeAnswer<'_> {
-    /// Returns the answer to an insertion that was made, or that the architecture does not have.
+    /// Returns the answer for an insertion: a fallback if the architecture has no such leaves.
     #[inline]
     fn of(placed: bool) -> Self {
         if placed {
@@ -109,7 +110,10 @@ impl HugeAnswer<'_> {
     }
 }
 
-/// A page is accessed where a huge page could be.
+/// The context of [`huge_fault`](VmOperations::huge_fault): an access to a page that is not mapped,
+/// where a PMD or PUD mapping is possible.
+///
+/// The access can also be a write to a leaf that is mapped read-only.
 pub struct HugeFault<O> {
     pub(super) context: Context<O>,
     order: HugeOrder,
@@ -119,14 +123,17 @@ impl<O: VmOperations> HugeFault<O> {
     /// # Safety
     ///
     /// `vmf` must be a fault that the kernel has called `huge_fault` for, with this order, and that
-    /// this thread is handling; its VMA must have the operations `O` and live private data.
+    /// this thread is handling while the value exists. Its VMA must have the operations `O` and
+    /// live private data.
     #[inline]
     pub(in crate::mm::ops) unsafe fn from_raw(
         vmf: NonNull<bindings::vm_fault>,
         order: HugeOrder,
     ) -> Self {
         Self {
-            // SAFETY: As the caller promises; the kernel holds the locks.
+            // SAFETY: By the safety requirements of this function, this thread is handling `vmf`,
+            // and the VMA has the operations `O` and live private data. The kernel calls
+            // `huge_fault` with the VMA lock or the mmap lock held, where sleeping is allowed.
             context: unsafe { Context::new(vmf) },
             order,
         }
@@ -134,15 +141,16 @@ impl<O: VmOperations> HugeFault<O> {
 
     common_methods!();
 
-    /// Returns the size that is asked for.
+    /// Returns the size that the kernel asks for.
     #[inline]
     pub fn order(&self) -> HugeOrder {
         self.order
     }
 
-    /// Returns the page offsets that a huge page at this place would cover, if it is all in the VMA.
+    /// Returns the page offsets that a leaf of this size at the address of the fault maps, or
+    /// [`None`] if it would extend past the VMA.
     ///
-    /// The kernel's own functions look at the first address only.
+    /// The C functions that insert a leaf check only its first address against the VMA.
     pub fn pgoff_range(&self) -> Option<Range<usize>> {
         let len = self.order.len();
         let start = self.address() & !(len - 1);
@@ -153,21 +161,23 @@ impl<O: VmOperations> HugeFault<O> {
         Some(first..first + self.order.nr_pages())
     }
 
-    /// Is it a write that a huge entry would not make possible, so that the same fault would come again
-    /// without end?
+    /// Returns whether the access is a write that a leaf would not permit, so that the fault would
+    /// be repeated endlessly.
     ///
-    /// - The protection of the VMA does not allow writing yet: the kernel wants to see the first write
-    ///   to each page, for `page_mkwrite`, for soft-dirty bits, or for userfaultfd.
-    /// - It did not when an entry was made that is still there. An insertion leaves that as it is; the
-    ///   kernel splits it if we fall back.
+    /// - The protection of the VMA does not permit writing yet (write-notify): the kernel wants to
+    ///   see the first write to each page, for `page_mkwrite`, `pfn_mkwrite`, soft-dirty bits, or
+    ///   userfaultfd.
+    /// - The protection did not permit it when an entry was made that is still there. An insertion
+    ///   leaves the entry as it is. After a fallback, the kernel splits it.
     #[inline]
     fn is_tracked_write(&self) -> bool {
         if !self.is_write() {
             return false;
         }
         let pud = self.order == HugeOrder::Pud;
-        // SAFETY: The VMA is locked for reading, so its protection does not change. The fault is being
-        // handled, and has an entry of that level.
+        // SAFETY: By the type invariants of the context, the VMA is locked at least for reading, so
+        // its protection does not change, and this thread is handling the fault. The kernel has set
+        // the pointer to the entry of this level.
         unsafe {
             !bindings::vma_page_prot_writable(self.vma().as_ptr())
                 || bindings::rust_mm_fault_huge_is_occupied(self.context.as_ptr(), pud)
@@ -176,19 +186,54 @@ impl<O: VmOperations> HugeFault<O> {
 }
 
 impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
-    /// Maps frames by one entry, from the one with index `first` on, or falls back to something
-    /// smaller.
+    /// Maps PFNs with one leaf, or falls back to a smaller size.
     ///
-    /// It falls back if the frames are not aligned as the addresses are, or if there are too few.
+    /// `first` is the index in `pfns` of the PFN for the first address of the leaf, whose page
+    /// offset is the start of [`pgoff_range`](Self::pgoff_range). An address must get the same PFN
+    /// here and in [`fault`](VmOperations::fault), whatever the size.
     ///
-    /// What is mapped at an address must not depend on the size by which it is mapped.
+    /// It falls back if
     ///
-    /// Frames that can be taken away ([`RevocableMemory`](crate::mm::revoke::RevocableMemory)) are not mapped like
-    /// this: a revocation may miss a huge entry that the kernel is just copying.
+    /// - `pfns` does not have all the PFNs for the leaf,
+    /// - the first PFN is not aligned to the size of the leaf,
+    /// - the leaf would extend past the VMA,
+    /// - the access is a write, and the kernel tracks first writes to pages (write-notify) or an
+    ///   entry is there already,
+    /// - the architecture has no such leaves.
+    ///
+    /// [`RevocableMemory`](crate::mm::revoke::RevocableMemory) cannot be mapped with a leaf: a
+    /// revocation may miss a leaf that the kernel is copying.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
     ///
     /// # Errors
     ///
     /// [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     ops::{FaultError, HugeAnswer, HugeFault, Pfn, VmOperations},
+    ///     DeviceMemory, //
+    /// };
+    ///
+    /// /// The `huge_fault` of a driver that maps the memory of a device.
+    /// fn huge_fault<'a, O>(
+    ///     vmf: &'a HugeFault<O>,
+    ///     memory: &DeviceMemory,
+    /// ) -> Result<HugeAnswer<'a>, FaultError>
+    /// where
+    ///     O: VmOperations<Memory = Pfn>,
+    /// {
+    ///     let Some(pgoffs) = vmf.pgoff_range() else {
+    ///         return Ok(HugeAnswer::Fallback);
+    ///     };
+    ///     vmf.insert_pfns(memory.pfns().all(), pgoffs.start)
+    /// }
+    /// ```
     pub fn insert_pfns(
         &self,
         pfns: PfnSlice<'_>,
@@ -206,23 +251,62 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
             return Ok(HugeAnswer::Fallback);
         }
         let pud = self.order == HugeOrder::Pud;
-        // SAFETY: The fault is being handled, under a lock that allows installing. The VMA is a PFNMAP
-        // one which is not copy-on-write: `with_ops` has seen to that. The range is in the VMA, the
-        // frame is aligned, and user space may have all of them.
+        // SAFETY:
+        // - By the type invariants of the context, this thread is handling the fault, with the VMA
+        //   lock or the mmap lock held.
+        // - With `Pfn` memory, the VMA is a PFNMAP one, which is not copy-on-write: `with_ops` has
+        //   checked that. It has all addresses of the leaf.
+        // - `pfn` is aligned. By the type invariants of `pfns`, user space may access all the PFNs.
         let placed = unsafe { insert::leaf_of_pfns(self.context.vmf, pfn, pud) }?;
         Ok(HugeAnswer::of(placed))
     }
 }
 
 impl<O: VmOperations<Memory = Ordinary>> HugeFault<O> {
-    /// Maps a folio by one entry, or falls back to something smaller.
+    /// Maps a folio with one leaf, or falls back to a smaller size.
     ///
-    /// It falls back if the folio does not have the size, or the VMA not the room, or if the folio has
-    /// [too many references](Folio#references).
+    /// It falls back if
+    ///
+    /// - the folio does not have the size of the leaf, or that is the size of a PUD mapping,
+    /// - the folio has [too many references](Folio#references),
+    /// - the leaf would extend past the VMA,
+    /// - the mapping is private,
+    /// - the access is a write, and the kernel tracks first writes to pages (write-notify) or an
+    ///   entry is there already,
+    /// - the architecture has no such leaves.
+    ///
+    /// The mapping takes a reference to the folio.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
     ///
     /// # Errors
     ///
     /// [`FaultError::Oom`] if there is not enough memory for page tables.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     ops::{FaultError, HugeAnswer, HugeFault, Ordinary, VmOperations},
+    ///     Folio, //
+    /// };
+    ///
+    /// /// The `huge_fault` of a driver with one folio, which it maps at page offset 0.
+    /// fn huge_fault<'a, O>(
+    ///     vmf: &'a HugeFault<O>,
+    ///     folio: &Folio,
+    /// ) -> Result<HugeAnswer<'a>, FaultError>
+    /// where
+    ///     O: VmOperations<Memory = Ordinary>,
+    /// {
+    ///     match vmf.pgoff_range() {
+    ///         Some(pgoffs) if pgoffs.start == 0 => vmf.insert_folio(folio),
+    ///         _ => Ok(HugeAnswer::Fallback),
+    ///     }
+    /// }
+    /// ```
     pub fn insert_folio(&self, folio: &Folio) -> Result<HugeAnswer<'_>, FaultError> {
         let order = folio.mappable_order();
         if order.is_none_or(|order| 1 << order != self.order.nr_pages())
@@ -230,16 +314,18 @@ impl<O: VmOperations<Memory = Ordinary>> HugeFault<O> {
         {
             return Ok(HugeAnswer::Fallback);
         }
-        // A private mapping could not be written to afterwards: the kernel has no way to make a
-        // private copy of a huge page that is a driver's.
+        // A private mapping could not be written to afterwards: the kernel cannot make a
+        // copy-on-write page from a leaf of a driver's folio.
         if !self.vma().is_shared() || self.is_tracked_write() {
             return Ok(HugeAnswer::Fallback);
         }
         let HugeOrder::Pmd = self.order else {
             return Ok(HugeAnswer::Fallback);
         };
-        // SAFETY: The fault is being handled, under a lock that allows installing. The VMA is shared, and
-        // the range is in it. The folio, which is borrowed, is of just this size.
+        // SAFETY: By the type invariants of the context, this thread is handling the fault, with
+        // the VMA lock or the mmap lock held. With `Ordinary` memory, the VMA is neither a PFNMAP
+        // nor a MIXEDMAP one. It is shared, and has all addresses of the leaf. `folio` is borrowed,
+        // so it has a reference, and it has the size of the leaf.
         let placed = unsafe { insert::leaf_of_folio(self.context.vmf, folio) }?;
         Ok(HugeAnswer::of(placed))
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Faults in which something that can be read becomes writable.
+//! Faults in which something that is mapped read-only becomes writable.
 
 use crate::{
     bindings,
@@ -25,13 +25,14 @@ use core::{
     ptr::NonNull, //
 };
 
-/// A page that can be read is about to become writable.
+/// The context of [`page_mkwrite`](VmOperations::page_mkwrite): a page that is mapped read-only is
+/// about to become writable.
 ///
 /// # Invariants
 ///
 /// - The page of the fault belongs to a folio that has a reference.
-/// - If `locked` is set, this thread has locked the folio, by [`lock`](Self::lock), and has not unlocked
-///   it since.
+/// - If `locked` is set, this thread has locked the folio, with [`lock`](Self::lock), and has not
+///   unlocked it since.
 pub struct MkwriteFault<O> {
     context: Context<O>,
     locked: Cell<bool>,
@@ -41,12 +42,15 @@ impl<O: VmOperations> MkwriteFault<O> {
     /// # Safety
     ///
     /// `vmf` must be a fault that the kernel has called `page_mkwrite` for and that this thread is
-    /// handling; its VMA must have the operations `O` and live private data.
+    /// handling while the value exists. Its VMA must have the operations `O` and live private data.
     #[inline]
     pub(in crate::mm::ops) unsafe fn from_raw(vmf: NonNull<bindings::vm_fault>) -> Self {
-        // INVARIANT: The kernel sets the page, and holds a reference and no lock.
+        // INVARIANT: The kernel has set the page, and has a reference to its folio. This thread has
+        // not locked the folio.
         Self {
-            // SAFETY: As the caller promises; the kernel holds the locks.
+            // SAFETY: By the safety requirements of this function, this thread is handling `vmf`,
+            // and the VMA has the operations `O` and live private data. The kernel calls
+            // `page_mkwrite` with the VMA lock or the mmap lock held, where sleeping is allowed.
             context: unsafe { Context::new(vmf) },
             locked: Cell::new(false),
         }
@@ -57,22 +61,40 @@ impl<O: VmOperations> MkwriteFault<O> {
     /// Returns the folio that the page belongs to.
     #[inline]
     pub fn folio(&self) -> &Folio {
-        // SAFETY: By the type invariants, there is a page, of a folio that has a reference for as
-        // long as the fault is handled.
+        // SAFETY: By the type invariants, the fault has a page, whose folio has a reference while
+        // the fault is handled.
         unsafe { Folio::from_raw(bindings::page_folio((*self.context.as_ptr()).page)) }
     }
 
-    /// Locks the folio, which is what it takes to answer that the write is fine.
+    /// Locks the folio, for the answer [`MkwriteAnswer::Locked`].
     ///
     /// # Context
     ///
-    /// Sleeps until no other thread holds the lock. A second call deadlocks, unless the guard that the
-    /// first one returned has been dropped.
+    /// Sleeps until no other thread holds the lock. A second call deadlocks, unless the guard from
+    /// the first call has been dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     mm::ops::{FaultError, MkwriteAnswer, MkwriteFault, VmOperations},
+    ///     sync::atomic::{Atomic, Relaxed}, //
+    /// };
+    ///
+    /// /// The `page_mkwrite` of a driver that counts the first writes to its pages.
+    /// fn page_mkwrite<'a, O: VmOperations>(
+    ///     vmf: &'a MkwriteFault<O>,
+    ///     written: &Atomic<i32>,
+    /// ) -> Result<MkwriteAnswer<'a>, FaultError> {
+    ///     written.fetch_add(1, Relaxed);
+    ///     Ok(MkwriteAnswer::Locked(vmf.lock()))
+    /// }
+    /// ```
     #[inline]
     pub fn lock(&self) -> LockedFaultFolio<'_> {
-        // SAFETY: The folio has a reference.
+        // SAFETY: By the type invariants, the folio has a reference.
         unsafe { bindings::folio_lock(self.folio().as_ptr()) };
-        // INVARIANT: Just locked.
+        // INVARIANT: This thread has just locked the folio.
         self.locked.set(true);
         LockedFaultFolio {
             folio: self.folio(),
@@ -82,25 +104,26 @@ impl<O: VmOperations> MkwriteFault<O> {
 
     /// Unlocks the folio if the driver has leaked the guard.
     ///
-    /// A guard borrows the fault, so after the handler has returned and its answer was acted on, there is
-    /// none but a leaked one. The kernel drops its reference next, and must not free a locked folio.
+    /// No other guard is left: it borrows from the fault, and the layer has acted on the answer of
+    /// the handler. The kernel drops its reference next, and must not free a locked folio.
     #[inline]
     pub(in crate::mm::ops) fn unlock_leaked(self) {
         if self.locked.get() {
-            // SAFETY: By the type invariants, this thread has locked the folio, which has a reference.
+            // SAFETY: By the type invariants, this thread has locked the folio, which has a
+            // reference.
             unsafe { bindings::folio_unlock(self.folio().as_ptr()) };
         }
     }
 }
 
-/// The folio of a fault, locked.
+/// The locked folio of a fault.
 ///
-/// If the guard is leaked, the folio stays locked until the handler has returned.
+/// If the driver leaks this guard, the folio remains locked until the handler has returned.
 ///
 /// # Invariants
 ///
-/// The folio is locked, which `locked` says, and the lock is this value's to give up.
-#[must_use = "the lock is given up when this is dropped"]
+/// The folio is locked, this value owns the lock, and `locked` is set.
+#[must_use = "the lock is released when this is dropped"]
 pub struct LockedFaultFolio<'a> {
     folio: &'a Folio,
     locked: &'a Cell<bool>,
@@ -117,7 +140,7 @@ impl Deref for LockedFaultFolio<'_> {
 
 impl Drop for LockedFaultFolio<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, it is locked, by us.
+        // SAFETY: By the type invariants, the folio is locked, and this value owns the lock.
         unsafe { bindings::folio_unlock(self.folio.as_ptr()) };
         self.locked.set(false);
     }
@@ -126,19 +149,19 @@ impl Drop for LockedFaultFolio<'_> {
 /// The answer of [`page_mkwrite`](crate::mm::ops::VmOperations::page_mkwrite).
 #[must_use = "the answer of the handler"]
 pub enum MkwriteAnswer<'a> {
-    /// The page may be written. The kernel unlocks it when it is writable.
+    /// The page may become writable, and the kernel unlocks the folio afterwards.
     Locked(LockedFaultFolio<'a>),
-    /// The driver has taken the page out of the mapping meanwhile. The access is repeated.
+    /// The driver has unmapped the page in the meantime, and the kernel repeats the access.
     Gone,
 }
 
 impl MkwriteAnswer<'_> {
-    /// Returns the kernel's code, together with the lock if there is one.
+    /// Returns the kernel's code, and gives it the lock if there is one.
     #[inline]
     pub(in crate::mm::ops) fn into_raw(self) -> bindings::vm_fault_t {
         match self {
             MkwriteAnswer::Locked(folio) => {
-                // The lock goes to the kernel.
+                // The kernel unlocks the folio.
                 folio.locked.set(false);
                 mem::forget(folio);
                 bindings::vm_fault_reason_VM_FAULT_LOCKED
@@ -148,7 +171,8 @@ impl MkwriteAnswer<'_> {
     }
 }
 
-/// A page frame that can be read is about to become writable.
+/// The context of [`pfn_mkwrite`](VmOperations::pfn_mkwrite): a PFN that is mapped read-only is
+/// about to become writable.
 pub struct PfnMkwriteFault<O> {
     pub(super) context: Context<O>,
 }
@@ -157,11 +181,13 @@ impl<O: VmOperations> PfnMkwriteFault<O> {
     /// # Safety
     ///
     /// `vmf` must be a fault that the kernel has called `pfn_mkwrite` for and that this thread is
-    /// handling; its VMA must have the operations `O` and live private data.
+    /// handling while the value exists. Its VMA must have the operations `O` and live private data.
     #[inline]
     pub(in crate::mm::ops) unsafe fn from_raw(vmf: NonNull<bindings::vm_fault>) -> Self {
         Self {
-            // SAFETY: As the caller promises; the kernel holds the locks.
+            // SAFETY: By the safety requirements of this function, this thread is handling `vmf`,
+            // and the VMA has the operations `O` and live private data. The kernel calls
+            // `pfn_mkwrite` with the VMA lock or the mmap lock held, where sleeping is allowed.
             context: unsafe { Context::new(vmf) },
         }
     }
