@@ -228,6 +228,7 @@ where
     O: VmOperations<File = F>,
     F: MergeableFile<Ops = O>,
 {
+    // With the next one, it follows from what `VmOpsTable::new` asserts. This message is clearer.
     assert!(
         may_merge::<O>(),
         "only `Ordinary` memory with `PerFile` data can be merged"
