@@ -523,7 +523,7 @@ impl<O: VmOperations> DriverVmaUnderMmap<O> {
     }
 }
 
-// SAFETY: By the type invariants, this thread holds the mmap lock of a VMA that is alive and stable.
+// SAFETY: By the type invariants, this thread holds the mmap lock, and the VMA is alive and stable.
 unsafe impl<O> Sealed for DriverVmaUnderMmap<O> {
     #[inline]
     fn vma(&self, _: Token) -> *mut bindings::vm_area_struct {
