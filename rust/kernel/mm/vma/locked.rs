@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Views of a VMA that tell which read lock keeps it.
+//! Views of a VMA under one particular lock.
 //!
-//! [`VmaRef`] stands for one of two locks. What the kernel checks of its callers differs between
-//! them, so the guards of upstream and of this layer give out one of these.
+//! A [`VmaRef`] stands for the mmap lock or the VMA lock. Some functions of the kernel check that
+//! their caller holds one or the other, so each guard gives out a view that names its lock.
 
 use crate::{
     bindings,
@@ -15,16 +15,16 @@ use core::ops::Deref;
 ///
 /// # Invariants
 ///
-/// As [`VmaRef`]; and the current thread holds the mmap lock of the mm for as long as there is a
-/// reference.
+/// Those of [`VmaRef`]. For as long as there is a reference, the current thread holds the mmap lock
+/// of the mm.
 #[repr(transparent)]
 pub struct VmaUnderMmap(VmaRef);
 
-/// A VMA whose own lock is held for reading.
+/// A VMA whose VMA lock is held for reading.
 ///
 /// # Invariants
 ///
-/// As [`VmaRef`]; and the current thread holds the VMA lock for as long as there is a reference.
+/// Those of [`VmaRef`]. For as long as there is a reference, the current thread holds the VMA lock.
 #[repr(transparent)]
 pub struct VmaUnderVmaLock(VmaRef);
 
@@ -47,25 +47,31 @@ impl Deref for VmaUnderVmaLock {
 }
 
 impl VmaUnderMmap {
+    /// Returns the VMA that a pointer from C points to.
+    ///
     /// # Safety
     ///
-    /// During `'a`, the VMA must be a part of an mm whose mmap lock the current thread holds, at least
-    /// for reading.
+    /// During `'a`, the VMA must be a part of an mm whose mmap lock the current thread holds, at
+    /// least for reading.
     #[inline]
     pub(in crate::mm) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
-        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        // SAFETY: The types have the same layout. By the safety requirements of this function, the
+        // current thread holds the mmap lock during `'a`.
         unsafe { &*vma.cast() }
     }
 }
 
 impl VmaUnderVmaLock {
+    /// Returns the VMA that a pointer from C points to.
+    ///
     /// # Safety
     ///
     /// During `'a`, the current thread must hold the read lock of the VMA.
     #[cfg(CONFIG_PER_VMA_LOCK)]
     #[inline]
     pub(in crate::mm) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
-        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        // SAFETY: The types have the same layout. By the safety requirements of this function, the
+        // current thread holds the VMA lock during `'a`.
         unsafe { &*vma.cast() }
     }
 }
