@@ -204,7 +204,7 @@ impl Drop for AddressSpace {
 ///
 /// # Safety
 ///
-/// `mapping` must be valid.
+/// `mapping` must be the `address_space` of an open file.
 #[inline]
 pub(super) unsafe fn owner(mapping: *const bindings::address_space) -> Option<*mut c_void> {
     // SAFETY: By the safety requirements of this function, `mapping` is valid. The field is written

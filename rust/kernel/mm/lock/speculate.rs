@@ -20,7 +20,7 @@ pub struct VmaCopy {
     pub start: usize,
     /// The (exclusive) end address.
     pub end: usize,
-    /// The page offset in the file of the first page.
+    /// The page offset of the first page in the file.
     pub pgoff: usize,
     /// The flags.
     pub flags: VmaFlags,

@@ -62,7 +62,7 @@ use core::{
 /// let pages = KernelPages::new(2, GFP_KERNEL)?;
 /// assert_eq!(pages.len(), 2 * PAGE_SIZE);
 ///
-/// // Across the border of two pages.
+/// // Across the boundary of two pages.
 /// pages.write_at(PAGE_SIZE - 2, b"abcd")?;
 /// let mut out = [0; 5];
 /// pages.read_at(PAGE_SIZE - 3, &mut out)?;

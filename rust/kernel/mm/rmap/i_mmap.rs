@@ -148,7 +148,7 @@ impl<'a> Iterator for RmapIter<'a> {
 
     fn next(&mut self) -> Option<&'a RmapVma> {
         let vma = self.next?;
-        // SAFETY: By the type invariants, the i_mmap lock is held, since the VMA was found.
+        // SAFETY: By the type invariants, the i_mmap lock has been held since the VMA was found.
         self.next = unsafe { next(vma, self.first, self.last) };
         // SAFETY: By the type invariants, the VMA is in a tree whose i_mmap lock is held during
         // `'a`. The types have the same layout.
@@ -453,6 +453,10 @@ impl File {
     /// # Errors
     ///
     /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read).
+    ///
+    /// # Examples
+    ///
+    /// See [`AddressSpace::i_mmap_lock_write`].
     pub fn i_mmap_lock_write(&self) -> Result<IMmapWriteGuard<'_>> {
         Ok(IMmapWriteGuard::lock(OpenFile::new(self)?))
     }
