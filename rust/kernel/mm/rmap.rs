@@ -79,6 +79,10 @@ impl AddressSpace {
     ///
     /// - [`ENOMEM`] or [`ENFILE`] if the kernel cannot make another file.
     /// - The error of a security module that denies the file.
+    ///
+    /// # Examples
+    ///
+    /// See [`unmap`](Self::unmap).
     pub fn new<T: MapFile>() -> Result<Self> {
         const {
             assert!(
@@ -142,6 +146,104 @@ impl AddressSpace {
     /// Sleeps. The caller may hold locks that a fault handler takes. Must not be called from
     /// [`mapped`](super::ops::VmOperations::mapped), which the kernel may call with the i_mmap lock
     /// held.
+    ///
+    /// # Examples
+    ///
+    /// A device whose one page can be replaced while user space has it mapped:
+    ///
+    /// ```
+    /// use kernel::{
+    ///     fs::File,
+    ///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+    ///     mm::{
+    ///         desc::{Mapping, VmaDesc},
+    ///         ops::{Fault, FaultAnswer, FaultError, Ordinary, PerFile, VmOperations},
+    ///         rmap::AddressSpace,
+    ///         testing::*,
+    ///         Folio, //
+    ///     },
+    ///     new_mutex,
+    ///     page::PAGE_SIZE,
+    ///     sync::{aref::ARef, Arc, ArcBorrow, Mutex},
+    /// };
+    ///
+    /// #[pin_data]
+    /// struct Slot {
+    ///     space: AddressSpace,
+    ///     #[pin]
+    ///     folio: Mutex<ARef<Folio>>,
+    /// }
+    ///
+    /// impl Slot {
+    ///     /// Replaces the page: user space sees the new one from then on.
+    ///     fn replace(&self, new: ARef<Folio>) {
+    ///         // The fault handler maps the page under the same lock.
+    ///         let mut folio = self.folio.lock();
+    ///         *folio = new;
+    ///         self.space.unmap(0, 1);
+    ///     }
+    /// }
+    ///
+    /// #[vtable]
+    /// impl MiscDevice for Slot {
+    ///     type Ptr = Arc<Self>;
+    ///
+    ///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+    ///         Err(ENODEV)
+    ///     }
+    ///
+    ///     fn address_space<'a>(slot: ArcBorrow<'a, Self>, _file: &'a File) -> &'a AddressSpace {
+    ///         &slot.into_ref().space
+    ///     }
+    ///
+    ///     fn mmap_prepare<'f>(
+    ///         _slot: ArcBorrow<'f, Self>,
+    ///         mut desc: VmaDesc<'f, Self>,
+    ///     ) -> Result<Mapping<'f, Self>> {
+    ///         // A copy-on-write page would remain mapped.
+    ///         desc.deny_cow()?;
+    ///         Ok(desc.with_ops::<SlotOps>()?.on_fault())
+    ///     }
+    /// }
+    ///
+    /// struct SlotOps;
+    ///
+    /// #[vtable]
+    /// impl VmOperations for SlotOps {
+    ///     type File = Slot;
+    ///     type Data = PerFile;
+    ///     type Memory = Ordinary;
+    ///
+    ///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+    ///         if vmf.pgoff() != 0 {
+    ///             return Err(FaultError::SigBus);
+    ///         }
+    ///         let slot = vmf.data();
+    ///         let folio = slot.folio.lock();
+    ///         Ok(vmf.insert_page(&folio, 0)?.into())
+    ///     }
+    /// }
+    /// kernel::vm_operations!(SlotOps);
+    ///
+    /// let slot = Arc::pin_init(
+    ///     try_pin_init!(Slot {
+    ///         space: AddressSpace::new::<Slot>()?,
+    ///         folio <- new_mutex!(Folio::alloc(0, GFP_KERNEL)?),
+    ///     }? Error),
+    ///     GFP_KERNEL,
+    /// )?;
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.open::<Slot>(slot.clone())?;
+    /// let addr = file.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+    /// mm.write(addr, b"old")?;
+    ///
+    /// let new = Folio::alloc(0, GFP_KERNEL)?;
+    /// new.write_at(0, b"new")?;
+    /// slot.replace(new);
+    /// assert_eq!(mm.read(addr)?, *b"new");
+    /// mm.munmap(addr, PAGE_SIZE)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// [`Fault::insert_page`]: crate::mm::ops::Fault::insert_page
     /// [`Fault::return_page`]: crate::mm::ops::Fault::return_page
