@@ -72,6 +72,96 @@ pub(super) use section::RevocationGuard;
 /// # Invariants
 ///
 /// `srcu` is initialised. The owner that `space` stores is this value.
+///
+/// # Examples
+///
+/// A device that takes its page away from user space, and gives it back:
+///
+/// ```
+/// use kernel::{
+///     fs::File,
+///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+///     mm::{
+///         desc::{Mapping, VmaDesc},
+///         ops::{Fault, FaultAnswer, FaultError, Ordinary, PerFile, VmOperations},
+///         revoke::Revocation,
+///         rmap::AddressSpace,
+///         testing::*,
+///         Folio, //
+///     },
+///     page::PAGE_SIZE,
+///     sync::{aref::ARef, Arc, ArcBorrow},
+/// };
+///
+/// #[pin_data]
+/// struct Buffer {
+///     folio: ARef<Folio>,
+///     #[pin]
+///     revocation: Revocation,
+/// }
+///
+/// #[vtable]
+/// impl MiscDevice for Buffer {
+///     type Ptr = Arc<Self>;
+///
+///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+///         Err(ENODEV)
+///     }
+///
+///     fn address_space<'a>(buffer: ArcBorrow<'a, Self>, _file: &'a File) -> &'a AddressSpace {
+///         buffer.into_ref().revocation.address_space()
+///     }
+///
+///     fn mmap_prepare<'f>(
+///         _buffer: ArcBorrow<'f, Self>,
+///         desc: VmaDesc<'f, Self>,
+///     ) -> Result<Mapping<'f, Self>> {
+///         Ok(desc.with_ops::<BufferOps>()?.on_fault())
+///     }
+/// }
+///
+/// struct BufferOps;
+///
+/// #[vtable]
+/// impl VmOperations for BufferOps {
+///     type File = Buffer;
+///     type Data = PerFile;
+///     type Memory = Ordinary;
+///
+///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+///         if vmf.pgoff() != 0 {
+///             return Err(FaultError::SigBus);
+///         }
+///         // No lock is needed: `revoke` waits until the kernel has mapped the page.
+///         let buffer = vmf.data();
+///         vmf.return_page(buffer.folio.clone(), 0)
+///     }
+/// }
+/// kernel::vm_operations!(BufferOps);
+///
+/// let buffer = Arc::pin_init(
+///     try_pin_init!(Buffer {
+///         folio: Folio::alloc(0, GFP_KERNEL)?,
+///         revocation <- Revocation::new::<Buffer>(),
+///     }? Error),
+///     GFP_KERNEL,
+/// )?;
+/// buffer.folio.write_at(0, b"data")?;
+///
+/// let mm = UserMm::attach()?;
+/// let file = mm.open::<Buffer>(buffer.clone())?;
+/// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+/// assert_eq!(mm.read(addr)?, *b"data");
+///
+/// buffer.revocation.revoke();
+/// assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+/// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 0), Err(ENODEV));
+///
+/// buffer.revocation.restore();
+/// assert_eq!(mm.read(addr)?, *b"data");
+/// mm.munmap(addr, PAGE_SIZE)?;
+/// # Ok::<(), Error>(())
+/// ```
 #[pin_data(PinnedDrop)]
 pub struct Revocation {
     space: AddressSpace,
@@ -113,6 +203,10 @@ impl Revocation {
     /// - [`ENFILE`] if there are too many open files.
     /// - The error of a security module: the kernel asks it whether the current task may have the
     ///   file behind the address space.
+    ///
+    /// # Examples
+    ///
+    /// See [`Revocation`].
     pub fn new<T: MapFile>() -> impl PinInit<Self, Error> {
         try_pin_init!(&this in Self {
             space: {
