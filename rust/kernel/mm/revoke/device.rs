@@ -77,6 +77,79 @@ use core::{
 /// Until `revocation` is revoked forever, `pfns` is claimed memory of a device, and contains no
 /// RAM.
 ///
+/// # Examples
+///
+/// The registers of a platform device:
+///
+/// ```
+/// use kernel::{
+///     device::Core,
+///     fs::File,
+///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+///     mm::{
+///         desc::{Mapping, VmaDesc},
+///         ops::{Fault, FaultAnswer, FaultError, PerFile, Pfn, VmOperations},
+///         revoke::{RevocableMemory, Revocation},
+///         rmap::AddressSpace,
+///         Cache, //
+///     },
+///     platform,
+///     sync::{Arc, ArcBorrow},
+/// };
+///
+/// struct Registers {
+///     memory: RevocableMemory,
+/// }
+///
+/// impl Registers {
+///     /// Called from `probe`.
+///     fn new(pdev: &platform::Device<Core<'_>>) -> Result<Arc<Self>> {
+///         let revocation = Arc::pin_init(Revocation::new::<Self>(), GFP_KERNEL)?;
+///         let memory = pdev.map_resource(0, c"my registers", &revocation)?;
+///         Ok(Arc::new(Registers { memory }, GFP_KERNEL)?)
+///     }
+/// }
+///
+/// #[vtable]
+/// impl MiscDevice for Registers {
+///     type Ptr = Arc<Self>;
+///
+///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+///         // A driver returns what `Registers::new` has made.
+///         Err(ENODEV)
+///     }
+///
+///     fn address_space<'a>(regs: ArcBorrow<'a, Self>, _file: &'a File) -> &'a AddressSpace {
+///         regs.into_ref().memory.revocation().address_space()
+///     }
+///
+///     fn mmap_prepare<'f>(
+///         regs: ArcBorrow<'f, Self>,
+///         mut desc: VmaDesc<'f, Self>,
+///     ) -> Result<Mapping<'f, Self>> {
+///         desc.deny_cow()?;
+///         // Fails if the mapping would extend past the registers.
+///         regs.memory.slice(desc.pgoff(), desc.nr_pages())?;
+///         Ok(desc.with_ops::<RegistersOps>()?.on_io_fault(Cache::NonCached))
+///     }
+/// }
+///
+/// struct RegistersOps;
+///
+/// #[vtable]
+/// impl VmOperations for RegistersOps {
+///     type File = Registers;
+///     type Data = PerFile;
+///     type Memory = Pfn;
+///
+///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+///         let regs = vmf.data();
+///         Ok(vmf.insert_pfn(regs.memory.all(), vmf.pgoff())?.into())
+///     }
+/// }
+/// kernel::vm_operations!(RegistersOps);
+/// ```
+///
 /// [`DriverVma::insert_pfn`]: crate::mm::ops::DriverVma::insert_pfn
 pub struct RevocableMemory {
     pfns: PfnRange,
