@@ -17,6 +17,27 @@ use core::ops::Deref;
 ///
 /// Those of [`VmaRef`]. For as long as there is a reference, the current thread holds the mmap lock
 /// of the mm.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{mm::{pgtable::PageCounts, testing::*, vma::VmaUnderMmap}, page::PAGE_SIZE};
+///
+/// /// Returns how many bytes of a VMA have no page mapped yet.
+/// fn unmapped(vma: &VmaUnderMmap) -> Result<usize> {
+///     Ok(vma.len() - PageCounts::of(vma, vma.start()..vma.end())?.present)
+/// }
+///
+/// let user = UserMm::attach()?;
+/// let addr = user.mmap_anonymous(2 * PAGE_SIZE)?;
+/// user.write(addr, b"one of two pages")?;
+///
+/// let guard = user.current().mmap_read_lock();
+/// let vma = guard.vma_lookup(addr + PAGE_SIZE).ok_or(EFAULT)?;
+/// assert!(vma.is_anonymous() && vma.file().is_none());
+/// assert!(unmapped(vma)? >= PAGE_SIZE);
+/// # Ok::<(), Error>(())
+/// ```
 #[repr(transparent)]
 pub struct VmaUnderMmap(VmaRef);
 
@@ -25,6 +46,27 @@ pub struct VmaUnderMmap(VmaRef);
 /// # Invariants
 ///
 /// Those of [`VmaRef`]. For as long as there is a reference, the current thread holds the VMA lock.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{mm::{testing::*, vma::VmaUnderVmaLock}, page::PAGE_SIZE};
+///
+/// /// Returns whether user space shares a file with other processes.
+/// fn is_shared_file(vma: &VmaUnderVmaLock) -> bool {
+///     vma.is_shared() && vma.file().is_some()
+/// }
+///
+/// let user = UserMm::attach()?;
+/// let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+/// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+///
+/// // Without the VMA lock, the caller would take the mmap lock.
+/// if let Some(vma) = user.current().lock_vma_under_rcu(addr) {
+///     assert!(is_shared_file(&vma));
+/// }
+/// # Ok::<(), Error>(())
+/// ```
 #[repr(transparent)]
 pub struct VmaUnderVmaLock(VmaRef);
 
