@@ -5,24 +5,26 @@
 use crate::types::ForeignOwnable;
 
 pub(crate) mod sealed {
-    /// The layer reads the private data of a file as what `Ptr` says, so only the abstractions of this
-    /// crate say what that is.
+    /// Keeps drivers from implementing [`MapFile`](super::MapFile).
+    ///
+    /// The layer reads the private data of a file as a [`MapFile::Ptr`](super::MapFile::Ptr), so
+    /// only the abstractions of this crate, which set the private data, name that type.
     #[diagnostic::on_unimplemented(
         message = "`{Self}` is not a type of file that can be mapped",
-        note = "implement `MiscDevice`, of which `MapFile` follows"
+        note = "implement `MiscDevice`, which implies `MapFile`"
     )]
     pub trait Sealed {}
 }
 
-/// A kind of file that can be mapped: every misc device is.
+/// A kind of file that can be mapped, as the files of a misc device.
 ///
-/// What [`VmOperations`](super::ops::VmOperations) belong to.
+/// Each implementation of [`VmOperations`](super::ops::VmOperations) names one as its `File`.
 pub trait MapFile: sealed::Sealed + Sized + 'static {
-    /// What the private data of the file is wrapped in.
+    /// The pointer type that owns the private data of the file.
     type Ptr: ForeignOwnable + Send + Sync + 'static;
 
-    /// Whether the mappings are kept with an [`AddressSpace`](super::rmap::AddressSpace) of the driver,
-    /// for each file of this kind.
+    /// Whether each file of this kind uses an [`AddressSpace`](super::rmap::AddressSpace) of the
+    /// driver, instead of that of its inode.
     #[doc(hidden)]
     const HAS_ADDRESS_SPACE: bool;
 }

@@ -5,10 +5,10 @@
 //! The kernel keeps the flags of a VMA in a bitmap, `vma_flags_t`, and names each flag by its bit
 //! number. [`VmaFlag`] is one bit, [`VmaFlags`] is a bitmap.
 //!
-//! After an `mmap_prepare` hook has run, nobody validates the flags again: write-execute policy,
-//! memory accounting and the count of writable mappings of the file were all settled before it. So
-//! what a driver may change is a type of its own: [`SetFlags`] for what it may set, [`ClearFlags`]
-//! for what it may take away.
+//! The kernel validates the flags before it calls an `mmap_prepare` hook, and never again:
+//! write-execute policy, memory accounting and the count of writable mappings of the file are
+//! settled by then. Therefore the flags that a driver may change have types of their own:
+//! [`SetFlags`] are those that it may set, [`ClearFlags`] are those that it may clear.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
@@ -61,8 +61,10 @@ vma_flags! {
     WRITE = VMA_WRITE_BIT, "write";
     /// User space may execute.
     EXEC = VMA_EXEC_BIT, "exec";
-    /// Writes go to the object that is mapped. Not set for a `MAP_SHARED` mapping of a file that is
-    /// open for reading only: that one has just [`MAYSHARE`](Self::MAYSHARE).
+    /// Writes go to the mapped object.
+    ///
+    /// Not set for a `MAP_SHARED` mapping of a file that is open for reading only: such a mapping
+    /// has only [`MAYSHARE`](Self::MAYSHARE).
     SHARED = VMA_SHARED_BIT, "shared";
     /// `mprotect` may grant [`READ`](Self::READ).
     MAYREAD = VMA_MAYREAD_BIT, "mayread";
@@ -76,11 +78,13 @@ vma_flags! {
     GROWSDOWN = VMA_GROWSDOWN_BIT, "growsdown";
     /// userfaultfd serves missing pages.
     UFFD_MISSING = VMA_UFFD_MISSING_BIT, "uffd_missing";
-    /// The entries are page frame numbers without reference counts.
+    /// The page table entries are PFNs, which are not reference-counted.
     PFNMAP = VMA_PFNMAP_BIT, "pfnmap";
     /// userfaultfd tracks writes.
     UFFD_WP = VMA_UFFD_WP_BIT, "uffd_wp";
-    /// There may be guard regions in the mapping. The only flag that can be set while others read.
+    /// The mapping may contain guard regions.
+    ///
+    /// The only flag that the kernel sets while other threads may read the flags.
     MAYBE_GUARD = VMA_MAYBE_GUARD_BIT, "maybe_guard";
     /// Locked into memory.
     LOCKED = VMA_LOCKED_BIT, "locked";
@@ -108,11 +112,11 @@ vma_flags! {
     WIPEONFORK = VMA_WIPEONFORK_BIT, "wipeonfork";
     /// Left out of core dumps.
     DONTDUMP = VMA_DONTDUMP_BIT, "dontdump";
-    /// Holds both reference-counted pages and page frame numbers.
+    /// Holds both reference-counted pages and PFNs.
     MIXEDMAP = VMA_MIXEDMAP_BIT, "mixedmap";
-    /// Transparent huge pages wanted.
+    /// Advice to use transparent huge pages.
     HUGEPAGE = VMA_HUGEPAGE_BIT, "hugepage";
-    /// Transparent huge pages not wanted.
+    /// Advice not to use transparent huge pages.
     NOHUGEPAGE = VMA_NOHUGEPAGE_BIT, "nohugepage";
     /// KSM may merge identical pages.
     MERGEABLE = VMA_MERGEABLE_BIT, "mergeable";
@@ -151,7 +155,7 @@ impl VmaFlags {
         __vma_flags: [0; WORDS],
     });
 
-    /// The flags that are listed.
+    /// Returns the bitmap in which exactly the listed flags are set.
     #[inline]
     pub const fn new<const N: usize>(flags: [VmaFlag; N]) -> Self {
         let mut all = Self::EMPTY;
@@ -182,14 +186,14 @@ impl VmaFlags {
         (flag.bit() / bits, 1 << (flag.bit() % bits))
     }
 
-    /// Is `flag` set?
+    /// Returns whether `flag` is set.
     #[inline]
     pub const fn contains(self, flag: VmaFlag) -> bool {
         let (word, mask) = Self::position(flag);
         self.0.__vma_flags[word] & mask != 0
     }
 
-    /// Is every flag of `other` set?
+    /// Returns whether every flag of `other` is set.
     #[inline]
     pub const fn contains_all(self, other: Self) -> bool {
         let mut i = 0;
@@ -202,7 +206,7 @@ impl VmaFlags {
         true
     }
 
-    /// Is any flag of `other` set?
+    /// Returns whether any flag of `other` is set.
     #[inline]
     pub const fn intersects(self, other: Self) -> bool {
         let mut i = 0;
@@ -215,40 +219,40 @@ impl VmaFlags {
         false
     }
 
-    /// Is no flag set?
+    /// Returns whether no flag is set.
     #[inline]
     pub const fn is_empty(self) -> bool {
         !self.intersects(self)
     }
 
-    /// May user space read?
+    /// Returns whether user space may read: [`READ`](VmaFlag::READ) is set.
     #[inline]
     pub const fn readable(self) -> bool {
         self.contains(VmaFlag::READ)
     }
 
-    /// May user space write?
+    /// Returns whether user space may write: [`WRITE`](VmaFlag::WRITE) is set.
     #[inline]
     pub const fn writable(self) -> bool {
         self.contains(VmaFlag::WRITE)
     }
 
-    /// May user space execute?
+    /// Returns whether user space may execute: [`EXEC`](VmaFlag::EXEC) is set.
     #[inline]
     pub const fn executable(self) -> bool {
         self.contains(VmaFlag::EXEC)
     }
 
-    /// Was it mapped with `MAP_SHARED`?
+    /// Returns whether user space made the mapping with `MAP_SHARED`.
     ///
-    /// [`SHARED`](VmaFlag::SHARED) does not tell: the kernel takes it away from a shared mapping of
-    /// a file that is not open for writing.
+    /// This is [`MAYSHARE`](VmaFlag::MAYSHARE), and not [`SHARED`](VmaFlag::SHARED): the kernel
+    /// clears the latter for a shared mapping of a file that is not open for writing.
     #[inline]
     pub const fn is_shared(self) -> bool {
         self.contains(VmaFlag::MAYSHARE)
     }
 
-    /// Does a write make a private copy, now or after an `mprotect`?
+    /// Returns whether a write makes a copy-on-write page, now or after an `mprotect`.
     ///
     /// # Examples
     ///
@@ -265,7 +269,7 @@ impl VmaFlags {
         self.contains(VmaFlag::MAYWRITE) && !self.contains(VmaFlag::SHARED)
     }
 
-    /// Returns whether user space can write the object that is mapped, now or after an `mprotect`.
+    /// Returns whether user space can write the mapped object, now or after an `mprotect`.
     ///
     /// # Examples
     ///
@@ -274,7 +278,7 @@ impl VmaFlags {
     ///
     /// let shared = VmaFlags::new([VmaFlag::SHARED, VmaFlag::MAYSHARE, VmaFlag::MAYWRITE]);
     /// assert!(!shared.writable() && shared.is_shared_maywrite());
-    /// // A write makes a copy.
+    /// // A write makes a copy-on-write page.
     /// let private = VmaFlags::new([VmaFlag::WRITE, VmaFlag::MAYWRITE]);
     /// assert!(private.writable() && !private.is_shared_maywrite());
     /// ```
@@ -283,7 +287,7 @@ impl VmaFlags {
         self.contains_all(Self::new([VmaFlag::SHARED, VmaFlag::MAYWRITE]))
     }
 
-    /// The same flags, and `flag`.
+    /// Returns these flags with `flag` set.
     #[inline]
     pub const fn with(mut self, flag: VmaFlag) -> Self {
         let (word, mask) = Self::position(flag);
@@ -291,7 +295,7 @@ impl VmaFlags {
         self
     }
 
-    /// The same flags, less `flag`.
+    /// Returns these flags with `flag` cleared.
     #[inline]
     pub const fn without(mut self, flag: VmaFlag) -> Self {
         let (word, mask) = Self::position(flag);
@@ -299,7 +303,7 @@ impl VmaFlags {
         self
     }
 
-    /// The flags of both.
+    /// Returns the flags that are set in `self` or in `other`.
     #[inline]
     pub const fn union(mut self, other: Self) -> Self {
         let mut i = 0;
@@ -310,7 +314,7 @@ impl VmaFlags {
         self
     }
 
-    /// The flags of `self` that `other` does not have.
+    /// Returns the flags that are set in `self` and not in `other`.
     #[inline]
     pub const fn difference(mut self, other: Self) -> Self {
         let mut i = 0;
@@ -349,7 +353,9 @@ impl fmt::Debug for VmaFlag {
     }
 }
 
-/// Prints the names, with `|` in between; a bit that has no name here as `bit` and its number.
+/// Prints the names of the flags, separated by `|`.
+///
+/// A bit that has no name here is printed as `bit` and its number.
 impl fmt::Debug for VmaFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -364,17 +370,17 @@ impl fmt::Debug for VmaFlags {
     }
 }
 
-/// Flags that a driver may set while a mapping is made.
+/// Flags that a driver may set in its `mmap_prepare` hook.
 ///
-/// All of them restrict what the kernel does with the mapping, or are advice. What is missing is
-/// missing on purpose:
+/// Each of them is advice, or restricts what the kernel does with the mapping. The other flags are
+/// left out on purpose:
 ///
-/// - access bits, `MAY*` bits and `SHARED` were validated before the hook and are not looked at
-///   again;
-/// - [`ACCOUNT`](VmaFlag::ACCOUNT) would be uncharged on unmap without ever having been charged;
+/// - The kernel validates access bits, `MAY*` bits and `SHARED` before the hook, and not again.
+/// - On unmap, the kernel would uncharge [`ACCOUNT`](VmaFlag::ACCOUNT) memory that it has never
+///   charged.
 /// - [`PFNMAP`](VmaFlag::PFNMAP) and [`MIXEDMAP`](VmaFlag::MIXEDMAP) exclude each other, so they
-///   come from the action that the mapping asks for;
-/// - the others belong to user space or to one particular file system.
+///   come from the action that the mapping asks for.
+/// - The rest belongs to user space or to one particular file system.
 ///
 /// # Examples
 ///
@@ -389,41 +395,51 @@ impl fmt::Debug for VmaFlags {
 pub struct SetFlags(VmaFlags);
 
 impl SetFlags {
-    /// Device memory: accesses may have side effects, so nobody but the mapping's user touches it.
-    /// Excludes the mapping from core dumps, and from `get_user_pages` where that looks at the VMA.
+    /// Device memory: an access may have side effects.
+    ///
+    /// The kernel leaves the mapping out of core dumps, and `get_user_pages` refuses it where it
+    /// looks at the VMA.
     pub const IO: Self = Self::one(VmaFlag::IO);
-    /// A forked child does not get the mapping.
+    /// A forked child does not inherit the mapping.
     pub const DONTCOPY: Self = Self::one(VmaFlag::DONTCOPY);
-    /// `mremap` cannot grow the mapping, and neighbours are not merged into it.
+    /// `mremap` cannot grow the mapping, and the kernel does not merge it with neighbours.
     pub const DONTEXPAND: Self = Self::one(VmaFlag::DONTEXPAND);
     /// Core dumps leave the mapping out.
     pub const DONTDUMP: Self = Self::one(VmaFlag::DONTDUMP);
-    /// Huge pages are wanted. Without effect where user space has asked for the contrary.
+    /// Advice to use huge pages.
+    ///
+    /// Has no effect if the driver or user space has set [`NOHUGEPAGE`](Self::NOHUGEPAGE).
     pub const HUGEPAGE: Self = Self::one(VmaFlag::HUGEPAGE);
-    /// Huge pages are not wanted. Stronger than [`HUGEPAGE`](Self::HUGEPAGE).
+    /// Advice not to use huge pages.
+    ///
+    /// Takes precedence over [`HUGEPAGE`](Self::HUGEPAGE).
     pub const NOHUGEPAGE: Self = Self::one(VmaFlag::NOHUGEPAGE);
-    /// Read ahead a lot. Replaces [`RAND_READ`](Self::RAND_READ).
+    /// Advice to read ahead aggressively.
+    ///
+    /// Replaces a [`RAND_READ`](Self::RAND_READ) that is already set.
     pub const SEQ_READ: Self = Self::one(VmaFlag::SEQ_READ);
-    /// Do not read ahead. Stronger than [`SEQ_READ`](Self::SEQ_READ).
+    /// Advice not to read ahead.
+    ///
+    /// Takes precedence over a [`SEQ_READ`](Self::SEQ_READ) that is set with it or before it.
     pub const RAND_READ: Self = Self::one(VmaFlag::RAND_READ);
 
     const fn one(flag: VmaFlag) -> Self {
         Self(VmaFlags::EMPTY.with(flag))
     }
 
-    /// Returns them as plain flags.
+    /// Returns the flags as a [`VmaFlags`] bitmap.
     #[inline]
     pub const fn flags(self) -> VmaFlags {
         self.0
     }
 
-    /// The flags of both.
+    /// Returns the flags that are set in `self` or in `other`.
     #[inline]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0.union(other.0))
     }
 
-    /// Adds them to the flags of a mapping, without leaving two that contradict each other.
+    /// Returns `flags` with these flags added, and without flags that contradict each other.
     pub(super) const fn apply_to(self, flags: VmaFlags) -> VmaFlags {
         let mut all = flags;
         if self.0.contains(VmaFlag::SEQ_READ) {
@@ -449,10 +465,10 @@ impl BitOr for SetFlags {
     }
 }
 
-/// Permissions that a driver may take away while a mapping is made, for good: `mprotect` cannot
-/// bring them back.
+/// Permissions that a driver may clear in its `mmap_prepare` hook.
 ///
-/// Each can be cleared only while the access that it permits is not granted already.
+/// They remain cleared: `mprotect` cannot set them again. A permission can be cleared only if the
+/// mapping does not already have the access that it permits.
 ///
 /// # Examples
 ///
@@ -466,8 +482,9 @@ impl BitOr for SetFlags {
 pub struct ClearFlags(VmaFlags);
 
 impl ClearFlags {
-    /// `PROT_READ` can never be given to the mapping. On most processors, what is writable can be
-    /// read anyway.
+    /// The mapping can never be given `PROT_READ`.
+    ///
+    /// On most processors, user space can read a writable mapping without it.
     pub const MAYREAD: Self = Self::one(VmaFlag::MAYREAD);
     /// The mapping can never become writable.
     pub const MAYWRITE: Self = Self::one(VmaFlag::MAYWRITE);
@@ -478,13 +495,13 @@ impl ClearFlags {
         Self(VmaFlags::EMPTY.with(flag))
     }
 
-    /// Returns them as plain flags.
+    /// Returns the flags as a [`VmaFlags`] bitmap.
     #[inline]
     pub const fn flags(self) -> VmaFlags {
         self.0
     }
 
-    /// The kinds of access that these flags permit.
+    /// Returns the kinds of access that these flags permit.
     pub const fn access(self) -> VmaFlags {
         let mut access = VmaFlags::EMPTY;
         if self.0.contains(VmaFlag::MAYREAD) {
@@ -509,7 +526,7 @@ impl BitOr for ClearFlags {
     }
 }
 
-/// What user space may do with a mapping: `PROT_*`.
+/// The access that user space has to a mapping: a combination of `PROT_*`.
 ///
 /// # Examples
 ///
@@ -523,15 +540,15 @@ impl BitOr for ClearFlags {
 pub struct Protection(pub(super) usize);
 
 impl Protection {
-    /// Nothing.
+    /// No access.
     pub const NONE: Self = Self(bindings::PROT_NONE as usize);
-    /// Read.
+    /// Read access.
     pub const READ: Self = Self(bindings::PROT_READ as usize);
-    /// Write.
+    /// Write access.
     pub const WRITE: Self = Self(bindings::PROT_WRITE as usize);
-    /// Read and write.
+    /// Read and write access.
     pub const READ_WRITE: Self = Self(Self::READ.0 | Self::WRITE.0);
-    /// Execute.
+    /// Execute access.
     pub const EXEC: Self = Self(bindings::PROT_EXEC as usize);
 }
 

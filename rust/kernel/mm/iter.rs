@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Going through the VMAs of an mm.
+//! Iterating over the VMAs of an mm.
 //!
-//! - Under the mmap lock, where nothing changes: [`MmapLocked`] has iterators and searches.
-//! - Under the mmap lock, unmapping on the way: [`VmaCursor`].
-//! - Without the mmap lock, one VMA after the other under its own: [`LockedWalk`].
+//! - Under the mmap lock, while no VMA is removed: [`MmapLocked`] has iterators and searches.
+//! - Under the mmap write lock, unmapping on the way: [`VmaCursor`].
+//! - Without the mmap lock, each VMA under its VMA lock: [`LockedWalk`].
 //!
-//! Ranges are of addresses, with an end that is exclusive. They need not be those of pages.
-//! `0..usize::MAX` is everything.
+//! A range is one of addresses, with an exclusive end. It need not be page-aligned. `0..usize::MAX`
+//! is the whole mm.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
@@ -50,31 +50,33 @@ mod sealed {
     ///
     /// # Safety
     ///
-    /// The lock of the mm that `raw_mm` returns must be held, in the mode that the `View`
-    /// needs, while there is a reference to the guard.
+    /// While there is a reference to the guard, the current thread must hold the mmap lock of the
+    /// mm that `raw_mm` returns, in the mode that the `View` stands for.
     pub unsafe trait Guard {
         fn raw_mm(&self) -> *mut bindings::mm_struct;
     }
 
     pub trait View {
+        /// Returns the view of a VMA that a pointer from C points to.
+        ///
         /// # Safety
         ///
-        /// During `'a`, the VMA must be a part of an mm whose mmap lock is held in the
-        /// mode that the view stands for.
+        /// During `'a`, the VMA must be a part of an mm whose mmap lock the current thread holds in
+        /// the mode that the view stands for.
         unsafe fn view<'a>(vma: *const bindings::vm_area_struct) -> &'a Self;
     }
 }
 
-/// What a VMA looks like under the mmap lock: [`VmaUnderMmap`] or [`VmaUnderWrite`].
+/// A view of a VMA under the mmap lock: [`VmaUnderMmap`] or [`VmaUnderWrite`].
 pub trait VmaView: sealed::View + Traverse {
-    /// Returns the view with all readers.
+    /// Returns the VMA as a view that has all getters.
     fn stable(&self) -> &StableVma;
 }
 
 impl sealed::View for VmaUnderMmap {
     #[inline]
     unsafe fn view<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
-        // SAFETY: The mmap lock is held, says the caller.
+        // SAFETY: By the safety requirements of this function, the mmap lock is held during `'a`.
         unsafe { VmaUnderMmap::from_raw(vma) }
     }
 }
@@ -82,7 +84,8 @@ impl sealed::View for VmaUnderMmap {
 impl sealed::View for VmaUnderWrite {
     #[inline]
     unsafe fn view<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
-        // SAFETY: The mmap lock is held for writing, says the caller.
+        // SAFETY: By the safety requirements of this function, the mmap lock is held for writing
+        // during `'a`.
         unsafe { VmaUnderWrite::from_raw(vma) }
     }
 }
@@ -101,7 +104,7 @@ impl VmaView for VmaUnderWrite {
     }
 }
 
-// SAFETY: By its type invariants, the lock is held for reading.
+// SAFETY: By its type invariants, the guard holds the mmap lock of `mm` for reading.
 unsafe impl sealed::Guard for MmapReadGuard<'_> {
     #[inline]
     fn raw_mm(&self) -> *mut bindings::mm_struct {
@@ -109,7 +112,7 @@ unsafe impl sealed::Guard for MmapReadGuard<'_> {
     }
 }
 
-// SAFETY: By its type invariants, the lock is held for writing.
+// SAFETY: By its type invariants, the guard holds the mmap lock of `mm()` for writing.
 unsafe impl sealed::Guard for MmapWriteGuard<'_> {
     #[inline]
     fn raw_mm(&self) -> *mut bindings::mm_struct {
@@ -127,7 +130,8 @@ impl MmapLocked for MmapWriteGuard<'_> {
 
 /// A guard that holds the mmap lock: [`MmapReadGuard`] or [`MmapWriteGuard`].
 ///
-/// What it finds is borrowed from the guard, so it is there as long as nothing can change.
+/// The views that it returns are borrowed from the guard, so no VMA can be removed while a view of
+/// it exists.
 ///
 /// # Examples
 ///
@@ -149,11 +153,11 @@ impl MmapLocked for MmapWriteGuard<'_> {
 /// assert!(vmas.next().is_none());
 /// assert_eq!(guard.vmas(all.clone()).next_back().map(|vma| vma.pgoff()), Some(2));
 ///
-/// // What is between them.
+/// // The gap between them.
 /// let hole = addr + PAGE_SIZE..addr + 2 * PAGE_SIZE;
 /// assert!(guard.gaps(all.clone()).eq([hole.clone()]));
 ///
-/// // At an address or after it, in a range, and exactly there.
+/// // At or after an address, in a range, and with exactly a range.
 /// assert_eq!(guard.find_vma(hole.start).map(|vma| vma.start()), Some(hole.end));
 /// assert!(guard.find_vma_intersection(hole.clone()).is_none());
 /// assert!(guard.find_exact_vma(hole.end..all.end).is_some());
@@ -164,7 +168,9 @@ pub trait MmapLocked: sealed::Guard {
     /// The view of a VMA that the guard gives out.
     type View: VmaView;
 
-    /// The VMAs that are in a range at least in part, by address. [`Iterator::rev`] goes backward.
+    /// Returns an iterator over the VMAs that overlap a range, in the order of addresses.
+    ///
+    /// [`Iterator::rev`] reverses the order.
     fn vmas(&self, range: Range<usize>) -> Vmas<'_, Self::View> {
         let mm = self.raw_mm();
         let iter = |addr| {
@@ -173,7 +179,8 @@ pub trait MmapLocked: sealed::Guard {
             unsafe { bindings::vma_iter_init(&raw mut iter, mm, addr) };
             iter
         };
-        // INVARIANT: Both start at an end of the range; the lock is held while `self` is borrowed.
+        // INVARIANT: The iterators start at the two ends of the range, and have found nothing yet.
+        // The guard holds the lock while `self` is borrowed.
         Vmas {
             front: iter(range.start),
             back: iter(range.end.saturating_sub(1)),
@@ -182,7 +189,7 @@ pub trait MmapLocked: sealed::Guard {
         }
     }
 
-    /// The parts of a range that no VMA is in, by address.
+    /// Returns an iterator over the parts of a range that are in no VMA, in the order of addresses.
     fn gaps(&self, range: Range<usize>) -> Gaps<'_, Self::View> {
         Gaps {
             rest: range.clone(),
@@ -190,20 +197,20 @@ pub trait MmapLocked: sealed::Guard {
         }
     }
 
-    /// The VMA at an address, or else the first after it.
+    /// Returns the VMA at an address, or else the first VMA after it.
     fn find_vma(&self, addr: usize) -> Option<&Self::View> {
-        // SAFETY: The lock is held; any value will do for `addr`.
+        // SAFETY: The mmap lock is held, and `find_vma` accepts any address.
         let vma = unsafe { bindings::find_vma(self.raw_mm(), addr) };
-        // SAFETY: A VMA of the mm whose lock is held while `self` is borrowed.
+        // SAFETY: `vma` is a VMA of the mm whose mmap lock is held while `self` is borrowed.
         (!vma.is_null()).then(|| unsafe { sealed::View::view(vma) })
     }
 
-    /// The first VMA that is in a range at least in part.
+    /// Returns the first VMA that overlaps a range.
     fn find_vma_intersection(&self, range: Range<usize>) -> Option<&Self::View> {
         self.vmas(range).next()
     }
 
-    /// The VMA that has exactly this range.
+    /// Returns the VMA that has exactly the given range, if there is one.
     fn find_exact_vma(&self, range: Range<usize>) -> Option<&Self::View> {
         self.find_vma(range.start).filter(|vma| {
             let found = vma.vma_range();
@@ -212,22 +219,27 @@ pub trait MmapLocked: sealed::Guard {
     }
 }
 
-/// An iterator over the VMAs in a range, under the mmap lock. See [`MmapLocked::vmas`].
+/// An iterator over the VMAs that overlap a range, under the mmap lock.
+///
+/// See [`MmapLocked::vmas`].
 ///
 /// # Invariants
 ///
-/// During `'g`, the mmap lock is held in the mode that `V` stands for, and no VMA is changed.
-/// `front` has found the VMAs below `range.start`, and `back` those from `range.end` on, and nothing
-/// else.
+/// - During `'g`, the mmap lock is held in the mode that `V` stands for, and no VMA is added or
+///   removed, or changes its range.
+/// - Of the VMAs in the range that the iterator was made for, `front` has found those below
+///   `range.start`, `back` has found those from `range.end` on, and neither has found another.
 pub struct Vmas<'g, V> {
     front: bindings::vma_iterator,
     back: bindings::vma_iterator,
-    /// What is left.
+    /// The part of the range that has not been searched.
     range: Range<usize>,
     _view: PhantomData<&'g V>,
 }
 
 impl<'g, V: VmaView> Vmas<'g, V> {
+    /// Returns the view of a VMA that was found, or empties the range if there was none.
+    ///
     /// # Safety
     ///
     /// `vma` must be null, or a VMA that one of the iterators has found.
@@ -237,7 +249,8 @@ impl<'g, V: VmaView> Vmas<'g, V> {
             self.range.start = self.range.end;
             return None;
         }
-        // SAFETY: It is a VMA of the mm whose lock is held during `'g`.
+        // SAFETY: By the safety requirements of this function and the type invariants, `vma` is a
+        // VMA of the mm whose mmap lock is held during `'g`.
         Some(unsafe { V::view(vma.cast()) })
     }
 }
@@ -249,12 +262,12 @@ impl<'g, V: VmaView> Iterator for Vmas<'g, V> {
         if self.range.is_empty() {
             return None;
         }
-        // SAFETY: By the type invariants, the lock is held, and nothing has changed since the last
-        // time. The range is not empty.
+        // SAFETY: By the type invariants, the mmap lock is held, and the tree has not changed since
+        // the last call. The range is not empty, so its last address is `end - 1`.
         let vma = unsafe { bindings::mas_find(&raw mut self.front.mas, self.range.end - 1) };
-        // SAFETY: Just found.
+        // SAFETY: The iterator has just found it.
         let vma = unsafe { self.found(vma) }?;
-        // INVARIANT: `front` has found it now.
+        // INVARIANT: `front` has found the VMA that ends at the new start.
         self.range.start = vma.vma_range().end();
         Some(vma)
     }
@@ -265,12 +278,12 @@ impl<V: VmaView> DoubleEndedIterator for Vmas<'_, V> {
         if self.range.is_empty() {
             return None;
         }
-        // SAFETY: By the type invariants, the lock is held, and nothing has changed since the last
-        // time.
+        // SAFETY: By the type invariants, the mmap lock is held, and the tree has not changed since
+        // the last call.
         let vma = unsafe { bindings::mas_find_rev(&raw mut self.back.mas, self.range.start) };
-        // SAFETY: Just found.
+        // SAFETY: The iterator has just found it.
         let vma = unsafe { self.found(vma) }?;
-        // INVARIANT: `back` has found it now.
+        // INVARIANT: `back` has found the VMA that starts at the new end.
         self.range.end = vma.vma_range().start();
         Some(vma)
     }
@@ -278,7 +291,9 @@ impl<V: VmaView> DoubleEndedIterator for Vmas<'_, V> {
 
 impl<V: VmaView> FusedIterator for Vmas<'_, V> {}
 
-/// An iterator over what is free in a range, under the mmap lock. See [`MmapLocked::gaps`].
+/// An iterator over the parts of a range that are in no VMA, under the mmap lock.
+///
+/// See [`MmapLocked::gaps`].
 pub struct Gaps<'g, V> {
     vmas: Vmas<'g, V>,
     rest: Range<usize>,

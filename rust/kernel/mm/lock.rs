@@ -3,10 +3,10 @@
 //! The locks of an mm, as types.
 //!
 //! Documentation/mm/process_addrs.rst has a table of the states that the locks can be in, and of
-//! what may be done in each. Each state is a type here. A value of the type, or a borrow of one, is
-//! the evidence that an operation asks for:
+//! the operations that each state allows. Here, each state is a type. An operation takes a value of
+//! the type, or a borrow of one, as evidence:
 //!
-//! | mmap lock | VMA lock | type                                                 | may            |
+//! | mmap lock | VMA lock | type                                                 | allows to      |
 //! |-----------|----------|------------------------------------------------------|----------------|
 //! | -         | -        | [`MmWithUser`], [`Speculation`]                      | copy, re-check |
 //! | -         | read     | [`VmaReadGuard`]                                     | read           |
@@ -17,22 +17,24 @@
 //!
 //! # Order
 //!
-//! The mmap lock comes before every VMA lock, of whichever mm: two that look at each other
-//! can wait for each other, too. So with a [`VmaReadGuard`] or a [`StableVmaGuard`] in hand, none of
-//! the functions here that take a lock may be called, nor what takes the mmap lock by itself: user
-//! memory may not be accessed either. This, and taking the mmap
-//! lock twice, is what the borrow checker cannot see, since the mm can be reached by any
-//! number of references. Lockdep reports it.
+//! A thread takes the mmap lock before every VMA lock, also before those of other mms: two threads
+//! that each hold a VMA lock and wait for the mmap lock of the other's mm deadlock. So a thread
+//! that holds a [`VmaReadGuard`] or a [`StableVmaGuard`] must not call a function of this module
+//! that takes a lock, nor any other function that takes the mmap lock. It must not access user
+//! memory either. The borrow checker cannot enforce this, and cannot exclude that a thread takes
+//! the mmap lock twice, since the mm can be reached through any number of references. Lockdep
+//! reports both.
 //!
-//! No guard can be sent to another thread. Leaking one leaves the lock held forever, and those who watch
-//! by userfaultfd what was unmapped under it waiting forever; it is not a soundness problem.
+//! No guard can be sent to another thread. Leaking a guard leaves the lock held forever. If memory
+//! was unmapped under the lock, a userfaultfd monitor waits forever for the event. Neither is a
+//! soundness problem.
 //!
 //! # Sleeping
 //!
-//! Safe code cannot break memory with these types, with one exception: code that sleeps where it must
-//! not. Sleeping in an RCU section ends the section for the kernel code that it belongs to, and what that
-//! looks at next may have been freed. A driver's code runs in such a context in
-//! [`VmOperations::map_pages`] and in the functions of a [`PageWalk`] that get a [`LockedEntry`].
+//! Safe code cannot corrupt memory with these types, with one exception: code that sleeps where it
+//! must not. Sleeping in an RCU read-side section ends that section for the kernel code around it,
+//! which may then access freed memory. The code of a driver runs in such a context in
+//! [`VmOperations::map_pages`], and in the methods of a [`PageWalk`] that get a [`LockedEntry`].
 //! `CONFIG_DEBUG_ATOMIC_SLEEP` reports it.
 //!
 //! C header: [`include/linux/mmap_lock.h`](srctree/include/linux/mmap_lock.h)
@@ -70,16 +72,16 @@ pub use write::{
 };
 
 impl MmWithUser {
-    /// Takes the mmap lock for reading, or gives up when the current task is to die.
+    /// Takes the mmap lock for reading, but fails if a fatal signal is pending.
     ///
     /// # Context
     ///
-    /// Sleeps. As [`mmap_read_lock`](Self::mmap_read_lock), it must not be called with the mmap lock
-    /// or a VMA lock of the mm held.
+    /// Sleeps. As with [`mmap_read_lock`](Self::mmap_read_lock), the caller must hold neither the
+    /// mmap lock of the mm nor any VMA lock; see [the order of locks](crate::mm::lock#order).
     ///
     /// # Errors
     ///
-    /// [`EINTR`] if a fatal signal has come.
+    /// [`EINTR`] if a fatal signal is pending while the function waits.
     ///
     /// # Examples
     ///

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can be mapped.
+//! Memory that can be mapped into user space.
 //!
 //! [`Folio`] and [`KernelPages`] are memory that the kernel manages, with reference counts.
-//! [`PfnRange`] and [`DeviceMemory`] are ranges of page frame numbers (PFNs), without. Nothing in this
-//! folder knows of mappings.
+//! [`PfnRange`] and [`DeviceMemory`] are ranges of page frame numbers (PFNs), without reference
+//! counts. The modules in this folder do not use those that make mappings.
 
 mod cache;
 mod folio;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Taking memory away from everybody who has it mapped.
+//! Revocation: unmapping memory from all processes, and keeping it unmapped.
 
 use crate::{
     bindings,
@@ -36,40 +36,132 @@ pub use device::{
 pub(super) use populated::table as populated_table;
 pub(super) use section::RevocationGuard;
 
-/// A switch that takes a device's memory away from everybody who has it mapped.
+/// A switch that revokes the memory of a device in all mappings.
 ///
-/// For memory that is not always there: the device sleeps, is reset, or is gone. After
+/// For memory that is not always accessible: the device sleeps, is reset, or is gone. After
 /// [`revoke`](Self::revoke) has returned, no process can access the memory: every access ends with
 /// SIGBUS, and new mappings are refused, until [`restore`](Self::restore).
 ///
-/// That takes more than unmapping, since a fault or a mapping in the making may be just about to put
-/// something in. The layer does all of it for files that have the revocation's
-/// [address space](Self::address_space), which is the one thing that a driver declares
-/// ([`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space)): mappings and faults
-/// are refused, and those that have begun are waited for.
+/// Unmapping alone does not do this, since a fault handler or an `mmap` that is running may be
+/// about to map a page. The layer handles both, for files that have the revocation's
+/// [address space](Self::address_space). It refuses mappings and faults while the memory is
+/// revoked, waits for fault handlers that are running, and fails an `mmap` that is running. The
+/// driver only declares the address space, with
+/// [`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space).
 ///
 /// # Limits
 ///
-/// - A mapping that is filled when it is made, and whose `mmap` has begun before
-///   [`revoke`](Revocation::revoke) did, can be accessed by a thread that knows its address until that
-///   `mmap` fails, which can be shortly after `revoke` has returned. Memory that comes by faults cannot.
-/// - Pages that the kernel has pinned for I/O (`O_DIRECT`, io_uring) stay accessible to that I/O.
-/// - A mapping that keeps another file than the driver's, as a stacked file system may make it, would be
-///   out of reach: it is refused, with [`ENODEV`].
-/// - The deprecated [`MiscDevice::mmap`](crate::miscdevice::MiscDevice::mmap) is not concerned: what a
-///   driver maps there is its own to revoke.
-/// - Where a stacked driver's `.mmap` has the layer populate a mapping, the kernel keeps it with the file
-///   only after that `.mmap`. A revocation in between does not find it. Memory that comes by faults is not
-///   concerned.
-/// - A huge entry of page frames that the kernel copies or moves meanwhile can stay. Folios that are
-///   mapped so are not copied.
+/// - A mapping that is populated at mmap time, and whose `mmap` started before
+///   [`revoke`](Revocation::revoke), is accessible to a thread that knows its address until that
+///   `mmap` fails, which may be shortly after `revoke` has returned. Memory that is faulted in is
+///   not affected.
+/// - Pages that the kernel has pinned for I/O (`O_DIRECT`, io_uring) remain accessible to that I/O.
+/// - A stacked file system may make a mapping that keeps another file than the driver's. A
+///   revocation would not find it, so the layer refuses it, with [`ENODEV`].
+/// - The deprecated [`MiscDevice::mmap`](crate::miscdevice::MiscDevice::mmap) is not covered: a
+///   driver has to revoke by itself what it maps there.
+/// - If the `.mmap` of a stacked driver has the layer populate a mapping, the kernel adds the
+///   mapping to those of the file only after that `.mmap`. A revocation in between does not find
+///   it. Memory that is faulted in is not affected.
+/// - A PMD or PUD mapping of PFNs that the kernel copies or moves during the revocation may remain
+///   mapped. Those of folios are not copied.
 ///
-/// Memory which somebody else may get afterwards comes as [`RevocableMemory`],
-/// which none of this concerns.
+/// None of these limits applies to a [`RevocableMemory`], which is for memory that another driver
+/// may get afterwards.
 ///
 /// # Invariants
 ///
-/// `srcu` is initialised. The owner of `space` is this value.
+/// `srcu` is initialised. The owner that `space` stores is this value.
+///
+/// # Examples
+///
+/// A device that takes its page away from user space, and gives it back:
+///
+/// ```
+/// use kernel::{
+///     fs::File,
+///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+///     mm::{
+///         desc::{Mapping, VmaDesc},
+///         ops::{Fault, FaultAnswer, FaultError, Ordinary, PerFile, VmOperations},
+///         revoke::Revocation,
+///         rmap::AddressSpace,
+///         testing::*,
+///         Folio, //
+///     },
+///     page::PAGE_SIZE,
+///     sync::{aref::ARef, Arc, ArcBorrow},
+/// };
+///
+/// #[pin_data]
+/// struct Buffer {
+///     folio: ARef<Folio>,
+///     #[pin]
+///     revocation: Revocation,
+/// }
+///
+/// #[vtable]
+/// impl MiscDevice for Buffer {
+///     type Ptr = Arc<Self>;
+///
+///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+///         Err(ENODEV)
+///     }
+///
+///     fn address_space<'a>(buffer: ArcBorrow<'a, Self>, _file: &'a File) -> &'a AddressSpace {
+///         buffer.into_ref().revocation.address_space()
+///     }
+///
+///     fn mmap_prepare<'f>(
+///         _buffer: ArcBorrow<'f, Self>,
+///         desc: VmaDesc<'f, Self>,
+///     ) -> Result<Mapping<'f, Self>> {
+///         Ok(desc.with_ops::<BufferOps>()?.on_fault())
+///     }
+/// }
+///
+/// struct BufferOps;
+///
+/// #[vtable]
+/// impl VmOperations for BufferOps {
+///     type File = Buffer;
+///     type Data = PerFile;
+///     type Memory = Ordinary;
+///
+///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+///         if vmf.pgoff() != 0 {
+///             return Err(FaultError::SigBus);
+///         }
+///         // No lock is needed: `revoke` waits until the kernel has mapped the page.
+///         let buffer = vmf.data();
+///         vmf.return_page(buffer.folio.clone(), 0)
+///     }
+/// }
+/// kernel::vm_operations!(BufferOps);
+///
+/// let buffer = Arc::pin_init(
+///     try_pin_init!(Buffer {
+///         folio: Folio::alloc(0, GFP_KERNEL)?,
+///         revocation <- Revocation::new::<Buffer>(),
+///     }? Error),
+///     GFP_KERNEL,
+/// )?;
+/// buffer.folio.write_at(0, b"data")?;
+///
+/// let mm = UserMm::attach()?;
+/// let file = mm.open::<Buffer>(buffer.clone())?;
+/// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+/// assert_eq!(mm.read(addr)?, *b"data");
+///
+/// buffer.revocation.revoke();
+/// assert_eq!(mm.read::<1>(addr), Err(EFAULT));
+/// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 0), Err(ENODEV));
+///
+/// buffer.revocation.restore();
+/// assert_eq!(mm.read(addr)?, *b"data");
+/// mm.munmap(addr, PAGE_SIZE)?;
+/// # Ok::<(), Error>(())
+/// ```
 #[pin_data(PinnedDrop)]
 pub struct Revocation {
     space: AddressSpace,
@@ -79,24 +171,26 @@ pub struct Revocation {
     srcu: Opaque<bindings::srcu_struct>,
 }
 
-/// The memory can be accessed.
+/// The memory is accessible.
 const THERE: i32 = 0;
-/// It is taken away until it is restored.
+/// The memory is revoked until it is restored.
 const REVOKED: i32 = 1;
-/// It is taken away for good.
+/// The memory is revoked forever.
 const GONE: i32 = 2;
 
-// SAFETY: All of it may be used, and dropped, by any thread.
+// SAFETY: Any thread may use and drop an `AddressSpace`, an atomic and a `srcu_struct`.
 unsafe impl Send for Revocation {}
-// SAFETY: As above.
+// SAFETY: Any number of threads may use an `AddressSpace`, an atomic and a `srcu_struct` at the
+// same time.
 unsafe impl Sync for Revocation {}
 
 impl Revocation {
-    /// Makes a switch, with an address space of its own, for files of the type `T`.
+    /// Makes a revocation, with an address space of its own, for files of the type `T`.
     ///
-    /// `T` must say that it is the address space of its files, as with [`AddressSpace::new`]. The layer
-    /// does not know which memory a file maps: if files of other types map the same memory, their
-    /// [`address_space`](crate::miscdevice::MiscDevice::address_space) has to return this one as well, or
+    /// `T` must return that address space from
+    /// [`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space), as with
+    /// [`AddressSpace::new`]. The layer does not know which memory a file maps: if files of other
+    /// types map the same memory, their `address_space` must return this address space as well, or
     /// a revocation does not find their mappings.
     ///
     /// # Context
@@ -105,18 +199,24 @@ impl Revocation {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`] or [`ENFILE`] if there is not enough of something; or what a security module says,
-    /// which is asked whether the current task may have the file behind the address space.
+    /// - [`ENOMEM`] if there is not enough memory.
+    /// - [`ENFILE`] if there are too many open files.
+    /// - The error of a security module: the kernel asks it whether the current task may have the
+    ///   file behind the address space.
+    ///
+    /// # Examples
+    ///
+    /// See [`Revocation`].
     pub fn new<T: MapFile>() -> impl PinInit<Self, Error> {
         try_pin_init!(&this in Self {
             space: {
                 let space = AddressSpace::new::<T>()?;
-                // INVARIANT: This value, which is pinned.
+                // INVARIANT: The owner is this value, which does not move.
                 space.set_owner(this.as_ptr().cast());
                 space
             },
             state: Atomic::new(THERE),
-            // INVARIANT: Initialised here.
+            // INVARIANT: `init_srcu` initialises it.
             srcu <- Opaque::try_ffi_init(|srcu| {
                 // SAFETY: `srcu` is memory for a `srcu_struct`, which does not move.
                 unsafe { init_srcu(srcu) }
@@ -124,29 +224,35 @@ impl Revocation {
         }? Error)
     }
 
-    /// Returns the address space, for
+    /// Returns the address space of the revocation.
+    ///
+    /// A driver returns it from
     /// [`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space).
     #[inline]
     pub fn address_space(&self) -> &AddressSpace {
         &self.space
     }
 
-    /// Takes the memory away.
+    /// Revokes the memory.
+    ///
+    /// Also unmaps copy-on-write pages. If the memory is already revoked, it still waits for
+    /// in-flight faults.
     ///
     /// # Context
     ///
-    /// Sleeps until no fault handler of the device runs. Must not be called from one, nor with a
-    /// lock held that one takes.
+    /// Sleeps until no fault handler of the device is running, and no
+    /// [`access`](crate::mm::ops::VmOperations::access). Must not be called from either, or with a
+    /// lock held that either takes.
     pub fn revoke(&self) {
-        // What is taken away already is waited for all the same.
+        // If the memory is already revoked, still wait for in-flight faults.
         let _ = self.state.cmpxchg(THERE, REVOKED, Full);
         self.take_away();
     }
 
-    /// Takes memory away that is gone: it stays so, whatever is [restored](Self::restore).
+    /// Revokes the memory forever.
     ///
-    /// What a driver gets of a device ([`RevocableMemory`]) is taken away like
-    /// this when the driver is unbound.
+    /// [`restore`](Self::restore) has no effect after this. The memory of a device
+    /// ([`RevocableMemory`]) is revoked like this when the driver is unbound.
     ///
     /// # Context
     ///
@@ -157,63 +263,69 @@ impl Revocation {
     }
 
     fn take_away(&self) {
-        // Full order, of the switch that was just set together with the grace period: a fault handler
-        // either sees it, or is waited for.
+        // The update of `state` is fully ordered before the grace period: a fault handler either
+        // sees the new state, or the grace period waits for it.
         //
-        // SAFETY: By the type invariants, it is initialised. We are not inside a section of it, the
-        // context of the callers says.
+        // SAFETY:
+        // - By the type invariants, `srcu` is initialised.
+        // - By the context of the callers, the current thread is in no section of it. If it is, it
+        //   waits forever.
         unsafe { bindings::synchronize_srcu(self.srcu.get()) };
         self.space.unmap_raw(0, usize::MAX, true);
     }
 
-    /// Gives the memory back: faults in mappings that still exist are answered again.
+    /// Makes the memory accessible again, unless it was revoked forever.
     ///
-    /// What was mapped without a fault, by mmap or by the driver, is not mapped again by this: without a
+    /// The layer then accepts new mappings, and handles faults in mappings that still exist. It
+    /// does not map again what was mapped without a fault, by `mmap` or by the driver: without a
     /// fault handler, an access still ends with SIGBUS.
     pub fn restore(&self) {
         let _ = self.state.cmpxchg(REVOKED, THERE, Full);
     }
 
-    /// Is the memory taken away for good?
+    /// Returns whether the memory is revoked forever.
     #[inline]
     fn is_gone(&self) -> bool {
         self.state.load(Relaxed) == GONE
     }
 
-    /// Is the memory taken away? For information: it may have changed already.
+    /// Returns whether the memory is revoked.
+    ///
+    /// For information: the state may have changed already.
     #[inline]
     pub fn is_revoked(&self) -> bool {
         self.state.load(Relaxed) != THERE
     }
 
-    /// Makes sure that, until the result is dropped, [`revoke`](Self::revoke) does not return. Fails
-    /// if the memory is taken away.
+    /// Enters a section that [`revoke`](Self::revoke) waits for, or returns [`None`] if the memory
+    /// is revoked.
     #[inline]
     fn enter(&self) -> Option<RevocationGuard<'_>> {
-        // SAFETY: By the type invariants, it is initialised.
+        // SAFETY: By the type invariants, `srcu` is initialised.
         let index = unsafe { bindings::srcu_read_lock(self.srcu.get()) };
         let guard = RevocationGuard {
             revocation: self,
             index,
             _not_send: NotThreadSafe,
         };
-        // After the section has begun, which has full order: either this sees the switch, or the
-        // switch waits for this.
+        // `srcu_read_lock` is fully ordered before this load: either it sees the new state, or
+        // `synchronize_srcu` waits for the section.
         (!self.is_revoked()).then_some(guard)
     }
 }
 
 /// Initialises the `srcu_struct` of a revocation.
 ///
-/// Neither generic nor inlined: lockdep wants one name for one key, and a module that makes a revocation
-/// would have a copy of the name.
+/// Neither generic nor inlined: lockdep expects one name for one key, and a module that makes a
+/// revocation would have its own copy of the name.
 ///
 /// # Safety
 ///
-/// `srcu` must be memory for a `srcu_struct`, which does not move.
+/// `srcu` must point to memory for a `srcu_struct` that does not move.
 #[inline(never)]
 unsafe fn init_srcu(srcu: *mut bindings::srcu_struct) -> Result {
-    // SAFETY: The caller's promise; the name and the key are static.
+    // SAFETY: By the safety requirements of this function, `srcu` points to memory for a
+    // `srcu_struct`. The name and the key are static.
     to_result(unsafe {
         bindings::init_srcu_struct_with_key(
             srcu,
@@ -226,18 +338,18 @@ unsafe fn init_srcu(srcu: *mut bindings::srcu_struct) -> Result {
 #[pinned_drop]
 impl PinnedDrop for Revocation {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants, it is initialised; nobody can be inside a section, since
-        // that borrows `self`.
+        // SAFETY: By the type invariants, `srcu` is initialised. No thread is in a section of it,
+        // since a section borrows `self`.
         unsafe { bindings::cleanup_srcu_struct(self.srcu.get()) };
     }
 }
 
-/// Enters the section that the revocation of an address space's memory waits for, if it has one.
+/// Enters a section that the revocation of `mapping` waits for, if `mapping` has a revocation.
 ///
 /// # Errors
 ///
-/// [`ENODEV`] if the memory is revoked, or if the address space is not an [`AddressSpace`]: what is
-/// mapped with it cannot be revoked.
+/// [`ENODEV`] if the memory is revoked, or if `mapping` is not that of an [`AddressSpace`]: no
+/// revocation finds mappings there.
 ///
 /// # Safety
 ///
@@ -246,11 +358,12 @@ impl PinnedDrop for Revocation {
 pub(super) unsafe fn enter<'a>(
     mapping: *const bindings::address_space,
 ) -> Result<Option<RevocationGuard<'a>>> {
-    // SAFETY: The caller promises that it is valid.
+    // SAFETY: By the safety requirements of this function, `mapping` is valid.
     let owner = unsafe { rmap::owner(mapping) }.ok_or(ENODEV)?;
-    // SAFETY: The one owner that there can be is a `Revocation`. A file has this address space from what
-    // `MiscDevice::address_space` borrows, until the file is released, or from such a file, which it keeps
-    // (Coda).
+    // SAFETY: The owner is null or a `Revocation`. A file has this address space from the borrow
+    // that `MiscDevice::address_space` returned, which lasts until the file is released; or it
+    // keeps such a file, and uses the address space of that (Coda). By the safety requirements of
+    // this function, the file is not released during `'a`.
     let revocation = unsafe { owner.cast::<Revocation>().as_ref() };
     match revocation {
         Some(revocation) => revocation.enter().map(Some).ok_or(ENODEV),

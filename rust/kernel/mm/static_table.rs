@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tables of C's that are told from each other by their addresses.
+//! C tables that are identified by their addresses.
 //!
-//! So an address has to be unique. A promoted constant is not: the compiler may give one address
-//! to several of equal content, and several to one. Nor is an immutable `static`, which may share
-//! its address with a promoted constant. A `static` that contains an [`UnsafeCell`] is: it cannot
-//! be promoted, and no two of them overlap.
+//! Each table must have a unique address. A promoted constant does not have one: the compiler may
+//! merge constants of equal content, and may duplicate a constant. An immutable `static` may share
+//! its address with a promoted constant. A `static` that contains an [`UnsafeCell`] has a unique
+//! address: it cannot be promoted, and no two of them overlap.
 
 use core::cell::UnsafeCell;
 
-/// A table that is never written after it was initialised. As a `static`, it has an address of its own.
+/// A table that is never written after its initialisation.
+///
+/// A `static` of this type has an address that no other object shares.
 #[repr(transparent)]
 pub(super) struct StaticTable<T>(UnsafeCell<T>);
 
-// SAFETY: All that can be had of a table is its address, and whoever reads there does so in a way that is
-// right for what no one writes.
+// SAFETY: A shared reference gives out only the address of the table. Nothing writes the table
+// after its initialisation, so any number of threads may read it.
 unsafe impl<T> Sync for StaticTable<T> {}
 
 impl<T> StaticTable<T> {
@@ -22,7 +24,7 @@ impl<T> StaticTable<T> {
         Self(UnsafeCell::new(table))
     }
 
-    /// Returns the table as C wants it.
+    /// Returns the pointer to the table that C expects.
     #[inline]
     pub(super) fn as_ptr(&'static self) -> *const T {
         self.0.get()

@@ -2,13 +2,13 @@
 
 //! Views of a VMA.
 //!
-//! Documentation/mm/process_addrs.rst says which lock makes which field of a VMA stable. The views
-//! are one type for each answer. Each dereferences to the one that it includes:
+//! Documentation/mm/process_addrs.rst says which lock makes which field of a VMA stable. Each view
+//! is a type that stands for such a lock, and dereferences to the view that it includes:
 //!
 //! | view | lock | dereferences to |
 //! |---|---|---|
-//! | [`VmaRange`] | any, also the i_mmap lock | |
-//! | [`StableVma`] | mmap lock or VMA lock; or the VMA is in no tree | [`VmaRange`] |
+//! | [`VmaRange`] | any of them, or the i_mmap lock | |
+//! | [`StableVma`] | mmap lock or VMA lock; none if the VMA is in no tree | [`VmaRange`] |
 //! | [`VmaRef`] | mmap lock or VMA lock | [`StableVma`] |
 //! | [`VmaUnderVmaLock`] | VMA lock, for reading | [`VmaRef`] |
 //! | [`VmaUnderMmap`] | mmap lock, at least for reading | [`VmaRef`] |
@@ -56,8 +56,8 @@ pub use write::{
 ///
 /// # Invariants
 ///
-/// The VMA is alive, and its range and page offset do not change, for as long as there is a
-/// reference.
+/// For as long as there is a reference, the VMA is alive, and its range and page offset do not
+/// change.
 #[repr(transparent)]
 pub struct VmaRange(Opaque<bindings::vm_area_struct>);
 
@@ -67,8 +67,8 @@ impl core::ops::Deref for super::virt::VmaRef {
 
     #[inline]
     fn deref(&self) -> &VmaRange {
-        // SAFETY: Both are a `vm_area_struct`. By the type invariants of `VmaRef`, the mmap lock is
-        // held, under which the range and the page offset do not change.
+        // SAFETY: Both types have the layout of a `vm_area_struct`. By the type invariants of
+        // `VmaRef`, the mmap lock is held, under which the range and the page offset do not change.
         unsafe { &*self.as_ptr().cast::<VmaRange>() }
     }
 }
@@ -106,31 +106,31 @@ impl VmaRange {
         self.len() >> PAGE_SHIFT
     }
 
-    /// Returns the page offset in the file of the first page.
+    /// Returns the page offset of the first page in the file.
     #[inline]
     pub fn pgoff(&self) -> usize {
         // SAFETY: By the type invariants, the field does not change.
         unsafe { (*self.as_ptr()).vm_pgoff }
     }
 
-    /// Returns the page offset in the file of the page at an address, if that is in the VMA.
+    /// Returns the page offset of the page at `addr`, or [`None`] if `addr` is not in the VMA.
     #[inline]
     pub fn pgoff_at(&self, addr: usize) -> Option<usize> {
         let inside = self.start() <= addr && addr < self.end();
-        // The kernel does not look at what other drivers make of the offset.
+        // The sum can overflow: the kernel does not check the page offsets that other drivers set.
         self.pgoff()
             .checked_add(addr.checked_sub(self.start())? >> PAGE_SHIFT)
             .filter(|_| inside)
     }
 
-    /// Returns the address at which a page of the file is mapped, if it is.
+    /// Returns the address at which the VMA maps the page at `pgoff`, if it does.
     #[inline]
     pub fn address_of(&self, pgoff: usize) -> Option<usize> {
         let index = pgoff.checked_sub(self.pgoff())?;
         (index < self.nr_pages()).then(|| self.start() + (index << PAGE_SHIFT))
     }
 
-    /// Returns whether `len` bytes from `addr` on are whole pages, at least one, of this VMA.
+    /// Returns whether `len` bytes, starting at `addr`, are one or more whole pages of this VMA.
     #[cfg(CONFIG_MMU)]
     pub(super) fn contains_pages(&self, addr: usize, len: usize) -> bool {
         let Some(end) = addr.checked_add(len) else {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Going through VMAs that are unmapped on the way.
+//! Iterating over VMAs while unmapping some of them.
 
 use crate::{
     bindings,
@@ -15,10 +15,10 @@ use core::ops::{
     Range, //
 };
 
-/// Goes through the VMAs in a range, which may change meanwhile.
+/// A cursor over the VMAs that overlap a range, which the caller may unmap on the way.
 ///
-/// It keeps nothing but an address, at which it looks anew in each step. It is no [`Iterator`]: an
-/// item must be gone before there can be the next.
+/// The cursor keeps only an address, from which each step searches again. It is not an
+/// [`Iterator`]: the caller must drop an item before it gets the next one.
 ///
 /// # Examples
 ///
@@ -29,7 +29,7 @@ use core::ops::{
 /// let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
 /// let addr = file.mmap(4 * PAGE_SIZE, READ, SHARED, 0)?;
 ///
-/// // Unmap what is too long.
+/// // Leave only the first page of each VMA.
 /// let mut guard = user.current().mmap_write_lock();
 /// let mut cursor = guard.cursor(addr..addr + 4 * PAGE_SIZE);
 /// while let Some(vma) = cursor.next_vma() {
@@ -43,12 +43,12 @@ use core::ops::{
 /// ```
 pub struct VmaCursor<'g, 'mm> {
     guard: &'g mut MmapWriteGuard<'mm>,
-    /// What is left.
+    /// The part of the range that has not been searched.
     range: Range<usize>,
 }
 
 impl<'mm> MmapWriteGuard<'mm> {
-    /// Returns a cursor over the VMAs that are in a range at least in part.
+    /// Returns a cursor over the VMAs that overlap a range.
     ///
     /// # Examples
     ///
@@ -59,7 +59,9 @@ impl<'mm> MmapWriteGuard<'mm> {
 }
 
 impl<'mm> VmaCursor<'_, 'mm> {
-    /// Returns the next VMA, behind what the last one was.
+    /// Returns the next VMA, or [`None`] at the end of the range.
+    ///
+    /// The search starts at the address at which the last VMA ended when it was returned.
     ///
     /// # Examples
     ///
@@ -69,21 +71,22 @@ impl<'mm> VmaCursor<'_, 'mm> {
             return None;
         }
         let mm = self.guard.mm().as_raw();
-        // SAFETY: The lock is held for writing.
+        // SAFETY: The mmap lock is held for writing, and `find_vma` accepts any address.
         let vma = unsafe { bindings::find_vma(mm, self.range.start) };
         if vma.is_null() {
             self.range.start = self.range.end;
             return None;
         }
-        // SAFETY: A VMA of this mm, which stays until something takes the guard by
-        // `&mut`. It is borrowed by the result, which is the only way to it.
+        // SAFETY: `vma` is a VMA of this mm. It can be removed only through `&mut self.guard`,
+        // which the result borrows.
         let vma = unsafe { VmaUnderWrite::from_raw(vma) };
         if vma.start() >= self.range.end {
             self.range.start = self.range.end;
             return None;
         }
         self.range.start = vma.end();
-        // INVARIANT: As above.
+        // INVARIANT: `vma` is a VMA of the mm that `guard` locks, and nothing was unmapped since it
+        // was found.
         Some(VmaCursorItem {
             vma,
             guard: self.guard,
@@ -95,8 +98,8 @@ impl<'mm> VmaCursor<'_, 'mm> {
 ///
 /// # Invariants
 ///
-/// `vma` is a VMA of the mm whose lock `guard` is, at least until something is unmapped
-/// through `guard`.
+/// `vma` is a VMA of the mm that `guard` locks, at least until something is unmapped through
+/// `guard`.
 pub struct VmaCursorItem<'c, 'mm> {
     vma: *const VmaUnderWrite,
     guard: &'c mut MmapWriteGuard<'mm>,
@@ -107,7 +110,8 @@ impl Deref for VmaCursorItem<'_, '_> {
 
     #[inline]
     fn deref(&self) -> &VmaUnderWrite {
-        // SAFETY: By the type invariants. Nothing is unmapped as long as `self` is borrowed.
+        // SAFETY: By the type invariants, `vma` is valid until something is unmapped through
+        // `guard`, which cannot happen while `self` is borrowed.
         unsafe { &*self.vma }
     }
 }
@@ -115,7 +119,7 @@ impl Deref for VmaCursorItem<'_, '_> {
 impl VmaCursorItem<'_, '_> {
     /// Unmaps a part of the VMA, or all of it.
     ///
-    /// The cursor goes on behind the VMA as it was.
+    /// The cursor continues at the address at which the VMA ended when it was returned.
     ///
     /// # Context
     ///
@@ -123,8 +127,8 @@ impl VmaCursorItem<'_, '_> {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range is not whole pages, or none, or not all in the VMA. And as
-    /// [`MmapWriteGuard::munmap`].
+    /// - [`EINVAL`] if the range is empty, is not page-aligned, or is not inside the VMA.
+    /// - The errors of [`MmapWriteGuard::munmap`].
     ///
     /// # Examples
     ///

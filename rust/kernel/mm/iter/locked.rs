@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Going through VMAs without the mmap lock.
+//! Iterating over VMAs without the mmap lock.
 
 use crate::{
     bindings,
@@ -27,19 +27,20 @@ use crate::{
     sync::rcu, //
 };
 
-/// Goes through the VMAs in a range, each under its own lock.
+/// A walk over the VMAs that overlap a range, each under its VMA lock.
 ///
-/// Whoever changes the rest of the mm is not held up, and does not hold the walk up. A
-/// VMA that is just being changed is waited for, by taking the mmap lock for a moment. RCU is held
-/// within a step only, so the caller may sleep between the steps.
+/// A thread that changes another part of the mm neither waits for the walk nor delays it. If a
+/// thread is just changing the next VMA, the walk waits for it, by taking the mmap lock for a
+/// moment. The walk holds RCU only within a step, so the caller may sleep between steps.
 ///
-/// The walk is about an mm that changes. What is mapped all the time is seen once, what is
-/// mapped or unmapped meanwhile may be seen. Where VMAs are split or merged meanwhile, one can turn
-/// up that begins before the end of the last; [`WalkItem::range`] is the part of it that is new. A
-/// hole between two items was one at some moment.
+/// The mm may change during the walk. The walk finds memory once if it is mapped all the time; it
+/// may find memory that is mapped or unmapped during the walk. If VMAs are split or merged, the
+/// walk may find a VMA that starts before the end of the last one; [`WalkItem::range`] is the part
+/// of it that is new. A gap between two items was a gap at some moment.
 ///
-/// It is no [`Iterator`]: the lock of an item must be given up before the next can be taken, because
-/// a step may need the mmap lock.
+/// It is not an [`Iterator`]: the caller must drop an item, and so its VMA lock, before it gets the
+/// next one. The next step may wait for the mmap lock while its holder waits for this item's VMA
+/// lock.
 ///
 /// # Examples
 ///
@@ -62,13 +63,13 @@ use crate::{
 /// ```
 pub struct LockedWalk<'a> {
     mm: &'a MmWithUser,
-    /// What is left.
+    /// The part of the range that has not been searched.
     range: Range<usize>,
     _not_send: NotThreadSafe,
 }
 
 impl MmWithUser {
-    /// Walks through the VMAs that are in a range at least in part, without the mmap lock.
+    /// Returns a walk over the VMAs that overlap a range, without the mmap lock.
     ///
     /// # Examples
     ///
@@ -83,18 +84,17 @@ impl MmWithUser {
 }
 
 impl LockedWalk<'_> {
-    /// Locks the next VMA.
-    ///
-    /// After an error, the next call tries the same step again.
+    /// Locks and returns the next VMA, or returns [`None`] at the end of the range.
     ///
     /// # Context
     ///
-    /// Sleeps. No mmap lock and no VMA lock of the mm may be held; see [the order of
-    /// locks](crate::mm::lock#order).
+    /// Sleeps. The caller must hold neither the mmap lock of the mm nor any VMA lock; see
+    /// [the order of locks](crate::mm::lock#order).
     ///
     /// # Errors
     ///
-    /// [`EINTR`] if it had to wait, and a fatal signal has come.
+    /// [`EINTR`] if a fatal signal is pending while the function waits for the mmap lock. The next
+    /// call tries the same step again.
     ///
     /// # Examples
     ///
@@ -121,14 +121,15 @@ impl LockedWalk<'_> {
 /// # Examples
 ///
 /// See [`LockedWalk`].
-#[must_use = "the lock is given up when this is dropped"]
+#[must_use = "the lock is released when this is dropped"]
 pub struct WalkItem<'w> {
     vma: StableVmaGuard<'w>,
     range: Range<usize>,
 }
 
 impl WalkItem<'_> {
-    /// Returns the part of the VMA that is in the range of the walk and not behind it already.
+    /// Returns the part of the VMA that is in the range of the walk, and that the walk has not
+    /// found before.
     ///
     /// # Examples
     ///
@@ -159,16 +160,17 @@ impl<'w> Deref for WalkItem<'w> {
     }
 }
 
-/// Locks the VMA at an address, or else the first after it.
-// `lock_next_vma` is not exported to modules.
+/// Locks the VMA at an address, or else the first VMA after it.
+// Not inlined: `lock_next_vma` is not exported to modules.
 #[inline(never)]
 fn lock_next(mm: &MmWithUser, addr: usize) -> Result<Option<StableVmaGuard<'_>>> {
     #[cfg(CONFIG_PER_VMA_LOCK)]
     {
         let mut iter = bindings::vma_iterator::default();
         let rcu = rcu::Guard::new();
-        // SAFETY: The mm has users, so its tree is alive, and RCU is held. It is held
-        // again when the second function returns; what that has found is locked.
+        // SAFETY:
+        // - The mm has users, so its tree is alive.
+        // - RCU is held when `lock_next_vma` is called, and again when it returns.
         let vma = from_err_ptr(unsafe {
             bindings::vma_iter_init(&raw mut iter, mm.as_raw(), addr);
             bindings::lock_next_vma(mm.as_raw(), &raw mut iter, addr)
@@ -176,19 +178,19 @@ fn lock_next(mm: &MmWithUser, addr: usize) -> Result<Option<StableVmaGuard<'_>>>
         drop(rcu);
         match vma.map(NonNull::new) {
             Ok(None) => return Ok(None),
-            // SAFETY: Just locked, and the mm has users as long as the borrow lasts.
+            // SAFETY: `lock_next_vma` has locked it, and the mm has users while it is borrowed.
             Ok(Some(vma)) => return Ok(Some(unsafe { VmaReadGuard::from_locked(vma) }.into())),
-            // Too many readers. The mmap lock will do.
+            // The VMA has too many readers: hold the mmap lock instead.
             Err(EAGAIN) => {}
             Err(err) => return Err(err),
         }
     }
 
     let guard = mm.mmap_read_lock_killable()?;
-    // SAFETY: The mmap lock is held.
+    // SAFETY: The mmap lock is held, and `find_vma` accepts any address.
     let vma = unsafe { bindings::find_vma(mm.as_raw(), addr) };
     Ok(NonNull::new(vma.cast::<VmaUnderMmap>()).map(|vma| {
-        // SAFETY: Just found in the mm whose lock it is.
+        // SAFETY: `vma` was just found in the mm that `guard` locks.
         unsafe { StableVmaGuard::under_mmap_lock(vma, guard) }
     }))
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reading without a lock, and finding out afterwards whether it was worth it.
+//! Reading an mm without a lock, and checking afterwards that no thread has changed it.
 
 use crate::{
     bindings,
@@ -10,33 +10,33 @@ use crate::{
     },
 };
 
-/// How often a speculation is tried before the lock is the better way.
+/// The number of attempts after which taking the lock is the better way.
 const ATTEMPTS: usize = 3;
 
-/// What was in a VMA when it was looked at. A copy: it says nothing about the VMA now.
+/// A copy of fields of a VMA, which may have changed since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VmaCopy {
     /// The (inclusive) start address.
     pub start: usize,
     /// The (exclusive) end address.
     pub end: usize,
-    /// The page offset in the file of the first page.
+    /// The page offset of the first page in the file.
     pub pgoff: usize,
     /// The flags.
     pub flags: VmaFlags,
 }
 
-/// An mm that is read without a lock, while others may change it.
+/// An mm that is read without a lock, while other threads may change it.
 ///
-/// It gives out copies only, never a reference to a VMA: the memory of a VMA can be freed and become
-/// another VMA at any time meanwhile. The values in a copy need not even belong together; what they
-/// add up to counts only if [`speculate`](MmWithUser::speculate) returns it.
+/// It gives out only copies, never a reference to a VMA: the kernel may free the memory of a VMA,
+/// and reuse it for another VMA, at any time. Even the values within a copy need not belong
+/// together. A result is valid only if [`speculate`](MmWithUser::speculate) returns it.
 pub struct Speculation<'a> {
     mm: &'a MmWithUser,
 }
 
 impl Speculation<'_> {
-    /// Copies what the VMA at an address holds, if there is one.
+    /// Copies fields of the VMA at an address, if there is one.
     ///
     /// # Examples
     ///
@@ -44,8 +44,10 @@ impl Speculation<'_> {
     pub fn vma(&self, addr: usize) -> Option<VmaCopy> {
         let mut range = [0; 3];
         let mut flags = bindings::vma_flags_t::default();
-        // SAFETY: The mm has users, so its tree can be read under RCU, which the function
-        // does; there is room for what it writes.
+        // SAFETY:
+        // - The mm has users, so its tree is alive; the function reads it under RCU.
+        // - `range` has room for the three values that the function writes, and `flags` for the
+        //   bitmap.
         let found = unsafe {
             bindings::rust_mm_vma_speculative_copy(
                 self.mm.as_raw(),
@@ -65,19 +67,19 @@ impl Speculation<'_> {
 }
 
 impl MmWithUser {
-    /// Runs a closure without a lock, and returns its result if nobody had the mmap lock for writing
-    /// meanwhile.
+    /// Runs a closure without a lock, and returns its result if no thread held the mmap lock for
+    /// writing meanwhile.
     ///
-    /// The closure may run more than once, and what it computes may be nonsense each time but the
-    /// last. It cannot return anything but a plain value, and there is nothing but plain values that
-    /// it could get hold of.
+    /// The closure may run more than once, and may compute nonsense each time but the last. It can
+    /// only return a plain value, and can only get plain values.
     ///
-    /// Returns [`None`] if the mmap lock is held for writing, or was in each of a few attempts. Take
-    /// it for reading then. Without `CONFIG_PER_VMA_LOCK` it is always [`None`].
+    /// Returns [`None`] if a thread holds the mmap lock for writing, or did so during each of a few
+    /// attempts. The caller then takes the lock for reading. Without `CONFIG_PER_VMA_LOCK`, the
+    /// result is always [`None`].
     ///
     /// # Context
     ///
-    /// Any in which RCU readers may run. No lock is held while the closure runs.
+    /// Any context in which an RCU reader may run. No lock is held while the closure runs.
     ///
     /// # Examples
     ///
@@ -104,12 +106,13 @@ impl MmWithUser {
         let speculation = Speculation { mm: self };
         for _ in 0..ATTEMPTS {
             let mut seq = 0;
-            // SAFETY: The pointers are valid.
+            // SAFETY: The mm is valid since `self` is a reference, and `seq` may be written.
             if !unsafe { bindings::mmap_lock_speculate_try_begin(self.as_raw(), &raw mut seq) } {
                 return None;
             }
             let result = f(&speculation);
-            // SAFETY: As above, and `seq` is from the beginning.
+            // SAFETY: The mm is valid since `self` is a reference, and `seq` comes from
+            // `mmap_lock_speculate_try_begin`.
             if !unsafe { bindings::mmap_lock_speculate_retry(self.as_raw(), seq) } {
                 return Some(result);
             }

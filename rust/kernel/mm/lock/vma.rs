@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The read lock of one VMA.
+//! The read lock of a VMA.
 
 use crate::{
     bindings,
@@ -38,36 +38,37 @@ enum Lock<'a> {
     },
 }
 
-/// A VMA that is kept stable by its own lock, or by the mmap lock.
+/// A guard that keeps a VMA stable by the VMA lock, or by the mmap lock.
 ///
-/// By its own wherever that can be had: others can change the rest of the mm meanwhile.
-/// The mmap lock takes its place without `CONFIG_PER_VMA_LOCK`, and where a VMA has too many
-/// readers.
+/// It holds the VMA lock if possible, so that other threads can change the rest of the mm. It holds
+/// the mmap lock for reading without `CONFIG_PER_VMA_LOCK`, or if the VMA has too many readers.
 ///
-/// While there is one, no lock of the mm may be taken; see [the order of
-/// locks](super#order).
+/// A thread that has such a guard must not take a lock of any mm; see
+/// [the order of locks](super#order).
 ///
 /// # Invariants
 ///
-/// The lock keeps the VMA stable; in `Lock::Mmap`, `vma` is a VMA of the mm whose lock
-/// it is.
-#[must_use = "the lock is given up when this is dropped"]
+/// The lock keeps the VMA stable. In `Lock::Mmap`, `vma` is a VMA of the mm that `_guard` locks.
+#[must_use = "the lock is released when this is dropped"]
 pub struct StableVmaGuard<'a>(Lock<'a>);
 
 impl<'a> StableVmaGuard<'a> {
+    /// Makes a guard that holds the mmap lock.
+    ///
     /// # Safety
     ///
-    /// `vma` must be a VMA of the mm whose lock `guard` is.
+    /// `vma` must be a VMA of the mm that `guard` locks.
     #[inline]
     pub(in crate::mm) unsafe fn under_mmap_lock(
         vma: NonNull<VmaUnderMmap>,
         guard: MmapReadGuard<'a>,
     ) -> Self {
-        // INVARIANT: As the caller promises.
+        // INVARIANT: By the safety requirements of this function, `vma` is a VMA of the mm that
+        // `guard` locks. The mmap lock keeps it stable.
         Self(Lock::Mmap { vma, _guard: guard })
     }
 
-    /// Is it the lock of the VMA that is held, and not the mmap lock?
+    /// Returns whether the guard holds the VMA lock, and not the mmap lock.
     ///
     /// # Examples
     ///
@@ -81,7 +82,7 @@ impl<'a> StableVmaGuard<'a> {
 impl<'a> From<VmaReadGuard<'a>> for StableVmaGuard<'a> {
     #[inline]
     fn from(guard: VmaReadGuard<'a>) -> Self {
-        // INVARIANT: The lock of the VMA itself.
+        // INVARIANT: The VMA lock keeps the VMA stable.
         Self(Lock::Vma(guard))
     }
 }
@@ -93,13 +94,15 @@ impl Deref for StableVmaGuard<'_> {
     fn deref(&self) -> &VmaRef {
         match &self.0 {
             Lock::Vma(guard) => guard,
-            // SAFETY: By the type invariants, the mmap lock, which is held, keeps it.
+            // SAFETY: By the type invariants, `vma` is a VMA of the mm whose mmap lock is held, and
+            // so is alive while `self` is borrowed.
             Lock::Mmap { vma, .. } => unsafe { vma.as_ref() },
         }
     }
 }
 
-// SAFETY: By the type invariants, one of the two locks is held.
+// SAFETY: By the type invariants, the current thread holds the VMA lock or the mmap lock, which
+// keeps the range, the page offset and the page tables of the VMA. `held` returns which of them.
 unsafe impl Sealed for StableVmaGuard<'_> {
     #[inline]
     fn vma(&self, _: Token) -> *mut bindings::vm_area_struct {
@@ -118,15 +121,17 @@ unsafe impl Sealed for StableVmaGuard<'_> {
 impl Traverse for StableVmaGuard<'_> {}
 
 impl<'a> VmaReadGuard<'a> {
+    /// Makes a guard from a read lock that the caller has taken.
+    ///
     /// # Safety
     ///
-    /// The caller must hold a read lock of the VMA, which it gives up. The mm of the VMA
-    /// must have users during `'a`.
+    /// - The caller must hold a read lock of the VMA, and passes it to the guard.
+    /// - The mm of the VMA must have users during `'a`.
     #[cfg(CONFIG_PER_VMA_LOCK)]
     #[inline]
     pub(in crate::mm) unsafe fn from_locked(vma: NonNull<bindings::vm_area_struct>) -> Self {
         Self {
-            // SAFETY: The VMA is alive and stable for as long as its lock is held. It lies in a
+            // SAFETY: The VMA is alive and stable while its lock is held. The reference is in a
             // private field, and is given out for no longer than the guard is borrowed.
             vma: unsafe { VmaUnderVmaLock::from_raw(vma.as_ptr()) },
             _nts: NotThreadSafe,
@@ -137,13 +142,14 @@ impl<'a> VmaReadGuard<'a> {
 impl MmWithUser {
     /// Finds the VMA at an address, and locks it.
     ///
-    /// Takes the lock of the VMA if that is free. Otherwise, it waits for the mmap lock, takes the
-    /// lock of the VMA under it, and lets go of the mmap lock. Returns [`None`] if there is no VMA.
+    /// Takes the VMA lock if it is free. Otherwise, waits for the mmap lock, takes the VMA lock
+    /// under it, and releases the mmap lock; if the VMA has too many readers, the guard keeps the
+    /// mmap lock instead. Returns [`None`] if there is no VMA.
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock and no mmap lock of the mm may be held; see [the order of
-    /// locks](crate::mm::lock#order).
+    /// Sleeps. The caller must hold neither the mmap lock of the mm nor any VMA lock; see
+    /// [the order of locks](crate::mm::lock#order).
     ///
     /// # Examples
     ///
@@ -168,13 +174,19 @@ impl MmWithUser {
 }
 
 impl<'a> MmapReadGuard<'a> {
-    /// Takes the read lock of the VMA at an address, which can be kept longer than the mmap lock.
+    /// Takes the read lock of the VMA at an address, which can be held for longer than the mmap
+    /// lock.
     ///
     /// Returns [`None`] if there is no VMA, if it has too many readers, and always without
-    /// `CONFIG_PER_VMA_LOCK`. [`into_vma`](Self::into_vma) falls back on the mmap lock then.
+    /// `CONFIG_PER_VMA_LOCK`. In the last two cases, [`into_vma`](Self::into_vma) keeps the mmap
+    /// lock instead.
     ///
-    /// There is no such method under the mmap write lock: the write lock of a VMA does not wait for
+    /// A guard of the mmap write lock has no such method: the write lock of a VMA does not wait for
     /// readers that come after it.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
     ///
     /// # Examples
     ///
@@ -195,9 +207,9 @@ impl<'a> MmapReadGuard<'a> {
         #[cfg(CONFIG_PER_VMA_LOCK)]
         {
             let vma = NonNull::new(self.vma_lookup(addr)?.as_ptr())?;
-            // SAFETY: The VMA is one of the mm whose lock is held for reading.
+            // SAFETY: `vma` is a VMA of the mm whose mmap lock is held for reading.
             if unsafe { bindings::vma_start_read_locked(vma.as_ptr()) } {
-                // SAFETY: Just locked, and the mm has users during `'a`.
+                // SAFETY: The VMA was just locked, and the mm has users during `'a`.
                 return Some(unsafe { VmaReadGuard::from_locked(vma) });
             }
         }
@@ -208,10 +220,14 @@ impl<'a> MmapReadGuard<'a> {
         None
     }
 
-    /// Gives up the mmap lock for the read lock of the VMA at an address, or keeps it if it cannot
-    /// get that one.
+    /// Replaces the mmap lock with the read lock of the VMA at an address.
     ///
-    /// Returns [`None`], and gives up the mmap lock, if there is no VMA.
+    /// The result keeps the mmap lock if the VMA has too many readers, and always without
+    /// `CONFIG_PER_VMA_LOCK`. Returns [`None`], and releases the mmap lock, if there is no VMA.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
     ///
     /// # Examples
     ///
@@ -231,7 +247,7 @@ impl<'a> MmapReadGuard<'a> {
             return Some(guard.into());
         }
         let vma = NonNull::from(self.vma_lookup(addr)?);
-        // SAFETY: Just found in the mm whose lock it is.
+        // SAFETY: `vma` was just found in the mm that `self` locks.
         Some(unsafe { StableVmaGuard::under_mmap_lock(vma, self) })
     }
 }

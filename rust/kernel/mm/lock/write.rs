@@ -19,19 +19,22 @@ use core::{
     ptr, //
 };
 
-/// Notices to userfaultfd of what was unmapped, which have to wait until the mmap lock is free:
-/// whoever reads them may need the lock for that.
+/// The userfaultfd events of memory that was unmapped.
+///
+/// They are sent only after the mmap lock is released: the monitor that reads them may need the
+/// lock before it does.
 ///
 /// # Invariants
 ///
-/// `ring` is null, or one of the entries that `do_munmap` has made; they form a ring without a head.
+/// `ring` is null, or one of the entries that `do_munmap` has made. The entries form a ring without
+/// a head.
 pub(in crate::mm) struct UnmapEvents<'a> {
     pub(in crate::mm) mm: &'a MmWithUser,
     pub(in crate::mm) ring: *mut bindings::list_head,
 }
 
 impl UnmapEvents<'_> {
-    /// Calls `f` with the list, which it may extend.
+    /// Calls `f` with the list of events, to which `f` may add entries.
     pub(in crate::mm) fn with_list<R>(
         &mut self,
         f: impl FnOnce(*mut bindings::list_head) -> R,
@@ -41,8 +44,9 @@ impl UnmapEvents<'_> {
             prev: ptr::null_mut(),
         };
         let list = &raw mut head;
-        // SAFETY: `list` is on the stack, and stays there until it is taken out of the ring below;
-        // by the type invariants, the entries form a ring.
+        // SAFETY:
+        // - `list` points to `head`, which is taken out of the ring below, while it still exists.
+        // - By the type invariants, the entries form a ring, so their pointers are valid.
         unsafe {
             if self.ring.is_null() {
                 ((*list).next, (*list).prev) = (list, list);
@@ -53,7 +57,9 @@ impl UnmapEvents<'_> {
             }
         }
         let result = f(list);
-        // SAFETY: The list is well-formed. INVARIANT: Without its head, it is a ring, or empty.
+        // SAFETY: `f` has kept the list well-formed, so its pointers are valid.
+        //
+        // INVARIANT: Without its head, the list is a ring, or empty.
         unsafe {
             let (first, last) = ((*list).next, (*list).prev);
             if ptr::eq(first, list) {
@@ -73,17 +79,17 @@ impl Drop for UnmapEvents<'_> {
             return;
         }
         let mm = self.mm.as_raw();
-        // SAFETY: The list is one that `do_munmap` has made. The lock was given up before: the
-        // guards have this as their last field.
+        // SAFETY: `do_munmap` has made the entries of the list, for this mm. The mmap lock is
+        // released by now, since this is the last field of the guards.
         self.with_list(|list| unsafe { bindings::userfaultfd_unmap_complete(mm, list) });
     }
 }
 
-/// The lock itself.
+/// The mmap write lock, which is released when this is dropped.
 ///
 /// # Invariants
 ///
-/// The mmap lock of `mm` is held for writing, by the current thread.
+/// The current thread holds the mmap lock of `mm` for writing.
 struct WriteLock<'a> {
     mm: &'a MmWithUser,
     _nts: NotThreadSafe,
@@ -92,23 +98,24 @@ struct WriteLock<'a> {
 impl Drop for WriteLock<'_> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, we hold it.
+        // SAFETY: By the type invariants, the current thread holds the lock for writing.
         unsafe { bindings::mmap_write_unlock(self.mm.as_raw()) };
     }
 }
 
-/// The mmap lock of an mm, held for writing.
+/// A guard for the mmap lock of an mm, held for writing.
 ///
-/// Nobody else can change the mm, nor look at it under the mmap lock. Under their own
-/// locks, others can still read VMAs: what changes a VMA takes [its lock](VmaUnderWrite::start_write)
-/// too, and holds that until the mmap lock is given up.
+/// No other thread can change the mm, or read it under the mmap lock. Other threads can still read
+/// a VMA under its VMA lock. So a caller that changes a VMA takes
+/// [its write lock](VmaUnderWrite::start_write), too, which is held until the mmap lock is
+/// released.
 ///
-/// Whatever may split, merge or remove VMAs takes the guard by `&mut`, so no view of a VMA lives on
-/// over it.
+/// Methods that may split, merge or remove VMAs take the guard by `&mut`, so no view of a VMA
+/// survives them.
 ///
 /// # Invariants
 ///
-/// All fields are about one mm.
+/// `lock` and `events` belong to the same mm.
 ///
 /// # Examples
 ///
@@ -130,7 +137,7 @@ impl Drop for WriteLock<'_> {
 /// assert!(guard.vma_lookup(addr + PAGE_SIZE).is_some());
 /// # Ok::<(), Error>(())
 /// ```
-#[must_use = "the lock is given up when this is dropped"]
+#[must_use = "the lock is released when this is dropped"]
 pub struct MmapWriteGuard<'a> {
     lock: WriteLock<'a>,
     // Dropped after the lock.
@@ -138,12 +145,15 @@ pub struct MmapWriteGuard<'a> {
 }
 
 impl<'a> MmapWriteGuard<'a> {
+    /// Makes a guard from a lock that the caller has taken.
+    ///
     /// # Safety
     ///
-    /// The caller must hold the lock for writing, which it gives up.
+    /// The current thread must hold the mmap lock of `mm` for writing, and passes it to the guard.
     #[inline]
     unsafe fn from_locked(mm: &'a MmWithUser) -> Self {
-        // INVARIANT: As the caller promises; there are no events yet.
+        // INVARIANT: By the safety requirements of this function, the current thread holds the lock
+        // of `mm` for writing. There are no events yet.
         Self {
             lock: WriteLock {
                 mm,
@@ -161,49 +171,51 @@ impl<'a> MmapWriteGuard<'a> {
         self.lock.mm
     }
 
-    /// Looks up the VMA at an address.
+    /// Returns the VMA at an address, if there is one.
     ///
     /// # Examples
     ///
     /// See [`MmapWriteGuard`].
     #[inline]
     pub fn vma_lookup(&self, addr: usize) -> Option<&VmaUnderWrite> {
-        // SAFETY: The lock is held. Any value will do for `addr`.
+        // SAFETY: The mmap lock is held, and `vma_lookup` accepts any address.
         let vma = unsafe { bindings::vma_lookup(self.mm().as_raw(), addr) };
-        // SAFETY: A VMA of this mm, which nobody but us can remove, and we only by
-        // `&mut self`.
+        // SAFETY: `vma` is a VMA of this mm, whose mmap lock is held for writing. Only this guard
+        // can remove it, by a method that takes `&mut self`, so not while it is borrowed.
         (!vma.is_null()).then(|| unsafe { VmaUnderWrite::from_raw(vma) })
     }
 
-    /// Unmaps a range of the mm that the current thread works in. VMAs that are partly in
-    /// it are split.
+    /// Unmaps a range of the current mm.
     ///
-    /// Of another process nothing can be unmapped: the kernel would count it as this one's
-    /// (`vms_complete_munmap_vmas()` in mm/vma.c).
+    /// Splits the VMAs that are partly in the range. Nothing can be unmapped from the mm of another
+    /// process: the kernel would account it to the current mm (`vms_complete_munmap_vmas()` in
+    /// mm/vma.c).
     ///
-    /// The callbacks of the drivers whose memory it is are called. Those who watch the memory by
-    /// userfaultfd are told when the guard is dropped, or what it was downgraded to, which waits until
-    /// they have read it. User space decides how long that takes: no other lock may be held then.
+    /// The kernel calls back the drivers whose memory is unmapped. Monitors that registered the
+    /// memory with a userfaultfd get their events when this guard is dropped, or the guard that it
+    /// was downgraded to. The drop waits until they have read them. User space decides how long
+    /// that takes, so the caller must hold no other lock then.
     ///
-    /// `addr` must be that of a page; `len` is rounded up to whole pages. It is no error if nothing
-    /// is mapped there.
+    /// `addr` must be page-aligned; `len` is rounded up to whole pages. It is not an error if
+    /// nothing is mapped in the range.
     ///
     /// # Context
     ///
-    /// Sleeps. No VMA lock of the mm may be held: it would wait for it for ever.
+    /// Sleeps. The caller must hold no VMA lock of the mm: the function would wait for it forever.
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if it is another mm, or if the range is no range of user addresses, or
-    ///   empty.
+    /// - [`EINVAL`] if this is not the current mm, if `addr` is not page-aligned, or if the range
+    ///   is empty or not a range of user addresses.
     /// - [`EPERM`] if one of the VMAs is sealed.
     /// - [`ENOMEM`] if there is not enough memory, or if there would be too many VMAs.
-    /// - What a driver says about splitting its mapping.
+    /// - The error of a driver that refuses to split its mapping; see
+    ///   [`may_split`](crate::mm::ops::VmOperations::may_split).
     ///
     /// # Examples
     ///
     /// See [`MmapWriteGuard`].
-    // Not exported to modules.
+    // Not inlined: `do_munmap` is not exported to modules.
     #[inline(never)]
     pub fn munmap(&mut self, addr: usize, len: usize) -> Result {
         if !self.mm().is_current() {
@@ -211,16 +223,19 @@ impl<'a> MmapWriteGuard<'a> {
         }
         let mm = self.mm().as_raw();
         self.events.with_list(|list| {
-            // SAFETY: The lock is held for writing, and it is the current mm, whose counts
-            // C changes. There is no view of a VMA, as this takes `&mut
-            // self`; the list is one of such entries.
+            // SAFETY:
+            // - The mmap lock is held for writing.
+            // - The mm is the current one, whose counters the function changes.
+            // - No view of a VMA exists, since this method takes `&mut self`.
+            // - `list` contains only entries that `do_munmap` has made.
             to_result(unsafe { bindings::do_munmap(mm, addr, len, list) })
         })
     }
 
-    /// Keeps the lock, but for reading. The write locks of all VMAs end with it.
+    /// Downgrades the lock to a read lock.
     ///
-    /// Nobody can take the lock for writing in between.
+    /// This releases the write locks of all VMAs. No other thread can take the mmap lock for
+    /// writing in between.
     ///
     /// # Examples
     ///
@@ -228,11 +243,11 @@ impl<'a> MmapWriteGuard<'a> {
     pub fn downgrade(self) -> MmapDowngradedGuard<'a> {
         let Self { lock, events } = self;
         let lock = ManuallyDrop::new(lock);
-        // SAFETY: The lock is held for writing, by the type invariants of `lock`, which is not
-        // dropped.
+        // SAFETY: By the type invariants of `lock`, the current thread holds the lock for writing.
+        // `lock` is not dropped, so the write lock is not released again.
         unsafe { bindings::mmap_write_downgrade(lock.mm.as_raw()) };
         MmapDowngradedGuard {
-            // INVARIANT: Now it is held for reading.
+            // INVARIANT: The lock is now held for reading.
             guard: MmapReadGuard {
                 mm: lock.mm,
                 _nts: NotThreadSafe,
@@ -242,15 +257,15 @@ impl<'a> MmapWriteGuard<'a> {
     }
 }
 
-/// The mmap lock of an mm, held for reading, after it was held for writing.
+/// A guard for the mmap lock of an mm, held for reading after it was held for writing.
 ///
-/// It is an [`MmapReadGuard`]. It is a type of its own because, when it is given up, those who watch
-/// by userfaultfd what was unmapped have to be told.
+/// It dereferences to an [`MmapReadGuard`]. It is a type of its own because, when it is dropped, it
+/// sends the userfaultfd events of memory that was unmapped under the write lock.
 ///
 /// # Examples
 ///
 /// See [`MmapWriteGuard`].
-#[must_use = "the lock is given up when this is dropped"]
+#[must_use = "the lock is released when this is dropped"]
 pub struct MmapDowngradedGuard<'a> {
     guard: MmapReadGuard<'a>,
     // Dropped after the lock.
@@ -271,8 +286,8 @@ impl MmWithUser {
     ///
     /// # Context
     ///
-    /// Sleeps. Neither the mmap lock nor a VMA lock of the mm may be held; see [the order
-    /// of locks](crate::mm::lock#order).
+    /// Sleeps. The caller must hold neither the mmap lock of the mm nor any VMA lock; see
+    /// [the order of locks](crate::mm::lock#order).
     ///
     /// # Examples
     ///
@@ -280,11 +295,11 @@ impl MmWithUser {
     pub fn mmap_write_lock(&self) -> MmapWriteGuard<'_> {
         // SAFETY: The pointer is valid since `self` is a reference.
         unsafe { bindings::mmap_write_lock(self.as_raw()) };
-        // SAFETY: Just locked.
+        // SAFETY: The current thread has just locked it.
         unsafe { MmapWriteGuard::from_locked(self) }
     }
 
-    /// Takes the mmap lock for writing, or gives up when the current task is to die.
+    /// Takes the mmap lock for writing, but fails if a fatal signal is pending.
     ///
     /// # Context
     ///
@@ -292,7 +307,7 @@ impl MmWithUser {
     ///
     /// # Errors
     ///
-    /// [`EINTR`] if a fatal signal has come.
+    /// [`EINTR`] if a fatal signal is pending while the function waits.
     ///
     /// # Examples
     ///
@@ -310,31 +325,32 @@ impl MmWithUser {
     pub fn mmap_write_lock_killable(&self) -> Result<MmapWriteGuard<'_>> {
         // SAFETY: The pointer is valid since `self` is a reference.
         to_result(unsafe { bindings::mmap_write_lock_killable(self.as_raw()) })?;
-        // SAFETY: Just locked.
+        // SAFETY: The current thread has just locked it.
         Ok(unsafe { MmapWriteGuard::from_locked(self) })
     }
 
-    /// Takes the mmap lock of a second mm for writing, while that of another is held.
+    /// Takes the mmap lock of this mm for writing, while that of another mm is held.
     ///
-    /// This is what `fork` does with the one that it makes. Nobody else can know that one yet, so the
-    /// two locks have an order. To take those of two mms that others know, agree on an
-    /// order, that of their addresses for example: lockdep takes the two locks for two levels of one
-    /// hierarchy, whichever comes first, and would report a third.
+    /// `fork` does this with the mm that it makes. No other thread can know that mm yet, so the two
+    /// locks have an order. Callers that take the locks of two mms which other threads know must
+    /// agree on an order, for example that of the addresses. Lockdep does not check it: it sees two
+    /// levels of one hierarchy, whichever lock comes first, and would report a third lock.
     ///
     /// # Context
     ///
-    /// Sleeps. Neither the mmap lock nor a VMA lock of `self` may be held.
+    /// Sleeps. The caller must hold neither the mmap lock nor a VMA lock of `self`; see
+    /// [the order of locks](crate::mm::lock#order).
     ///
     /// # Errors
     ///
-    /// [`EDEADLK`] if it is the same mm.
+    /// [`EDEADLK`] if `outer` locks the same mm.
     ///
     /// # Examples
     ///
     /// ```
     /// use kernel::mm::{testing::*, MmWithUser};
     ///
-    /// /// Is nothing mapped at `addr` in either?
+    /// /// Returns whether nothing is mapped at `addr` in either mm.
     /// fn free_in_both(a: &MmWithUser, b: &MmWithUser, addr: usize) -> Result<bool> {
     ///     let (a, b) = if a.as_raw() < b.as_raw() { (a, b) } else { (b, a) };
     ///     let outer = a.mmap_write_lock_killable()?;
@@ -356,7 +372,7 @@ impl MmWithUser {
         let subclass = bindings::SINGLE_DEPTH_NESTING as c_int;
         // SAFETY: The pointer is valid since `self` is a reference.
         unsafe { bindings::mmap_write_lock_nested(self.as_raw(), subclass) };
-        // SAFETY: Just locked.
+        // SAFETY: The current thread has just locked it.
         Ok(unsafe { MmapWriteGuard::from_locked(self) })
     }
 }

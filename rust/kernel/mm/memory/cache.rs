@@ -4,32 +4,41 @@
 
 use crate::bindings;
 
-/// How the processor caches accesses through a mapping of page frames.
+/// The cache mode of accesses through a mapping of PFNs.
 ///
-/// On x86 this is a wish: the kernel keeps one mode for each frame, so where another mapping exists
-/// already, or the range is only a part of the mapping, the mode that the frames have is used, and
-/// `mmap` fails with [`EINVAL`](crate::error::code::EINVAL) where they have several. Memory below 1 MiB is always cached. Frames of
-/// devices that come by faults are not cached unless another mode was reserved for them before, which
-/// the layer does not do: [`WriteCombined`](Cache::WriteCombined) is for what is filled when it is made.
+/// On x86 the mode is only a request, because the kernel keeps one mode for each PFN. If the PFNs
+/// are mapped elsewhere already, or if the range is only a part of the mapping, the kernel uses the
+/// mode that the PFNs have; `mmap` fails with [`EINVAL`](crate::error::code::EINVAL) if their modes
+/// differ. Memory below 1 MiB is always cached.
+///
+/// PFNs of a device that are faulted in are not cached unless another mode was reserved for them
+/// before, which the layer does not do. Use [`WriteCombined`](Cache::WriteCombined) for a mapping
+/// that is populated at mmap time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cache {
-    /// As RAM is. Not for registers: the processor may read ahead.
+    /// Accesses are cached, as those of RAM.
+    ///
+    /// Not for registers: the processor may read ahead.
     Cached,
-    /// Writes may be gathered, reads are not cached. For frame buffers and alike.
+    /// Writes may be combined, and reads are not cached.
+    ///
+    /// For frame buffers and the like.
     WriteCombined,
-    /// Each access goes to the device, in order. For registers.
+    /// Each access goes to the device, in order.
+    ///
+    /// For registers.
     NonCached,
 }
 
 impl Cache {
-    /// Adds the mode to a protection that has none.
+    /// Returns `prot`, which has no cache mode yet, with this mode added.
     #[inline]
     pub(in crate::mm) fn apply(self, prot: bindings::pgprot_t) -> bindings::pgprot_t {
         match self {
             Cache::Cached => prot,
-            // SAFETY: A pure computation.
+            // SAFETY: `pgprot_writecombine` only computes a value from its argument.
             Cache::WriteCombined => unsafe { bindings::pgprot_writecombine(prot) },
-            // SAFETY: A pure computation.
+            // SAFETY: `pgprot_noncached` only computes a value from its argument.
             Cache::NonCached => unsafe { bindings::pgprot_noncached(prot) },
         }
     }

@@ -2,8 +2,9 @@
 
 //! Folios: memory with a reference count and a lock.
 //!
-//! A fault handler hands out memory one folio at a time. [`Folio`] is what it owns, an
-//! [`ARef<Folio>`](ARef) is one reference, and [`LockedFolio`] a reference together with the lock.
+//! A fault handler maps memory one folio at a time. A [`Folio`] is the memory, an
+//! [`ARef<Folio>`](ARef) is one reference to it, and a [`LockedFolio`] is a reference together with
+//! the lock of the folio.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
@@ -38,25 +39,25 @@ use core::{
     ptr::NonNull, //
 };
 
-/// A folio: one page, or a power of two of them, contiguous and aligned.
+/// A folio: one page, or a power of two of pages, contiguous and aligned.
 ///
-/// The contents may be mapped into user space and change at any time, so there is no way to get a
-/// reference to them, only functions that copy.
+/// User space may have the folio mapped and change the contents at any time, so there are no
+/// references to the contents, only functions that copy.
 ///
 /// # References
 ///
-/// The reference count has 32 bits. Each entry of a page table that maps a page of the folio is one
-/// reference, and a pin by `get_user_pages` counts as 1024. A folio that has 2^30 references is not mapped
-/// once more: the access ends with SIGBUS.
+/// The reference count has 32 bits. Each page table entry that maps a page of the folio holds one
+/// reference, and each pin by `get_user_pages` holds up to 1024. If a folio has 2^30 references,
+/// the layer does not map it again: the access ends with SIGBUS.
 ///
-/// If a driver leaks references until there are 1.5 times as many, the count saturates, as that of an
-/// [`Arc`](crate::sync::Arc) does, and the folio is not freed any more. The kernel's own code counts
-/// without a check, so this holds for the references that are taken from Rust. The kernel warns once when
-/// user space does I/O on a page whose count is that high.
+/// If a driver leaks references until there are 1.5 times as many, the count saturates, as that of
+/// an [`Arc`](crate::sync::Arc) does, and the folio is never freed. This holds for references that
+/// Rust code takes, since C code counts without a check. The kernel warns once when user space does
+/// I/O on a page whose count is that high.
 ///
 /// # Invariants
 ///
-/// Instances have a reference count that is not zero.
+/// The reference count of an instance is not zero.
 ///
 /// # Examples
 ///
@@ -76,14 +77,15 @@ use core::{
 #[repr(transparent)]
 pub struct Folio(Opaque<bindings::folio>);
 
-// SAFETY: Nothing in a folio belongs to a thread; the last reference may be dropped on any.
+// SAFETY: A folio is not tied to a thread, and any thread may drop the last reference.
 unsafe impl Send for Folio {}
-// SAFETY: Through a shared reference the contents are only copied, by C code that expects them to
-// change meanwhile; all else is reference counts and the folio's own lock.
+// SAFETY: Through a shared reference, C code that expects concurrent changes copies the contents.
+// All other methods use the atomic reference count, the lock of the folio, or fields that do not
+// change.
 unsafe impl Sync for Folio {}
 
-// SAFETY: The functions take and drop a reference to the folio. A count that saturates never gets to
-// zero, so the folio outlives every reference.
+// SAFETY: `inc_ref` takes a reference to the folio, and `dec_ref` drops one. A saturated count
+// never reaches zero, so the folio outlives every reference.
 unsafe impl AlwaysRefCounted for Folio {
     #[inline]
     fn inc_ref(&self) {
@@ -93,7 +95,8 @@ unsafe impl AlwaysRefCounted for Folio {
 
     #[inline]
     unsafe fn dec_ref(obj: NonNull<Self>) {
-        // SAFETY: The caller owns the reference that is dropped.
+        // SAFETY: By the safety requirements of this function, the caller owns a reference to
+        // `obj`, and gives it up.
         unsafe { bindings::folio_put_saturating(obj.as_ptr().cast()) };
     }
 }
@@ -101,7 +104,7 @@ unsafe impl AlwaysRefCounted for Folio {
 impl Folio {
     /// Allocates a folio of `1 << order` pages, filled with zeroes.
     ///
-    /// Of `flags`, what [`alloc::flags`](crate::alloc::flags) has no name for is ignored.
+    /// Bits of `flags` for which [`alloc::flags`](crate::alloc::flags) has no name are ignored.
     ///
     /// # Context
     ///
@@ -109,8 +112,8 @@ impl Folio {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if the page allocator does not have the order.
-    /// - [`ENOMEM`] if there is not enough memory, or not enough in one piece.
+    /// - [`EINVAL`] if `order` is above that of the largest block of the page allocator.
+    /// - [`ENOMEM`] if there is not enough contiguous memory.
     ///
     /// # Examples
     ///
@@ -123,20 +126,24 @@ impl Folio {
         if order > bindings::MAX_PAGE_ORDER {
             return Err(EINVAL);
         }
-        // SAFETY: The order is one that the allocator has.
+        // SAFETY: `order` is at most `MAX_PAGE_ORDER`, and the flags are ones that callers may use.
         let folio =
             unsafe { bindings::folio_alloc((gfp::known(flags) | __GFP_ZERO).as_raw(), order) };
         let folio = NonNull::new(folio).ok_or(ENOMEM)?;
-        // SAFETY: It is a folio, and we own the one reference to it.
+        // SAFETY: `folio` is a valid folio, and the caller of `folio_alloc` owns the reference to
+        // it.
         Ok(unsafe { ARef::from_raw(folio.cast()) })
     }
 
+    /// Returns the folio that a pointer from C points to.
+    ///
     /// # Safety
     ///
-    /// `folio` must be valid and its reference count must stay above zero during `'a`.
+    /// `folio` must be valid, and its reference count must remain above zero during `'a`.
     #[inline]
     pub(in crate::mm) unsafe fn from_raw<'a>(folio: *mut bindings::folio) -> &'a Self {
-        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        // SAFETY: The types have the same layout. By the safety requirements of this function,
+        // `folio` is valid and has references during `'a`.
         unsafe { &*folio.cast() }
     }
 
@@ -145,10 +152,10 @@ impl Folio {
         self.0.get()
     }
 
-    /// Returns the binary logarithm of the number of pages.
+    /// Returns the order: the binary logarithm of the number of pages.
     #[inline]
     pub fn order(&self) -> u32 {
-        // SAFETY: By the type invariants, it is a folio with a reference; its order is constant.
+        // SAFETY: By the type invariants, the folio has references, so its order does not change.
         unsafe { bindings::folio_order(self.as_ptr()) }
     }
 
@@ -165,75 +172,98 @@ impl Folio {
         self.nr_pages() << PAGE_SHIFT
     }
 
-    /// Returns the number of references, for tests and statistics: it may have changed already.
+    /// Returns the number of references.
+    ///
+    /// For tests and statistics: the number may have changed already.
     #[inline]
     pub fn ref_count(&self) -> usize {
-        // SAFETY: By the type invariants, it is a folio with a reference.
+        // SAFETY: By the type invariants, the folio has references, so it is valid.
         unsafe { bindings::folio_ref_count(self.as_ptr()) as usize }
     }
 
-    /// Returns the order of the folio if it may be mapped once more, and [`None`] if it has too many
-    /// references for that.
+    /// Returns the order of the folio, or [`None`] if it has too many references to be mapped
+    /// again.
     #[inline]
     pub(in crate::mm) fn mappable_order(&self) -> Option<u32> {
-        // SAFETY: By the type invariants, it is a folio with a reference.
+        // SAFETY: By the type invariants, the folio has references, so it is valid.
         u32::try_from(unsafe { bindings::folio_mappable_order(self.as_ptr()) }).ok()
     }
 
-    /// Returns a page of the folio, which is as valid as the folio is.
+    /// Returns the page with the given index, or [`None`] if the folio is shorter.
+    ///
+    /// The page is valid for as long as the folio is.
     #[inline]
     pub(in crate::mm) fn page(&self, index: usize) -> Option<NonNull<bindings::page>> {
         if index >= self.nr_pages() {
             return None;
         }
-        // SAFETY: The folio has a page with that index.
+        // SAFETY: By the check above, the folio has a page with that index.
         NonNull::new(unsafe { bindings::folio_page(self.as_ptr(), index) })
     }
 
-    /// Copies bytes out of the folio. See [`KernelPages::read_at`](crate::mm::KernelPages::read_at).
+    /// Copies bytes out of the folio.
+    ///
+    /// See [`KernelPages::read_at`](crate::mm::KernelPages::read_at).
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range is not inside the folio; nothing has been copied then.
+    /// [`EINVAL`] if the range is not inside the folio. Nothing is copied in that case.
     pub fn read_at(&self, offset: usize, out: &mut [u8]) -> Result {
         page_array::read_at(self, offset, out)
     }
 
-    /// Copies bytes into the folio. See [`KernelPages::write_at`](crate::mm::KernelPages::write_at).
+    /// Copies bytes into the folio.
+    ///
+    /// See [`KernelPages::write_at`](crate::mm::KernelPages::write_at).
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range is not inside the folio; nothing has been copied then.
+    /// [`EINVAL`] if the range is not inside the folio. Nothing is copied in that case.
     pub fn write_at(&self, offset: usize, data: &[u8]) -> Result {
         page_array::write_at(self, offset, data)
     }
 
-    /// Copies bytes from `offset` on to user space, as far as the folio and `iov` go. Returns how
-    /// many.
+    /// Copies bytes to user space, starting at `offset` in the folio.
+    ///
+    /// Copies until the end of the folio or of `iov`, or until an address that user space cannot
+    /// access. Returns the number of bytes copied.
     ///
     /// # Context
     ///
-    /// May fault in user memory, hence sleeps. The caller must not hold the mmap lock, nor a lock that
-    /// a [fault handler](crate::mm::ops::VmOperations::fault) takes: the user memory may be a mapping of
-    /// the driver's own, whose fault handler would wait for its caller forever.
+    /// May fault in user memory, and so may sleep. The caller must hold neither the mmap lock nor a
+    /// lock that a [fault handler](crate::mm::ops::VmOperations::fault) takes: `iov` may point into
+    /// a mapping of the same driver, whose fault handler would wait forever for the caller's lock.
     pub fn copy_to_iter(&self, offset: usize, iov: &mut IovIterDest<'_>) -> usize {
         page_array::copy_to_iter(self, offset, iov)
     }
 
-    /// Copies bytes from user space to `offset` on, as far as the folio and `iov` go. Returns how
-    /// many.
+    /// Copies bytes from user space, starting at `offset` in the folio.
+    ///
+    /// Copies until the end of the folio or of `iov`, or until an address that user space cannot
+    /// access. Returns the number of bytes copied.
     ///
     /// # Context
     ///
-    /// May fault in user memory, hence sleeps. The caller must not hold the mmap lock, nor a lock that
-    /// a [fault handler](crate::mm::ops::VmOperations::fault) takes: the user memory may be a mapping of
-    /// the driver's own, whose fault handler would wait for its caller forever.
+    /// May fault in user memory, and so may sleep. The caller must hold neither the mmap lock nor a
+    /// lock that a [fault handler](crate::mm::ops::VmOperations::fault) takes: `iov` may point into
+    /// a mapping of the same driver, whose fault handler would wait forever for the caller's lock.
     pub fn copy_from_iter(&self, offset: usize, iov: &mut IovIterSource<'_>) -> usize {
         page_array::copy_from_iter(self, offset, iov)
     }
 }
 
-// SAFETY: The pages are the folio's, which has a reference for as long as it is borrowed.
+// SAFETY:
+// - The pages are those of the folio, which has references for as long as it is borrowed; their
+//   number does not change.
+// - A `Folio` gives out no reference to the contents.
 unsafe impl PageArray for Folio {
     #[inline]
     fn nr_pages(&self) -> usize {
@@ -250,7 +280,7 @@ unsafe impl PageArray for Folio {
 ///
 /// # Invariants
 ///
-/// The folio is locked, and the lock is this value's to give up.
+/// The folio is locked, and this value owns the lock.
 ///
 /// # Examples
 ///
@@ -258,7 +288,7 @@ unsafe impl PageArray for Folio {
 /// use kernel::mm::{Folio, LockedFolio};
 ///
 /// let locked = LockedFolio::new(Folio::alloc(0, GFP_KERNEL)?);
-/// locked.write_at(0, b"nobody else holds the lock")?;
+/// locked.write_at(0, b"written under the folio lock")?;
 /// let folio = locked.unlock();
 /// assert_eq!(folio.ref_count(), 1);
 /// # Ok::<(), Error>(())
@@ -270,16 +300,23 @@ impl LockedFolio {
     ///
     /// # Context
     ///
-    /// Sleeps until nobody else holds the lock. Holding the lock of another folio meanwhile may
-    /// deadlock.
+    /// Sleeps until the lock is free. A caller that holds the lock of another folio may deadlock.
     pub fn new(folio: ARef<Folio>) -> Self {
-        // SAFETY: It has a reference.
+        // SAFETY: `folio` is a reference, so the folio is valid.
         unsafe { bindings::folio_lock(folio.as_ptr()) };
-        // INVARIANT: Just locked.
+        // INVARIANT: The folio was just locked.
         Self(ManuallyDrop::new(folio))
     }
 
-    /// Locks a folio if nobody else holds the lock; gives the reference back otherwise.
+    /// Locks a folio if its lock is free.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    ///
+    /// # Errors
+    ///
+    /// Returns `folio` if the folio is locked already.
     ///
     /// # Examples
     ///
@@ -295,9 +332,9 @@ impl LockedFolio {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn try_new(folio: ARef<Folio>) -> core::result::Result<Self, ARef<Folio>> {
-        // SAFETY: It has a reference.
+        // SAFETY: `folio` is a reference, so the folio is valid.
         if unsafe { bindings::folio_trylock(folio.as_ptr()) } {
-            // INVARIANT: Just locked.
+            // INVARIANT: The folio was just locked.
             Ok(Self(ManuallyDrop::new(folio)))
         } else {
             Err(folio)
@@ -307,7 +344,7 @@ impl LockedFolio {
     /// Unlocks the folio and returns the reference.
     pub fn unlock(self) -> ARef<Folio> {
         let mut this = ManuallyDrop::new(self);
-        // SAFETY: By the type invariants, it is locked, by us.
+        // SAFETY: By the type invariants, the folio is locked, and this value owns the lock.
         unsafe { bindings::folio_unlock(this.0.as_ptr()) };
         // SAFETY: `this` is not used again, so the reference is taken once.
         unsafe { ManuallyDrop::take(&mut this.0) }
@@ -325,9 +362,9 @@ impl Deref for LockedFolio {
 
 impl Drop for LockedFolio {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, it is locked, by us.
+        // SAFETY: By the type invariants, the folio is locked, and this value owns the lock.
         unsafe { bindings::folio_unlock(self.0.as_ptr()) };
-        // SAFETY: The value is going away, so the reference is dropped once.
+        // SAFETY: `self.0` is not used again, so the reference is dropped once.
         unsafe { ManuallyDrop::drop(&mut self.0) };
     }
 }

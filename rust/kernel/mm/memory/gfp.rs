@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Allocation flags from callers.
+//! Allocation flags that callers pass in.
 
 use crate::alloc::{
     flags::{
@@ -15,10 +15,11 @@ use crate::alloc::{
     Flags, //
 };
 
-/// Returns those of the flags that a caller can name.
+/// Returns those of the flags that have a name in [`alloc::flags`](crate::alloc::flags).
 ///
-/// `!` gives a caller all the others as well. Some of them break what the allocator promises: memory that
-/// is to be zeroed is not with `__GFP_SKIP_ZERO`, and a zone that does not exist is a bug.
+/// A caller can also set the other bits, with `!`. Some of them break guarantees of the allocator:
+/// `__GFP_SKIP_ZERO` leaves memory unzeroed that `__GFP_ZERO` asks to be zeroed, and the allocator
+/// treats a combination of zone bits for which there is no zone as a bug.
 pub(in crate::mm) fn known(flags: Flags) -> Flags {
     flags
         & (GFP_ATOMIC

@@ -37,15 +37,15 @@ use core::{
     ptr::NonNull, //
 };
 
-/// A fixed array of pages, made to be mapped into user space.
+/// A fixed array of pages that can be mapped into user space.
 ///
-/// The array is what [`VmaDesc::map_kernel_pages`] takes. It cannot change once it exists, because
-/// the kernel reads it after the driver's `mmap_prepare` hook has returned. The *contents* of the
-/// pages change at any time, since user space writes to them; that is why there is no way to get a
-/// reference to the contents, only functions that copy.
+/// [`VmaDesc::map_kernel_pages`] takes such an array. It does not change after construction,
+/// because the kernel reads it after the driver's `mmap_prepare` hook has returned. The *contents*
+/// of the pages change at any time, since user space writes to them; so there are no references to
+/// the contents, only functions that copy.
 ///
-/// Each page that is mapped is kept alive by its mapping as well, so dropping the array while user
-/// space has it mapped is fine: the memory is freed with the last mapping.
+/// Each mapping holds references to its pages. So a driver may drop the array while user space has
+/// it mapped: the kernel frees the memory with the last mapping.
 ///
 /// # Invariants
 ///
@@ -62,7 +62,7 @@ use core::{
 /// let pages = KernelPages::new(2, GFP_KERNEL)?;
 /// assert_eq!(pages.len(), 2 * PAGE_SIZE);
 ///
-/// // Across the border of two pages.
+/// // Across the boundary of two pages.
 /// pages.write_at(PAGE_SIZE - 2, b"abcd")?;
 /// let mut out = [0; 5];
 /// pages.read_at(PAGE_SIZE - 3, &mut out)?;
@@ -75,13 +75,19 @@ pub struct KernelPages {
     pages: KVVec<NonNull<bindings::page>>,
 }
 
-// SAFETY: A page may be freed on any thread, and nothing in the array belongs to a thread.
+// SAFETY: Any thread may free a page, and nothing in the array is tied to a thread.
 unsafe impl Send for KernelPages {}
-// SAFETY: With a shared reference, the array is only read, and the contents of the pages are only
-// copied, by C code that expects them to change meanwhile.
+// SAFETY: Through a shared reference, the array is only read, and C code that expects concurrent
+// changes copies the contents of the pages.
 unsafe impl Sync for KernelPages {}
 
-/// Returns a file position as an offset; one that is beyond every array as the largest there is.
+/// Converts a file position into an offset.
+///
+/// A position that does not fit becomes `usize::MAX`, which is past the end of every array.
+///
+/// # Errors
+///
+/// [`EINVAL`] if `pos` is negative.
 fn position(pos: i64) -> Result<usize> {
     let pos = u64::try_from(pos).map_err(|_| EINVAL)?;
     Ok(usize::try_from(pos).unwrap_or(usize::MAX))
@@ -90,19 +96,19 @@ fn position(pos: i64) -> Result<usize> {
 impl KernelPages {
     /// Allocates `nr_pages` pages, filled with zeroes.
     ///
-    /// The pages are zeroed whatever `flags` says, since user space will see them. What
-    /// [`alloc::flags`](crate::alloc::flags) has no name for is ignored.
+    /// The pages are zeroed whatever `flags` says, since user space will see them. Bits of `flags`
+    /// for which [`alloc::flags`](crate::alloc::flags) has no name are ignored.
     ///
     /// # Context
     ///
-    /// Sleeps if `flags` allows it. As for any small allocation in C, `GFP_KERNEL` has the OOM killer
-    /// make room before it fails.
+    /// Sleeps if `flags` allows it. With `GFP_KERNEL`, the kernel runs the OOM killer before an
+    /// allocation fails, as for any small allocation in C.
     ///
     /// # Errors
     ///
     /// - [`EINVAL`] if `nr_pages` is zero, or so large that the size in bytes overflows.
-    /// - [`ENOMEM`] if there is not enough memory; if the machine does not even have as much, this
-    ///   is found before anything is allocated.
+    /// - [`ENOMEM`] if there is not enough memory. If `nr_pages` is more than the machine has, the
+    ///   function fails before it allocates anything.
     ///
     /// # Examples
     ///
@@ -118,24 +124,24 @@ impl KernelPages {
         if nr_pages == 0 || nr_pages > (isize::MAX as usize) >> PAGE_SHIFT {
             return Err(EINVAL);
         }
-        // SAFETY: Reads a counter.
+        // SAFETY: `totalram_pages` only reads an atomic counter.
         if nr_pages > unsafe { bindings::totalram_pages() } {
             return Err(ENOMEM);
         }
 
         let flags = gfp::known(flags);
 
-        // INVARIANT: Nothing is owned yet; each push adds a page together with its reference. The
-        // value is not handed out before there are `nr_pages` pages, a number that was checked.
+        // INVARIANT: The array is empty; each push adds a page together with its reference. `this`
+        // is returned only with `nr_pages` pages, a number that was checked above.
         let mut this = Self {
-            // The array is the kernel's own, wherever the pages come from.
+            // The kernel accesses the array itself, so only the pages may be in high memory.
             pages: KVVec::with_capacity(nr_pages, flags & !__GFP_HIGHMEM | __GFP_NOWARN)?,
         };
         for _ in 0..nr_pages {
             let page = ManuallyDrop::new(Page::alloc_page(flags | __GFP_ZERO)?);
             // SAFETY: The pointer of a `Page` is not null.
             let page = unsafe { NonNull::new_unchecked(page.as_ptr()) };
-            // Cannot fail, the capacity was reserved. If it did, one page would be lost.
+            // Cannot fail, since the capacity is reserved. A failure would leak one page.
             this.pages.push(page, flags)?;
         }
         Ok(this)
@@ -154,11 +160,11 @@ impl KernelPages {
         self.pages.len() << PAGE_SHIFT
     }
 
-    /// Returns `nr_pages` pages of the array, from index `first` on.
+    /// Returns `nr_pages` pages of the array, starting at index `first`.
     ///
     /// # Errors
     ///
-    /// [`ENXIO`] if the array does not have all of them, as `vm_map_pages` answers in C.
+    /// [`ENXIO`] if the array does not have all of them, as `vm_map_pages()` returns in C.
     ///
     /// # Examples
     ///
@@ -180,11 +186,16 @@ impl KernelPages {
 
     /// Copies bytes out of the pages.
     ///
-    /// What user space writes meanwhile is seen, or not, byte by byte.
+    /// If user space writes to the pages at the same time, each byte is either the old or the new
+    /// one.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range is not inside the array; nothing has been copied then.
+    /// [`EINVAL`] if the range is not inside the array. Nothing is copied in that case.
     ///
     /// # Examples
     ///
@@ -205,9 +216,13 @@ impl KernelPages {
 
     /// Copies bytes into the pages.
     ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range is not inside the array; nothing has been copied then.
+    /// [`EINVAL`] if the range is not inside the array. Nothing is copied in that case.
     ///
     /// # Examples
     ///
@@ -225,19 +240,19 @@ impl KernelPages {
 
     /// Serves `read(2)` from the pages.
     ///
-    /// Copies from position `*pos` on and moves it on. Returns the number of bytes, 0 at the end of
-    /// the array.
+    /// Copies bytes from position `*pos`, and advances `*pos` by their number. Returns the number,
+    /// which is 0 at the end of the array.
     ///
     /// # Context
     ///
-    /// May fault in user memory, hence sleeps. The caller must not hold the mmap lock, nor a lock that
-    /// a [fault handler](crate::mm::ops::VmOperations::fault) takes: the user memory may be a mapping of
-    /// the driver's own, whose fault handler would wait for its caller forever.
+    /// May fault in user memory, and so may sleep. The caller must hold neither the mmap lock nor a
+    /// lock that a [fault handler](crate::mm::ops::VmOperations::fault) takes: `iov` may point into
+    /// a mapping of the same driver, whose fault handler would wait forever for the caller's lock.
     ///
     /// # Errors
     ///
     /// - [`EINVAL`] if `*pos` is negative.
-    /// - [`EFAULT`] if not one byte could be copied.
+    /// - [`EFAULT`] if no byte could be copied.
     ///
     /// # Examples
     ///
@@ -259,27 +274,27 @@ impl KernelPages {
         if done == 0 && wanted {
             return Err(EFAULT);
         }
-        // Cannot overflow: the sum is at most the length.
+        // Cannot overflow: the sum is at most `self.len()`.
         *pos += done as i64;
         Ok(done)
     }
 
     /// Serves `write(2)` into the pages.
     ///
-    /// Copies to position `*pos` on and moves it on. Returns the number of bytes, which is less
-    /// than what user space gave where the array ends before.
+    /// Copies bytes to position `*pos`, and advances `*pos` by their number. Returns the number,
+    /// which is less than the length of `iov` if the array ends before.
     ///
     /// # Context
     ///
-    /// May fault in user memory, hence sleeps. The caller must not hold the mmap lock, nor a lock that
-    /// a [fault handler](crate::mm::ops::VmOperations::fault) takes: the user memory may be a mapping of
-    /// the driver's own, whose fault handler would wait for its caller forever.
+    /// May fault in user memory, and so may sleep. The caller must hold neither the mmap lock nor a
+    /// lock that a [fault handler](crate::mm::ops::VmOperations::fault) takes: `iov` may point into
+    /// a mapping of the same driver, whose fault handler would wait forever for the caller's lock.
     ///
     /// # Errors
     ///
     /// - [`EINVAL`] if `*pos` is negative.
-    /// - [`ENOSPC`] if `*pos` is at the end of the array or beyond.
-    /// - [`EFAULT`] if not one byte could be copied.
+    /// - [`ENOSPC`] if `*pos` is at or past the end of the array.
+    /// - [`EFAULT`] if no byte could be copied.
     ///
     /// # Examples
     ///
@@ -303,14 +318,15 @@ impl KernelPages {
         if done == 0 {
             return Err(EFAULT);
         }
-        // Cannot overflow: the sum is at most the length.
+        // Cannot overflow: the sum is at most `self.len()`.
         *pos += done as i64;
         Ok(done)
     }
 }
 
-// SAFETY: By the type invariants, the elements are valid pages and do not change. There is no way to
-// get a reference to the contents of a page of the array.
+// SAFETY:
+// - By the type invariants, the elements are valid pages, and the array does not change.
+// - A `KernelPages` gives out no reference to the contents.
 unsafe impl PageArray for KernelPages {
     #[inline]
     fn nr_pages(&self) -> usize {
@@ -324,11 +340,11 @@ unsafe impl PageArray for KernelPages {
 }
 
 impl Drop for KernelPages {
-    /// May sleep.
+    /// Drops the reference to each page; may sleep.
     fn drop(&mut self) {
         for page in &self.pages {
-            // SAFETY: By the type invariants, the page is of order 0 and we own a reference, which
-            // is not used after this.
+            // SAFETY: By the type invariants, the page is of order 0 and the array owns a reference
+            // to it, which is not used after this.
             unsafe { bindings::__free_pages(page.as_ptr(), 0) };
         }
     }
@@ -351,10 +367,13 @@ impl KernelPagesSlice<'_> {
         self.pages.len()
     }
 
-    /// Fails with [`ENOMEM`] if one of the pages has too many references to be mapped once more. That is
-    /// what `get_user_pages` answers then.
+    /// Checks that each page has few enough references to be mapped again.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`] if a page has too many, as `get_user_pages()` returns in C.
     pub(in crate::mm) fn check_mappable(&self) -> Result {
-        // SAFETY: By the type invariants, these are valid pages.
+        // SAFETY: By the type invariants, `pages` holds `pages.len()` valid pages.
         match unsafe {
             bindings::rust_mm_pages_may_be_mapped(self.as_page_array(), self.pages.len())
         } {
@@ -363,7 +382,9 @@ impl KernelPagesSlice<'_> {
         }
     }
 
-    /// Returns the array as C wants it. C only reads it, whatever the type says.
+    /// Returns the array as the pointer type that C expects.
+    ///
+    /// The array must not be written through the pointer.
     #[inline]
     pub(in crate::mm) fn as_page_array(&self) -> *mut *mut bindings::page {
         self.pages.as_ptr().cast::<*mut bindings::page>().cast_mut()

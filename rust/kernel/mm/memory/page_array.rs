@@ -2,9 +2,9 @@
 
 //! Copying to and from memory that user space may have mapped.
 //!
-//! All copying is done by C, to which the memory is plain memory that may change meanwhile. To
-//! Rust it is only ever a pointer: a reference to bytes that user space writes would be undefined
-//! behaviour.
+//! C code does all copying, because it may access memory that user space writes at the same time.
+//! Rust code handles only pointers to the memory: a reference to bytes that user space writes would
+//! be undefined behaviour.
 
 use crate::{
     bindings,
@@ -20,25 +20,29 @@ use crate::{
 };
 use core::ptr::NonNull;
 
-/// Something that consists of pages.
+/// A value that consists of pages.
 ///
 /// # Safety
 ///
-/// `page(i)` must be a valid page for every `i` below `nr_pages()`, for as long as the value is
-/// borrowed, and neither may change. There must be no Rust reference to the pages' contents.
+/// For as long as the value is borrowed:
+///
+/// - `page(i)` must be a valid page for every `i` below `nr_pages()`, and neither may change.
+/// - No Rust reference to the contents of the pages may exist.
 pub(in crate::mm) unsafe trait PageArray {
     /// Returns the number of pages.
     fn nr_pages(&self) -> usize;
 
-    /// Returns the page with an index.
+    /// Returns the page with the given index, or [`None`] if there is none.
     fn page(&self, index: usize) -> Option<NonNull<bindings::page>>;
 }
 
-/// Walks over the parts of pages that make up `len` bytes from `offset` on, as far as the array
-/// goes. Stops when `part` says that it did less than it was asked to; returns the sum.
+/// Splits `len` bytes, starting at `offset`, at page boundaries, and calls `part` for each part.
 ///
-/// `part` gets a page, the offset inside it, and the number of bytes there, of which none is beyond
-/// the page.
+/// `part` gets a page, an offset in it, and a number of bytes, which do not extend past the page.
+/// It returns how many of them it has processed. The walk stops at the end of the array, or when
+/// `part` returns less than it was given.
+///
+/// Returns the sum of what `part` has returned.
 #[inline]
 fn for_each_part(
     array: &impl PageArray,
@@ -49,7 +53,7 @@ fn for_each_part(
     let mut done = 0;
 
     while done < len {
-        // An offset beyond the array, of which the sum might overflow, has no page.
+        // An offset for which this overflows is past the end of every array.
         let Some(at) = offset.checked_add(done) else {
             break;
         };
@@ -67,7 +71,11 @@ fn for_each_part(
     done
 }
 
-/// Checks that `len` bytes from `offset` on are inside the array.
+/// Checks that `len` bytes, starting at `offset`, are inside the array.
+///
+/// # Errors
+///
+/// [`EINVAL`] if not.
 fn check(array: &impl PageArray, offset: usize, len: usize) -> Result {
     match offset.checked_add(len) {
         Some(end) if end <= array.nr_pages() << PAGE_SHIFT => Ok(()),
@@ -75,7 +83,11 @@ fn check(array: &impl PageArray, offset: usize, len: usize) -> Result {
     }
 }
 
-/// Copies bytes out of the pages, or fails with `EINVAL` if not all are there.
+/// Copies bytes out of the pages.
+///
+/// # Errors
+///
+/// [`EINVAL`] if the range is not inside the array. Nothing is copied in that case.
 pub(in crate::mm) fn read_at(array: &impl PageArray, offset: usize, out: &mut [u8]) -> Result {
     check(array, offset, out.len())?;
     let mut to = out.as_mut_ptr();
@@ -84,14 +96,19 @@ pub(in crate::mm) fn read_at(array: &impl PageArray, offset: usize, out: &mut [u
         // - `page` is a valid page, and `at + len` is inside it.
         // - The parts add up to `out.len()` at most, so `to` is valid for `len` bytes.
         unsafe { bindings::rust_mm_memcpy_from_page(to.cast(), page.as_ptr(), at, len) };
-        // SAFETY: As above, this is at most one past the end of `out`.
+        // SAFETY: The parts add up to `out.len()` at most, so the result is at most one past the
+        // end of `out`.
         to = unsafe { to.add(len) };
         len
     });
     Ok(())
 }
 
-/// Copies bytes into the pages, or fails with `EINVAL` if not all have a place.
+/// Copies bytes into the pages.
+///
+/// # Errors
+///
+/// [`EINVAL`] if the range is not inside the array. Nothing is copied in that case.
 pub(in crate::mm) fn write_at(array: &impl PageArray, offset: usize, data: &[u8]) -> Result {
     check(array, offset, data.len())?;
     let mut from = data.as_ptr();
@@ -101,45 +118,55 @@ pub(in crate::mm) fn write_at(array: &impl PageArray, offset: usize, data: &[u8]
         //   exists.
         // - The parts add up to `data.len()` at most, so `from` is valid for `len` bytes.
         unsafe { bindings::rust_mm_memcpy_to_page(page.as_ptr(), at, from.cast(), len) };
-        // SAFETY: As above, this is at most one past the end of `data`.
+        // SAFETY: The parts add up to `data.len()` at most, so the result is at most one past the
+        // end of `data`.
         from = unsafe { from.add(len) };
         len
     });
     Ok(())
 }
 
-/// Copies as much as there is, from `offset` on, and as `iov` takes. Returns how much.
+/// Copies bytes to user space, starting at `offset`, and returns their number.
+///
+/// Copies until the end of the array or of `iov`, or until an address that user space cannot
+/// access.
 ///
 /// # Context
 ///
-/// May fault in user memory, hence sleeps. The caller must hold neither the mmap lock nor a lock that a
-/// fault handler takes: the user memory may be a mapping of the same pages.
+/// May fault in user memory, and so may sleep. The caller must hold neither the mmap lock nor a
+/// lock that a fault handler takes: `iov` may point into a mapping of the same pages.
 pub(in crate::mm) fn copy_to_iter(
     array: &impl PageArray,
     offset: usize,
     iov: &mut IovIterDest<'_>,
 ) -> usize {
     for_each_part(array, offset, iov.len(), |page, at, len| {
-        // SAFETY: `page` is a valid page, `at + len` is inside it, and `iov` is a valid iterator to
-        // write to.
+        // SAFETY:
+        // - `page` is a valid page, and `at + len` is inside it.
+        // - `iov` is a valid iterator of a destination.
         unsafe { bindings::copy_page_to_iter(page.as_ptr(), at, len, iov.as_raw()) }
     })
 }
 
-/// Copies as much as there is room for, from `offset` on, and as `iov` has. Returns how much.
+/// Copies bytes from user space, starting at `offset`, and returns their number.
+///
+/// Copies until the end of the array or of `iov`, or until an address that user space cannot
+/// access.
 ///
 /// # Context
 ///
-/// May fault in user memory, hence sleeps. The caller must hold neither the mmap lock nor a lock that a
-/// fault handler takes: the user memory may be a mapping of the same pages.
+/// May fault in user memory, and so may sleep. The caller must hold neither the mmap lock nor a
+/// lock that a fault handler takes: `iov` may point into a mapping of the same pages.
 pub(in crate::mm) fn copy_from_iter(
     array: &impl PageArray,
     offset: usize,
     iov: &mut IovIterSource<'_>,
 ) -> usize {
     for_each_part(array, offset, iov.len(), |page, at, len| {
-        // SAFETY: `page` is a valid page, `at + len` is inside it, and `iov` is a valid iterator to
-        // read from. No Rust reference to the page's contents exists.
+        // SAFETY:
+        // - `page` is a valid page, and `at + len` is inside it. No Rust reference to its contents
+        //   exists.
+        // - `iov` is a valid iterator of a source.
         unsafe { bindings::copy_page_from_iter(page.as_ptr(), at, len, iov.as_raw()) }
     })
 }

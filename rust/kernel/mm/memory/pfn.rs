@@ -2,10 +2,10 @@
 
 //! Physical memory that is mapped by page frame number.
 //!
-//! An entry that is made from a page frame number holds no reference to anything, so the memory
-//! behind it has to stay what it is for as long as any user mapping exists. That is what the types
-//! of this module stand for: [`PfnRange`] on the word of whoever makes it, [`DeviceMemory`] because
-//! it is known not to be RAM.
+//! A page table entry that is made from a page frame number (PFN) holds no reference, so the use of
+//! the memory behind it must not change while a user mapping exists. The types of this module stand
+//! for that. For a [`PfnRange`], the caller of the unsafe constructor guarantees it; for a
+//! [`DeviceMemory`], the layer also checks that it is not RAM.
 //!
 //! C header: [`include/linux/ioport.h`](srctree/include/linux/ioport.h)
 
@@ -19,13 +19,13 @@ use crate::{
     prelude::*, //
 };
 
-/// A range of page frames that may be mapped into user space without reference counts.
+/// A range of PFNs that may be mapped into user space without reference counts.
 ///
 /// # Invariants
 ///
-/// - All of the frames are ones that the machine can address, and `nr_pages` is not zero.
-/// - User space may be given access to these frames at any time, for any length of time; to those of a
-///   [`RevocableMemory`](crate::mm::revoke::RevocableMemory), until they are taken away.
+/// - The machine can address all of the PFNs, and `nr_pages` is not zero.
+/// - User space may be given access to the memory of these PFNs at any time, for any length of
+///   time; if it is a [`RevocableMemory`](crate::mm::revoke::RevocableMemory), until it is revoked.
 #[derive(Debug)]
 pub struct PfnRange {
     start: usize,
@@ -33,18 +33,19 @@ pub struct PfnRange {
 }
 
 impl PfnRange {
-    /// Declares that `nr_pages` page frames from frame number `start` on may be mapped.
+    /// Declares that `nr_pages` PFNs, starting at `start`, may be mapped.
     ///
     /// # Safety
     ///
-    /// From now on, and for as long as user space may have a mapping of these frames (which can be
-    /// longer than the value lives, for a mapping keeps only the *file* alive), the frames must not
-    /// be memory that the kernel uses for anything that user space must not read or write. In
-    /// particular RAM that the page allocator owns, or may get back, is out of the question.
+    /// From now on, and for as long as user space may have a mapping of these PFNs, the kernel must
+    /// not use their memory for anything that user space must not read or write. A mapping can
+    /// outlive this value, since it keeps only the *file* alive. In particular, the memory must not
+    /// be RAM that the page allocator owns or may get back.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if `nr_pages` is zero, or if the range ends beyond what the machine can address.
+    /// [`EINVAL`] if `nr_pages` is zero, or if the range extends past the last address of the
+    /// machine.
     ///
     /// # Examples
     ///
@@ -54,20 +55,21 @@ impl PfnRange {
     /// // SAFETY: The page at physical address 0xf0000 holds a PC's firmware, which is read-only.
     /// let rom = unsafe { PfnRange::new(0xf0, 1) }?;
     /// assert_eq!((rom.start_pfn(), rom.nr_pages()), (0xf0, 1));
-    /// // SAFETY: An empty range has no frames.
+    /// // SAFETY: An empty range has no PFNs.
     /// assert!(unsafe { PfnRange::new(0xf0, 0) }.is_err_and(|e| e == EINVAL));
-    /// // SAFETY: Refused. An entry for such a frame would name another one.
+    /// // SAFETY: `new` refuses a PFN that the machine cannot address, so nothing is mapped.
     /// assert!(unsafe { PfnRange::new(usize::MAX >> 13, 1) }.is_err_and(|e| e == EINVAL));
     /// # Ok::<(), Error>(())
     /// ```
     pub unsafe fn new(start: usize, nr_pages: usize) -> Result<Self> {
-        // SAFETY: Written at boot only.
+        // SAFETY: `iomem_resource.end` is written only at boot.
         let last_addr = unsafe { bindings::iomem_resource.end };
         let last = start
             .checked_add(nr_pages)
             .and_then(|end| end.checked_sub(1));
         match last {
-            // INVARIANT: The range was just checked, the rest is the caller's promise.
+            // INVARIANT: The guard checks the range. The safety requirements of this function allow
+            // access by user space.
             Some(last)
                 if nr_pages != 0
                     && last as bindings::resource_size_t <= last_addr >> PAGE_SHIFT =>
@@ -78,22 +80,22 @@ impl PfnRange {
         }
     }
 
-    /// Returns the number of the first frame.
+    /// Returns the first PFN.
     #[inline]
     pub fn start_pfn(&self) -> usize {
         self.start
     }
 
-    /// Returns the number of frames, which is not zero.
+    /// Returns the number of PFNs, which is not zero.
     #[inline]
     pub fn nr_pages(&self) -> usize {
         self.nr_pages
     }
 
-    /// Returns all of the range.
+    /// Returns the whole range as a slice.
     #[inline]
     pub fn all(&self) -> PfnSlice<'_> {
-        // INVARIANT: All of the range, which is borrowed.
+        // INVARIANT: The slice is the whole range, which is borrowed.
         PfnSlice {
             start: self.start,
             nr_pages: self.nr_pages,
@@ -101,11 +103,11 @@ impl PfnRange {
         }
     }
 
-    /// Returns `nr_pages` frames of the range, from index `first` on.
+    /// Returns `nr_pages` PFNs of the range, starting at index `first`.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range does not have all of them, as `vm_iomap_memory` answers in C.
+    /// [`EINVAL`] if the range does not have all of them, as `vm_iomap_memory()` returns in C.
     ///
     /// # Examples
     ///
@@ -120,7 +122,7 @@ impl PfnRange {
     /// ```
     pub fn slice(&self, first: usize, nr_pages: usize) -> Result<PfnSlice<'_>> {
         match first.checked_add(nr_pages) {
-            // INVARIANT: Inside the range, so there is no overflow, and `whole` is borrowed.
+            // INVARIANT: The slice is inside the range, which is borrowed; so nothing overflows.
             Some(end) if end <= self.nr_pages => Ok(PfnSlice {
                 start: self.start + first,
                 nr_pages,
@@ -131,11 +133,11 @@ impl PfnRange {
     }
 }
 
-/// Some consecutive frames of a [`PfnRange`].
+/// Consecutive PFNs of a [`PfnRange`].
 ///
 /// # Invariants
 ///
-/// `nr_pages` frames from `start` on are frames of `_whole`.
+/// `nr_pages` PFNs, starting at `start`, are PFNs of `_whole`.
 #[derive(Clone, Copy)]
 pub struct PfnSlice<'a> {
     start: usize,
@@ -144,20 +146,23 @@ pub struct PfnSlice<'a> {
 }
 
 impl PfnSlice<'_> {
-    /// Returns the number of the first frame.
+    /// Returns the first PFN.
     #[inline]
     pub fn start_pfn(&self) -> usize {
         self.start
     }
 
-    /// Returns the number of frames.
+    /// Returns the number of PFNs.
     #[inline]
     pub fn nr_pages(&self) -> usize {
         self.nr_pages
     }
 }
 
-/// What only the layer has. With the PFNs of a [`Frames`] in hand, a driver could put them anywhere.
+/// A token that only the layer can make.
+///
+/// It keeps drivers from calling [`Frames::enter`], with whose result they could insert the PFNs
+/// anywhere.
 #[doc(hidden)]
 pub struct Insertion(pub(in crate::mm) ());
 
@@ -166,22 +171,25 @@ mod sealed {
 }
 pub(in crate::mm) use sealed::Sealed;
 
-/// PFNs that can be given to user space in answer to a fault: a [`PfnSlice`], which is there forever,
-/// or a [`RevocableSlice`](crate::mm::revoke::RevocableSlice), which can be revoked.
+/// PFNs that a driver can insert into a mapping one by one.
+///
+/// These are either a [`PfnSlice`], whose memory is never revoked, or a
+/// [`RevocableSlice`](crate::mm::revoke::RevocableSlice), whose memory can be revoked.
 pub trait Frames: Sealed + Copy {
-    /// What keeps the PFNs from being revoked while they are inserted.
+    /// The guard for which a revocation of the memory waits.
     #[doc(hidden)]
     type Section<'s>
     where
         Self: 's;
 
-    /// Returns the PFNs, for insertion into a mapping of a file with the address space `mapping`, as
-    /// long as the section exists.
+    /// Returns the PFNs, and the guard under which they may be inserted into a mapping of a file
+    /// with the address space `mapping`.
     ///
     /// # Errors
     ///
-    /// - [`ENODEV`] if they are revoked.
-    /// - [`EINVAL`] if a revocation would not find them in that address space.
+    /// - [`ENODEV`] if the memory is revoked.
+    /// - [`EINVAL`] if a revocation would not find the mapping, because it looks in another address
+    ///   space.
     #[doc(hidden)]
     fn enter<'s>(
         &'s self,
@@ -208,14 +216,14 @@ impl Frames for PfnSlice<'_> {
     }
 }
 
-/// Memory of a device that is always there, page-aligned.
+/// Page-aligned device memory that is never revoked.
 ///
-/// For what no driver can be unbound from: a driver of a device gets a
-/// [`RevocableMemory`](crate::mm::revoke::RevocableMemory).
+/// For a device from which no driver can be unbound. A driver that is bound to a device gets a
+/// [`RevocableMemory`](crate::mm::revoke::RevocableMemory) instead.
 ///
 /// # Invariants
 ///
-/// `pfns` is not RAM.
+/// `pfns` contains no RAM.
 pub struct DeviceMemory {
     pfns: PfnRange,
 }
@@ -225,13 +233,13 @@ impl DeviceMemory {
     ///
     /// # Safety
     ///
-    /// No other driver may rely on being the only user of that memory, no access to it, by user space
-    /// and at any time, may break a promise of the kernel, and it must never become RAM (by hotplug), nor
-    /// another device's.
+    /// - No other driver may rely on being the only user of that memory.
+    /// - No access to it by user space, at any time, may break a guarantee that the kernel gives.
+    /// - It must never become RAM (by hotplug), or the memory of another device.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range is empty, does not start and end at page borders, or has RAM in it.
+    /// [`EINVAL`] if the range is empty, is not page-aligned, or contains RAM.
     ///
     /// # Examples
     ///
@@ -242,28 +250,32 @@ impl DeviceMemory {
     /// let rom = unsafe { DeviceMemory::from_phys(0xf0000, 0x10000) }?;
     /// assert_eq!(rom.pfns().nr_pages(), 16);
     ///
-    /// // SAFETY: Refused, so nothing is mapped.
+    /// // SAFETY: `from_phys` refuses a range that is not page-aligned, so nothing is mapped.
     /// let unaligned = unsafe { DeviceMemory::from_phys(0xf0010, 0x1000) };
     /// assert!(unaligned.is_err_and(|e| e == EINVAL));
-    /// // SAFETY: Refused, so nothing is mapped. The first MiB after the first is RAM.
+    /// // SAFETY: `from_phys` refuses RAM, which starts at 1 MiB, so nothing is mapped.
     /// let ram = unsafe { DeviceMemory::from_phys(0x100000, 0x1000) };
     /// assert!(ram.is_err_and(|e| e == EINVAL));
     /// # Ok::<(), Error>(())
     /// ```
     pub unsafe fn from_phys(start: PhysAddr, size: usize) -> Result<Self> {
         let pfns = device_frames(start, size as bindings::resource_size_t)?;
-        // INVARIANT: `device_frames` has seen that it is not RAM.
+        // INVARIANT: `device_frames` has checked that the range contains no RAM.
         Ok(Self { pfns })
     }
 
-    /// Returns the page frames.
+    /// Returns the PFNs of the memory.
     #[inline]
     pub fn pfns(&self) -> &PfnRange {
         &self.pfns
     }
 }
 
-/// Returns the frames of a range of device memory, having looked that it is not RAM.
+/// Returns the PFNs of a range of physical addresses, after checking that it contains no RAM.
+///
+/// # Errors
+///
+/// [`EINVAL`] if the range is empty, is not page-aligned, or contains RAM.
 pub(in crate::mm) fn device_frames(
     start: PhysAddr,
     size: bindings::resource_size_t,
@@ -274,7 +286,7 @@ pub(in crate::mm) fn device_frames(
     start.checked_add(size).ok_or(EINVAL)?;
     let bytes = usize::try_from(size).map_err(|_| EINVAL)?;
 
-    // SAFETY: Walks the resource tree under its own lock; any range may be asked for.
+    // SAFETY: `region_intersects` takes the lock of the resource tree, and accepts any range.
     let ram = unsafe {
         bindings::region_intersects(
             start,
@@ -287,9 +299,9 @@ pub(in crate::mm) fn device_frames(
         return Err(EINVAL);
     }
 
-    // A frame number may have less bits than an address.
+    // A PFN may have fewer bits than a physical address.
     let first = usize::try_from(start >> PAGE_SHIFT).map_err(|_| EINVAL)?;
-    // SAFETY: It is not RAM, so none of it belongs to the kernel's own memory. That user space may
-    // access the device, and for how long, is what the callers see to.
+    // SAFETY: The range contains no RAM, so the kernel does not use it for its own data. The
+    // callers guarantee that user space may access the device, and for how long.
     unsafe { PfnRange::new(first, bytes >> PAGE_SHIFT) }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Device memory that is taken away from user space when the driver of the device is unbound.
+//! Device memory that is revoked when the driver of the device is unbound.
 //!
-//! A mapping can live for longer than what it maps: a driver is unbound, a device is unplugged, and
-//! the addresses that it had are given to another one. So what a driver gets of a device's memory
+//! A mapping can outlive the memory that it maps: the driver is unbound or the device is unplugged,
+//! and another device gets the addresses. So the memory that a driver gets of a device
 //! ([`pci::Device::map_bar`](crate::pci::Device::map_bar),
-//! [`platform::Device::map_resource`](crate::platform::Device::map_resource)) comes with a
-//! [`Revocation`], and goes only where that finds it again.
+//! [`platform::Device::map_resource`](crate::platform::Device::map_resource)) has a [`Revocation`],
+//! and can be inserted only into mappings that the revocation finds.
 
 use crate::{
     bindings,
@@ -40,38 +40,115 @@ use core::{
     ptr::NonNull, //
 };
 
-/// Memory of a device, page-aligned, for as long as a driver is bound to it.
+/// Page-aligned memory of a device, accessible for as long as a driver is bound to the device.
 ///
-/// While that is so, nobody else may claim the memory. When it ends, whatever user space has mapped of
-/// it is [taken away](Revocation::revoke), for good, before anybody else can have the memory: each access
-/// ends with SIGBUS. Files and mappings may stay for as long as they want to, and do not keep the device
-/// from being bound again, with a new revocation.
+/// While the driver is bound, no other driver can claim the memory. When the driver is unbound, the
+/// layer [revokes](Revocation::revoke_for_good) the memory forever, before any other driver can
+/// claim it: each access ends with SIGBUS. Files and mappings may exist for longer, and do not keep
+/// the device from being bound again, with a new revocation.
 ///
-/// That is why the frames can only be mapped by faults (or [`DriverVma::insert_pfn`]), one by one, and only
-/// into mappings of files that have the revocation's address space
-/// ([`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space)). What is filled when it is
-/// made, as by [`io_remap`](crate::mm::desc::VmaDesc::io_remap), can be accessed for some moments before the
-/// kernel asks whether that was right; and a huge entry can be copied or moved while it is looked for.
+/// Therefore the PFNs can be inserted only by faults (or [`DriverVma::insert_pfn`]), one by one,
+/// and only into mappings of files that have the revocation's address space
+/// ([`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space)). A mapping that is
+/// populated at mmap time, as by [`io_remap`](crate::mm::desc::VmaDesc::io_remap), is briefly
+/// accessible before `->mapped` can fail it. A revocation may miss a PMD or PUD mapping that the
+/// kernel is copying or moving.
 ///
 /// `samples/rust/mm/rust_mmap_pfn.rs` is a driver that does this.
 ///
 /// # Limits
 ///
-/// Who takes frames out of a process's page table, and is not told when they go, keeps them: VFIO's type 1
-/// IOMMU maps them for a user's other devices (`follow_fault_pfn` in `drivers/vfio/vfio_iommu_type1.c`),
-/// ACRN's and Microsoft's hypervisors for guests, KVM with `allow_unsafe_mappings`.
+/// Some kernel code takes PFNs out of the page tables of a process and is not called back when they
+/// are unmapped, and so keeps them: the type 1 IOMMU of VFIO maps them for other devices of the
+/// user (`follow_fault_pfn` in `drivers/vfio/vfio_iommu_type1.c`), the hypervisors of ACRN and
+/// Microsoft map them for guests, and so does KVM with `allow_unsafe_mappings`.
 ///
-/// All of a resource is claimed, for mapping it: registers that the driver uses itself have to be in
-/// another BAR, since `iomap_region` claims as well.
+/// The claim covers the whole resource. Registers that the driver uses itself must be in another
+/// BAR, since `iomap_region` makes a claim as well.
 ///
 /// # Context
 ///
-/// When the driver is unbound, the device's lock is held while fault handlers are waited for: none may
-/// wait for what somebody does under that lock. Dropping the last reference to the revocation sleeps.
+/// When the driver is unbound, the layer waits for fault handlers while the device lock is held. So
+/// a fault handler must not wait for anything that another thread does under that lock. Dropping
+/// the last reference to the revocation sleeps.
 ///
 /// # Invariants
 ///
-/// Until `revocation` is revoked for good, `pfns` is claimed memory of a device, and not RAM.
+/// Until `revocation` is revoked forever, `pfns` is claimed memory of a device, and contains no
+/// RAM.
+///
+/// # Examples
+///
+/// The registers of a platform device:
+///
+/// ```
+/// use kernel::{
+///     device::Core,
+///     fs::File,
+///     miscdevice::{MiscDevice, MiscDeviceRegistration},
+///     mm::{
+///         desc::{Mapping, VmaDesc},
+///         ops::{Fault, FaultAnswer, FaultError, PerFile, Pfn, VmOperations},
+///         revoke::{RevocableMemory, Revocation},
+///         rmap::AddressSpace,
+///         Cache, //
+///     },
+///     platform,
+///     sync::{Arc, ArcBorrow},
+/// };
+///
+/// struct Registers {
+///     memory: RevocableMemory,
+/// }
+///
+/// impl Registers {
+///     /// Called from `probe`.
+///     fn new(pdev: &platform::Device<Core<'_>>) -> Result<Arc<Self>> {
+///         let revocation = Arc::pin_init(Revocation::new::<Self>(), GFP_KERNEL)?;
+///         let memory = pdev.map_resource(0, c"my registers", &revocation)?;
+///         Ok(Arc::new(Registers { memory }, GFP_KERNEL)?)
+///     }
+/// }
+///
+/// #[vtable]
+/// impl MiscDevice for Registers {
+///     type Ptr = Arc<Self>;
+///
+///     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+///         // A driver returns what `Registers::new` has made.
+///         Err(ENODEV)
+///     }
+///
+///     fn address_space<'a>(regs: ArcBorrow<'a, Self>, _file: &'a File) -> &'a AddressSpace {
+///         regs.into_ref().memory.revocation().address_space()
+///     }
+///
+///     fn mmap_prepare<'f>(
+///         regs: ArcBorrow<'f, Self>,
+///         mut desc: VmaDesc<'f, Self>,
+///     ) -> Result<Mapping<'f, Self>> {
+///         desc.deny_cow()?;
+///         // Fails if the mapping would extend past the registers.
+///         regs.memory.slice(desc.pgoff(), desc.nr_pages())?;
+///         Ok(desc.with_ops::<RegistersOps>()?.on_io_fault(Cache::NonCached))
+///     }
+/// }
+///
+/// struct RegistersOps;
+///
+/// #[vtable]
+/// impl VmOperations for RegistersOps {
+///     type File = Registers;
+///     type Data = PerFile;
+///     type Memory = Pfn;
+///
+///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+///         let regs = vmf.data();
+///         Ok(vmf.insert_pfn(regs.memory.all(), vmf.pgoff())?.into())
+///     }
+/// }
+/// kernel::vm_operations!(RegistersOps);
+/// ```
 ///
 /// [`DriverVma::insert_pfn`]: crate::mm::ops::DriverVma::insert_pfn
 pub struct RevocableMemory {
@@ -80,7 +157,7 @@ pub struct RevocableMemory {
 }
 
 impl RevocableMemory {
-    /// Claims memory of a device for as long as it is bound.
+    /// Claims a memory resource of a device, for as long as a driver is bound to the device.
     ///
     /// # Context
     ///
@@ -88,12 +165,13 @@ impl RevocableMemory {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if the range does not start and end at page borders, is empty, or has RAM in it.
-    /// - [`EBUSY`] if somebody has claimed it, or a part of it, if another device has the same addresses,
-    ///   or if the resource is in no tree, and something else is there.
-    /// - [`ENODEV`] if the revocation has been used up: one that is shared by several devices is when the
-    ///   first is unbound.
-    /// - [`ENOMEM`] if there is not enough memory. The revocation is used up then.
+    /// - [`EINVAL`] if the range is empty, is not page-aligned, or contains RAM.
+    /// - [`EBUSY`] if another driver has claimed all or a part of it, if another device has the
+    ///   same addresses, or if the resource is in no resource tree and another resource has the
+    ///   addresses.
+    /// - [`ENODEV`] if the memory of the revocation is revoked forever. If several devices share a
+    ///   revocation, that is so when the first of them is unbound.
+    /// - [`ENOMEM`] if there is not enough memory. The revocation may then be revoked forever.
     pub(crate) fn new(
         device: &Device<Bound>,
         resource: &Resource,
@@ -109,15 +187,15 @@ impl RevocableMemory {
             _claim: Claim::new(resource, name)?,
         };
         devres::register(device, on_unbind, GFP_KERNEL)?;
-        // INVARIANT: `device_frames` has seen that it is not RAM, and the claim is given up after the
-        // revocation.
+        // INVARIANT: `device_frames` has checked that the range contains no RAM. `OnUnbind`
+        // releases the claim after it has revoked the memory.
         Ok(Self {
             pfns,
             revocation: revocation.clone(),
         })
     }
 
-    /// Returns what takes the memory away.
+    /// Returns the revocation of the memory.
     #[inline]
     pub fn revocation(&self) -> &Revocation {
         &self.revocation
@@ -129,23 +207,23 @@ impl RevocableMemory {
         self.pfns.nr_pages()
     }
 
-    /// Returns all of the memory.
+    /// Returns the whole memory as a slice.
     #[inline]
     pub fn all(&self) -> RevocableSlice<'_> {
-        // INVARIANT: Of this memory, and its revocation.
+        // INVARIANT: The PFNs are those of this memory, and the revocation is its revocation.
         RevocableSlice {
             pfns: self.pfns.all(),
             revocation: &self.revocation,
         }
     }
 
-    /// Returns `nr_pages` pages, from index `first` on.
+    /// Returns `nr_pages` pages of the memory, starting at index `first`.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if there are not as many.
+    /// [`EINVAL`] if the memory does not have all of them.
     pub fn slice(&self, first: usize, nr_pages: usize) -> Result<RevocableSlice<'_>> {
-        // INVARIANT: As above.
+        // INVARIANT: The PFNs are those of this memory, and the revocation is its revocation.
         Ok(RevocableSlice {
             pfns: self.pfns.slice(first, nr_pages)?,
             revocation: &self.revocation,
@@ -153,11 +231,11 @@ impl RevocableMemory {
     }
 }
 
-/// Some consecutive pages of a [`RevocableMemory`].
+/// Consecutive pages of a [`RevocableMemory`].
 ///
 /// # Invariants
 ///
-/// `pfns` and `revocation` are those of a [`RevocableMemory`].
+/// `pfns` are PFNs of a [`RevocableMemory`], and `revocation` is the revocation of that memory.
 #[derive(Clone, Copy)]
 pub struct RevocableSlice<'a> {
     pfns: PfnSlice<'a>,
@@ -178,18 +256,21 @@ impl Frames for RevocableSlice<'_> {
         _: Insertion,
         mapping: *const bindings::address_space,
     ) -> Result<(PfnSlice<'s>, RevocationGuard<'s>)> {
-        // Where a stacked driver has put its own file into the VMA, for one, it would not be found.
+        // The revocation would not find this mapping. For example, a stacked driver may have put
+        // its own file into the VMA.
         if !core::ptr::eq(mapping, self.revocation.address_space().as_ptr()) {
             return Err(EINVAL);
         }
-        // Either the memory is still there when this section ends, and a revocation that begins then
-        // finds what was inserted; or this sees that it is gone.
+        // Either a revocation waits until this section ends, and then finds the PFNs that were
+        // inserted; or this fails because the memory is revoked.
         let section = self.revocation.enter().ok_or(ENODEV)?;
         Ok((self.pfns, section))
     }
 }
 
-/// What ends when a driver is unbound. The fields are dropped after the revocation.
+/// Revokes the memory when the driver is unbound.
+///
+/// The fields are dropped after that, so the claim is released last.
 struct OnUnbind {
     revocation: Arc<Revocation>,
     _claim: Claim,
@@ -201,36 +282,44 @@ impl Drop for OnUnbind {
     }
 }
 
-/// A claim in the tree of resources, of the place that a device has there, and of nothing else's.
+/// A claim in the resource tree, at the place of a device's resource and at no other.
 ///
-/// Not a [`Region`](crate::io::resource::Region), which may become part of another device's resource, and
-/// is given up by its addresses: who moves the BARs of other devices, and puts ours back
-/// (`pci_resize_resource()`), takes out what is claimed of them, and somebody else may have claimed it
-/// since.
+/// Not a [`Region`](crate::io::resource::Region): it may be placed into the resource of another
+/// device, and it is released by its addresses. A driver that moves the BARs of other devices
+/// (`pci_resize_resource()`) removes the claims in them, and may put our BAR back. By then, another
+/// driver may have claimed the same addresses.
 ///
 /// # Invariants
 ///
-/// The pointer is that of a claim which belongs to this value.
+/// The pointer is that of a claim which this value owns.
 struct Claim(NonNull<bindings::rust_mem_claim>);
 
-// SAFETY: A claim may be given up on any thread.
+// SAFETY: Any thread may release a claim.
 unsafe impl Send for Claim {}
 
 impl Claim {
-    /// Claims all of a resource, with a copy of the name.
+    /// Claims the whole of a resource, with a copy of the name.
+    ///
+    /// # Errors
+    ///
+    /// - [`EBUSY`] if another claim or resource overlaps it.
+    /// - [`ENOMEM`] if there is not enough memory.
     fn new(resource: &Resource, name: &CStr) -> Result<Self> {
         let resource = core::ptr::from_ref(resource).cast_mut().cast();
-        // SAFETY: The resource is valid, and what is in its tree changes under a lock of its own.
+        // SAFETY: The resource is valid, and the function takes the lock of the resource tree. It
+        // copies the name.
         let claim = unsafe { bindings::rust_mem_claim(resource, name.as_char_ptr()) };
-        // INVARIANT: Just claimed.
+        // INVARIANT: The resource was just claimed, and this value owns the claim.
         Ok(Self(NonNull::new(from_err_ptr(claim)?).ok_or(ENOMEM)?))
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants. The devres of a device is given back before its resources go,
-        // and the claim is part of no other device's.
+        // SAFETY:
+        // - By the type invariants, this value owns the claim, which is not used after this.
+        // - The resource that the claim is in still exists: devres entries are released before the
+        //   resources of a device, and the claim is in no resource of another device.
         unsafe { bindings::rust_mem_release(self.0.as_ptr()) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mappings of memory that can be revoked, without callbacks of the driver's.
+//! Mappings of revocable memory that are populated at mmap time, without callbacks of the driver.
 
 use super::enter;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 use core::ffi::c_void;
 
-/// A table of callbacks that has [`mapped`] only.
+/// A table of callbacks that contains only [`mapped`].
 #[link_section = ".data..ro_after_init"]
 static TABLE: StaticTable<bindings::vm_operations_struct> = StaticTable::new({
     let mut ops: bindings::vm_operations_struct = pin_init::zeroed();
@@ -18,13 +18,14 @@ static TABLE: StaticTable<bindings::vm_operations_struct> = StaticTable::new({
     ops
 });
 
-/// Returns the callbacks of a mapping that is populated when it is made, and needs no others: `mmap` fails
-/// if the memory was revoked before the mapping could be found.
+/// Returns the callbacks of a mapping that is populated at mmap time and needs no others.
+///
+/// With them, `mmap` fails if the memory was revoked before the revocation could find the mapping.
 pub(in crate::mm) fn table() -> *const bindings::vm_operations_struct {
     TABLE.as_ptr()
 }
 
-/// `vm_operations_struct::mapped`.
+/// Fails the mapping if its memory is revoked: `vm_operations_struct::mapped`.
 ///
 /// # Safety
 ///
@@ -36,7 +37,8 @@ unsafe extern "C" fn mapped(
     file: *const bindings::file,
     _private: *mut *mut c_void,
 ) -> c_int {
-    // SAFETY: The caller promises the file of a VMA, which keeps it open.
+    // SAFETY: By the safety requirements of this function, `file` is that of a VMA, which keeps it
+    // open.
     match unsafe { enter((*file).f_mapping) } {
         Ok(_) => 0,
         Err(err) => err.to_errno(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a revocation waits for.
+//! The section that a revocation waits for.
 
 use super::Revocation;
 use crate::{
@@ -9,11 +9,11 @@ use crate::{
     types::NotThreadSafe, //
 };
 
-/// A section that a revocation waits for.
+/// A guard for a section that a revocation waits for.
 ///
 /// # Invariants
 ///
-/// `index` comes from `srcu_read_lock` on this thread.
+/// `index` comes from `srcu_read_lock` of the revocation, on this thread.
 pub struct RevocationGuard<'a> {
     pub(super) revocation: &'a Revocation,
     pub(super) index: c_int,
@@ -23,7 +23,8 @@ pub struct RevocationGuard<'a> {
 impl Drop for RevocationGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, `index` comes from `srcu_read_lock` of this `srcu`, on
+        // this thread. The section ends once, here.
         unsafe { bindings::srcu_read_unlock(self.revocation.srcu.get(), self.index) };
     }
 }

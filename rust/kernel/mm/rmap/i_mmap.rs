@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The mappings of a file, under the lock of the tree that they are in.
+//! The mappings of a file, under its i_mmap lock.
 
 use super::AddressSpace;
 use crate::{
@@ -31,19 +31,19 @@ use core::{
     ptr::NonNull, //
 };
 
-/// A VMA that was found from the file that it maps, whoever's it is.
+/// A VMA of any process, found from the file that it maps.
 ///
-/// The lock of the file's mappings keeps its addresses and its page offset. All else can change, or
-/// is not there: it may be just being made, so its operations and private data may not have been
-/// set; others may set its flags; and its process may be about to end, so there is no way to its
-/// mm. So this is no [`VmaRef`](crate::mm::virt::VmaRef), and does not turn into an
-/// [`DriverVma`](crate::mm::ops::DriverVma). As evidence, it allows to traverse page tables, not to
-/// install any.
+/// The i_mmap lock keeps its addresses and its page offset stable. Other fields can change, or are
+/// not set yet: the kernel may still be making the VMA, and may not have set its operations and
+/// private data; other threads may set its flags; its process may be exiting, so there is no access
+/// to the mm. So this is not a [`VmaRef`](crate::mm::virt::VmaRef), and cannot become a
+/// [`DriverVma`](crate::mm::ops::DriverVma). As evidence, it allows traversing page tables, not
+/// installing them.
 ///
 /// # Invariants
 ///
-/// The VMA is one of a file's mappings, whose i_mmap lock the current thread holds for as long as
-/// there is a reference.
+/// The VMA is a mapping of a file, and the current thread holds the i_mmap lock of that file for as
+/// long as there is a reference.
 #[repr(transparent)]
 pub struct RmapVma(VmaRange);
 
@@ -56,8 +56,8 @@ impl Deref for RmapVma {
     }
 }
 
-// SAFETY: By the type invariants, the i_mmap lock is held, which keeps range and offset. What is in
-// the tree is taken out before its page tables are freed.
+// SAFETY: By the type invariants, the current thread holds the i_mmap lock, which keeps the range
+// and the page offset. The kernel removes a VMA from the tree before it frees its page tables.
 unsafe impl Sealed for RmapVma {
     #[inline]
     fn vma(&self, _: Token) -> *mut bindings::vm_area_struct {
@@ -66,15 +66,15 @@ unsafe impl Sealed for RmapVma {
 
     #[inline]
     fn held(&self, _: Token) -> Held {
-        // SAFETY: By the type invariants, it is a mapping of a file. Linking and unlinking it go by this
-        // field, so it names the tree that the VMA is in, whose lock is held.
+        // SAFETY: By the type invariants, the VMA maps a file. The kernel links and unlinks the VMA
+        // by this field, so it names the tree that the VMA is in, whose lock is held.
         Held::Rmap(unsafe { (*(*self.as_ptr()).vm_file).f_mapping })
     }
 }
 
 impl Traverse for RmapVma {}
 
-/// The mappings of a file, while the lock of them is held.
+/// The mappings of a file, while its i_mmap lock is held.
 ///
 /// # Invariants
 ///
@@ -83,7 +83,7 @@ impl Traverse for RmapVma {}
 pub struct FileMappings(Opaque<bindings::address_space>);
 
 impl FileMappings {
-    /// Returns the mappings in which a page of a range of page offsets is mapped.
+    /// Returns an iterator over the VMAs that contain a page of a range of page offsets.
     ///
     /// # Examples
     ///
@@ -114,7 +114,7 @@ impl FileMappings {
             };
         };
         RmapIter {
-            // SAFETY: By the type invariants, the lock of the tree is held.
+            // SAFETY: By the type invariants, the i_mmap lock is held.
             next: unsafe { first(self.0.get(), pgoffs.start, last) },
             first: pgoffs.start,
             last,
@@ -122,18 +122,20 @@ impl FileMappings {
         }
     }
 
-    /// Is nothing of the file mapped?
+    /// Returns whether the file has no mapping.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.vmas(0..usize::MAX).next.is_none()
     }
 }
 
-/// An iterator over [mappings](FileMappings::vmas).
+/// An iterator over the VMAs that map a file.
+///
+/// See [`FileMappings::vmas`].
 ///
 /// # Invariants
 ///
-/// `next` is a VMA in a tree whose lock is held during `'a`.
+/// `next` is a VMA in the tree of a file whose i_mmap lock is held during `'a`.
 pub struct RmapIter<'a> {
     next: Option<NonNull<bindings::vm_area_struct>>,
     first: usize,
@@ -146,15 +148,18 @@ impl<'a> Iterator for RmapIter<'a> {
 
     fn next(&mut self) -> Option<&'a RmapVma> {
         let vma = self.next?;
-        // SAFETY: By the type invariants, the lock of the tree is held.
+        // SAFETY: By the type invariants, the i_mmap lock has been held since the VMA was found.
         self.next = unsafe { next(vma, self.first, self.last) };
-        // SAFETY: As above, during `'a`; the types have the same layout.
+        // SAFETY: By the type invariants, the VMA is in a tree whose i_mmap lock is held during
+        // `'a`. The types have the same layout.
         Some(unsafe { vma.cast().as_ref() })
     }
 }
 
-// These are not generic, since modules cannot call the functions of C.
+// The next two are neither generic nor inlined: the C functions are not exported to modules.
 
+/// Returns the first VMA that contains a page of `first..=last`.
+///
 /// # Safety
 ///
 /// The i_mmap lock of `mapping` must be held.
@@ -164,20 +169,23 @@ unsafe fn first(
     first: usize,
     last: usize,
 ) -> Option<NonNull<bindings::vm_area_struct>> {
-    // SAFETY: The caller's promise.
+    // SAFETY: By the safety requirements of this function, the i_mmap lock of `mapping` is held.
     NonNull::new(unsafe { bindings::mapping_rmap_tree_iter_first(mapping, first, last) })
 }
 
+/// Returns the VMA after `vma` that contains a page of `first..=last`.
+///
 /// # Safety
 ///
-/// The i_mmap lock of the file that `vma` maps must be held, since `vma` was found.
+/// The i_mmap lock of the file that `vma` maps must have been held since `vma` was found.
 #[inline(never)]
 unsafe fn next(
     vma: NonNull<bindings::vm_area_struct>,
     first: usize,
     last: usize,
 ) -> Option<NonNull<bindings::vm_area_struct>> {
-    // SAFETY: The caller's promise.
+    // SAFETY: By the safety requirements of this function, the i_mmap lock has been held since
+    // `vma` was found, so `vma` is still in the tree.
     NonNull::new(unsafe { bindings::mapping_rmap_tree_iter_next(vma.as_ptr(), first, last) })
 }
 
@@ -185,41 +193,46 @@ unsafe fn next(
 ///
 /// # Invariants
 ///
-/// The file has been opened, and is not being released, so its `f_mapping` is valid, and stays so if it is
-/// replaced: the inode that it belongs to is the file's own, or that of a file which the file keeps.
+/// The file has been opened, and is not being released, so its `f_mapping` is valid. If a file
+/// system replaces it, the old one remains valid: it belongs to the inode of the file, or to that
+/// of another file which the file keeps.
 struct OpenFile(ARef<File>);
 
 impl OpenFile {
     fn new(file: &File) -> Result<Self> {
-        // INVARIANT: Checked by the callee.
+        // INVARIANT: `try_get_opened` has checked that the file is open.
         Ok(Self(file.try_get_opened()?))
     }
 
-    /// Nobody opens or releases the file of an [`AddressSpace`].
+    /// Returns a reference to the file of an [`AddressSpace`], which is always open.
     fn of(space: &AddressSpace) -> Self {
-        // INVARIANT: By the invariants of `AddressSpace`, it is open.
+        // INVARIANT: By the invariants of `AddressSpace`, the file is open.
         //
-        // SAFETY: As above; user space does not have it, so nobody is in `fdget_pos`.
+        // SAFETY:
+        // - By the invariants of `AddressSpace`, the file is open, and `space` owns a reference.
+        // - User space does not have the file, so no thread is in `fdget_pos` for it.
         Self(unsafe { File::from_raw_file(space.file.as_ptr()) }.into())
     }
 
     #[inline]
     fn mapping(&self) -> NonNull<bindings::address_space> {
-        // SAFETY: By the type invariants, the file has an address space.
+        // SAFETY: By the type invariants, the file is valid, and its `f_mapping` is not null.
         unsafe { NonNull::new_unchecked((*self.0.as_ptr()).f_mapping) }
     }
 }
 
-/// A guard for the i_mmap lock of a file, for reading: mappings neither come nor go.
+/// A guard for the i_mmap lock of a file, held for reading.
 ///
-/// It has a reference to the file, so one that is leaked locks no other file's mappings: the file stays.
+/// While it is held, no mapping of the file is added or removed. The guard holds a reference to the
+/// file. So a leaked guard leaves only this file's mappings locked, since the file is never freed.
 ///
 /// # Invariants
 ///
-/// - Owns the lock of `mapping` for reading.
-/// - `mapping` was the `f_mapping` of `_open`, and is valid for as long as that file has a reference. The
-///   file can have another one by now: a file system (Coda) replaces it in `mmap`.
-#[must_use = "the lock is given up when this is dropped"]
+/// - The guard owns the i_mmap lock of `mapping` for reading.
+/// - `mapping` was the `f_mapping` of `_open`, and is valid for as long as there is a reference to
+///   that file. The file may have another `f_mapping` by now: a file system (Coda) replaces it in
+///   `mmap`.
+#[must_use = "the lock is released when this is dropped"]
 pub struct IMmapReadGuard<'a> {
     mapping: NonNull<bindings::address_space>,
     _open: OpenFile,
@@ -227,14 +240,15 @@ pub struct IMmapReadGuard<'a> {
     _not_send: NotThreadSafe,
 }
 
-/// A guard for the i_mmap lock of a file, for writing: also nobody else looks at the mappings.
+/// A guard for the i_mmap lock of a file, held for writing.
 ///
-/// As [`IMmapReadGuard`], it has a reference to the file.
+/// While it is held, no other thread adds, removes or looks up mappings of the file. As
+/// [`IMmapReadGuard`], it holds a reference to the file.
 ///
 /// # Invariants
 ///
-/// As [`IMmapReadGuard`], but for writing.
-#[must_use = "the lock is given up when this is dropped"]
+/// Those of [`IMmapReadGuard`], but the lock is held for writing.
+#[must_use = "the lock is released when this is dropped"]
 pub struct IMmapWriteGuard<'a> {
     mapping: NonNull<bindings::address_space>,
     _open: OpenFile,
@@ -242,7 +256,7 @@ pub struct IMmapWriteGuard<'a> {
     _not_send: NotThreadSafe,
 }
 
-/// What the guards have in common.
+/// Implements the methods that both guards have.
 macro_rules! guard {
     ($guard:ident, $lock:ident, $trylock:ident, $unlock:ident) => {
         impl Deref for $guard<'_> {
@@ -250,7 +264,8 @@ macro_rules! guard {
 
             #[inline]
             fn deref(&self) -> &FileMappings {
-                // SAFETY: By the type invariants, the lock is held; the types have the same layout.
+                // SAFETY: By the type invariants, the lock of `mapping` is held, and `mapping` is
+                // valid. The types have the same layout.
                 unsafe { self.mapping.cast().as_ref() }
             }
         }
@@ -258,7 +273,8 @@ macro_rules! guard {
         impl Drop for $guard<'_> {
             #[inline]
             fn drop(&mut self) {
-                // SAFETY: By the type invariants.
+                // SAFETY: By the type invariants, the guard owns the lock of `mapping`, in this
+                // mode.
                 unsafe { bindings::$unlock(self.mapping.as_ptr()) };
             }
         }
@@ -266,9 +282,9 @@ macro_rules! guard {
         impl $guard<'_> {
             fn lock(open: OpenFile) -> Self {
                 let mapping = open.mapping();
-                // SAFETY: By the invariants of `OpenFile`, it is valid.
+                // SAFETY: By the invariants of `OpenFile`, `mapping` is valid.
                 unsafe { bindings::$lock(mapping.as_ptr()) };
-                // INVARIANT: Just taken, and the mapping is that of `open`.
+                // INVARIANT: The lock was just taken, and `mapping` is that of `open`.
                 Self {
                     mapping,
                     _open: open,
@@ -279,9 +295,9 @@ macro_rules! guard {
 
             fn try_lock(open: OpenFile) -> Option<Self> {
                 let mapping = open.mapping();
-                // SAFETY: By the invariants of `OpenFile`, it is valid.
+                // SAFETY: By the invariants of `OpenFile`, `mapping` is valid.
                 let taken = unsafe { bindings::$trylock(mapping.as_ptr()) };
-                // INVARIANT: Just taken, and the mapping is that of `open`.
+                // INVARIANT: The lock was just taken, and `mapping` is that of `open`.
                 taken.then(|| Self {
                     mapping,
                     _open: open,
@@ -307,14 +323,17 @@ guard!(
 );
 
 impl AddressSpace {
-    /// Locks the mappings, for reading.
+    /// Takes the i_mmap lock for reading.
     ///
     /// # Context
     ///
-    /// Sleeps. This lock is inside the mmap lock: while it is held, the mmap lock of no mm
-    /// may be taken, and no VMA lock. Nothing of the file may be mapped or unmapped, either, which takes
-    /// this lock. Nor may memory be allocated in a way that waits for memory to be freed (`GFP_KERNEL`):
-    /// that takes this lock, to look where a file's pages are mapped.
+    /// Sleeps. The i_mmap lock is taken after the mmap lock and after VMA locks. While the caller
+    /// holds it, the caller must not:
+    ///
+    /// - take the mmap lock or a VMA lock of any mm;
+    /// - map or unmap a part of the file, which takes this lock;
+    /// - allocate memory in a way that may wait for reclaim (`GFP_KERNEL`), which takes this lock
+    ///   to find the mappings of a file's pages.
     ///
     /// # Examples
     ///
@@ -328,7 +347,12 @@ impl AddressSpace {
         IMmapReadGuard::lock(OpenFile::of(self))
     }
 
-    /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read), but does not wait.
+    /// Takes the i_mmap lock for reading, or returns [`None`] if it would have to wait.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep. While the guard exists, the rules of
+    /// [`i_mmap_lock_read`](Self::i_mmap_lock_read) apply.
     ///
     /// # Examples
     ///
@@ -343,7 +367,7 @@ impl AddressSpace {
         IMmapReadGuard::try_lock(OpenFile::of(self))
     }
 
-    /// Locks the mappings, for writing.
+    /// Takes the i_mmap lock for writing.
     ///
     /// # Context
     ///
@@ -362,7 +386,12 @@ impl AddressSpace {
         IMmapWriteGuard::lock(OpenFile::of(self))
     }
 
-    /// As [`i_mmap_lock_write`](Self::i_mmap_lock_write), but does not wait.
+    /// Takes the i_mmap lock for writing, or returns [`None`] if it would have to wait.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep. While the guard exists, the rules of
+    /// [`i_mmap_lock_read`](Self::i_mmap_lock_read) apply.
     ///
     /// # Examples
     ///
@@ -373,15 +402,15 @@ impl AddressSpace {
 }
 
 impl File {
-    /// Locks the mappings of the file, for reading; see [`AddressSpace::i_mmap_lock_read`].
+    /// Takes the i_mmap lock of the file for reading.
     ///
     /// # Context
     ///
-    /// As there.
+    /// As [`AddressSpace::i_mmap_lock_read`].
     ///
     /// # Errors
     ///
-    /// [`EBADF`] if the file is being opened or released, or could not be opened.
+    /// [`EBADF`] if the file is being opened or released, or if its `open` has failed.
     ///
     /// # Examples
     ///
@@ -398,33 +427,53 @@ impl File {
         Ok(IMmapReadGuard::lock(OpenFile::new(self)?))
     }
 
-    /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read), but does not wait.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn i_mmap_trylock_read(&self) -> Result<Option<IMmapReadGuard<'_>>> {
-        Ok(IMmapReadGuard::try_lock(OpenFile::new(self)?))
-    }
-
-    /// Locks the mappings of the file, for writing; see [`AddressSpace::i_mmap_lock_read`].
+    /// Takes the i_mmap lock of the file for reading, or returns [`None`] if it would have to wait.
     ///
     /// # Context
     ///
-    /// As there.
+    /// As [`AddressSpace::i_mmap_trylock_read`].
     ///
     /// # Errors
     ///
     /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read).
+    ///
+    /// # Examples
+    ///
+    /// See [`i_mmap_lock_read`](Self::i_mmap_lock_read).
+    pub fn i_mmap_trylock_read(&self) -> Result<Option<IMmapReadGuard<'_>>> {
+        Ok(IMmapReadGuard::try_lock(OpenFile::new(self)?))
+    }
+
+    /// Takes the i_mmap lock of the file for writing.
+    ///
+    /// # Context
+    ///
+    /// As [`AddressSpace::i_mmap_lock_read`].
+    ///
+    /// # Errors
+    ///
+    /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read).
+    ///
+    /// # Examples
+    ///
+    /// See [`AddressSpace::i_mmap_lock_write`].
     pub fn i_mmap_lock_write(&self) -> Result<IMmapWriteGuard<'_>> {
         Ok(IMmapWriteGuard::lock(OpenFile::new(self)?))
     }
 
-    /// As [`i_mmap_lock_write`](Self::i_mmap_lock_write), but does not wait.
+    /// Takes the i_mmap lock of the file for writing, or returns [`None`] if it would have to wait.
+    ///
+    /// # Context
+    ///
+    /// As [`AddressSpace::i_mmap_trylock_write`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`i_mmap_lock_read`](Self::i_mmap_lock_read).
+    ///
+    /// # Examples
+    ///
+    /// See [`i_mmap_lock_read`](Self::i_mmap_lock_read).
     pub fn i_mmap_trylock_write(&self) -> Result<Option<IMmapWriteGuard<'_>>> {
         Ok(IMmapWriteGuard::try_lock(OpenFile::new(self)?))
     }

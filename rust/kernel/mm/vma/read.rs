@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can be read of a VMA that some lock keeps stable.
+//! Reading the fields of a VMA that a lock keeps stable.
 
 use super::VmaRange;
 use crate::{
@@ -27,15 +27,16 @@ use core::{
     }, //
 };
 
-/// A VMA whose range, page offset and flags cannot change: some lock keeps it stable, or it is not
-/// part of an mm (yet, or any longer).
+/// A VMA whose range, page offset and flags cannot change.
 ///
-/// Unlike [`VmaRef`] it does not lead to the mm: under a VMA lock, taking the mmap lock can deadlock,
-/// and an mm that is torn down cannot be used.
+/// Either a lock keeps the VMA stable, or the VMA is not part of an mm, yet or any longer.
+///
+/// Unlike [`VmaRef`], it gives no access to the mm: taking the mmap lock under a VMA lock can
+/// deadlock, and an mm that is being torn down cannot be used.
 ///
 /// # Invariants
 ///
-/// As [`VmaRange`]; and also nobody but the holder of the view changes the flags, except for
+/// Those of [`VmaRange`]. Only the holder of the view changes the flags, except for
 /// [`MAYBE_GUARD`](VmaFlag::MAYBE_GUARD).
 #[repr(transparent)]
 pub struct StableVma(VmaRange);
@@ -49,23 +50,23 @@ impl Deref for StableVma {
     }
 }
 
-/// Every reader of a [`StableVma`].
+/// Makes the getters of [`StableVma`] available on `VmaRef`.
 ///
-/// `VmaRef` itself has one of them, which goes first: [`flags`](VmaRef::flags), which returns a
-/// word. [`stable`](VmaRef::stable) leads past it.
+/// `VmaRef` has a [`flags`](VmaRef::flags) of its own, which takes precedence and returns an
+/// integer. Use [`stable`](VmaRef::stable) to call that of `StableVma`.
 impl Deref for VmaRef {
     type Target = StableVma;
 
     #[inline]
     fn deref(&self) -> &StableVma {
-        // SAFETY: Both are a `vm_area_struct`. By the type invariants of `VmaRef`, the mmap lock or
-        // the VMA lock is held, which keeps the VMA stable.
+        // SAFETY: Both types have the layout of a `vm_area_struct`. By the type invariants of
+        // `VmaRef`, the mmap lock or the VMA lock is held, which keeps the VMA stable.
         unsafe { &*self.as_ptr().cast::<StableVma>() }
     }
 }
 
 impl VmaRef {
-    /// Returns the view that has all readers and nothing else.
+    /// Returns the view of this VMA that has all getters, and no other methods.
     ///
     /// # Examples
     ///
@@ -87,7 +88,7 @@ impl VmaRef {
     }
 }
 
-/// What is not a number.
+/// Getters of the other fields.
 ///
 /// # Examples
 ///
@@ -108,75 +109,79 @@ impl VmaRef {
 impl StableVma {
     /// Returns the flags.
     ///
-    /// [`MAYBE_GUARD`](VmaFlag::MAYBE_GUARD) can be set by others meanwhile; the other
-    /// flags stay.
+    /// Another thread may set [`MAYBE_GUARD`](VmaFlag::MAYBE_GUARD) at any time; the other flags do
+    /// not change.
     #[inline]
     pub fn flags(&self) -> VmaFlags {
         // SAFETY: By the type invariants, the VMA is alive.
         let flags = unsafe { &raw const (*self.as_ptr()).__bindgen_anon_2.flags.__vma_flags };
         let mut words = bindings::vma_flags_t::default();
         for (i, word) in words.__vma_flags.iter_mut().enumerate() {
-            // SAFETY: As above, and the index is that of a word. `MAYBE_GUARD` is set atomically,
-            // under a read lock only (`vma_set_atomic_flag`), so this has to be an atomic load.
+            // SAFETY: By the type invariants, the VMA is alive, and `i` is the index of a word of
+            // its bitmap. `vma_set_atomic_flag` sets `MAYBE_GUARD` atomically, under a read lock,
+            // so this must be an atomic load.
             let atomic = unsafe { AtomicUsize::from_ptr((&raw const (*flags)[i]).cast_mut()) };
             *word = atomic.load(Ordering::Relaxed);
         }
         VmaFlags::from_raw(words)
     }
 
-    /// May user space read?
+    /// Returns whether user space may read: [`READ`](VmaFlag::READ) is set.
     #[inline]
     pub fn readable(&self) -> bool {
         self.flags().readable()
     }
 
-    /// May user space write?
+    /// Returns whether user space may write: [`WRITE`](VmaFlag::WRITE) is set.
     #[inline]
     pub fn writable(&self) -> bool {
         self.flags().writable()
     }
 
-    /// May user space execute?
+    /// Returns whether user space may execute: [`EXEC`](VmaFlag::EXEC) is set.
     #[inline]
     pub fn executable(&self) -> bool {
         self.flags().executable()
     }
 
-    /// Was it mapped with `MAP_SHARED`?
+    /// Returns whether user space made the mapping with `MAP_SHARED`.
     #[inline]
     pub fn is_shared(&self) -> bool {
         self.flags().is_shared()
     }
 
-    /// Returns the file that is mapped.
+    /// Returns the mapped file, or [`None`] if the VMA has no file.
     ///
-    /// The reference is that of the VMA, and ends with the borrow; make an
-    /// [`ARef`](crate::sync::aref::ARef) to keep the file.
+    /// The VMA owns the reference. A caller that keeps the file for longer than the borrow makes an
+    /// [`ARef`](crate::sync::aref::ARef).
     ///
-    /// It is no [`File`](crate::fs::File), because nobody can tell whether some system call on the
-    /// file goes without the lock of the file position right now.
+    /// The result is not a [`File`](crate::fs::File), because a system call that does not take the
+    /// lock of the file position may be running on the file, and nothing here can exclude that.
     #[inline]
     pub fn file(&self) -> Option<&LocalFile> {
-        // SAFETY: By the type invariants, the VMA is alive. The field is not changed after the VMA
+        // SAFETY: By the type invariants, the VMA is alive. `vm_file` does not change after the VMA
         // was made.
         let file = unsafe { (*self.as_ptr()).vm_file };
-        // SAFETY: The VMA, or the one that it is being made from, has a reference to its file, and is
-        // alive as long as the borrow. Nothing here leads to the file position.
+        // SAFETY:
+        // - The VMA, or the one from which the kernel is making it, holds a reference to the file,
+        //   and is alive while `self` is borrowed.
+        // - A running `fdget_pos` matters only to the file position, to which a `LocalFile` gives
+        //   no access.
         (!file.is_null()).then(|| unsafe { LocalFile::from_raw_file(file) })
     }
 
-    /// Is it anonymous memory?
+    /// Returns whether the VMA is anonymous memory.
     ///
-    /// A private mapping of a file is not, even where its pages have become anonymous.
+    /// A private mapping of a file is not, even if it contains copy-on-write pages.
     #[inline]
     pub fn is_anonymous(&self) -> bool {
-        // SAFETY: By the type invariants, the VMA is alive, and has its operations.
+        // SAFETY: By the type invariants, the VMA is alive. Its `vm_ops` have been set.
         unsafe { bindings::vma_is_anonymous(self.as_ptr()) }
     }
 
-    /// Have there been anonymous pages in it?
+    /// Returns whether the VMA contains, or has contained, anonymous pages.
     ///
-    /// It can become true under any lock but the write lock of the VMA.
+    /// The result can change from `false` to `true`, unless the VMA is write-locked.
     #[inline]
     pub fn has_anon_vma(&self) -> bool {
         // SAFETY: By the type invariants, the VMA is alive.
@@ -190,31 +195,30 @@ impl StableVma {
     pub fn anon_name(&self) -> Option<&CStr> {
         // SAFETY: By the type invariants, the VMA is alive.
         let name = unsafe { bindings::rust_mm_vma_anon_name(self.as_ptr()) };
-        // SAFETY: A string with its end. The VMA has a reference to it, which it keeps while it is
-        // stable; no view of a VMA changes the name.
+        // SAFETY: `name` is a NUL-terminated string. The VMA keeps its reference to it while the
+        // VMA is stable, and no view of a VMA changes the name.
         (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
     }
 
-    /// Does it have a NUMA policy of its own (`mbind`)?
+    /// Returns whether the VMA has a NUMA policy of its own (`mbind`).
     ///
-    /// Always false without `CONFIG_NUMA`.
+    /// Always `false` without `CONFIG_NUMA`.
     #[inline]
     pub fn has_policy(&self) -> bool {
         // SAFETY: By the type invariants, the VMA is alive.
         !unsafe { bindings::vma_policy(self.as_ptr()) }.is_null()
     }
 
-    /// Is it registered with a userfaultfd?
+    /// Returns whether the VMA is registered with a userfaultfd.
     ///
-    /// For what is among the [`flags`](Self::flags): [`VmaFlag::UFFD_MISSING`],
-    /// [`VmaFlag::UFFD_WP`].
+    /// The [`flags`](Self::flags) say for what: [`VmaFlag::UFFD_MISSING`], [`VmaFlag::UFFD_WP`].
     #[inline]
     pub fn has_userfaultfd(&self) -> bool {
         // SAFETY: By the type invariants, the VMA is alive.
         unsafe { bindings::rust_mm_vma_has_userfaultfd(self.as_ptr()) }
     }
 
-    /// What user space may do with it now.
+    /// Returns the access that user space has at present.
     #[inline]
     pub fn protection(&self) -> Protection {
         let mut prot = Protection::NONE;
@@ -230,15 +234,16 @@ impl StableVma {
         prot
     }
 
-    /// Is it memory of hugetlbfs?
+    /// Returns whether the VMA is hugetlbfs memory.
     #[inline]
     pub fn is_hugetlb(&self) -> bool {
         self.flags().contains(VmaFlag::HUGETLB)
     }
 
-    /// Are pages mapped writable right away?
+    /// Returns whether the kernel maps pages writable at once.
     ///
-    /// Not if the VMA is [writable](Self::writable), but the first write to each page is to be seen.
+    /// For a shared VMA that is [writable](Self::writable), `false` means write-notify: the first
+    /// write to each page is a fault.
     #[inline]
     pub fn page_prot_writable(&self) -> bool {
         // SAFETY: By the type invariants, the VMA is alive.

@@ -20,13 +20,14 @@ use core::ops::{
 
 /// A VMA of an mm whose mmap lock is held for writing.
 ///
-/// Nobody else changes the VMA, but others may still read it under its own lock, so it cannot be
-/// written yet. It does not lead to the mm: its lock is held.
+/// No other thread changes the VMA, but other threads may still read it under its VMA lock. So a
+/// caller that writes to it takes the VMA lock, too: [`start_write`](Self::start_write). The view
+/// gives no access to the mm, whose lock is held.
 ///
 /// # Invariants
 ///
-/// As [`StableVma`]; and the mmap lock of the mm, of which the VMA is a part, is held for
-/// writing by the current thread.
+/// Those of [`StableVma`]. The VMA is part of an mm, and the current thread holds the mmap lock of
+/// that mm for writing.
 ///
 /// # Examples
 ///
@@ -57,23 +58,28 @@ impl Deref for VmaUnderWrite {
 }
 
 impl VmaUnderWrite {
+    /// Returns the VMA that a pointer from C points to.
+    ///
     /// # Safety
     ///
-    /// During `'a`, the VMA must be a part of an mm whose mmap lock is held for writing by
-    /// the current thread.
+    /// During `'a`, the VMA must be a part of an mm whose mmap lock the current thread holds for
+    /// writing.
     #[inline]
     pub(in crate::mm) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
-        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        // SAFETY: The types have the same layout. By the safety requirements of this function, the
+        // current thread holds the mmap lock for writing during `'a`.
         unsafe { &*vma.cast() }
     }
 
-    /// Takes the write lock of the VMA, which ends with the mmap write lock.
+    /// Takes the write lock of the VMA, which is held until the mmap write lock is released or
+    /// downgraded.
     ///
-    /// Waits for those who read the VMA under its own lock, page faults among them.
+    /// Waits for the threads that hold the read lock of the VMA, for example to handle a page
+    /// fault.
     ///
     /// # Context
     ///
-    /// Sleeps. The current thread must not hold a read lock of the VMA: it would wait for itself.
+    /// Sleeps. The current thread must not hold the read lock of the VMA: it would wait for itself.
     ///
     /// # Examples
     ///
@@ -82,15 +88,21 @@ impl VmaUnderWrite {
     pub fn start_write(&self) -> &VmaWriteRef {
         // SAFETY: By the type invariants, the mmap lock is held for writing.
         unsafe { bindings::vma_start_write(self.as_ptr()) };
-        // SAFETY: Just locked, for at least as long as the mmap lock, and so the borrow.
+        // SAFETY: The VMA was just write-locked, and remains so while the mmap lock is held, and so
+        // while `self` is borrowed.
         unsafe { VmaWriteRef::from_raw(self) }
     }
 
-    /// As [`start_write`](Self::start_write), but gives up when the current task is to die.
+    /// Takes the write lock of the VMA as [`start_write`](Self::start_write), but fails if a fatal
+    /// signal is pending.
+    ///
+    /// # Context
+    ///
+    /// As [`start_write`](Self::start_write).
     ///
     /// # Errors
     ///
-    /// [`EINTR`] if a fatal signal has come.
+    /// [`EINTR`] if a fatal signal is pending while the function waits.
     ///
     /// # Examples
     ///
@@ -99,24 +111,28 @@ impl VmaUnderWrite {
     pub fn start_write_killable(&self) -> Result<&VmaWriteRef> {
         // SAFETY: By the type invariants, the mmap lock is held for writing.
         to_result(unsafe { bindings::vma_start_write_killable(self.as_ptr()) })?;
-        // SAFETY: Just locked, for at least as long as the mmap lock, and so the borrow.
+        // SAFETY: The VMA was just write-locked, and remains so while the mmap lock is held, and so
+        // while `self` is borrowed.
         Ok(unsafe { VmaWriteRef::from_raw(self) })
     }
 }
 
-/// A VMA that can be changed: the mmap lock and the lock of the VMA are held for writing.
+/// A VMA that can be changed, because the mmap lock and the VMA lock are held for writing.
 ///
-/// The views are shared, there can be two of one VMA. So what changes the VMA takes `&self`, and
-/// nothing that a view gives out by reference can be changed by a view.
+/// There can be two views of one VMA. So the setters take `&self`, and no setter changes a field
+/// that a view gives out by reference.
 ///
-/// What is not here: the range and the page offset, which need the locks of the reverse mapping too
-/// and are changed by the core alone, when it splits, merges or moves; the file and the operations,
-/// which are written once; and the name of anonymous memory, for which the kernel has no function
-/// that is called with the locks held.
+/// There are no setters for:
+///
+/// - the range and the page offset: only mm core changes them, when it splits, merges or moves a
+///   VMA, and it also takes the locks of the reverse mapping;
+/// - the file and the operations, which are written once;
+/// - the name of anonymous memory: the kernel has no function for this that is called with the
+///   locks held.
 ///
 /// # Invariants
 ///
-/// As [`VmaUnderWrite`]; and the VMA is write-locked.
+/// Those of [`VmaUnderWrite`]. The VMA is write-locked.
 ///
 /// # Examples
 ///
@@ -134,16 +150,22 @@ impl Deref for VmaWriteRef {
 }
 
 impl VmaWriteRef {
+    /// Returns a VMA as one that is write-locked.
+    ///
     /// # Safety
     ///
-    /// The VMA must be write-locked.
+    /// The VMA must be write-locked for as long as `vma` is borrowed.
     #[inline]
     unsafe fn from_raw(vma: &VmaUnderWrite) -> &Self {
-        // SAFETY: The types have the same layout, and the rest is the caller's promise.
+        // SAFETY: The types have the same layout. By the safety requirements of this function, the
+        // VMA is write-locked while it is borrowed.
         unsafe { &*core::ptr::from_ref(vma).cast() }
     }
 
-    /// Sets flags, as `madvise` would on the whole VMA.
+    /// Sets flags, as `madvise` does for a whole VMA.
+    ///
+    /// Setting one of [`RAND_READ`](AdviceFlags::RAND_READ) and
+    /// [`SEQ_READ`](AdviceFlags::SEQ_READ) clears the other.
     ///
     /// # Examples
     ///
@@ -159,11 +181,11 @@ impl VmaWriteRef {
     /// vma.set_flags(AdviceFlags::SEQ_READ | AdviceFlags::DONTCOPY);
     /// assert!(vma.flags().contains(VmaFlag::SEQ_READ));
     ///
-    /// // One excludes the other.
+    /// // The two exclude each other.
     /// vma.set_flags(AdviceFlags::RAND_READ);
     /// assert!(!vma.flags().contains(VmaFlag::SEQ_READ));
     ///
-    /// // The mapping of a driver stays as the driver wants it.
+    /// // The driver may rely on `DONTCOPY`.
     /// vma.clear_flags(AdviceFlags::RAND_READ)?;
     /// assert_eq!(vma.clear_flags(AdviceFlags::DONTCOPY), Err(EINVAL));
     /// # Ok::<(), Error>(())
@@ -178,14 +200,15 @@ impl VmaWriteRef {
         self.modify(flags.0.difference(clear), clear);
     }
 
-    /// Clears flags, as `madvise` would on the whole VMA.
+    /// Clears flags, as `madvise` does for a whole VMA.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if whether the VMA is copied and dumped is settled: that is so for a mapping with
-    /// [`IO`](VmaFlag::IO), [`DONTEXPAND`](VmaFlag::DONTEXPAND), [`PFNMAP`](VmaFlag::PFNMAP) or
-    /// [`MIXEDMAP`](VmaFlag::MIXEDMAP), and for memory that the kernel may drop. Its driver may rely
-    /// on it. Nothing is cleared then.
+    /// [`EINVAL`] if `flags` has [`DONTCOPY`](AdviceFlags::DONTCOPY) or
+    /// [`DONTDUMP`](AdviceFlags::DONTDUMP), and the VMA has [`IO`](VmaFlag::IO),
+    /// [`DONTEXPAND`](VmaFlag::DONTEXPAND), [`PFNMAP`](VmaFlag::PFNMAP) or
+    /// [`MIXEDMAP`](VmaFlag::MIXEDMAP), or is memory that the kernel may drop: the driver of such a
+    /// mapping may rely on these flags. No flag is cleared in that case.
     ///
     /// # Examples
     ///
@@ -202,19 +225,21 @@ impl VmaWriteRef {
     }
 
     fn modify(&self, set: VmaFlags, clear: VmaFlags) {
-        // All flags that there are for this are in the first word.
+        // All `AdviceFlags` are in the first word: `AdviceFlags::one` asserts that.
         let word = |flags: VmaFlags| -> c_ulong { flags.into_raw().__vma_flags[0] };
-        // SAFETY: By the type invariants, the VMA is write-locked, so nobody else writes the flags or
-        // reads them under a lock that keeps the VMA stable. What is set and cleared is advice, which
-        // the kernel takes at any time.
+        // SAFETY: By the type invariants, the VMA is write-locked, so no other thread writes the
+        // flags, or reads them under a lock that keeps the VMA stable. The flags are advice, which
+        // may change at any time.
         unsafe {
             bindings::vm_flags_clear(self.as_ptr(), word(clear));
             bindings::vm_flags_set(self.as_ptr(), word(set));
         }
     }
 
-    /// Computes anew from the flags, and from what the driver and those who track writes need, what
-    /// pages are mapped with from now on.
+    /// Recomputes the protection with which the kernel maps pages from now on.
+    ///
+    /// The protection follows from the flags, and from whether the driver or another user of
+    /// write-notify needs the first write to each page to fault.
     ///
     /// # Examples
     ///
@@ -231,7 +256,7 @@ impl VmaWriteRef {
     /// assert!(vma.page_prot_writable());
     /// # Ok::<(), Error>(())
     /// ```
-    // Not exported to modules.
+    // Not inlined: `vma_set_page_prot` is not exported to modules.
     #[inline(never)]
     pub fn set_page_prot(&self) {
         // SAFETY: By the type invariants, the VMA is write-locked.
@@ -241,8 +266,9 @@ impl VmaWriteRef {
 
 /// Flags that can be changed while a mapping exists.
 ///
-/// All are advice, or keep the mapping out of something. The others decide about access, accounting,
-/// what the page tables hold, or the place of the VMA in lists of the kernel's.
+/// Each of them is advice, or keeps the mapping out of forks or core dumps. The other flags decide
+/// about access, accounting, the contents of the page tables, or the place of the VMA in lists of
+/// the kernel.
 ///
 /// # Examples
 ///
@@ -251,13 +277,17 @@ impl VmaWriteRef {
 pub struct AdviceFlags(VmaFlags);
 
 impl AdviceFlags {
-    /// A forked child does not get the mapping.
+    /// A forked child does not inherit the mapping.
     pub const DONTCOPY: Self = Self::one(VmaFlag::DONTCOPY);
     /// Core dumps leave the mapping out.
     pub const DONTDUMP: Self = Self::one(VmaFlag::DONTDUMP);
-    /// Read ahead a lot. Replaces [`RAND_READ`](Self::RAND_READ).
+    /// Advice to read ahead aggressively.
+    ///
+    /// Replaces a [`RAND_READ`](Self::RAND_READ) that is already set.
     pub const SEQ_READ: Self = Self::one(VmaFlag::SEQ_READ);
-    /// Do not read ahead. Stronger than [`SEQ_READ`](Self::SEQ_READ).
+    /// Advice not to read ahead.
+    ///
+    /// Takes precedence over [`SEQ_READ`](Self::SEQ_READ).
     pub const RAND_READ: Self = Self::one(VmaFlag::RAND_READ);
 
     const fn one(flag: VmaFlag) -> Self {
@@ -265,7 +295,7 @@ impl AdviceFlags {
         Self(VmaFlags::EMPTY.with(flag))
     }
 
-    /// Returns them as plain flags.
+    /// Returns the flags as a [`VmaFlags`] bitmap.
     #[inline]
     pub const fn flags(self) -> VmaFlags {
         self.0
