@@ -19,10 +19,6 @@ impl VmOperations for Ops {
     fn mapped(_: DeviceRef<'_, Self>, _: &MappedArea) -> Result<PerVma<Arc<u32>>> {
         Err(ENODEV)
     }
-
-    fn may_map(_: DeviceRef<'_, Self>, _: Range<usize>, _: bool) -> Result {
-        Ok(())
-    }
 }
 
 #[cfg(not(twin))]
