@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* Paths of files, for Rust. */
+/* File paths for Rust. */
 
 #include <linux/dcache.h>
 #include <linux/err.h>
@@ -10,17 +10,20 @@
 
 /**
  * rust_file_user_d_path() - Return the path of the file that user space has opened
- * @file: An opened file.
- * @buf: Where the path may be put.
+ * @file: A file whose open has succeeded.
+ * @buf: Buffer for the path.
  * @len: Size of @buf.
  *
- * Context: May be called from the work that a task does while it exits.
- * Return: The path, in @buf; an error pointer if @buf is too small, or if the current
- * task has no file system context any longer, which paths are relative to.
+ * If @file is the backing file of a stacked file system, the path is that of the upper file.
+ *
+ * Context: Process context; also while the current task exits. Does not sleep, but takes
+ * spinlocks.
+ * Return: The path, somewhere in @buf; -ENAMETOOLONG as an error pointer if @buf is too
+ * small, or -ESRCH if the current task no longer has a root that the path is relative to.
  */
 char *rust_file_user_d_path(struct file *file, char *buf, int len)
 {
-	/* A file can be closed by what is left of a process. */
+	/* An exiting task closes files after it has given up its fs_struct. */
 	if (!current->fs)
 		return ERR_PTR(-ESRCH);
 	return d_path(file_user_path(file), buf, len);

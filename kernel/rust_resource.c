@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* Claims of the memory of a device, for Rust. */
+/* Exclusive claims of device memory, for Rust. */
 
 #include <linux/err.h>
 #include <linux/export.h>
@@ -11,25 +11,28 @@
 #include <linux/string.h>
 
 /*
- * @place is in the resource of the device, and in it @busy, which others that request
- * the region conflict with. __request_region() alone takes a place in the innermost
- * resource that has room. That may be one of another device, which has the same
- * addresses, and takes the claim along when it is removed.
+ * A claim is two nested resources: @place, a child of the device's resource, and within it
+ * @busy, which makes other requests of the region fail.
+ *
+ * __request_region() alone does not do: it inserts the region into the innermost resource
+ * that has room. If another device has the same addresses, that can be the other device's
+ * resource, and removing that device would remove the claim, too.
  */
 struct rust_mem_claim {
 	struct resource place;
 	struct resource *busy;
-	/* The caller may be a module that is unloaded before the device's driver is. */
+	/* A copy: the module with the original may be unloaded while the claim lasts. */
 	char name[];
 };
 
 /**
- * rust_mem_claim() - Claim all of a resource of a device
+ * rust_mem_claim() - Claim a whole resource of a device
  * @of: The resource: a memory BAR, for example.
- * @name: Name of the owner, which is copied.
+ * @name: Name of the owner; the function copies it.
  *
- * Context: May sleep.
- * Return: The claim, which rust_mem_release() ends; or an error pointer.
+ * Context: Process context. May sleep.
+ * Return: The claim, which the caller ends with rust_mem_release(); an error pointer if it
+ * is claimed already or memory is short.
  */
 struct rust_mem_claim *rust_mem_claim(struct resource *of, const char *name)
 {
@@ -46,12 +49,12 @@ struct rust_mem_claim *rust_mem_claim(struct resource *of, const char *name)
 	claim->place.end = of->end;
 	claim->place.flags = resource_type(of) | resource_ext_type(of);
 	claim->place.desc = of->desc;
-	/* Resources from the device tree are in no resource tree here. */
+	/* The resources of devices from the device tree need not be in the resource tree. */
 	ret = request_resource(of->parent ? of : &iomem_resource, &claim->place);
 	if (ret)
 		goto free;
 
-	/* From the root on, so that mappings of /dev/mem are revoked, too. */
+	/* From the root, so that __request_region() also revokes mappings of /dev/mem. */
 	claim->busy = __request_region(&iomem_resource, of->start,
 				       resource_size(of), claim->name, 0);
 	if (claim->busy)
@@ -66,12 +69,13 @@ EXPORT_SYMBOL_GPL(rust_mem_claim);
 
 /**
  * rust_mem_release() - End a claim
- * @claim: The claim, which is freed.
+ * @claim: The claim; the function frees it.
  *
- * pci_resize_resource() moves BARs, and takes out what is claimed of them. What others
- * have put below a claim stays, unlike with release_resource().
+ * The resources of the claim may have been removed already: pci_resize_resource() moves BARs
+ * and removes what is claimed of them. Unlike release_resource(), the function leaves
+ * resources in the tree that other code has inserted below the claim.
  *
- * Context: May sleep.
+ * Context: Process context. May sleep.
  */
 void rust_mem_release(struct rust_mem_claim *claim)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* How Rust handles faults: what the answers of a driver do to the page tables. */
+/* Page faults of Rust drivers: the page table side of a fault handler's answer. */
 
 #include <linux/export.h>
 #include <linux/file.h>
@@ -16,12 +16,12 @@
 /**
  * rust_mm_vma_permits_fault() - Check whether a VMA permits an access
  * @vma: The VMA.
- * @write: Whether it is a write.
- * @foreign: Whether the VMA is of another mm than the current task's.
+ * @write: Whether the access is a write.
+ * @foreign: Whether the VMA belongs to another mm than the current task's.
  *
- * The checks of gup.c before it faults.
+ * Makes the checks that GUP makes before it calls the fault handler.
  *
- * Context: The mmap lock, or the VMA lock, is held. Does not sleep.
+ * Context: The mmap lock or the VMA lock is held. Does not sleep.
  * Return: Whether the access is permitted.
  */
 bool rust_mm_vma_permits_fault(struct vm_area_struct *vma, bool write,
@@ -35,15 +35,17 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_permits_fault);
 
 /**
  * rust_mm_vma_alloc_pte_table() - Allocate the lowest page table for an address
- * @vma: The VMA, which is for PFNs.
+ * @vma: A VM_PFNMAP VMA.
  * @addr: An address in it.
  *
- * The functions that insert a PFN take a PMD or PUD mapping for a table. Once allocated,
- * the table stays: the kernel frees tables of a VMA that exists only where MADV_DONTNEED
- * leaves them empty, and that is not for VM_PFNMAP.
+ * vmf_insert_pfn() and the like would take a PMD or PUD mapping for a table. The function
+ * makes sure that they find a table. The table remains there as long as the VMA: the kernel
+ * frees the tables of an existing VMA only if MADV_DONTNEED leaves them empty, and
+ * MADV_DONTNEED refuses VM_PFNMAP.
  *
- * Context: The mmap lock, or the VMA lock, is held. May sleep. Takes page table locks.
- * Return: 0, -ENOMEM, or -EEXIST if a PMD or PUD mapping is there.
+ * Context: The mmap lock or the VMA lock is held. May sleep. Takes and drops page table
+ * locks.
+ * Return: 0; -ENOMEM; or -EEXIST if a PMD or PUD mapping covers the address.
  */
 int rust_mm_vma_alloc_pte_table(struct vm_area_struct *vma, unsigned long addr)
 {
@@ -57,8 +59,8 @@ int rust_mm_vma_alloc_pte_table(struct vm_area_struct *vma, unsigned long addr)
 	if (!pudp)
 		return -ENOMEM;
 	/*
-	 * PMD and PUD mappings come and go at any time, so each entry is read once,
-	 * and only the value that was read is used.
+	 * Other threads may insert and zap PMD and PUD mappings at any time, so read each
+	 * entry once and use only that value.
 	 */
 	for (;;) {
 		pud_t pud = pudp_get(pudp);
@@ -71,7 +73,7 @@ int rust_mm_vma_alloc_pte_table(struct vm_area_struct *vma, unsigned long addr)
 		}
 		if (!pud_present(pud) || pud_leaf(pud))
 			return -EEXIST;
-		/* Not of the copy: where PMDs are folded, the PMD is the PUD itself. */
+		/* Not &pud: if PMDs are folded, the PMD is the PUD entry itself. */
 		pmdp = pmd_offset(pudp, addr);
 		pmd = pmdp_get_lockless(pmdp);
 		if (pmd_none(pmd)) {
@@ -87,11 +89,13 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_alloc_pte_table);
 /**
  * rust_mm_fault_may_retry() - Check whether the lock of a fault may be dropped
  * @vmf: The fault.
- * @code: An address in the code of the driver.
+ * @code: An address in the driver's code.
  *
- * Code of the driver still runs after the lock is dropped. A thread of user space has a
- * reference to the file, and thus the module, until it returns there; a kernel thread has
- * nothing of the kind.
+ * The driver's code still runs after the lock is dropped, so its module must remain loaded.
+ * rust_mm_fault_release_lock() holds a reference to the file over the unlock. If that is the
+ * last one, fput() on a user thread defers the release of the file to the return to user
+ * space. On a kernel thread, fput() leaves the release to a worker, which may run at once:
+ * there, only a built-in driver may retry.
  *
  * Context: The fault handler of the VMA. Does not sleep.
  * Return: Whether the handler may return VM_FAULT_RETRY.
@@ -109,12 +113,13 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_may_retry);
  * rust_mm_fault_release_lock() - Drop the lock of a fault
  * @vmf: The fault, of a VMA that maps a file.
  *
- * The lock keeps the VMA, its file and the module of the caller, which has some more
- * instructions to execute: see rust_mm_fault_may_retry().
+ * Until the call, the lock keeps the VMA, its file and the caller's module alive. The caller
+ * still has some instructions to execute afterwards: rust_mm_fault_may_retry() says what
+ * keeps the module then.
  *
  * Context: The fault handler of the VMA, which is about to return VM_FAULT_RETRY. The
- * lock of the fault (the VMA lock, or the mmap lock for reading) is held, and is not
- * when the function returns.
+ * lock of the fault (the VMA lock, or the mmap lock for reading) is held on entry and
+ * dropped on return; the caller must not use @vmf->vma afterwards.
  */
 void rust_mm_fault_release_lock(struct vm_fault *vmf)
 {
@@ -128,15 +133,16 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_release_lock);
 /**
  * rust_mm_fault_insert_page() - Map a page at the address of a fault, unless an entry is there
  * @vmf: The fault.
- * @page: The page, to which the entry takes a reference.
+ * @page: The page. The new entry takes a reference to its folio.
  *
- * Unlike vmf_insert_page_mkwrite(), it copes with a PMD mapping that another thread has
- * just inserted; and with a marker of userfaultfd, which is carried over to the new entry
- * as in finish_fault().
+ * Unlike vmf_insert_page_mkwrite(), the function handles a PMD mapping that another thread
+ * has just inserted, and a userfaultfd marker, whose write protection it carries over to the
+ * new entry as finish_fault() does.
  *
  * Context: The fault handler of the VMA: the lock of the fault is held, and the caller
- * has a reference to the folio. May sleep. Takes and drops the lock of the page table.
- * Return: VM_FAULT_NOPAGE, or an error.
+ * holds a reference to the folio. May sleep. Takes and drops the page table lock.
+ * Return: VM_FAULT_NOPAGE if the page or another thread's entry is mapped there; otherwise
+ * an error code.
  */
 vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page)
 {
@@ -149,7 +155,7 @@ vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page)
 		return VM_FAULT_HWPOISON;
 	if (unlikely(!rust_folio_may_be_mapped(folio)))
 		return VM_FAULT_SIGBUS;
-	/* The OOM reaper may have zapped a copy-on-write page that was here. */
+	/* The OOM reaper may have zapped a copy-on-write page at this address. */
 	if (!(vma->vm_flags & VM_SHARED) &&
 	    check_stable_address_space(vma->vm_mm))
 		return VM_FAULT_SIGBUS;
@@ -164,7 +170,7 @@ vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page)
 						pte_none(pte)) {
 		folio_get(folio);
 		flush_dcache_folio(folio);
-		/* The protection of the VMA decides whether the entry is writable. */
+		/* vm_page_prot alone decides whether the entry is writable: write-notify. */
 		vmf->flags &= ~FAULT_FLAG_WRITE;
 		set_pte_range(vmf, folio, page, 1, vmf->address);
 		vmf->flags = flags;
@@ -177,13 +183,13 @@ vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page)
 EXPORT_SYMBOL_GPL(rust_mm_fault_insert_page);
 
 /**
- * rust_mm_fault_huge_is_occupied() - Check whether an entry is where a PMD or PUD mapping could be
+ * rust_mm_fault_huge_is_occupied() - Check whether the PMD or PUD of a fault is in use
  * @vmf: The fault.
- * @pud: Whether to look at the PUD, not the PMD.
+ * @pud: Whether to look at the PUD instead of the PMD.
  *
- * Context: The fault handler of the VMA: the lock of the fault is held. Does not
- * sleep. No page table lock is taken, so the entry may change at once.
- * Return: Whether there is an entry.
+ * Context: ->huge_fault of the VMA: the lock of the fault is held. Does not sleep. Takes no
+ * page table lock, so the entry may have changed when the function returns.
+ * Return: Whether the entry is anything but none: a table, a mapping or a marker.
  */
 bool rust_mm_fault_huge_is_occupied(const struct vm_fault *vmf, bool pud)
 {
@@ -196,12 +202,13 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_huge_is_occupied);
  * rust_mm_fault_around_map() - Map a page if its entry is free
  * @vmf: The fault.
  * @pte: The entry.
- * @page: The page, to which the entry takes a reference.
+ * @page: The page. The entry takes a reference to its folio.
  * @addr: The address of the entry.
  *
- * ->fault reports what is wrong with a page: broken memory, or too many references.
+ * The function skips a page that is hardware-poisoned or has too many references; ->fault
+ * reports these errors when user space accesses the page.
  *
- * Context: ->map_pages of the VMA, with the page table locked. The caller has a reference
+ * Context: ->map_pages of the VMA, with the page table locked. The caller holds a reference
  * to the folio. Does not sleep.
  * Return: Whether the page was mapped.
  */
@@ -226,11 +233,11 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_around_map);
 
 /**
  * rust_mm_fault_finish_cow() - Map the copy-on-write page that a driver has filled
- * @vmf: The fault.
+ * @vmf: A fault that has a cow_page.
  *
  * Context: The fault handler of the VMA: the lock of the fault is held. May sleep.
- * Takes and drops the lock of the page table.
- * Return: VM_FAULT_DONE_COW, or an error.
+ * Takes and drops the page table lock.
+ * Return: VM_FAULT_DONE_COW; if finish_fault() did not map the page, its code.
  */
 vm_fault_t rust_mm_fault_finish_cow(struct vm_fault *vmf)
 {

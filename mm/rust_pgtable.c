@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* How Rust reads page tables: entries of all levels in one form. */
+/* Page table walks for Rust: entries of all levels in one form. */
 
 #include <linux/export.h>
 #include <linux/hugetlb.h>
@@ -12,7 +12,14 @@
 #include <linux/rust_mm.h>
 #include <linux/sched/signal.h>
 
-/* @offset: of the page that is looked up, in those that the entry stands for. */
+/**
+ * pgtable_softleaf() - Describe an entry that is not present
+ * @leaf: The entry.
+ * @offset: Index of the page that is looked up, among the pages that the entry covers.
+ * @out: Set to the kind of the entry and, if it has one, to the PFN of the page.
+ *
+ * Context: The page table lock is held. Does not sleep.
+ */
 static inline void pgtable_softleaf(softleaf_t leaf, unsigned long offset,
 				    struct rust_pgtable_entry *out)
 {
@@ -40,12 +47,12 @@ static inline void pgtable_softleaf(softleaf_t leaf, unsigned long offset,
 
 /**
  * rust_mm_pgtable_read_pte() - Read a PTE
- * @walk: The walk, of a VMA.
- * @ptep: The entry, with its table locked.
- * @addr: Its address.
+ * @walk: A walk, in a VMA.
+ * @ptep: The entry.
+ * @addr: The address that it maps.
  * @out: Set to what the entry is.
  *
- * Context: A callback of the walk. The lock of the page table is held.
+ * Context: A callback of the walk. The page table lock is held. Does not sleep.
  */
 void rust_mm_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
 			      unsigned long addr,
@@ -75,22 +82,22 @@ EXPORT_SYMBOL_GPL(rust_mm_pgtable_read_pte);
 
 /**
  * rust_mm_pgtable_lock_pmd() - Lock and read a PMD that may be a leaf
- * @walk: The walk, of a VMA.
+ * @walk: A walk, in a VMA.
  * @pmdp: The entry.
  * @addr: An address that it covers.
- * @out: Set to what the entry is for @addr, if it is a leaf.
- * @ptl: Set to the lock that is held, if it is a leaf.
+ * @out: If the entry is a leaf, set to what it maps at @addr.
+ * @ptl: If the entry is a leaf, set to its lock.
  *
- * Context: A callback of the walk. May sleep. If RUST_PGTABLE_IS_LEAF is returned, the
- * caller holds *@ptl and drops it with spin_unlock(); otherwise no lock is held.
- * Return: What the entry is.
+ * Context: A callback of the walk. May sleep. If the function returns RUST_PGTABLE_IS_LEAF,
+ * it has taken *@ptl, and the caller drops it with spin_unlock(); otherwise it holds no lock.
+ * Return: Whether the entry is none, a table or a leaf.
  */
 enum rust_pgtable_lock rust_mm_pgtable_lock_pmd(struct mm_walk *walk,
 						pmd_t *pmdp, unsigned long addr,
 						struct rust_pgtable_entry *out,
 						spinlock_t **ptl)
 {
-	/* As other walks do, between two tables. */
+	/* Between two tables, like other walks. */
 	cond_resched();
 #ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
 	pmd_t pmd = pmdp_get_lockless(pmdp);
@@ -132,16 +139,16 @@ EXPORT_SYMBOL_GPL(rust_mm_pgtable_lock_pmd);
 
 /**
  * rust_mm_pgtable_lock_pud() - Lock and read a PUD that may be a leaf
- * @walk: The walk, of a VMA.
+ * @walk: A walk, in a VMA.
  * @pudp: The entry.
  * @addr: An address that it covers.
- * @out: Set to what the entry is for @addr, if it is a leaf.
- * @ptl: Set to the lock that is held, if it is a leaf.
+ * @out: If the entry is a leaf, set to what it maps at @addr.
+ * @ptl: If the entry is a leaf, set to its lock.
  *
- * Context: A callback of the walk. Does not sleep. If RUST_PGTABLE_IS_LEAF is
- * returned, the caller holds *@ptl and drops it with spin_unlock(); otherwise no lock
- * is held.
- * Return: What the entry is.
+ * Context: A callback of the walk. Does not sleep. If the function returns
+ * RUST_PGTABLE_IS_LEAF, it has taken *@ptl, and the caller drops it with spin_unlock();
+ * otherwise it holds no lock.
+ * Return: Whether the entry is none, a table or a leaf.
  */
 enum rust_pgtable_lock rust_mm_pgtable_lock_pud(struct mm_walk *walk,
 						pud_t *pudp, unsigned long addr,
@@ -189,15 +196,15 @@ EXPORT_SYMBOL_GPL(rust_mm_pgtable_lock_pud);
 
 /**
  * rust_mm_pgtable_lock_hugetlb() - Lock and read an entry of a hugetlb VMA
- * @walk: The walk, of a hugetlb VMA.
+ * @walk: A walk, in a hugetlb VMA.
  * @ptep: The entry.
- * @hmask: Mask of its size.
- * @addr: An address that it covers.
- * @out: Set to what the entry is for @addr.
- * @ptl: Set to the lock that is held.
+ * @hmask: Mask of the huge page size.
+ * @addr: An address that the entry covers.
+ * @out: Set to what the entry maps at @addr.
+ * @ptl: Set to the lock of the entry.
  *
- * Context: ->hugetlb_entry of the walk, which has the lock of the hugetlb VMA. Does
- * not sleep. The caller holds *@ptl and drops it with spin_unlock().
+ * Context: ->hugetlb_entry of the walk, which holds the hugetlb VMA lock. Does not sleep.
+ * Takes *@ptl, which the caller drops with spin_unlock().
  */
 void rust_mm_pgtable_lock_hugetlb(struct mm_walk *walk, pte_t *ptep,
 				  unsigned long hmask, unsigned long addr,
@@ -231,13 +238,15 @@ void rust_mm_pgtable_lock_hugetlb(struct mm_walk *walk, pte_t *ptep,
 EXPORT_SYMBOL_GPL(rust_mm_pgtable_lock_hugetlb);
 
 /**
- * rust_mm_pgtable_hole_begin() - Drop the lock of a hugetlb VMA between two entries
+ * rust_mm_pgtable_hole_begin() - Drop the hugetlb VMA lock while a driver handles a hole
  * @walk: The walk.
  *
- * Between the entries of a hugetlb VMA, a walk holds a lock that faults and other walks
- * take, too. The kernel's walk looks up each entry anew.
+ * walk_page_range() holds the hugetlb VMA lock from one entry to the next. Page faults and
+ * other walks take this lock as well, and the driver may start either from its callback for
+ * a hole. Dropping the lock there is safe, since walk_page_range() looks each entry up anew.
  *
- * Context: ->pte_hole of the walk.
+ * Context: ->pte_hole of the walk. Does not sleep. Drops the hugetlb VMA lock for reading,
+ * if the walk is in a hugetlb VMA.
  */
 void rust_mm_pgtable_hole_begin(struct mm_walk *walk)
 {
@@ -247,10 +256,11 @@ void rust_mm_pgtable_hole_begin(struct mm_walk *walk)
 EXPORT_SYMBOL_GPL(rust_mm_pgtable_hole_begin);
 
 /**
- * rust_mm_pgtable_hole_end() - Take the lock of a hugetlb VMA again
+ * rust_mm_pgtable_hole_end() - Take the hugetlb VMA lock again after a hole
  * @walk: The walk.
  *
- * Context: After rust_mm_pgtable_hole_begin() in the same callback. May sleep.
+ * Context: After rust_mm_pgtable_hole_begin(), in the same callback. May sleep. Takes the
+ * hugetlb VMA lock for reading, if the walk is in a hugetlb VMA.
  */
 void rust_mm_pgtable_hole_end(struct mm_walk *walk)
 {
@@ -276,11 +286,11 @@ EXPORT_SYMBOL_GPL(rust_mm_pgtable_cond_resched);
  * rust_mm_folio_walk() - Look up the folio that is mapped at an address
  * @vma: The VMA.
  * @addr: An address in it.
- * @out: Set to what was found.
+ * @out: Set to what is mapped there.
  *
- * Context: The mmap lock is held. May sleep, for the lock of a hugetlb VMA. Takes and
- * drops the lock of the page table.
- * Return: Whether there is one, or the zero page.
+ * Context: The mmap lock is held. May sleep, to take a hugetlb VMA lock. Takes and drops
+ * the page table lock.
+ * Return: Whether a folio or a zero page is mapped at @addr.
  */
 bool rust_mm_folio_walk(struct vm_area_struct *vma, unsigned long addr,
 			struct rust_folio_walk *out)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* References that Rust takes, counts or limits: see include/linux/rust_mm.h. */
+/* Reference counts of pages and mms for Rust: see include/linux/rust_mm.h. */
 
 #include <linux/err.h>
 #include <linux/export.h>
@@ -14,10 +14,11 @@
 /**
  * rust_mm_pages_may_be_mapped() - Check the reference counts of pages
  * @pages: The pages.
- * @nr_pages: How many.
+ * @nr_pages: Number of pages.
  *
- * Context: Any. The caller has references to the pages. Nothing keeps the counts from
- * growing meanwhile: the limit leaves room for that.
+ * The counts may grow while the function runs and afterwards; the limit leaves room for that.
+ *
+ * Context: Any context. The caller holds references to the pages.
  * Return: Whether each of the pages has few enough references to be mapped.
  */
 bool rust_mm_pages_may_be_mapped(struct page *const *pages,
@@ -37,10 +38,11 @@ EXPORT_SYMBOL_GPL(rust_mm_pages_may_be_mapped);
  * rust_mm_pfn_may_be_mapped() - Check the reference count behind a PFN
  * @pfn: The PFN.
  *
- * Without special entries, the entry of a PFN takes a reference to its page.
+ * On an architecture without special page table entries, the entry of a PFN takes a reference
+ * to the page.
  *
- * Context: Any. See rust_mm_pages_may_be_mapped().
- * Return: Whether the page, if there is one, has few enough references to be mapped.
+ * Context: Any context. The caller keeps the page, if there is one, from being freed.
+ * Return: Whether the PFN has no page, or one with few enough references to be mapped.
  */
 bool rust_mm_pfn_may_be_mapped(unsigned long pfn)
 {
@@ -53,11 +55,11 @@ EXPORT_SYMBOL_GPL(rust_mm_pfn_may_be_mapped);
 /**
  * rust_mm_access_vpid() - Take a reference to the mm of a process
  * @pid: Its number, in the PID namespace of the current task.
- * @mode: PTRACE_MODE_*, which the current task must have been granted.
+ * @mode: Access that the current task needs to the process: PTRACE_MODE_*.
  *
- * Context: May sleep.
- * Return: The mm; an error pointer, as mm_access() returns, or -ESRCH if there is no
- * such process.
+ * Context: Process context. May sleep.
+ * Return: The mm, with a reference in mm_users; otherwise the error pointer of mm_access(),
+ * or -ESRCH as an error pointer if there is no such process.
  */
 struct mm_struct *rust_mm_access_vpid(pid_t pid, unsigned int mode)
 {
@@ -68,7 +70,7 @@ struct mm_struct *rust_mm_access_vpid(pid_t pid, unsigned int mode)
 		return ERR_PTR(-ESRCH);
 	mm = mm_access(task, mode);
 	put_task_struct(task);
-	/* mm_access() has taken the reference without a check. */
+	/* mm_access() has taken the reference without checking for saturation. */
 	if (!IS_ERR(mm))
 		rust_mm_count_saturates(&mm->mm_users);
 	return mm;

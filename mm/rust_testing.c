@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* What the KUnit tests of rust/kernel/mm/ set up, and nothing else may do. */
+/*
+ * Functions with which the KUnit tests of rust/kernel/mm/ set up their cases. No other code may
+ * call them.
+ */
 
 #include <linux/atomic.h>
 #include <linux/export.h>
@@ -10,24 +13,59 @@
 #include <linux/page-flags.h>
 #include <linux/rust_mm.h>
 
-/* Counts that no test can bring about by taking as many references. */
+/*
+ * The first three set reference counts, since a test cannot take as many references. The test
+ * keeps the object alive, and sets the count back before it drops a reference.
+ */
 
+/**
+ * rust_mm_test_xchg_folio_refs() - Set the reference count of a folio
+ * @folio: The folio.
+ * @count: The new count.
+ *
+ * Context: Any context.
+ * Return: The old count.
+ */
 int rust_mm_test_xchg_folio_refs(struct folio *folio, int count)
 {
 	return atomic_xchg(&folio->_refcount, count);
 }
 
+/**
+ * rust_mm_test_xchg_mm_count() - Set mm_count of an mm
+ * @mm: The mm.
+ * @count: The new count.
+ *
+ * Context: Any context.
+ * Return: The old count.
+ */
 int rust_mm_test_xchg_mm_count(struct mm_struct *mm, int count)
 {
 	return atomic_xchg(&mm->mm_count, count);
 }
 
+/**
+ * rust_mm_test_xchg_mm_users() - Set mm_users of an mm
+ * @mm: The mm.
+ * @count: The new count.
+ *
+ * Context: Any context.
+ * Return: The old count.
+ */
 int rust_mm_test_xchg_mm_users(struct mm_struct *mm, int count)
 {
 	return atomic_xchg(&mm->mm_users, count);
 }
 
-/* Sets whether the first writes to a shared VMA are notified. */
+/**
+ * rust_mm_test_notify_writes() - Set whether a shared VMA uses write-notify
+ * @vma: The VMA.
+ * @notify: Whether the first write to a page is to cause a fault.
+ *
+ * Existing page table entries do not change.
+ *
+ * Context: The mmap lock and the VMA lock are held for writing. Does not sleep.
+ */
 void rust_mm_test_notify_writes(struct vm_area_struct *vma, bool notify)
 {
 	vm_flags_t flags = vma->vm_flags;
@@ -36,11 +74,13 @@ void rust_mm_test_notify_writes(struct vm_area_struct *vma, bool notify)
 }
 
 /**
- * rust_mm_test_mark_opened() - Set whether a file has been opened
- * @file: The file. Anonymous files are opened from the start.
- * @opened: Whether it has.
+ * rust_mm_test_mark_opened() - Set whether a file counts as opened
+ * @file: The file; an anonymous inode file, which counts as opened from the start.
+ * @opened: Whether the file is to have FMODE_OPENED.
  *
- * Exported for kernel::mm::testing, which the tests of modules may use.
+ * Exported for kernel::mm::testing, which tests in modules may use.
+ *
+ * Context: Any context. No other thread uses the file.
  */
 void rust_mm_test_mark_opened(struct file *file, bool opened)
 {
@@ -52,7 +92,13 @@ void rust_mm_test_mark_opened(struct file *file, bool opened)
 EXPORT_SYMBOL_GPL(rust_mm_test_mark_opened);
 
 #ifdef CONFIG_HUGETLBFS
-/* Makes a file of hugetlb memory that sets no pages aside. */
+/**
+ * rust_mm_test_hugetlb_file() - Create a hugetlb file without reserving huge pages
+ * @len: Size of the file in bytes.
+ *
+ * Context: Process context. May sleep.
+ * Return: The file, with one reference; or an error pointer.
+ */
 struct file *rust_mm_test_hugetlb_file(size_t len)
 {
 	return hugetlb_file_setup("rust_mm_test", len,
@@ -60,7 +106,13 @@ struct file *rust_mm_test_hugetlb_file(size_t len)
 				  HUGETLB_ANONHUGE_INODE, 0);
 }
 
-/* Sets how many pages such files may have, though none are set aside. */
+/**
+ * rust_mm_test_allow_hugetlb() - Set how many surplus huge pages the kernel may allocate
+ * @file: A hugetlb file with the page size in question.
+ * @pages: The limit.
+ *
+ * Context: Any context. The limit is that of all files with this page size.
+ */
 void rust_mm_test_allow_hugetlb(struct file *file, unsigned long pages)
 {
 	hstate_file(file)->nr_overcommit_huge_pages = pages;
@@ -68,7 +120,14 @@ void rust_mm_test_allow_hugetlb(struct file *file, unsigned long pages)
 #endif
 
 #ifdef CONFIG_MEMORY_FAILURE
-/* Marks a page as broken memory, or as whole again. */
+/**
+ * rust_mm_test_set_hwpoison() - Set or clear the hardware poison flag of a page
+ * @page: The page.
+ * @hwpoison: Whether the page is to be hardware-poisoned.
+ *
+ * Context: Any context. The caller holds a reference to the page, and clears the flag before
+ * it drops that.
+ */
 void rust_mm_test_set_hwpoison(struct page *page, bool hwpoison)
 {
 	if (hwpoison)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* What Rust reads of a VMA, and of memory that others write meanwhile. */
+/* Fields of VMAs for Rust, and copies of memory that other threads may write at the same time. */
 
 #include <linux/export.h>
 #include <linux/highmem.h>
@@ -12,18 +12,19 @@
 #include <linux/rust_mm.h>
 
 /**
- * rust_mm_vma_speculative_copy() - Copy what is known of a VMA, without its locks
+ * rust_mm_vma_speculative_copy() - Copy the range and the flags of a VMA, without its locks
  * @mm: The mm.
  * @addr: An address.
  * @range: Set to the VMA's start, end and page offset.
  * @flags: Set to its flags.
  *
- * Others may change the VMA meanwhile, free it or reuse it: under RCU the memory remains
- * that of some VMA. The caller has to retry if mmap_lock_speculate_retry() says so. In
- * C, since it would be a data race to Rust.
+ * Other threads may change, free or reuse the VMA while the function copies it; under RCU,
+ * the memory remains that of some VMA. The caller discards the copy if
+ * mmap_lock_speculate_retry() tells it to. This is C code, since Rust would consider the
+ * accesses a data race.
  *
- * Context: The caller has a reference to the mm, as a user of it. No lock is needed.
- * Does not sleep. Takes and drops the RCU read lock.
+ * Context: The caller holds a reference in mm_users, and no lock is required. Does not sleep.
+ * Takes and drops the RCU read lock.
  * Return: Whether there is a VMA at @addr.
  */
 bool rust_mm_vma_speculative_copy(struct mm_struct *mm, unsigned long addr,
@@ -48,11 +49,12 @@ bool rust_mm_vma_speculative_copy(struct mm_struct *mm, unsigned long addr,
 EXPORT_SYMBOL_GPL(rust_mm_vma_speculative_copy);
 
 /**
- * rust_mm_vma_advice_is_final() - Check whether advice may change a VMA
+ * rust_mm_vma_advice_is_final() - Check whether VM_DONTCOPY and VM_DONTDUMP are final
  * @vma: The VMA.
  *
  * Context: The VMA is locked for writing. Does not sleep.
- * Return: Whether its part in forks and core dumps is what its driver has decided.
+ * Return: Whether advice must not clear the two flags: the VMA is special, so that its driver
+ * may rely on them, or droppable.
  */
 bool rust_mm_vma_advice_is_final(const struct vm_area_struct *vma)
 {
@@ -61,11 +63,13 @@ bool rust_mm_vma_advice_is_final(const struct vm_area_struct *vma)
 EXPORT_SYMBOL_GPL(rust_mm_vma_advice_is_final);
 
 /**
- * rust_mm_vma_anon_name() - Return the name of anonymous memory
- * @vma: The VMA, with one of its locks held. anon_vma_name() demands the mmap lock.
+ * rust_mm_vma_anon_name() - Return the name of an anonymous VMA
+ * @vma: The VMA.
  *
- * Context: Does not sleep.
- * Return: The name, which lives as long as the lock is held; or NULL.
+ * Unlike anon_vma_name(), the function does not insist on the mmap lock.
+ *
+ * Context: The mmap lock or the VMA lock is held. Does not sleep.
+ * Return: The name, which is valid as long as the lock is held; or NULL.
  */
 const char *rust_mm_vma_anon_name(const struct vm_area_struct *vma)
 {
@@ -81,7 +85,7 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_anon_name);
  * rust_mm_vma_has_userfaultfd() - Check for a userfaultfd
  * @vma: The VMA.
  *
- * Context: The mmap lock, or the VMA lock, is held. Does not sleep.
+ * Context: The mmap lock or the VMA lock is held. Does not sleep.
  * Return: Whether the VMA is registered with a userfaultfd.
  */
 bool rust_mm_vma_has_userfaultfd(const struct vm_area_struct *vma)
@@ -95,12 +99,14 @@ bool rust_mm_vma_has_userfaultfd(const struct vm_area_struct *vma)
 EXPORT_SYMBOL_GPL(rust_mm_vma_has_userfaultfd);
 
 /**
- * rust_mm_vma_has_anon_vma() - Check for copy-on-write pages
- * @vma: The VMA. Its anon_vma is set under the mmap read lock and the page table lock.
+ * rust_mm_vma_has_anon_vma() - Check for anonymous pages
+ * @vma: The VMA.
  *
- * Context: The mmap lock, or the VMA lock, is held. Does not sleep. The answer may
- * change from false to true, unless the lock is held for writing.
- * Return: Whether the VMA has, or has had, copy-on-write pages.
+ * Faults set anon_vma with the mmap lock held for reading, so the result may change from
+ * false to true unless the caller holds the lock for writing.
+ *
+ * Context: The mmap lock or the VMA lock is held. Does not sleep.
+ * Return: Whether the VMA has, or has had, anonymous pages; copy-on-write pages are such.
  */
 bool rust_mm_vma_has_anon_vma(const struct vm_area_struct *vma)
 {
@@ -109,22 +115,22 @@ bool rust_mm_vma_has_anon_vma(const struct vm_area_struct *vma)
 EXPORT_SYMBOL_GPL(rust_mm_vma_has_anon_vma);
 
 /**
- * rust_mm_vma_cached_page_prot() - Return vm_page_prot as it would be without a cache mode
+ * rust_mm_vma_cached_page_prot() - Return vm_page_prot with the default cache mode
  * @vma: The VMA.
  *
- * Context: The mmap lock, or the VMA lock, is held. Does not sleep.
- * Return: The protection.
+ * Context: The mmap lock or the VMA lock is held. Does not sleep.
+ * Return: The protection, as writable and as encrypted as vm_page_prot.
  */
 pgprot_t rust_mm_vma_cached_page_prot(const struct vm_area_struct *vma)
 {
 	vm_flags_t flags = vma->vm_flags;
 	pgprot_t prot;
 
-	/* Write-notify is the protection of a private VMA. */
+	/* With write-notify, a shared VMA has the protection of a private one. */
 	if (!vma_page_prot_writable(vma))
 		flags &= ~VM_SHARED;
 	prot = vm_get_page_prot(flags);
-	/* Device memory, in a machine whose own is encrypted. */
+	/* Device memory is mapped decrypted on a machine that encrypts its RAM. */
 	if (pgprot_val(pgprot_decrypted(vma->vm_page_prot)) ==
 	    pgprot_val(vma->vm_page_prot))
 		prot = pgprot_decrypted(prot);
@@ -133,16 +139,17 @@ pgprot_t rust_mm_vma_cached_page_prot(const struct vm_area_struct *vma)
 EXPORT_SYMBOL_GPL(rust_mm_vma_cached_page_prot);
 
 /**
- * rust_mm_memcpy_from_page() - Copy from a page that others may write meanwhile
+ * rust_mm_memcpy_from_page() - Copy from a page that other threads may write meanwhile
  * @to: Destination.
  * @page: The page.
- * @offset: Where to begin in it.
- * @len: How many bytes, all of them in the page.
+ * @offset: Offset of the first byte in the page.
+ * @len: Number of bytes, all of them in the page.
  *
- * User space and other threads may write the page while it is copied. A call even with
- * CONFIG_RUST_INLINE_HELPERS, since inlined into Rust it would be a data race.
+ * User space and other kernel threads may write to the page during the copy. This is not a
+ * helper, which CONFIG_RUST_INLINE_HELPERS would inline into Rust: there, the copy would be a
+ * data race.
  *
- * Context: The caller has a reference to the page. Does not sleep.
+ * Context: The caller holds a reference to the page. Does not sleep.
  */
 void rust_mm_memcpy_from_page(char *to, struct page *page, size_t offset,
 			      size_t len)
@@ -152,15 +159,15 @@ void rust_mm_memcpy_from_page(char *to, struct page *page, size_t offset,
 EXPORT_SYMBOL_GPL(rust_mm_memcpy_from_page);
 
 /**
- * rust_mm_memcpy_to_page() - Copy to a page that others may access meanwhile
+ * rust_mm_memcpy_to_page() - Copy to a page that other threads may access meanwhile
  * @page: The page.
- * @offset: Where to begin in it.
+ * @offset: Offset of the first byte in the page.
  * @from: Source.
- * @len: How many bytes, all of them in the page.
+ * @len: Number of bytes, all of them in the page.
  *
- * See rust_mm_memcpy_from_page().
+ * See rust_mm_memcpy_from_page() for why this is not a helper.
  *
- * Context: The caller has a reference to the page. Does not sleep.
+ * Context: The caller holds a reference to the page. Does not sleep.
  */
 void rust_mm_memcpy_to_page(struct page *page, size_t offset, const char *from,
 			    size_t len)

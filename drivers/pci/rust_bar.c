@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* Memory BARs that can be mapped to user space, for Rust. */
+/* Memory BARs that Rust drivers map to user space. */
 
 #include <linux/export.h>
 #include <linux/ioport.h>
@@ -12,15 +12,15 @@
  * @pdev: The device.
  * @bar: Number of the BAR.
  *
- * Context: The driver of the caller is bound to the device.
- * Return: The resource; NULL unless it is memory that has a place in the physical
- * address space.
+ * Context: The caller's driver is bound to the device. Does not sleep.
+ * Return: The resource, or NULL if there is no such BAR, if it is not a memory BAR, or if no
+ * physical addresses are assigned to it.
  */
 struct resource *rust_pci_mem_bar(struct pci_dev *pdev, unsigned int bar)
 {
 	struct resource *res;
 
-	/* Not a bridge's windows, in which other devices are, nor a function's. */
+	/* What follows is no BAR of this function: ROM, VF BARs, bridge windows. */
 	if (bar >= PCI_STD_NUM_BARS)
 		return NULL;
 	res = pci_resource_n(pdev, bar);

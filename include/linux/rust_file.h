@@ -1,35 +1,51 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Files for Rust: what rust/kernel/fs/ calls and C has no function for.
+ * Files for Rust: functions that rust/kernel/ needs and that the rest of the kernel does not
+ * have.
  */
 #ifndef _LINUX_RUST_FILE_H
 #define _LINUX_RUST_FILE_H
 
 #include <linux/fs.h>
 
-/*
- * Gives a file that is being opened the address space of its device, if the device
- * has one of its own.
+/**
+ * file_set_mapping() - Give a file the address space of its device
+ * @file: A file that is being opened.
+ * @mapping: The address space, or NULL if the device has none of its own.
+ *
+ * Context: ->open of the file, after it has set the private data. Does not sleep.
  */
 static inline void file_set_mapping(struct file *file,
 				    struct address_space *mapping)
 {
 	if (mapping)
 		file->f_mapping = mapping;
-	/* This and the private data are visible before FMODE_OPENED is. */
+	/*
+	 * f_mapping and private_data must be visible before FMODE_OPENED, which the caller of
+	 * ->open sets. Pairs with file_is_opened().
+	 */
 	smp_wmb();
 }
 
-/*
- * Returns whether the file has been opened. While it is being opened, its private data
- * and its address space are not what its operations expect; and where opening fails,
- * they, its path and its inode are released, though a reference to the file may be held.
+/**
+ * file_is_opened() - Check whether the open of a file has succeeded
+ * @file: The file.
+ *
+ * Until its open has succeeded, a file may lack the private data and the address space that
+ * its operations expect. If the open fails, the kernel releases the path and the inode of
+ * the file as well, even if a reference to the file is still held.
+ *
+ * Context: Any context. The caller keeps the file from being freed.
+ * Return: Whether the file is open, so that its private data and address space can be used.
  */
 static inline bool file_is_opened(const struct file *file)
 {
 	if (!(READ_ONCE(file->f_mode) & FMODE_OPENED))
 		return false;
-	/* Pairs with file_set_mapping(), for threads that got the file from its open. */
+	/*
+	 * Pairs with file_set_mapping(): the file may come from a thread that published it in
+	 * its ->open.
+	 */
 	smp_rmb();
 	return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Memory management for Rust: what rust/kernel/mm/ calls and C has no function for.
+ * Memory management for Rust: functions that rust/kernel/mm/ needs and that the rest of the kernel
+ * does not have.
  */
 #ifndef _LINUX_RUST_MM_H
 #define _LINUX_RUST_MM_H
@@ -15,16 +16,27 @@ struct file;
 struct mm_walk;
 
 /*
- * Reference counts of 32 bits
+ * 32-bit reference counts
  *
  * Nothing limits how many references safe Rust code takes, and a count that wraps
- * around to zero frees memory that is still in use. So Rust checks a count before each
- * use. In the upper part of its range, the count is set to a value there that is far
- * from both ends, and not changed otherwise: the object is leaked, as with a refcount_t.
+ * around to zero frees memory that is still in use. So the helpers below check a count
+ * each time before Rust takes or drops a reference. If the count is in the upper part of
+ * its range, they set it to a fixed value that is far from both ends of that part, and do
+ * not count: the object is leaked, as with a saturated refcount_t.
  *
- * C counts as well, and does not check. The distance from the ends is how many
- * references C may take, or drop that it has taken before, while Rust uses no
- * reference.
+ * C code takes and drops references to the same objects without a check. The distance of
+ * the fixed value from an end is the number of references that C may take, or drop,
+ * between two checks by Rust.
+ */
+
+/**
+ * __rust_count_saturates() - Saturate a reference count that is too high
+ * @count: The count.
+ * @from: Start of the upper part of the range; compared as unsigned.
+ * @to: Value that the count gets there.
+ *
+ * Context: Any context. The caller holds a reference to the counted object.
+ * Return: Whether the count was too high and is now @to.
  */
 
 static __always_inline bool __rust_count_saturates(atomic_t *count,
@@ -37,65 +49,120 @@ static __always_inline bool __rust_count_saturates(atomic_t *count,
 	return true;
 }
 
-/*
- * The upper part of a folio's count: above what page table entries may bring it to
- * (RUST_FOLIO_MAX_REFS), and all that is negative. 5 * 2^28 references are left on both
- * sides for what C counts.
+/**
+ * rust_folio_saturates() - Saturate the reference count of a folio if it is too high
+ * @folio: The folio.
+ *
+ * The upper part of the range starts above RUST_FOLIO_MAX_REFS, which is what the entries
+ * of page tables may bring the count to, and includes all negative values. The value that
+ * the count gets leaves C 5 * 2^28 references on both sides.
+ *
+ * Context: Any context. The caller holds a reference to the folio.
+ * Return: Whether the count is saturated, so that it must not be changed.
  */
 static __always_inline bool rust_folio_saturates(struct folio *folio)
 {
 	return __rust_count_saturates(&folio->_refcount, 0x60000000, 0xb0000000);
 }
 
-/*
- * The upper part of an mm's count is always positive, since C takes a count that is
- * not for a bug (__mmu_notifier_register()). 2^29 references are left on both sides,
- * of which C uses one for each thread or so.
+/**
+ * rust_mm_count_saturates() - Saturate a reference count of an mm if it is too high
+ * @count: mm_count or mm_users.
+ *
+ * The value that the count gets is positive, since C treats a count that is not positive
+ * as a bug (__mmu_notifier_register()). It leaves C 2^29 references on both sides; C uses
+ * about one for each thread.
+ *
+ * Context: Any context. The caller holds a reference of the same kind to the mm.
+ * Return: Whether the count is saturated, so that it must not be changed.
  */
 static __always_inline bool rust_mm_count_saturates(atomic_t *count)
 {
 	return __rust_count_saturates(count, 0x40000000, 0x60000000);
 }
 
+/**
+ * folio_get_saturating() - Take a reference to a folio
+ * @folio: The folio.
+ *
+ * Context: Any context. The caller holds a reference to the folio.
+ */
 static inline void folio_get_saturating(struct folio *folio)
 {
 	if (!rust_folio_saturates(folio))
 		folio_get(folio);
 }
 
+/**
+ * folio_put_saturating() - Drop a reference to a folio
+ * @folio: The folio, which is freed with its last reference.
+ *
+ * Context: The same as for folio_put().
+ */
 static inline void folio_put_saturating(struct folio *folio)
 {
 	if (!rust_folio_saturates(folio))
 		folio_put(folio);
 }
 
-/* mm_count, which keeps the struct itself. */
+/* mm_count keeps the struct mm_struct from being freed. */
 
+/**
+ * mmgrab_saturating() - Take a reference to a struct mm_struct
+ * @mm: The mm.
+ *
+ * Context: Any context. The caller holds a reference to the mm, of either kind.
+ */
 static inline void mmgrab_saturating(struct mm_struct *mm)
 {
 	if (!rust_mm_count_saturates(&mm->mm_count))
 		mmgrab(mm);
 }
 
+/**
+ * mmdrop_saturating() - Drop a reference to a struct mm_struct
+ * @mm: The mm, which is freed with its last reference.
+ *
+ * Context: The same as for mmdrop().
+ */
 static inline void mmdrop_saturating(struct mm_struct *mm)
 {
 	if (!rust_mm_count_saturates(&mm->mm_count))
 		mmdrop(mm);
 }
 
-/* mm_users, which keeps what is mapped. */
+/* mm_users keeps the mappings of an mm from being torn down. */
 
+/**
+ * mmget_saturating() - Take a reference to the mappings of an mm
+ * @mm: The mm.
+ *
+ * Context: Any context. The caller holds such a reference.
+ */
 static inline void mmget_saturating(struct mm_struct *mm)
 {
 	if (!rust_mm_count_saturates(&mm->mm_users))
 		mmget(mm);
 }
 
+/**
+ * mmget_not_zero_saturating() - Take a reference to the mappings of an mm, if it has any
+ * @mm: The mm.
+ *
+ * Context: Any context. The caller holds a reference to the struct mm_struct.
+ * Return: Whether the caller got the reference; false if mm_users was zero.
+ */
 static inline bool mmget_not_zero_saturating(struct mm_struct *mm)
 {
 	return rust_mm_count_saturates(&mm->mm_users) || mmget_not_zero(mm);
 }
 
+/**
+ * mmput_saturating() - Drop a reference to the mappings of an mm
+ * @mm: The mm, whose mappings are torn down with the last reference.
+ *
+ * Context: Process context. May sleep.
+ */
 static inline void mmput_saturating(struct mm_struct *mm)
 {
 	if (!rust_mm_count_saturates(&mm->mm_users))
@@ -104,6 +171,12 @@ static inline void mmput_saturating(struct mm_struct *mm)
 
 #ifdef CONFIG_MMU
 
+/**
+ * mmput_async_saturating() - Drop a reference to the mappings of an mm, without sleeping
+ * @mm: The mm; with the last reference, a worker tears its mappings down.
+ *
+ * Context: The same as for mmput_async().
+ */
 static inline void mmput_async_saturating(struct mm_struct *mm)
 {
 	if (!rust_mm_count_saturates(&mm->mm_users))
@@ -111,17 +184,30 @@ static inline void mmput_async_saturating(struct mm_struct *mm)
 }
 
 /*
- * How many references a page table entry may bring a folio to: a quarter of what the
- * count can hold. The rest is for C, which takes references without a check.
+ * The number of references from which on Rust maps a folio no longer: a quarter of the
+ * range of the count. The rest is for C, which takes references without a check.
  */
 #define RUST_FOLIO_MAX_REFS	BIT(30)
 
+/**
+ * rust_folio_may_be_mapped() - Check that a folio has few enough references to be mapped
+ * @folio: The folio.
+ *
+ * Context: Any context. The caller holds a reference to the folio.
+ * Return: Whether a page table entry may take one more reference to the folio.
+ */
 static inline bool rust_folio_may_be_mapped(const struct folio *folio)
 {
 	return (unsigned int)folio_ref_count(folio) < RUST_FOLIO_MAX_REFS;
 }
 
-/* Returns the order of a folio, or -1 if it has too many references to be mapped. */
+/**
+ * folio_mappable_order() - Return the order of a folio that can be mapped
+ * @folio: The folio.
+ *
+ * Context: Any context. The caller holds a reference to the folio.
+ * Return: The order, or -1 if the folio has too many references to be mapped.
+ */
 static inline int folio_mappable_order(const struct folio *folio)
 {
 	return rust_folio_may_be_mapped(folio) ? folio_order(folio) : -1;
@@ -139,7 +225,14 @@ struct mm_struct *rust_mm_access_vpid(pid_t pid, unsigned int mode);
  * VMAs: mm/rust_vma.c
  */
 
-/* Returns whether vm_page_prot grants writing: not where first writes are notified. */
+/**
+ * vma_page_prot_writable() - Check whether vm_page_prot grants writing
+ * @vma: The VMA.
+ *
+ * Context: The mmap lock or the VMA lock is held. Does not sleep.
+ * Return: Whether a new entry is writable; false also for a writable VMA in which the
+ * driver gets write-notify faults.
+ */
 static inline bool vma_page_prot_writable(const struct vm_area_struct *vma)
 {
 	return pte_write(pfn_pte(0, vma->vm_page_prot));
@@ -176,7 +269,7 @@ vm_fault_t rust_mm_fault_finish_cow(struct vm_fault *vmf);
  * Page tables: mm/rust_pgtable.c
  */
 
-/* What a page table entry is. */
+/* Kinds of page table entries. */
 enum rust_pgtable_kind {
 	RUST_PGTABLE_NONE,
 	RUST_PGTABLE_PRESENT,
@@ -197,25 +290,25 @@ enum rust_pgtable_flags {
 	RUST_PGTABLE_NORMAL = 1 << 3,
 };
 
-/* The architecture's bits, in one form for all levels. */
+/* A page table entry of any level, in a form that does not depend on the architecture. */
 struct rust_pgtable_entry {
 	unsigned long pfn;
 	enum rust_pgtable_kind kind;
 	unsigned int flags;
 };
 
-/* What an entry that could be a leaf has turned out to be. */
+/* Results of looking at an entry that can be a table or a leaf. */
 enum rust_pgtable_lock {
 	RUST_PGTABLE_IS_NONE,
 	RUST_PGTABLE_IS_TABLE,
-	/* The lock of the entry is held. */
+	/* The caller holds the page table lock of the entry. */
 	RUST_PGTABLE_IS_LEAF,
 };
 
-/* What a lookup of one address has found. */
+/* Result of a lookup of one address. */
 struct rust_folio_walk {
 	unsigned long pfn;
-	/* A level of the page tables, from the bottom: enum folio_walk_level. */
+	/* Level of the entry: enum folio_walk_level, which counts from the PTEs up. */
 	unsigned int level;
 	unsigned int order;
 	bool zero;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Memory of devices for Rust: what rust/kernel/ calls to map it to user space, and C has
- * no function for.
+ * Device memory for Rust: functions that rust/kernel/ needs to map it to user space and that the
+ * rest of the kernel does not have.
  */
 #ifndef _LINUX_RUST_RESOURCE_H
 #define _LINUX_RUST_RESOURCE_H

@@ -39,7 +39,7 @@ __rust_helper void rust_helper_clear_user_highpage(struct page *page,
 }
 
 #ifdef CONFIG_PPC_BOOK3S_64
-/* Constants elsewhere, in bindings_helper.h. */
+/* Other architectures have constants for these, which bindings_helper.h exports. */
 __rust_helper unsigned int rust_helper_PMD_SHIFT(void)
 {
 	return PMD_SHIFT;

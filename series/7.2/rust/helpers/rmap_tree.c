@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* The names that functions of mm.h have from 7.3 on. */
+/* Functions of mm.h under the names that 7.3 gives them. */
 
 #include <linux/fs.h>
 #include <linux/mm.h>
