@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that is used wrongly. Not a driver to start yours from.
+//! Memory that is used wrongly, on purpose: do not start a driver from this one.
 //!
-//! What the layer is to keep drivers from, and what the kernel's debugging is to see when it happens
-//! all the same. `/dev/rust_mm_broken` does it on purpose, from Rust, so that a test can see that each
-//! of the tools looks at Rust code:
+//! The layer keeps drivers from making these mistakes, and the kernel's debug tools report them if
+//! they happen nevertheless. `/dev/rust_mm_broken` makes them in Rust code, so that a test can show
+//! that each of the tools checks Rust code:
 //!
-//! - [`BROKEN_FREED`], [`BROKEN_VMALLOC`], [`BROKEN_STACK`]: reads what was freed, and behind the end of
-//!   memory from `vmalloc` and of a variable on the stack. For KASAN.
-//! - [`BROKEN_PAGE`]: frees a page that is mapped, and has told nobody. For the page table check.
-//! - [`BROKEN_LEAK`]: forgets memory. For kmemleak; the only one that safe code can do.
-//! - [`BROKEN_RACE`]: counts in what all count in at the same time. For KCSAN.
-//! - [`BROKEN_LIST`]: adds the same to a list twice. For `DEBUG_LIST`.
+//! - [`BROKEN_FREED`], [`BROKEN_VMALLOC`], [`BROKEN_STACK`]: reads freed memory, and past the end
+//!   of memory from `vmalloc` and of a variable on the stack. For KASAN.
+//! - [`BROKEN_PAGE`]: frees a page that is still mapped. For the page table check.
+//! - [`BROKEN_LEAK`]: leaks memory. For kmemleak; the only mistake here that safe code can make.
+//! - [`BROKEN_RACE`]: increments a counter without synchronisation. For KCSAN.
+//! - [`BROKEN_LIST`]: adds an entry to a list twice. For `DEBUG_LIST`.
 //! - [`BROKEN_LOCK`]: unlocks a folio that is not locked. For `DEBUG_VM`.
-//! - [`BROKEN_VMA`]: makes a VMA shorter, and does not tell the tree. For `DEBUG_VM_MAPLE_TREE`.
+//! - [`BROKEN_VMA`]: shortens a VMA without updating the maple tree. For `DEBUG_VM_MAPLE_TREE`.
 
 use core::{
     hint::black_box,
@@ -59,27 +59,28 @@ module! {
     type: RustMmBroken,
     name: "rust_mm_broken",
     authors: ["Rust mm developers"],
-    description: "Memory that is used wrongly, for tests of the kernel's debugging",
+    description: "Rust sample: broken memory accesses, for tests of the kernel's debug tools",
     license: "GPL",
 }
 
-/// Reads memory that was freed.
+/// Reads freed memory.
 const BROKEN_FREED: u32 = _IO('b' as u32, 0);
-/// Reads behind the end of memory from `vmalloc`.
+/// Reads past the end of memory from `vmalloc`.
 const BROKEN_VMALLOC: u32 = _IO('b' as u32, 1);
-/// Reads behind the end of a variable on the stack.
+/// Reads past the end of a variable on the stack.
 const BROKEN_STACK: u32 = _IO('b' as u32, 2);
-/// Maps a page at the address that is the argument, in a mapping of this file, and frees it.
+/// Maps a page at the address in the argument, which must be in a mapping of this file, and frees
+/// the page.
 const BROKEN_PAGE: u32 = _IO('b' as u32, 3);
-/// Forgets some memory.
+/// Leaks some memory.
 const BROKEN_LEAK: u32 = _IO('b' as u32, 4);
-/// Counts as far as the argument says, for all files in the same place.
+/// Increments a counter, which all files share, as often as the argument says.
 const BROKEN_RACE: u32 = _IO('b' as u32, 5);
-/// Adds the same to a list twice.
+/// Adds an entry to a list twice.
 const BROKEN_LIST: u32 = _IO('b' as u32, 6);
 /// Unlocks a folio that is not locked.
 const BROKEN_LOCK: u32 = _IO('b' as u32, 7);
-/// Takes the last page off the VMA at the address that is the argument.
+/// Shortens the VMA at the address in the argument by one page.
 const BROKEN_VMA: u32 = _IO('b' as u32, 8);
 
 #[pin_data]
@@ -102,7 +103,7 @@ struct Broken;
 
 #[vtable]
 impl MiscDevice for Broken {
-    // The layer refuses to map a box of a type without size.
+    // Not `KBox`: the layer refuses to map a `KBox` of a zero-sized type.
     type Ptr = Arc<Self>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
@@ -138,7 +139,8 @@ fn freed() -> Result {
     let memory = KBox::new([0u8; 64], GFP_KERNEL)?;
     let ptr = black_box(memory.as_ptr());
     drop(memory);
-    // SAFETY: None: the memory is freed, which KASAN is to see. Nothing is done with what is read.
+    // SAFETY: None: the memory is freed, which KASAN must report. The value that is read is not
+    // used.
     unsafe { ptr.read_volatile() };
     Ok(())
 }
@@ -147,8 +149,8 @@ fn freed() -> Result {
 fn behind_vmalloc() -> Result {
     let memory = VVec::<u8>::with_capacity(100, GFP_KERNEL)?;
     let ptr = black_box(memory.as_ptr());
-    // SAFETY: None: this is behind the end, which KASAN is to see. It is in the page that the memory
-    // begins in, and nothing is done with what is read.
+    // SAFETY: None: the byte is past the end, which KASAN must report. It is in the same page as
+    // the start of the memory, and the value that is read is not used.
     unsafe { ptr.add(memory.capacity()).read_volatile() };
     Ok(())
 }
@@ -157,8 +159,8 @@ fn behind_vmalloc() -> Result {
 fn behind_variable() {
     let variable = [0u8; 16];
     let ptr = black_box(variable.as_ptr());
-    // SAFETY: None: this is behind the end, which KASAN is to see. It is on the stack, and nothing is
-    // done with what is read.
+    // SAFETY: None: the byte is past the end, which KASAN must report. It is on the stack, and the
+    // value that is read is not used.
     unsafe { ptr.add(variable.len()).read_volatile() };
 }
 
@@ -170,13 +172,13 @@ fn freed_while_mapped(addr: usize) -> Result {
     let vma = mm.vma_lookup(addr).ok_or(EFAULT)?;
     let own = vma.as_driver_vma::<BrokenOps>().ok_or(EINVAL)?;
     own.insert_page(addr, &folio, 0)?;
-    // A folio begins with its first page.
+    // A `struct folio` starts with the `struct page` of its first page.
     let raw = from_ref::<Folio>(&folio)
         .cast_mut()
         .cast::<bindings::page>();
-    // SAFETY: None: the page is mapped, and that is taken back from what the page says of itself, but
-    // not from the page table. The page table check is to stop the machine before the page, whose last
-    // reference goes with `folio`, belongs to another user.
+    // SAFETY: None: the page is still mapped. This resets its mapcount but leaves the page table
+    // entry. The page table check must stop the machine when `folio` drops the last reference,
+    // before the allocator hands the page to another user.
     unsafe {
         (*raw).__bindgen_anon_2.page_type = u32::MAX;
         bindings::__free_pages(raw, 0);
@@ -186,7 +188,8 @@ fn freed_while_mapped(addr: usize) -> Result {
 
 #[inline(never)]
 fn leak() -> Result {
-    // An address may be left on some stack, where kmemleak finds it; not all of them.
+    // kmemleak may find the address of an object on some stack and not report that object, but not
+    // the addresses of all 16.
     for _ in 0..16 {
         core::mem::forget(black_box(KBox::new([0u8; 192], GFP_KERNEL)?));
     }
@@ -199,7 +202,8 @@ fn race(times: usize) {
 
     for _ in 0..times.min(1 << 20) {
         let count = black_box(&raw mut COUNT);
-        // SAFETY: None: others do the same, which KCSAN is to see. What comes out is only a number.
+        // SAFETY: None: other threads do the same, which KCSAN must report. The counter is only a
+        // number that nothing depends on.
         unsafe { *count += 1 };
     }
 }
@@ -209,8 +213,10 @@ fn added_twice() {
     let mut head = bindings::list_head::default();
     let mut entry = bindings::list_head::default();
     let (head, entry) = (&raw mut head, &raw mut entry);
-    // SAFETY: None for the second time, which `DEBUG_LIST` is to see, and to refuse. Nobody else has the
-    // list, which is forgotten then.
+    // SAFETY:
+    // - The head and the entry are valid, and no other thread has their addresses. They are not
+    //   used after this block.
+    // - None for the second `list_add_tail`, which `DEBUG_LIST` must report and refuse.
     unsafe {
         bindings::INIT_LIST_HEAD(head);
         bindings::list_add_tail(entry, head);
@@ -221,7 +227,7 @@ fn added_twice() {
 #[inline(never)]
 fn unlocked_twice() -> Result {
     let page = Page::alloc_page(GFP_KERNEL)?;
-    // SAFETY: None: nobody has locked the folio, which is to stop the machine.
+    // SAFETY: None: the folio is not locked, for which `DEBUG_VM` must stop the machine.
     unsafe { bindings::folio_unlock(bindings::page_folio(page.as_ptr())) };
     Ok(())
 }
@@ -230,9 +236,11 @@ fn unlocked_twice() -> Result {
 fn end_of_vma(addr: usize) -> Result {
     let task = kernel::current!();
     let mm = task.mm().ok_or(ESRCH)?.as_raw();
-    // SAFETY: The current task has the mm, and the VMA is looked up and changed under the lock.
-    // None for the change, of which the tree of VMAs is not told. The next one who looks is to stop the
-    // machine.
+    // SAFETY:
+    // - The mm is that of the current task, and this looks the VMA up and changes it under the mmap
+    //   write lock.
+    // - None for the change: the maple tree still has the old end. `DEBUG_VM_MAPLE_TREE` must stop
+    //   the machine at the next validation of the tree.
     unsafe {
         bindings::mmap_write_lock(mm);
         let vma = bindings::vma_lookup(mm, addr);
@@ -244,7 +252,7 @@ fn end_of_vma(addr: usize) -> Result {
     Ok(())
 }
 
-/// Operations of the mapping that a page is freed in.
+/// The operations of the mapping in which [`BROKEN_PAGE`] frees a page.
 struct BrokenOps;
 
 #[vtable]

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the types cannot keep a driver from doing. Not a driver to start yours from.
+//! Locking mistakes that the types do not prevent: do not start a driver from this one.
 //!
-//! Safe code cannot break memory, but it can wait for itself, and it can sleep where it must not
-//! (`Documentation/rust/mm/locking.rst`). `/dev/rust_mm_misuse` does so on purpose, in ways that go well
-//! when no other thread is about, so that a test can see that the kernel's debugging reports each of them:
+//! Safe code cannot corrupt memory, but it can deadlock, and it can sleep in atomic context
+//! (`Documentation/rust/mm/locking.rst`). `/dev/rust_mm_misuse` does so on purpose, in ways that do
+//! no harm as long as no other thread uses the mm, so that a test can show that the kernel's debug
+//! tools report each of these mistakes:
 //!
-//! - [`MISUSE_TWICE`]: takes the mmap lock while it holds it.
+//! - [`MISUSE_TWICE`]: takes the mmap lock while it holds it already.
 //! - [`MISUSE_ORDER`]: takes the mmap lock while it holds a VMA lock.
-//! - [`MISUSE_SLEEP`]: sleeps while it holds the lock of a page table.
-//! - [`MISUSE_AROUND`]: sleeps in `map_pages`, under the RCU read lock, when what the file maps from then
-//!   on is read.
-//! - [`MISUSE_COPY`]: copies to user space, in `read(2)`, with a lock held that the file's fault handler
-//!   takes. If the buffer were a mapping of the file, the fault would wait for that lock forever.
+//! - [`MISUSE_SLEEP`]: sleeps while it holds a page table lock.
+//! - [`MISUSE_AROUND`]: sleeps in `map_pages`, which the kernel calls under the RCU read lock, when
+//!   user space reads a mapping that it makes after the ioctl.
+//! - [`MISUSE_COPY`]: copies to user space in `read(2)` while it holds a lock that the file's fault
+//!   handler takes. If the buffer were a mapping of the file, the fault handler would wait for that
+//!   lock forever.
 
 use core::{
     convert::Infallible,
@@ -73,19 +75,19 @@ module! {
     type: RustMmMisuse,
     name: "rust_mm_misuse",
     authors: ["Rust mm developers"],
-    description: "Rust sample: what only lockdep can see",
+    description: "Rust sample: locking mistakes, for tests of the kernel's debug tools",
     license: "GPL",
 }
 
 /// Takes the mmap lock twice.
 const MISUSE_TWICE: u32 = _IO('m' as u32, 0);
-/// Takes the mmap lock with the VMA lock of the address that is the argument.
+/// Takes the mmap lock while holding the VMA lock of the address in the argument.
 const MISUSE_ORDER: u32 = _IO('m' as u32, 1);
-/// Sleeps with the lock of the page table of the address that is the argument.
+/// Sleeps while holding the page table lock of the address in the argument.
 const MISUSE_SLEEP: u32 = _IO('m' as u32, 2);
-/// Lets the file be mapped, and sleeps in `map_pages` of what is mapped.
+/// Makes the file mappable, with a `map_pages` that sleeps.
 const MISUSE_AROUND: u32 = _IO('m' as u32, 3);
-/// Lets the file be mapped, by faults that take the lock under which it is read.
+/// Makes the file mappable, with a `fault` that takes the lock that `read(2)` holds.
 const MISUSE_COPY: u32 = _IO('m' as u32, 4);
 
 #[pin_data]
@@ -106,7 +108,7 @@ impl kernel::InPlaceModule for RustMmMisuse {
 
 #[pin_data]
 struct Misuse {
-    /// What the file can be mapped for: one of the `MISUSE_` that say so, or 0.
+    /// [`MISUSE_AROUND`] or [`MISUSE_COPY`] if the file can be mapped, otherwise 0.
     mapped_for: Atomic<u32>,
     #[pin]
     folio: Mutex<ARef<Folio>>,
@@ -142,7 +144,8 @@ impl MiscDevice for Misuse {
         if this.mapped_for.load(Relaxed) != MISUSE_COPY {
             return Err(EINVAL);
         }
-        // Not like this: a driver takes a reference under the lock, and copies without it.
+        // The mistake. A correct driver takes a reference to the folio under the lock, drops the
+        // lock and then copies.
         let folio = this.folio.lock();
         Ok(folio.copy_to_iter(0, iov))
     }
@@ -172,7 +175,7 @@ impl MiscDevice for Misuse {
     }
 }
 
-/// Callbacks of which one sleeps where it must not.
+/// Callbacks of which `map_pages` sleeps, which it must not.
 struct SleepingOps;
 
 #[vtable]
@@ -186,14 +189,14 @@ impl VmOperations for SleepingOps {
     }
 
     fn map_pages(_vmf: &FaultAround<Self>) {
-        // Which may have to wait for memory.
+        // A `GFP_KERNEL` allocation may sleep.
         let _ = KBox::new(0, GFP_KERNEL);
     }
 }
 
 kernel::vm_operations!(SleepingOps);
 
-/// Callbacks that take a lock.
+/// Callbacks of which `fault` takes the lock of the folio.
 struct LockingOps;
 
 #[vtable]
@@ -211,7 +214,7 @@ impl VmOperations for LockingOps {
 
 kernel::vm_operations!(LockingOps);
 
-/// Looks at entries, and allocates memory meanwhile, which may have to be waited for.
+/// A page table walker that allocates memory, and so may sleep, under the page table lock.
 struct Sleeper;
 
 #[vtable]

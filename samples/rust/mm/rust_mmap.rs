@@ -2,18 +2,18 @@
 
 //! A buffer of memory that user space can map.
 //!
-//! `/dev/rust_mmap` is a few pages. Every open file shows the same ones, and `read`, `write`,
-//! `lseek` and `mmap` all work on the same bytes:
+//! `/dev/rust_mmap` is a buffer of a few pages, shared by all open files. `read`, `write`, `lseek`
+//! and `mmap` work on the same bytes:
 //!
 //! ```sh
 //! insmod rust_mmap.ko pages=16
 //! echo hello > /dev/rust_mmap
 //! head -c 6 /dev/rust_mmap
-//! cat /proc/self/fdinfo/3 3< /dev/rust_mmap    # what the driver has counted
+//! cat /proc/self/fdinfo/3 3< /dev/rust_mmap    # the driver's counters
 //! ```
 //!
-//! The buffer is allocated when the module is loaded. It is freed when the module is unloaded,
-//! which cannot happen while a file is open or a mapping exists.
+//! The driver allocates the buffer when the module is loaded and frees it when the module is
+//! unloaded. The kernel does not unload the module while a file is open or a mapping exists.
 
 use kernel::{
     fs::{
@@ -66,10 +66,13 @@ module! {
     },
 }
 
-/// Where `open` finds the buffer of the loaded module.
+/// The buffer of the loaded module, where `open` finds it.
 static BUFFER: Published<Buffer> = Published::new();
 
-/// The module. The fields are dropped in this order: the device goes before the buffer.
+/// The module.
+///
+/// Rust drops the fields from top to bottom: the device is deregistered before the buffer is
+/// withdrawn, so `open` finds a buffer whenever it is called.
 #[pin_data]
 struct RustMmap {
     #[pin]
@@ -80,7 +83,7 @@ struct RustMmap {
 impl kernel::InPlaceModule for RustMmap {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            // First, so that a device that can be opened has a buffer.
+            // Publish the buffer first: user space can open the device as soon as it is registered.
             _buffer: {
                 let buffer = Buffer::new(*module_parameters::pages.value_ref())?;
                 BUFFER.publish(Arc::new(buffer, GFP_KERNEL)?)?
@@ -92,7 +95,7 @@ impl kernel::InPlaceModule for RustMmap {
     }
 }
 
-/// The device: its memory, and what has been done to it.
+/// The device: its memory, and counters of the operations on it.
 struct Buffer {
     pages: KernelPages,
     opens: Atomic<i64>,
@@ -145,11 +148,12 @@ impl MiscDevice for Buffer {
     ) -> Result<Mapping<'f, Self>> {
         let buffer = buffer.into_ref();
 
-        // Everybody sees the same bytes. A private mapping could have its own after a write.
+        // All mappings must show the same bytes. A private mapping gets copy-on-write pages when
+        // the process writes to it, so refuse a private mapping that can become writable.
         desc.deny_cow()?;
 
         let mapping = desc.map_kernel_pages(&buffer.pages)?;
-        // Counts what was asked for: whether the mapping comes about is not known here.
+        // This counts requests: the kernel can still fail the `mmap` after this function returns.
         buffer.mmaps.fetch_add(1, Relaxed);
         Ok(mapping)
     }

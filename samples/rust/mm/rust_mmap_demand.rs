@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that appears when it is accessed, and that the driver can take back.
+//! Memory that the driver allocates on demand and can revoke.
 //!
-//! `/dev/rust_mmap_demand` is a piece of memory whose pages come into being one by one, when user
-//! space first touches them. The driver knows which pages have been written since somebody last
-//! asked, can take single pages back, and can take all of the memory away from everybody and give it
-//! back later, mapped or not. `/proc/<pid>/fdinfo` shows what has happened, for each mapping.
+//! `/dev/rust_mmap_demand` is memory whose pages the driver allocates one by one, when user space
+//! first accesses them. The driver tracks which pages were written, can discard single pages, and
+//! can revoke all of the memory and restore it later, while it is mapped. Each of these has an
+//! ioctl. `/proc/<pid>/fdinfo` shows the driver's counters, for each mapping.
 //!
-//! It shows [`VmOperations`] with data that belongs to a mapping, and without a line of `unsafe`.
+//! This sample implements [`VmOperations`] with data per mapping, without a line of `unsafe`.
 
 use kernel::{
     alloc::flags::__GFP_NOWARN,
@@ -72,7 +72,7 @@ module! {
     type: RustMmapDemand,
     name: "rust_mmap_demand",
     authors: ["Rust mm developers"],
-    description: "Rust sample: memory that appears when it is accessed",
+    description: "Rust sample: memory that is allocated on demand and can be revoked",
     license: "GPL",
     params: {
         pages: u32 {
@@ -82,22 +82,27 @@ module! {
     },
 }
 
-/// What is more must be a mistake: 4 GiB. The pages come later, but their list at once.
+/// Upper bound of `pages` (4 GiB); anything larger is assumed to be a typo.
+///
+/// The driver allocates the pages later, but the array of their state when it is loaded.
 const MOST_PAGES: u32 = 1 << 20;
 
-/// Takes the memory away from everybody.
+/// Revokes the memory: every access through a mapping raises SIGBUS until [`DEMAND_RESTORE`].
 const DEMAND_REVOKE: u32 = _IO('d' as u32, 0);
-/// Gives it back.
+/// Restores access to the memory after [`DEMAND_REVOKE`].
 const DEMAND_RESTORE: u32 = _IO('d' as u32, 1);
-/// Takes one page back, given its index; what was in it is lost.
+/// Discards the page with the given index, and its contents.
 const DEMAND_TAKE: u32 = _IOW::<u32>('d' as u32, 2);
-/// Returns how many pages have been written since this was last asked.
+/// Returns the number of pages that were written since the last call.
 const DEMAND_CLEAN: u32 = _IOR::<u32>('d' as u32, 3);
 
-/// Where `open` finds the memory of the loaded module.
+/// The memory of the loaded module, where `open` finds it.
 static MEMORY: Published<Memory> = Published::new();
 
-/// The module. The fields are dropped in this order: the device goes before the memory.
+/// The module.
+///
+/// Rust drops the fields from top to bottom: the device is deregistered before the memory is
+/// withdrawn, so `open` finds the memory whenever it is called.
 #[pin_data]
 struct RustMmapDemand {
     #[pin]
@@ -108,7 +113,7 @@ struct RustMmapDemand {
 impl kernel::InPlaceModule for RustMmapDemand {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            // First, so that a device that can be opened has its memory.
+            // Publish the memory first: user space can open the device as soon as it is registered.
             _memory: {
                 let nr_pages = *module_parameters::pages.value_ref();
                 MEMORY.publish(Arc::pin_init(Memory::new(nr_pages), GFP_KERNEL)?)?
@@ -123,20 +128,21 @@ impl kernel::InPlaceModule for RustMmapDemand {
 /// A page of the memory.
 #[derive(Default)]
 struct Page {
-    /// There is none before the first access, and after it was taken back.
+    /// `None` before the first access and after [`DEMAND_TAKE`].
     folio: Option<ARef<Folio>>,
+    /// Whether the page was written since the last [`DEMAND_CLEAN`].
     dirty: bool,
 }
 
-/// What has happened to a mapping, and to all that was made from it by `fork` and the like.
+/// Counters of a mapping, including all VMAs made from it by `fork`, `mremap` and splits.
 struct Counters {
     id: i64,
     vmas: Atomic<i64>,
     faults: Atomic<i64>,
     mkwrites: Atomic<i64>,
-    /// Of the faults, those that did not need the mmap lock.
+    /// Faults that the kernel handled under the VMA lock alone.
     vma_lock: Atomic<i64>,
-    /// Pages that were mapped along with one that was read.
+    /// Pages that `map_pages` has mapped around a read fault.
     around: Atomic<i64>,
 }
 
@@ -162,7 +168,8 @@ impl Memory {
                 if nr_pages > MOST_PAGES {
                     return Err(ENOMEM);
                 }
-                // All at once: if there is not as much memory, nobody has to make room first.
+                // Reserve the array in one step, so that the driver fails early if there is no
+                // memory for it. User space chooses the size, so do not warn.
                 let flags = GFP_KERNEL | __GFP_NOWARN;
                 let mut pages = KVVec::with_capacity(nr_pages as usize, flags)?;
                 for _ in 0..nr_pages {
@@ -176,18 +183,21 @@ impl Memory {
         })
     }
 
-    /// Takes a page back.
+    /// Discards a page: drops it and unmaps it from all mappings.
     fn take(&self, index: usize) -> Result {
         let mut pages = self.pages.lock();
         let page = pages.get_mut(index).ok_or(EINVAL)?;
         *page = Page::default();
-        // With the lock held, under which the fault handler maps pages: it can neither have a page
-        // in hand that is not mapped yet, nor map the old one after this.
+        // Unmap while holding the `pages` lock. The fault handler maps pages under the same lock,
+        // so no handler is about to map the old page: either it has mapped it, and `unmap` finds
+        // it, or it takes the lock later and allocates a new page.
         self.revocation.address_space().unmap(index, 1);
         Ok(())
     }
 
-    /// Counts the pages that were written, and has the next write to each of them seen again.
+    /// Returns the number of dirty pages and marks them clean.
+    ///
+    /// Unmapping them makes the kernel call `page_mkwrite` for the next write to each of them.
     fn clean(&self) -> u32 {
         let mut pages = self.pages.lock();
         let mut dirty = 0;
@@ -233,7 +243,8 @@ impl MiscDevice for Memory {
             DEMAND_RESTORE => memory.revocation.restore(),
             DEMAND_TAKE => memory.take(arg().reader().read::<u32>()? as usize)?,
             DEMAND_CLEAN => {
-                // What cannot be told must not be forgotten.
+                // `clean` clears the dirty flags, so check first that user space can get the
+                // result.
                 arg().writer().write(&0u32)?;
                 arg().writer().write(&memory.clean())?
             }
@@ -289,7 +300,7 @@ impl MiscDevice for Memory {
     }
 }
 
-/// What belongs to a mapping.
+/// The data of a mapping.
 struct DemandMapping {
     memory: Arc<Memory>,
     counters: Arc<Counters>,
@@ -302,7 +313,7 @@ impl Drop for DemandMapping {
     }
 }
 
-/// The callbacks.
+/// The callbacks of the mappings.
 struct DemandOps;
 
 #[vtable]
@@ -327,7 +338,7 @@ impl VmOperations for DemandOps {
             GFP_KERNEL,
         )?;
         memory.mappings.lock().push(counters.clone(), GFP_KERNEL)?;
-        // From here on, dropping it takes it off the list.
+        // From here on, dropping `mapping` removes the counters from the list, also on an error.
         let mapping = DemandMapping {
             memory: memory.into(),
             counters,
@@ -350,7 +361,7 @@ impl VmOperations for DemandOps {
             mapping.counters.vma_lock.fetch_add(1, Relaxed);
         }
 
-        // Held until the page is mapped: see `take`.
+        // Hold the lock until `insert_page` has mapped the page: see `take`.
         let mut pages = mapping.memory.pages.lock();
         let page = pages.get_mut(vmf.pgoff()).ok_or(FaultError::SigBus)?;
         let folio = match &page.folio {
@@ -362,7 +373,8 @@ impl VmOperations for DemandOps {
 
     fn map_pages(vmf: &FaultAround<Self>) {
         let mapping = vmf.data();
-        // This must not sleep. If somebody has the lock, a fault for each page does as well.
+        // The kernel calls `map_pages` under the RCU read lock, so it must not sleep. If another
+        // thread holds the lock, map nothing: user space then faults for each page.
         let Some(pages) = mapping.memory.pages.try_lock() else {
             return;
         };
@@ -376,7 +388,7 @@ impl VmOperations for DemandOps {
         let page = pages.get_mut(vmf.pgoff()).ok_or(FaultError::SigBus)?;
         match &page.folio {
             Some(folio) if core::ptr::eq(&**folio, vmf.folio()) => {}
-            // Taken back since the kernel has looked.
+            // `take` has discarded the page since the kernel looked it up.
             _ => return Ok(MkwriteAnswer::Gone),
         }
         page.dirty = true;

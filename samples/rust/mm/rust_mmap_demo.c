@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Shows /dev/rust_mmap at work: what a process writes through the mapping is
- * what read(2) returns, and the other way round.
+ * Demonstrates /dev/rust_mmap: read(2) returns what the process has written through
+ * the mapping, and the mapping shows what it has written with write(2).
  */
 
 #include <err.h>
@@ -15,7 +15,7 @@
 
 static const char device[] = "/dev/rust_mmap";
 
-/* Prints those lines of a file that contain @wanted, all if it is NULL. */
+/* Prints the lines of a file that contain @wanted, or all lines if it is NULL. */
 static void print_lines(const char *path, const char *wanted)
 {
 	char line[512];
@@ -29,7 +29,7 @@ static void print_lines(const char *path, const char *wanted)
 	fclose(f);
 }
 
-/* Prints what the driver has counted, less what every fdinfo has. */
+/* Prints the driver's counters, without the lines that every fdinfo has. */
 static void print_counters(const char *when, int fd)
 {
 	static const char *const counters[] = {
@@ -48,7 +48,7 @@ int main(void)
 	static const char by_mapping[] = "written through the mapping";
 	static const char by_write[] = "written by write(2)";
 	long page = sysconf(_SC_PAGESIZE);
-	off_t offset = 2 * page - 10;	/* across the border of two pages */
+	off_t offset = 2 * page - 10;	/* across a page boundary */
 	char back[sizeof(by_mapping)] = "";
 	off_t size;
 	char *map;
@@ -59,7 +59,7 @@ int main(void)
 		err(1, "%s", device);
 	size = lseek(fd, 0, SEEK_END);
 	if (size < 4 * page)
-		errx(1, "%s has %lld bytes, the demo wants 4 pages",
+		errx(1, "%s has %lld bytes, the demo needs at least 4 pages",
 		     device, (long long)size);
 	print_counters("before", fd);
 
@@ -75,13 +75,13 @@ int main(void)
 	printf("at offset %lld, read(2) returns: \"%s\"\n",
 	       (long long)offset, back);
 	if (memcmp(back, by_mapping, sizeof(back)))
-		errx(1, "that is not what went in");
+		errx(1, "read(2) does not return what was written through the mapping");
 
 	if (pwrite(fd, by_write, sizeof(by_write), 0) != sizeof(by_write))
 		err(1, "pwrite");
 	printf("at offset 0, the mapping shows: \"%s\"\n", map);
 	if (strcmp(map, by_write))
-		errx(1, "that is not what went in");
+		errx(1, "the mapping does not show what write(2) wrote");
 
 	print_counters("after", fd);
 	if (munmap(map, size))

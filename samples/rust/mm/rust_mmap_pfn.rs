@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The memory of a PCI device, in user space.
+//! Memory of a PCI device, mapped to user space.
 //!
 //! `/dev/rust_mmap_pfn` is the memory BAR of QEMU's shared memory device:
 //!
@@ -8,13 +8,15 @@
 //! qemu ... -object memory-backend-ram,size=16M,id=shm -device ivshmem-plain,memdev=shm
 //! ```
 //!
-//! It can be mapped in two ways, which the offset tells apart:
+//! User space can map it in two ways, and chooses by the offset:
 //!
-//! - from offset 0: page frames are inserted when they are accessed.
-//! - from offset [`FILL_OFFSET`]: the first access fills the whole mapping.
+//! - from offset 0: each fault maps one PFN.
+//! - from offset [`FILL_OFFSET`]: the first fault maps the PFNs of the whole VMA.
 //!
-//! Debuggers can look at both. When the driver is unbound, the memory goes: access ends with SIGBUS, for
-//! good. The device can be bound again; those who had it open do not have it any more.
+//! Debuggers can access both. When the driver is unbound from the device, the kernel revokes the
+//! memory: from then on, accesses through existing mappings raise SIGBUS, forever. Files that are
+//! still open do not keep the driver from being bound again, but cannot map the memory again: user
+//! space has to open the device anew.
 
 use kernel::{
     device::Core,
@@ -63,16 +65,16 @@ use kernel::{
     }, //
 };
 
-/// Where the second view of the memory starts: beyond every BAR that there is.
+/// The file offset of the second view of the memory, past the end of any BAR.
 const FILL_OFFSET: usize = 1 << 40;
 
-/// The page offset of that.
+/// The page offset of the second view.
 const FILL_FIRST: usize = FILL_OFFSET / PAGE_SIZE;
 
-/// The BAR that is memory.
+/// The number of the memory BAR.
 const MEMORY_BAR: u32 = 2;
 
-/// Where `open` finds the device.
+/// The device that the driver is bound to, where `open` finds it.
 static DEVICE: Published<SharedMemory> = Published::new();
 
 kernel::pci_device_table!(
@@ -86,8 +88,11 @@ kernel::pci_device_table!(
 
 struct PfnDriver;
 
-/// What the driver has while it is bound. The fields are dropped in this order: nobody can open the
-/// device any more, then nobody finds the memory. It is taken away from those who have it after that.
+/// The driver's data while it is bound.
+///
+/// Rust drops the fields from top to bottom: the misc device is deregistered, so that user space
+/// cannot open it, before the memory is withdrawn. After that, the driver core revokes the memory
+/// from the files that are still open.
 #[pin_data]
 struct PfnDriverData {
     #[pin]
@@ -138,7 +143,8 @@ struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// The index of the page that is at a page offset, and whether its mapping is to be filled.
+    /// Returns the index in the BAR of the page at a page offset, and whether the offset is in the
+    /// second view, in which a fault maps the whole VMA.
     fn index(pgoff: usize) -> (usize, bool) {
         match pgoff.checked_sub(FILL_FIRST) {
             Some(index) => (index, true),
@@ -164,7 +170,8 @@ impl MiscDevice for SharedMemory {
         mut desc: VmaDesc<'f, Self>,
     ) -> Result<Mapping<'f, Self>> {
         desc.deny_cow()?;
-        // What is beyond the memory is found here, not by the access.
+        // Refuse a mapping that extends past the end of the memory here; otherwise user space would
+        // get SIGBUS when it accesses the missing pages.
         let (first, _) = Self::index(desc.pgoff());
         memory.memory.slice(first, desc.nr_pages())?;
         Ok(desc.with_ops::<PfnOps>()?.on_io_fault(Cache::NonCached))
@@ -177,7 +184,7 @@ impl MiscDevice for SharedMemory {
     }
 }
 
-/// The callbacks. What they need belongs to the device, not to a mapping.
+/// The callbacks of the mappings, which need no data per mapping.
 struct PfnOps;
 
 #[vtable]
@@ -193,6 +200,7 @@ impl VmOperations for PfnOps {
         let (index, fill) = SharedMemory::index(vmf.pgoff());
         let answer = vmf.insert_pfn(all, index)?.into();
         if fill {
+            // Map the rest as well, so that user space faults only once.
             let vma = vmf.vma();
             let (first, _) = SharedMemory::index(vma.pgoff());
             for page in 0..vma.len() / PAGE_SIZE {

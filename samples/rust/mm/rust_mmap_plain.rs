@@ -2,16 +2,18 @@
 
 //! Pages that are mapped like those of an ordinary file.
 //!
-//! `/dev/rust_mmap_plain` is a few pages that exist from the beginning and are mapped on fault. Its
-//! mappings have no special flag and no data of their own, so user space can do with them what it
-//! can do with a file's: they merge with their neighbours, grow with `mremap`, and userfaultfd and
-//! guard regions take them. `/proc/<pid>/fdinfo` shows how often the callbacks were called.
+//! `/dev/rust_mmap_plain` is a buffer whose pages are allocated when the module is loaded and
+//! mapped when user space faults. Its mappings have no special VMA flags and no data of their own,
+//! so user space can do with them what it can do with mappings of a file: they merge with their
+//! neighbours, they grow with `mremap`, and guard regions and asynchronous userfaultfd write
+//! protection work in them. `/proc/<pid>/fdinfo` shows how often the callbacks were called.
 //!
-//! The last pages can be set aside for reading (`read_only`). No mapping through which they could be
-//! written has them, even if it was made without them and grown later.
+//! The module parameter `read_only` makes the last pages read-only: the driver refuses a mapping of
+//! these pages that can be written to. If a writable mapping grows over them with `mremap`,
+//! accesses to these pages raise SIGBUS.
 //!
-//! Every second page is handed to the kernel, which maps it, the others the driver maps itself: the
-//! two ways there are to answer a fault.
+//! A fault handler can either return a page, which the kernel then maps, or insert the page itself.
+//! To show both, this driver returns the even pages and inserts the odd ones.
 
 use core::ops::Range;
 use kernel::{
@@ -70,18 +72,23 @@ module! {
         },
         read_only: u32 {
             default: 0,
-            description: "How many pages at the end of the memory can only be read",
+            description: "Number of pages at the end of the memory that are read-only",
         },
     },
 }
 
-/// What is more must be a mistake: 4 GiB. Without a limit, the OOM killer would look for room.
+/// Upper bound of `pages` (4 GiB); anything larger is assumed to be a typo.
+///
+/// Without a bound, a typo would make the OOM killer kill processes.
 const MOST_PAGES: u32 = 1 << 20;
 
-/// Where `open` finds the memory of the loaded module.
+/// The memory of the loaded module, where `open` finds it.
 static MEMORY: Published<Memory> = Published::new();
 
-/// The module. The fields are dropped in this order: the device goes before the memory.
+/// The module.
+///
+/// Rust drops the fields from top to bottom: the device is deregistered before the memory is
+/// withdrawn, so `open` finds the memory whenever it is called.
 #[pin_data]
 struct RustMmapPlain {
     #[pin]
@@ -92,7 +99,7 @@ struct RustMmapPlain {
 impl kernel::InPlaceModule for RustMmapPlain {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            // First, so that a device that can be opened has its memory.
+            // Publish the memory first: user space can open the device as soon as it is registered.
             _memory: {
                 let pages = *module_parameters::pages.value_ref();
                 let memory = Memory::new(pages, *module_parameters::read_only.value_ref())?;
@@ -105,14 +112,16 @@ impl kernel::InPlaceModule for RustMmapPlain {
     }
 }
 
-/// The device.
+/// The device: its memory, and counters of the calls of its callbacks.
 struct Memory {
     pages: KVVec<ARef<Folio>>,
-    /// The page offsets of the pages that can only be read.
+    /// The page offsets of the read-only pages.
     read_only: Range<usize>,
-    /// Calls of the callbacks: events, not VMAs. How many VMAs there are does not follow from them; see
-    /// `VmOperations` about when `mapped` and `close` do not balance. What has to balance belongs in data of
-    /// the VMA, as in `rust_mmap_demand`, which a mapping that can be merged cannot have.
+    /// How often `mapped` was called; the fields below count the other callbacks.
+    ///
+    /// These counters do not tell how many VMAs exist: `VmOperations` says when `mapped` and
+    /// `close` do not balance. A driver that needs such a count keeps data per VMA, as
+    /// `rust_mmap_demand` does. A mapping with data per VMA cannot be merged.
     mapped: Atomic<i64>,
     opened: Atomic<i64>,
     closed: Atomic<i64>,
@@ -124,7 +133,8 @@ impl Memory {
         if nr_pages > MOST_PAGES {
             return Err(ENOMEM);
         }
-        // If there is not even the memory for their list, nobody has to make room for the pages.
+        // Allocate the array before the pages: if there is no memory for the array, the driver
+        // fails before it takes memory for the pages. User space chooses the size, so do not warn.
         let mut pages = KVVec::with_capacity(nr_pages as usize, GFP_KERNEL | __GFP_NOWARN)?;
         for _ in 0..nr_pages {
             pages.push(Folio::alloc(0, GFP_KERNEL)?, GFP_KERNEL)?;
@@ -154,7 +164,8 @@ impl MiscDevice for Memory {
         mut desc: VmaDesc<'f, Self>,
     ) -> Result<Mapping<'f, Self>> {
         desc.deny_cow()?;
-        // What can be mapped is for `may_map` to say.
+        // No check of the range here: `with_ops` asks `may_map`, and so does the layer before each
+        // fault, since `mremap` can grow the mapping.
         Ok(desc.with_ops::<PlainOps>()?.on_fault())
     }
 
@@ -167,7 +178,7 @@ impl MiscDevice for Memory {
     }
 }
 
-/// The callbacks.
+/// The callbacks of the mappings.
 struct PlainOps;
 
 #[vtable]
@@ -177,7 +188,8 @@ impl VmOperations for PlainOps {
     type Memory = Ordinary;
 
     fn may_map(memory: DeviceRef<'_, Self>, pgoffs: Range<usize>, writable: bool) -> Result {
-        // Of any size, as with a file: an access past the end of the memory ends with SIGBUS.
+        // As with a file, a mapping may extend past the end of the memory. An access to a page
+        // there raises SIGBUS: see `fault`.
         let start = pgoffs.start.max(memory.read_only.start);
         let end = pgoffs.end.min(memory.read_only.end);
         if writable && start < end {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 
-/* What /dev/rust_vma_inspect understands. */
+/* The ioctl of /dev/rust_vma_inspect. */
 
 #ifndef RUST_VMA_INSPECT_H
 #define RUST_VMA_INSPECT_H
@@ -20,15 +20,15 @@ struct rust_vma {
 	__u64 end;
 	__u64 offset;	/* in the file, in bytes */
 	__u64 flags;	/* RUST_VMA_... */
-	__u64 present;	/* bytes that are mapped now */
-	__u64 rss;	/* of these, what counts as the process's: the Rss of smaps */
+	__u64 present;	/* bytes that page tables map now */
+	__u64 rss;	/* of these, the bytes in the Rss of smaps */
 	__u64 swap;	/* bytes that are in swap */
 	__u64 ino;	/* of the file, or 0 */
 	__u32 major;	/* of the file's device */
 	__u32 minor;
 	/*
-	 * Path of the file, if there is one; the end of it, if it is too long;
-	 * "?" if it is longer than PATH_MAX.
+	 * Path of the file, if there is one. Of a path that does not fit, the end; of a
+	 * path longer than PATH_MAX, "?".
 	 */
 	char name[184];
 };
@@ -36,13 +36,13 @@ struct rust_vma {
 struct rust_vma_inspect {
 	/* In: a process that the caller may ptrace. */
 	__u64 pid;
-	/* In: the first address of interest. Out: where to go on; 0 at the end. */
+	/* In: the first address of interest. Out: the start for the next call, or 0 at the end. */
 	__u64 start;
-	/* In: where to put the VMAs: an array of struct rust_vma. */
+	/* In: the address of an array of struct rust_vma, which the driver fills in. */
 	__u64 vmas;
-	/* In: how many fit. Out: how many there are. */
+	/* In: the size of the array. Out: the number of VMAs in it. */
 	__u32 count;
-	/* In: RUST_VMA_INSPECT_PAGES to have pages counted; it takes longer. */
+	/* In: RUST_VMA_INSPECT_PAGES to count pages, which takes longer. */
 	__u32 flags;
 };
 

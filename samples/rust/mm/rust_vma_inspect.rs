@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is mapped in another process.
+//! The mappings of another process.
 //!
-//! `/dev/rust_vma_inspect` has an ioctl that lists the VMAs of a process, with their files and with
-//! how much of them is present. It walks through the process without the mmap lock, one VMA after the
-//! other under its own lock, so that the process can go on mapping and faulting meanwhile.
-//! `rust_vma_inspect.h` has the interface, and `rust_vma_inspect_show.c` prints what it says beside
-//! `/proc/<pid>/maps` and `/proc/<pid>/smaps`.
+//! `/dev/rust_vma_inspect` has an ioctl that lists the VMAs of a process, with their files and the
+//! number of bytes that are present. The driver does not hold the mmap lock while it walks the mm:
+//! it locks one VMA after the other, so the process can map and fault meanwhile.
+//! `rust_vma_inspect.h` defines the interface, and `rust_vma_inspect_show.c` prints the result
+//! beside `/proc/<pid>/smaps`.
 //!
-//! It shows how to get hold of the mm of another process, to walk its VMAs and its page
-//! tables, and all that without a line of `unsafe`.
+//! This sample shows how to get the mm of another process and how to walk its VMAs and its page
+//! tables, without a line of `unsafe`.
 
 use kernel::{
     fs::File,
@@ -40,11 +40,11 @@ module! {
     type: RustVmaInspect,
     name: "rust_vma_inspect",
     authors: ["Rust mm developers"],
-    description: "Rust sample: what is mapped in another process",
+    description: "Rust sample: the mappings of another process",
     license: "GPL",
 }
 
-/// A request: `struct rust_vma_inspect`.
+/// A request of user space: `struct rust_vma_inspect`.
 struct Request {
     pid: u64,
     start: u64,
@@ -55,21 +55,21 @@ struct Request {
 
 /// The size of a request.
 const REQUEST_LEN: usize = 32;
-/// The size of a VMA: `struct rust_vma`.
+/// The size of a VMA in an answer: `struct rust_vma`.
 const VMA_LEN: usize = 256;
-/// The size of a VMA's name, which comes last.
+/// The size of `name`, the last field of `struct rust_vma`.
 const NAME_LEN: usize = 184;
-/// What follows a name.
+/// Zeroes to pad a name with.
 static NO_NAME: [u8; NAME_LEN] = [0; NAME_LEN];
 /// The most VMAs in an answer.
 const MAX_COUNT: usize = 1024;
-/// The longest path that there is.
+/// The size of the buffer for a path: the kernel's `PATH_MAX`.
 const PATH_MAX: usize = 4096;
 
-/// Pages are to be counted.
+/// Flag of a request: count pages.
 const PAGES: u32 = 1;
 
-/// Lists VMAs.
+/// The ioctl that lists VMAs.
 const INSPECT: u32 = _IOWR::<[u8; REQUEST_LEN]>('V' as u32, 0);
 
 #[pin_data]
@@ -88,7 +88,7 @@ impl kernel::InPlaceModule for RustVmaInspect {
     }
 }
 
-/// An open file. It has nothing to remember.
+/// An open file, which has no state.
 struct Inspect;
 
 #[vtable]
@@ -130,13 +130,13 @@ impl MiscDevice for Inspect {
     }
 }
 
-/// Lists as many VMAs as are asked for, and notes how many these are, and where to go on.
+/// Lists up to `request.count` VMAs, and sets `count` and `start` for the reply.
 fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
     let pid = Pid::try_from(request.pid).map_err(|_| ESRCH)?;
     let start = usize::try_from(request.start)? & PAGE_MASK;
     let count = (request.count as usize).min(MAX_COUNT);
-    // Nothing may be copied to the caller while a VMA is locked: that can fault, and the caller may
-    // be the process that is looked at.
+    // Collect the answer in the kernel. Copying it to user space while a VMA is locked could
+    // deadlock: the copy can fault, and the caller may be the process that is inspected.
     let mut answer = KVVec::with_capacity(count * VMA_LEN, GFP_KERNEL)?;
     let mut path = KVec::from_elem(0, PATH_MAX, GFP_KERNEL)?;
 
@@ -180,13 +180,13 @@ fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
         answer.extend_from_slice(device.as_flattened(), GFP_KERNEL)?;
 
         let name = match file {
-            // A path can be too long for any buffer: that must not hide what comes after it.
+            // A path that does not fit is no error: the caller must still get the VMAs that follow.
             Some(file) => file
                 .path(&mut path)
                 .map_or(&b"?"[..], |path| path.to_bytes()),
             None => b"",
         };
-        // What is there of it ends in a zero.
+        // Keep the end of a long path, and room for the terminating zero.
         let (_, name) = name.split_at(name.len().saturating_sub(NAME_LEN - 1));
         answer.extend_from_slice(name, GFP_KERNEL)?;
         let (_, rest) = NO_NAME.split_at(name.len());

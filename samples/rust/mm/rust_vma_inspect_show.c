@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Prints what a process has mapped, as /dev/rust_vma_inspect says, beside what
- * /proc/<pid>/smaps says. A line that begins with '!' is one where they differ;
- * of a process that does something meanwhile, that is to be expected.
+ * Prints the mappings of a process from /dev/rust_vma_inspect beside those from
+ * /proc/<pid>/smaps. A line that starts with '!' marks a difference; if the process
+ * runs meanwhile, differences are expected.
  */
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 #include "rust_vma_inspect.h"
 
-/* A VMA as smaps has it. */
+/* A VMA as smaps shows it. */
 struct seen {
 	unsigned long start;
 	unsigned long end;
@@ -32,7 +32,7 @@ struct seen {
 	unsigned long swap;
 };
 
-/* Reads the next VMA; of the lines that follow its first one, Rss and Swap. */
+/* Reads the next VMA of smaps: its first line, and the lines Rss and Swap. */
 static bool next_seen(FILE *smaps, struct seen *seen)
 {
 	char line[8192];
@@ -70,7 +70,7 @@ static bool same(const struct rust_vma *vma, const char *perms, const struct see
 	       !strcmp(perms, seen->perms) && vma->ino == seen->ino &&
 	       vma->major == seen->major && vma->minor == seen->minor &&
 	       (!vma->ino || vma->offset == seen->offset) && vma->rss == seen->rss &&
-	       /* Of a file in memory, smaps counts what no page table knows of. */
+	       /* For a file in memory, smaps counts swap that no page table refers to. */
 	       (vma->ino || vma->swap == seen->swap);
 }
 
@@ -111,7 +111,7 @@ int main(int argc, char **argv)
 			bool equal;
 			char perms[5];
 
-			/* What smaps has and we have not does not stop the comparison. */
+			/* A VMA that only smaps shows does not end the comparison. */
 			while (seen.start < vma->start) {
 				if (!next_seen(smaps, &seen))
 					seen.start = -1UL;
