@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Provokes a report of the kernel: `rust_mm_control NAME`. What is provoked may
- * take the machine down. controls.toml says which report has to come; it has none
- * if nothing is wrong, so this is no test by itself.
+ * Provokes a report of the kernel, which may take the machine down:
+ * `rust_mm_control NAME`. controls.toml says which report the kernel must print.
+ * The program only provokes it and does not check it, so it is not a test by itself.
  */
 
 #include "rust_mm.h"
@@ -17,7 +17,7 @@
 #define MISUSE_MODULE	"rust_mm_misuse"
 #define MISUSE_DEVICE	"/dev/rust_mm_misuse"
 
-/* What the types cannot keep safe code from doing. */
+/* Has rust_mm_misuse make a locking mistake, which the types do not prevent in safe code. */
 static void misuse(unsigned int cmd)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
@@ -52,7 +52,7 @@ static void sleep_in_a_walk(void)
 	misuse(MISUSE_SLEEP);
 }
 
-/* Lets the device be mapped for CMD, and reads what is mapped. Returns the file. */
+/* Prepares the device with CMD, maps it and reads from the mapping. Returns the file. */
 static int misuse_mapped(unsigned int cmd)
 {
 	char *map;
@@ -67,17 +67,20 @@ static int misuse_mapped(unsigned int cmd)
 	if (map == MAP_FAILED)
 		err(1, "mmap");
 	if (*(volatile char *)map)
-		errx(1, "not a page of zeroes");
+		errx(1, "the page is not zeroed");
 	return fd;
 }
 
-/* In the callback that maps what is around a fault. */
+/* Sleeps in ->map_pages, which maps the pages around a fault. */
 static void sleep_in_map_pages(void)
 {
 	close(misuse_mapped(MISUSE_AROUND));
 }
 
-/* One that the fault handler has taken before; into a buffer that has nothing to do with it. */
+/*
+ * Holds a lock over a copy to user space that the fault handler has taken before. The copy
+ * goes to a buffer outside the mapping, so nothing deadlocks.
+ */
 static void lock_held_over_a_copy(void)
 {
 	int fd = misuse_mapped(MISUSE_COPY);
@@ -91,7 +94,7 @@ static void lock_held_over_a_copy(void)
 #define BROKEN_MODULE	"rust_mm_broken"
 #define BROKEN_DEVICE	"/dev/rust_mm_broken"
 
-/* Memory that is used wrongly. */
+/* Has rust_mm_broken use memory wrongly. */
 static void broken(unsigned int cmd, void *addr)
 {
 	int fd;
@@ -121,7 +124,7 @@ static void behind_variable(void)
 	broken(BROKEN_STACK, NULL);
 }
 
-/* In a mapping of the module's own, which has nothing in it. */
+/* Frees a page that is mapped into an empty mapping of the module's device. */
 static void freed_while_mapped(void)
 {
 	char *map;
@@ -140,7 +143,7 @@ static void freed_while_mapped(void)
 	close(fd);
 }
 
-/* Two at once; that the one meets the other is a matter of luck, and of time. */
+/* Two processes race for 10 seconds; whether they collide is a matter of chance. */
 static void race(void)
 {
 	time_t end = time(NULL) + 10;
@@ -170,7 +173,7 @@ static void unlocked_twice(void)
 	broken(BROKEN_LOCK, NULL);
 }
 
-/* It is the next change of the address space that looks. */
+/* The kernel validates the maple tree at the next change of the mm: the mmap() here. */
 static void end_of_vma(void)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
@@ -182,12 +185,12 @@ static void end_of_vma(void)
 	mmap(NULL, page, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
-/* What comes, comes at boot. */
+/* The kernel prints this report at boot. */
 static void nothing(void)
 {
 }
 
-/* And then the test for leaks has to fail. */
+/* Leaks memory, after which leaks.sh must fail. */
 static void leak(void)
 {
 	int status;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Memory that nobody refers to any more, by kmemleak, whatever ran since the machine was
-# started: so this comes last. Whole pages are not in what kmemleak knows.
+# Fails if kmemleak finds memory that the kernel has leaked since boot, so this test runs last.
+# kmemleak does not track whole pages.
 
 kmemleak=/sys/kernel/debug/kmemleak
 
@@ -10,14 +10,14 @@ if [ ! -e $kmemleak ]; then
 	echo "no CONFIG_DEBUG_KMEMLEAK" >&2
 	exit 4
 fi
-# On the kernel's console, too.
+# Also print the leaks on the kernel's console.
 echo 1 >/sys/module/kmemleak/parameters/verbose || exit 1
-# It leaves out what is younger than five seconds, and what has changed since it looked last.
+# kmemleak skips objects younger than five seconds, and objects that changed since its last scan.
 sleep 6
 for _ in 1 2 3; do
-	# It refuses when it has given up, for want of memory for its own records.
+	# kmemleak turns itself off if it cannot allocate memory for its own records.
 	if ! echo scan >$kmemleak; then
-		echo "kmemleak is off" >&2
+		echo "kmemleak has turned itself off" >&2
 		exit 1
 	fi
 	sleep 1

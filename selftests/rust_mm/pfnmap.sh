@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The kernel's own test of page frame mappings on the memory of our PCI device.
+# Runs the kernel's own PFNMAP test on the memory of the PCI device that rust_mmap_pfn drives.
 
 module=${RUST_MM_MODULES:-/lib/modules}/rust_mmap_pfn.ko
 
 if [ ! -e "$module" ]; then
 	echo "no $module" >&2
-	# Who names a folder wants the test.
+	# A user who sets RUST_MM_MODULES wants the test to run.
 	[ -n "$RUST_MM_MODULES" ] && exit 1
 	exit 4
 fi
@@ -18,7 +18,7 @@ if [ ! -e /dev/rust_mmap_pfn ]; then
 fi
 "$(dirname "$0")/pfnmap" -- /dev/rust_mmap_pfn
 result=$?
-# Closing the last file is not finished when its process has ended.
+# The kernel may release the last file after its process has ended.
 for _ in 1 2 3 4 5; do
 	rmmod rust_mmap_pfn 2>/dev/null && exit $result
 	sleep 0.2

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 
-/* What the tests of the Rust memory mapping layer have in common. */
+/* Functions that the tests of the Rust memory mapping layer share. */
 
 #ifndef RUST_MM_H
 #define RUST_MM_H
@@ -34,9 +34,9 @@ static inline int unload_module(const char *name)
 }
 
 /*
- * Loads a sample driver, from the folder RUST_MM_MODULES names. Returns 0 or
- * -errno; -ENOENT if there is no such module. One that a failed test has left
- * behind is unloaded first.
+ * Loads a sample driver from the folder that RUST_MM_MODULES names. Returns 0 or
+ * -errno; -ENOENT if there is no such module. If a failed test has left the module
+ * loaded, unloads it first.
  */
 static inline int load_module(const char *name, const char *params)
 {
@@ -56,7 +56,7 @@ static inline int load_module(const char *name, const char *params)
 	return ret;
 }
 
-/* Writes to a file of /proc or /sys. Returns 0 or -errno. */
+/* Writes text to a file in /proc or /sys. Returns 0 or -errno. */
 static inline int write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -67,7 +67,7 @@ static inline int write_text(const char *path, const char *text)
 	return ret;
 }
 
-/* Has the kernel VMA locks (PER_VMA_LOCK)? All with several processors have. */
+/* Returns whether the kernel has VMA locks (PER_VMA_LOCK): every SMP kernel has. */
 static inline bool has_vma_locks(void)
 {
 	struct utsname name;
@@ -116,7 +116,7 @@ static inline int try_write(void *addr)
 	return try_access(addr, true);
 }
 
-/* Returns whether there is a VMA of exactly this range. */
+/* Returns whether a VMA covers exactly this range. */
 static inline bool has_vma(void *start, size_t len)
 {
 	struct procmap_fd maps;
@@ -128,7 +128,7 @@ static inline bool has_vma(void *start, size_t len)
 	return found;
 }
 
-/* Does smaps list the two-letter @flag for the VMA that starts at @start? */
+/* Returns whether smaps lists the two-letter @flag for the VMA that starts at @start. */
 static inline bool has_vm_flag(void *start, const char *flag)
 {
 	unsigned long from = 0, to, at;
@@ -153,7 +153,7 @@ static inline bool has_vm_flag(void *start, const char *flag)
 	return found;
 }
 
-/* Returns a counter of a driver's fdinfo, or -1 if it does not have that. */
+/* Returns a counter in a driver's fdinfo, or -1 if there is no such counter. */
 static inline long fdinfo(int fd, const char *name)
 {
 	char path[64], line[256], key[64];
@@ -172,8 +172,8 @@ static inline long fdinfo(int fd, const char *name)
 }
 
 /*
- * Returns how many VMAs a driver has, by what its callbacks have counted: the sum
- * itself, or how often each of the three was called.
+ * Returns how many VMAs a driver has, from what its callbacks have counted: either
+ * the VMAs themselves, or the calls of ->mapped, ->open and ->close.
  */
 static inline long fdinfo_vmas(int fd)
 {
@@ -182,7 +182,7 @@ static inline long fdinfo_vmas(int fd)
 	return fdinfo(fd, "mapped") + fdinfo(fd, "opened") - fdinfo(fd, "closed");
 }
 
-/* Returns the exit status of a child, or -1 if it did not exit by itself. */
+/* Waits for a child. Returns its exit status, or -1 if a signal killed it. */
 static inline int wait_child(pid_t pid)
 {
 	int status;
@@ -210,9 +210,9 @@ static inline long vmstat(const char *name)
 #define CORE_PATTERN	"/proc/sys/kernel/core_pattern"
 
 /*
- * Has a child of this process dump core, and looks for @marker in it, which must
- * not be anywhere in memory but where it is looked for: it is stored reversed.
- * Returns whether it is there, or -1 if there is no core.
+ * Makes a child dump core, and searches the core for the reverse of @marker, as
+ * put_marker() writes it: the text itself is also elsewhere in the child's memory.
+ * Returns whether it is in the core, or -1 if there is no core.
  */
 static inline int core_contains(const char *marker)
 {
@@ -231,7 +231,7 @@ static inline int core_contains(const char *marker)
 
 		int filter = open("/proc/self/coredump_filter", O_WRONLY);
 
-		/* Shared mappings of files, too, as far as the kernel lets them. */
+		/* Dump shared file mappings, too, unless the VMA is excluded. */
 		if (filter < 0 || write(filter, "0xff", 4) != 4)
 			_exit(1);
 		setrlimit(RLIMIT_CORE, &unlimited);
@@ -249,14 +249,14 @@ static inline int core_contains(const char *marker)
 	if (fd < 0)
 		return -1;
 	found = 0;
-	/* Not before: it would be in the core. */
+	/* Reverse the marker only now, or it would be in the core. */
 	for (i = 0; i < (int)len; i++)
 		reversed[i] = marker[len - 1 - i];
 	while ((got = read(fd, buf + have, 65536)) > 0 && got <= 65536) {
 		have += got;
 		if (memmem(buf, have, reversed, len))
 			found = 1;
-		/* The end again, for a marker across the border. */
+		/* Keep the last bytes, for a marker that spans two reads. */
 		if (have > len) {
 			memmove(buf, buf + have - len, len);
 			have = len;
@@ -267,7 +267,7 @@ static inline int core_contains(const char *marker)
 	return found;
 }
 
-/* Writes @marker where core_contains() is to find it. */
+/* Writes @marker in reverse, for core_contains() to find it. */
 static inline void put_marker(char *to, const char *marker)
 {
 	size_t len = strlen(marker);
@@ -276,7 +276,7 @@ static inline void put_marker(char *to, const char *marker)
 		to[i] = marker[len - 1 - i];
 }
 
-/* Reads a word of a stopped child at @addr as a debugger; -1 if it cannot. */
+/* Reads a word at @addr from a stopped child, as a debugger does; -1 if that fails. */
 static inline long ptrace_peek(void *addr)
 {
 	pid_t pid = fork();

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Values at the edge, and beyond it, for what all sample drivers are told: ioctls that
- * they do not have; module parameters; offsets and lengths. The answer is the right
- * errno, and nothing has happened.
+ * Boundary values, and values past the boundary, for all sample drivers: unknown ioctls,
+ * module parameters, offsets and lengths. Expects the right errno from the driver or the
+ * kernel, and that the refused call has no effect.
  */
 
 #include "rust_mm_boundary.h"
 
 #define PFN_FILL	(1ull << 40)
 
-/* --- each driver, whatever it is */
+/* --- tests of every driver */
 
 FIXTURE(any)
 {
@@ -21,11 +21,11 @@ FIXTURE(any)
 FIXTURE_VARIANT(any)
 {
 	const char *name;
-	unsigned long ioctls[10];	/* those that it has */
-	unsigned long pages;		/* that can be mapped */
-	int beyond;			/* what mapping more ends with */
+	unsigned long ioctls[10];	/* the ioctls of the driver */
+	unsigned long pages;		/* pages that can be mapped */
+	int beyond;			/* errno of mmap() past the end */
 	bool mappable, balance, pages_param;
-	int no_pages;			/* what pages=0 ends with */
+	int no_pages;			/* errno of loading with pages=0 */
 };
 
 FIXTURE_VARIANT_ADD(any, buffer)
@@ -36,7 +36,7 @@ FIXTURE_VARIANT_ADD(any, buffer)
 
 FIXTURE_VARIANT_ADD(any, plain)
 {
-	/* As with files, whatever there is beyond the end can be mapped. */
+	/* As with a file, mmap() past the end succeeds. */
 	.name = "rust_mmap_plain", .pages = 16, .mappable = true, .balance = true,
 	.pages_param = true,
 };
@@ -95,11 +95,11 @@ FIXTURE_TEARDOWN(any)
 		close(self->fd);
 		EXPECT_EQ(unload(variant->name), 0);
 	}
-	/* No test may leave one that it has loaded. */
+	/* No test may leave a module loaded. */
 	EXPECT_EQ(unload_module(variant->name), -ENOENT);
 }
 
-/* Numbers that are not the driver's, among them the right ones of wrong sizes. */
+/* Expects ENOTTY for unknown ioctls, among them known numbers with a wrong size. */
 TEST_F(any, unknown_ioctls)
 {
 	static const unsigned int dirs[] = {
@@ -144,7 +144,7 @@ TEST_F(any, unknown_ioctls)
 	munmap(before, 4 * self->page);
 }
 
-/* Only the buffer can be read, written and seeked in. */
+/* Expects that only rust_mmap supports reads, writes and positions. */
 TEST_F(any, positions)
 {
 	static const off_t offsets[] = {
@@ -156,7 +156,7 @@ TEST_F(any, positions)
 		off_t at = offsets[i];
 		bool buffer = !strcmp(variant->name, "rust_mmap");
 
-		/* Where it ends is a position, too. */
+		/* A byte at INT64_MAX would end past the largest position: EINVAL. */
 		if (!buffer || at < 0 || at == INT64_MAX) {
 			FAILS(pread(self->fd, &byte, 1, at), EINVAL);
 			FAILS(pwrite(self->fd, &byte, 1, at), EINVAL);
@@ -170,7 +170,7 @@ TEST_F(any, positions)
 	}
 }
 
-/* Lengths, offsets and flags of mmap. */
+/* Expects the right errno for each length and offset of mmap(). */
 TEST_F(any, mmap_ranges)
 {
 	struct {
@@ -197,7 +197,7 @@ TEST_F(any, mmap_ranges)
 	if (!variant->mappable) {
 		void *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd, 0);
 
-		/* This one can, so that a page can be freed while it is mapped. */
+		/* rust_mm_broken can be mapped, to free a page while it is mapped. */
 		if (!strcmp(variant->name, "rust_mm_broken")) {
 			ASSERT_NE(map, MAP_FAILED);
 			munmap(map, self->page);
@@ -218,13 +218,13 @@ TEST_F(any, mmap_ranges)
 		EXPECT_EQ(map == MAP_FAILED, !!cases[i].error);
 		if (map == MAP_FAILED)
 			continue;
-		/* Nothing is there, and that is no accident for the kernel. */
+		/* An access past the end of the memory raises SIGBUS. */
 		if (cases[i].offset >= self->page * variant->pages)
 			EXPECT_EQ(try_read(map), SIGBUS);
 		EXPECT_EQ(try_read((char *)map + cases[i].len - 1), SIGBUS);
 		munmap(map, cases[i].len);
 	}
-	/* The last page is still one. */
+	/* The last page can be mapped and written. */
 	if (strcmp(variant->name, "rust_mmap_pfn")) {
 		char *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd,
 				 self->page * (variant->pages - 1));
@@ -235,14 +235,14 @@ TEST_F(any, mmap_ranges)
 	}
 }
 
-/* What a module is told at its start. */
+/* Expects EINVAL or ENOMEM for a bad module parameter, and the right size for a good one. */
 TEST_F(any, parameters)
 {
 	char path[128];
 	static const struct {
 		const char *params;
-		int error;	/* of those that have pages, */
-		long pages;	/* or how many there are then */
+		int error;	/* of the drivers with a parameter `pages`, */
+		long pages;	/* or the number of pages after success */
 	} cases[] = {
 		{ "pages", EINVAL },
 		{ "pages=", EINVAL },
@@ -260,7 +260,7 @@ TEST_F(any, parameters)
 		{ "pages=4294967296", EINVAL },
 		{ "pages=18446744073709551616", EINVAL },
 		{ "pages=99999999999999999999999999999999", EINVAL },
-		/* More than there can be, of pages or of what describes them. */
+		/* More than there is memory, for the pages or for the array of them. */
 		{ "pages=4294967295", ENOMEM },
 		{ "pages=4294967294", ENOMEM },
 		{ "pages=2147483648", ENOMEM },
@@ -311,18 +311,18 @@ TEST_F(any, parameters)
 			close(fd);
 			EXPECT_EQ(unload(variant->name), 0);
 		}
-		/* Once it is loaded, nobody can change what it was told. */
+		/* The parameters of a loaded module are not in sysfs, so nothing changes them. */
 		snprintf(path, sizeof(path), "/sys/module/%s/parameters", variant->name);
 		ASSERT_EQ(load_module(variant->name, "pages=1"), 0);
 		FAILS(access(path, F_OK), ENOENT);
 		EXPECT_EQ(unload(variant->name), 0);
-		/* Twice is once too often. */
+		/* A parameter must not be given twice. */
 		EXPECT_NE(load_module(variant->name, "pages=1 pages=2"), 0);
 		EXPECT_EQ(unload(variant->name), -ENOENT);
 	}
 }
 
-/* --- memory of a PCI device, which has two views */
+/* --- rust_mmap_pfn, whose memory has two views */
 
 FIXTURE(pfn_boundary)
 {
@@ -349,7 +349,7 @@ FIXTURE_TEARDOWN(pfn_boundary)
 	}
 }
 
-/* The second view of the device memory has its own end. */
+/* Expects EINVAL for a mapping that extends past the end of the second view. */
 TEST_F(pfn_boundary, mmap_second_view)
 {
 	static const struct {
@@ -366,7 +366,7 @@ TEST_F(pfn_boundary, mmap_second_view)
 		EXPECT_EQ(map, MAP_FAILED) TH_LOG("case %zu", i);
 		EXPECT_EQ(errno, EINVAL);
 	}
-	/* What begins in one and ends in the other is in neither. */
+	/* A mapping that starts in the first view and ends in the second is refused. */
 	FAILS(mmap(NULL, 2 * self->page, RW, MAP_SHARED, self->fd,
 		   PFN_FILL - self->page), EINVAL);
 	for (unsigned long first = 4095; first; first /= 2) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 
-/* What the tests with values at the edge have in common. */
+/* Functions that the tests of boundary values share. */
 
 #ifndef RUST_MM_BOUNDARY_H
 #define RUST_MM_BOUNDARY_H
@@ -31,8 +31,8 @@ static inline int open_device(const char *name)
 }
 
 /*
- * Loads a driver and opens its device. -ENOENT if there is nothing to test here, and
- * *reason why; else the error, or the file.
+ * Loads a driver and opens its device. Returns the file or -errno; -ENOENT if this machine
+ * cannot run the test, and sets *reason to the reason.
  */
 static inline int open_loaded(const char *name, const char **reason)
 {
@@ -52,7 +52,7 @@ static inline int open_loaded(const char *name, const char **reason)
 	return ret;
 }
 
-/* Closing a file is not finished when close(2) returns. */
+/* Unloads a driver, with retries: the kernel may release a file after close(2) returns. */
 static inline int unload(const char *name)
 {
 	int ret = 0;

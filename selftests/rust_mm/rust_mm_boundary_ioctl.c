@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Values at the edge, and beyond it, for each ioctl of the sample drivers: pointers,
- * and what they point to. The answer is the right errno, and nothing has happened.
+ * Boundary values, and values past the boundary, for each ioctl of the sample drivers:
+ * bad pointers, and bad arguments behind good pointers. Expects the right errno from the
+ * driver, and that the refused ioctl has no effect.
  */
 
 #include "rust_mm_boundary.h"
 
-/* Nothing is mapped there. */
+/* An address where nothing is mapped. */
 #define NOWHERE		0x123456789000ul
 
-/* Addresses that no four bytes are at. */
+/* Addresses where no four bytes are mapped. */
 static const unsigned long bad[] = {
 	0, 1, 8, NOWHERE, 0x7ffffffff000, 1ul << 47, 1ul << 63,
 	0xffff888000000000, 0xffffffff81000000, -4ul, -3ul, -1ul,
@@ -22,7 +23,7 @@ FIXTURE(demand)
 {
 	size_t page;
 	int fd;
-	char *map;	/* 64 pages, each written */
+	char *map;	/* all 64 pages, each written to */
 };
 
 FIXTURE_SETUP(demand)
@@ -50,7 +51,7 @@ FIXTURE_TEARDOWN(demand)
 	EXPECT_EQ(unload("rust_mmap_demand"), 0);
 }
 
-/* All pages are there, as they were written, and known to be. */
+/* Expects all pages present, dirty and with the contents that FIXTURE_SETUP wrote. */
 #define UNTOUCHED()							\
 do {									\
 	EXPECT_EQ(fdinfo(self->fd, "present"), 64);			\
@@ -76,7 +77,7 @@ TEST_F(demand, bad_pointers)
 	FAILS(ioctl(self->fd, DEMAND_TAKE, across), EFAULT);
 	FAILS(ioctl(self->fd, DEMAND_CLEAN, across), EFAULT);
 	UNTOUCHED();
-	/* To be read only, to be written only. */
+	/* Pages that the process can only read, or not access at all. */
 	ASSERT_EQ(mprotect(map, self->page, PROT_READ), 0);
 	FAILS(ioctl(self->fd, DEMAND_CLEAN, map), EFAULT);
 	ASSERT_EQ(mprotect(map, self->page, PROT_NONE), 0);
@@ -86,7 +87,7 @@ TEST_F(demand, bad_pointers)
 	munmap(map, self->page);
 }
 
-/* Where no word is aligned, and in the memory that is dealt with. */
+/* Arguments at unaligned addresses, and in the memory that the ioctl acts on. */
 TEST_F(demand, odd_pointers)
 {
 	char buf[16] = "";
@@ -102,12 +103,12 @@ TEST_F(demand, odd_pointers)
 	memcpy(&n, buf + 1, 4);
 	EXPECT_EQ(n, 56);
 
-	/* The index of the page, in the page. */
+	/* The index of the page to discard, in that page itself. */
 	n = 9;
 	memcpy(self->map + 9 * self->page + 100, &n, 4);
 	EXPECT_EQ(ioctl(self->fd, DEMAND_TAKE, self->map + 9 * self->page + 100), 0);
 	EXPECT_EQ(self->map[9 * self->page], 0);
-	/* Cleaned, and written with how many were. */
+	/* The driver cleans the page, then writes the result to it. */
 	self->map[10 * self->page] = 1;
 	EXPECT_EQ(ioctl(self->fd, DEMAND_CLEAN, self->map + 10 * self->page), 0);
 	EXPECT_GE(self->map[10 * self->page], 1);
@@ -131,7 +132,7 @@ TEST_F(demand, indices)
 	EXPECT_EQ(ioctl(self->fd, DEMAND_TAKE, &index), 0);
 	index = 0;
 	EXPECT_EQ(ioctl(self->fd, DEMAND_TAKE, &index), 0);
-	/* One that is not there. */
+	/* A page that is not present. */
 	EXPECT_EQ(ioctl(self->fd, DEMAND_TAKE, &index), 0);
 	EXPECT_EQ(fdinfo(self->fd, "present"), 62);
 	EXPECT_EQ(self->map[63 * self->page], 0);
@@ -139,7 +140,7 @@ TEST_F(demand, indices)
 	EXPECT_EQ(self->map[self->page], 2);
 }
 
-/* The argument of these does not matter, nor how often they come. */
+/* These ioctls ignore their argument, and repeating them has no effect. */
 TEST_F(demand, revocation)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -151,7 +152,7 @@ TEST_F(demand, revocation)
 		EXPECT_EQ(fdinfo(self->fd, "revoked"), 1);
 		EXPECT_EQ(try_read(self->map), SIGBUS);
 	}
-	/* An argument that cannot be had, since it is revoked. */
+	/* An argument in the revoked memory: the driver's copy fails. */
 	FAILS(ioctl(self->fd, DEMAND_TAKE, self->map), EFAULT);
 	FAILS(ioctl(self->fd, DEMAND_CLEAN, self->map), EFAULT);
 	EXPECT_EQ(ioctl(self->fd, DEMAND_RESTORE, 0), 0);
@@ -184,7 +185,7 @@ FIXTURE_TEARDOWN(inspect)
 	EXPECT_EQ(unload("rust_vma_inspect"), 0);
 }
 
-/* Refused, the request is what it was, and so is where the answer was to go. */
+/* Expects the error, and that neither the request nor the output buffer has changed. */
 #define REFUSED(error, field, value)					\
 do {									\
 	struct rust_vma_inspect request = {				\
@@ -215,7 +216,7 @@ TEST_F(inspect, refused)
 	REFUSED(ESRCH, pid, 1ul << 63);
 	REFUSED(ESRCH, pid, -1ul);
 	REFUSED(ESRCH, pid, -(unsigned long)getpid());
-	/* A kernel thread has no memory to look at. */
+	/* A kernel thread has no mm. */
 	REFUSED(ESRCH, pid, 2);
 	REFUSED(EINVAL, flags, 2);
 	REFUSED(EINVAL, flags, 3);
@@ -241,7 +242,7 @@ TEST_F(inspect, starts_and_counts)
 	unsigned long first;
 	char *map;
 
-	/* More than fit into an answer. */
+	/* More VMAs than the driver returns in one answer. */
 	map = mmap(NULL, 3000 * self->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
 		   -1, 0);
 	ASSERT_NE(map, MAP_FAILED);
@@ -258,21 +259,21 @@ TEST_F(inspect, starts_and_counts)
 		EXPECT_EQ(request.start, first + n * self->page);
 		EXPECT_EQ(vmas[0].start, first);
 		EXPECT_EQ(vmas[n - 1].end, request.start);
-		/* And nothing behind them. */
+		/* The driver writes nothing past the last VMA. */
 		EXPECT_EQ(vmas[n].start, 0x5a5a5a5a5a5a5a5a);
 	}
-	/* None: only where there is one. Nothing is written, wherever that is. */
+	/* For count 0 the driver returns the start of the first VMA, and ignores the pointer. */
 	ASSERT_EQ(list(self->fd, &request, NULL, first, 0, 0), 0);
 	EXPECT_EQ(request.count, 0);
 	EXPECT_EQ(request.start, first);
 	ASSERT_EQ(list(self->fd, &request, (void *)-1ul, first, 0, 1), 0);
-	/* Within a page is the page. */
+	/* The driver rounds the start down to its page. */
 	ASSERT_EQ(list(self->fd, &request, vmas, first + 1, 1, 0), 0);
 	EXPECT_EQ(vmas[0].start, first);
 	ASSERT_EQ(list(self->fd, &request, vmas, first + self->page - 1, 1, 0), 0);
 	EXPECT_EQ(vmas[0].start, first);
 
-	/* Beyond everything. */
+	/* Past the end of user space. */
 	for (int shift = 47; shift < 64; shift++) {
 		ASSERT_EQ(list(self->fd, &request, vmas, 1ul << shift, 4, 1), 0);
 		EXPECT_EQ(request.count, 0);
@@ -287,7 +288,7 @@ TEST_F(inspect, starts_and_counts)
 	munmap(map, 3000 * self->page);
 }
 
-/* The request itself: at odd addresses, across pages, half there, not to be written. */
+/* The request itself: unaligned, across pages, half unmapped, read-only. */
 TEST_F(inspect, requests)
 {
 	static struct rust_vma vmas[4];
@@ -315,7 +316,7 @@ TEST_F(inspect, requests)
 	munmap(map, 2 * self->page);
 }
 
-/* --- the one that is there to be misused: what it refuses */
+/* --- rust_mm_misuse: the arguments that it refuses */
 
 TEST(misuse_refuses)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 
 /*
- * Having allocations of this thread fail
+ * Fault injection into the allocations of this thread
  * (Documentation/fault-injection/fault-injection.rst).
  */
 
@@ -14,7 +14,7 @@
 
 #define DEBUGFS	"/sys/kernel/debug/"
 
-/* What an allocation has to be so that it may fail: of any kind. */
+/* Settings with which an allocation of any kind may fail. */
 static const char *const settings[][2] = {
 	{ "failslab/verbose", "0" },
 	{ "failslab/ignore-gfp-wait", "N" },
@@ -32,6 +32,7 @@ static inline void mount_debugfs(void)
 	mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
 }
 
+/* Writes a setting in debugfs. Returns 0 or -errno. */
 static inline int set(const char *name, const char *value)
 {
 	char path[128];
@@ -46,6 +47,7 @@ static inline int set(const char *name, const char *value)
 	return ret;
 }
 
+/* Reads a setting in debugfs. Returns 0 or -errno. */
 static inline int get(const char *name, char *value, size_t size)
 {
 	char path[128];
@@ -64,7 +66,7 @@ static inline int get(const char *name, char *value, size_t size)
 	return 0;
 }
 
-/* Has the @n-th allocation of this thread fail, from now on. */
+/* Makes the @n-th allocation of this thread from now on fail. */
 static inline void arm(int nth, int n)
 {
 	char text[16];
@@ -74,7 +76,7 @@ static inline void arm(int nth, int n)
 		abort();
 }
 
-/* Ends that. Returns whether an allocation has failed. */
+/* Ends the injection. Returns whether an allocation has failed. */
 static inline bool disarm(int nth)
 {
 	char text[16] = "";
@@ -85,7 +87,10 @@ static inline bool disarm(int nth)
 	return atoi(text) == 0;
 }
 
-/* Where a function of the kernel begins, and the next symbol after it. */
+/*
+ * Looks up the address of a kernel function and of the next symbol after it. Returns 0 or
+ * -errno.
+ */
 static inline int symbol(const char *name, unsigned long *start, unsigned long *end)
 {
 	FILE *symbols = fopen("/proc/kallsyms", "r");
@@ -110,7 +115,7 @@ static inline int symbol(const char *name, unsigned long *start, unsigned long *
 	return *start ? 0 : -ENOENT;
 }
 
-/* Only allocations below one function count. */
+/* Lets only allocations fail that a function at these addresses makes, directly or not. */
 static inline int require(unsigned long start, unsigned long end)
 {
 	static const char *const attrs[] = { "failslab", "fail_page_alloc" };

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Allocations that fail while a sample driver is loaded: the first, the second, and
- * so on until none is left to fail. A driver that could not be loaded leaves nothing
- * behind, neither a device nor itself, and can be loaded the next time.
+ * Loads each sample driver with its first allocation failing, then with the second, and
+ * so on until no allocation is left to fail. Expects that a driver that fails to load
+ * leaves neither a device nor a module behind, and loads the next time.
  *
- * Only what the driver's own initialization allocates may fail: the rest is not ours,
- * and much.
+ * Only allocations of the module's init function may fail: the module loader makes many
+ * others, which are not ours to test.
  */
 
 #include "rust_mm.h"
@@ -27,7 +27,7 @@ FIXTURE_VARIANT(load)
 {
 	const char *module;
 	const char *params;
-	bool probes;	/* the module can be loaded without its device */
+	bool probes;	/* the module loads even if the driver fails to probe */
 };
 
 FIXTURE_VARIANT_ADD(load, filled)
@@ -80,7 +80,7 @@ FIXTURE_SETUP(load)
 			TH_LOG("no %s", settings[i][0]);
 		ASSERT_EQ(set(settings[i][0], settings[i][1]), 0);
 	}
-	/* What calls the module's init function. */
+	/* do_one_initcall() calls the module's init function. */
 	if (symbol("do_one_initcall", &start, &end))
 		SKIP(return, "no /proc/kallsyms");
 	if (require(start, end))
@@ -97,7 +97,7 @@ FIXTURE_TEARDOWN(load)
 	EXPECT_EQ(access(self->device, F_OK), -1);
 }
 
-/* Can it be opened? */
+/* Opens and closes the device. Returns 0 or -errno. */
 static int use(const char *device)
 {
 	int fd = open(device, O_RDWR);
@@ -123,16 +123,16 @@ TEST_F_TIMEOUT(load, every_allocation, 120)
 
 		if (ret) {
 			ASSERT_TRUE(injected);
-			/* EINVAL is module_add_driver()'s word for it. */
+			/* module_add_driver() returns EINVAL where memory is short. */
 			if (!variant->probes || ret != -EINVAL)
 				ASSERT_EQ(ret, -ENOMEM)
 					TH_LOG("allocation %d", n);
 			ASSERT_FALSE(there) TH_LOG("allocation %d", n);
-			/* Nor is there a module. */
+			/* The kernel has removed the module as well. */
 			ASSERT_EQ(unload_module(variant->module), -ENOENT);
 			failed++;
 		} else if (!there) {
-			/* A driver without a device. */
+			/* The module is loaded, but the driver failed to probe. */
 			ASSERT_TRUE(injected);
 			ASSERT_TRUE(variant->probes) TH_LOG("allocation %d", n);
 			ASSERT_EQ(unload_module(variant->module), 0);
@@ -145,12 +145,12 @@ TEST_F_TIMEOUT(load, every_allocation, 120)
 		}
 		if (!injected)
 			break;
-		/* Now there is memory. */
+		/* Without injection, loading succeeds. */
 		ASSERT_EQ(load_module(variant->module, variant->params), 0);
 		ASSERT_EQ(use(self->device), 0) TH_LOG("allocation %d", n);
 		ASSERT_EQ(unload_module(variant->module), 0);
 	}
-	TH_LOG("%s: of %d allocations, %d make it fail, %d leave it without a device, %d do not",
+	TH_LOG("%s: of %d failed allocations, %d fail the load, %d fail the probe, %d do no harm",
 	       variant->module, n - 1, failed, unprobed, survived);
 	ASSERT_GT(variant->probes ? unprobed : failed, 0);
 	ASSERT_LT(n, LIMIT);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 
-/* What our modules can be asked, unless they have a header themselves; see their sources. */
+/* The ioctls of the sample modules without a header; their sources document them. */
 
 #ifndef RUST_MM_IOCTL_H
 #define RUST_MM_IOCTL_H

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
-# What the tests that are shell programs have in common; sourced. They let other
-# people's programs loose on all sample drivers. In the end everything has to be as it
-# was: nothing is mapped, no module is held.
+# Functions that the shell tests share; sourced. These tests run stress-ng and trinity on all
+# sample drivers. At the end they expect that nothing is mapped and that every module unloads.
 #
 # Environment:
-#   RUST_MM_MODULES	where the modules are
-#   RUST_MM_SECONDS	how long; 15 otherwise
-#   RUST_MM_SEED	for what is random, as far as the program can do the same again
+#   RUST_MM_MODULES	the folder with the modules
+#   RUST_MM_SECONDS	the duration; 15 by default
+#   RUST_MM_SEED	the random seed, to repeat a run as far as the program allows
 
-# The runner's own files, of which whatever we start would get a copy.
+# Close the runner's own files, which every program that we start would inherit.
 exec 3>&- 4>&-
 
 # shellcheck source=/dev/null
@@ -29,14 +28,14 @@ need() { # PROGRAM...
 	local program
 	for program in "$@"; do
 		command -v "$program" >/dev/null && continue
-		# Who names a folder wants the test.
+		# A user who sets RUST_MM_MODULES wants the test to run.
 		[ -z "$RUST_MM_MODULES" ] || ktap_exit_fail_msg "no $program"
 		skip_all "no $program"
 	done
 	[ "$(id -u)" = 0 ] || skip_all "not root"
 }
 
-# Into the console's log as well, for when the machine does not survive.
+# Prints a message, also to the console's log, which remains if the machine does not survive.
 say() { # TEXT
 	ktap_print_msg "$1"
 	echo "rust_mm: ${0##*/}: $1" >/dev/kmsg
@@ -54,8 +53,8 @@ check() { # WHAT COMMAND...
 
 # --- drivers
 
-# Loads all; those with a device are in DEVICES then, those that can be mapped in
-# MAPPABLE.
+# Loads all drivers. Sets DEVICES to those that have a device, and MAPPABLE to those whose
+# device can be mapped.
 load_drivers() { # PAGES
 	local driver module modules=${RUST_MM_MODULES:-/lib/modules}
 	DEVICES='' MAPPABLE=''
@@ -64,7 +63,7 @@ load_drivers() { # PAGES
 		[ -e "$module" ] || [ -n "$RUST_MM_MODULES" ] || skip_all "no $module"
 	done
 	for driver in $DRIVERS; do
-		# What a test that failed has left behind.
+		# A failed test may have left the module loaded.
 		rmmod "$driver" 2>/dev/null
 		case $driver in
 		rust_mmap_pfn | rust_vma_inspect) insmod "$modules/$driver.ko" ;;
@@ -80,23 +79,24 @@ load_drivers() { # PAGES
 	done
 }
 
-# A number that a driver tells; nothing, if it does not.
+# Prints a counter in the driver's fdinfo; prints nothing if there is no such counter.
 counter() { # DRIVER NAME
 	(exec 9<>"/dev/$1" && sed -n "s/^$2:\t//p" /proc/self/fdinfo/9)
 }
 
-# How often a driver has been called to map something, or page by page.
+# Prints how often user space has used a driver: mapped its device, or faulted in a page.
 uses() { # DRIVER
 	case $1 in
 	rust_mmap) counter "$1" mmaps ;;
-	# The other counters of this one are those of mappings that there are.
+	# The other counters of rust_mmap_demand end with the mapping that they belong to.
 	rust_mmap_demand) counter "$1" present ;;
 	rust_mmap_pfn) counter "$1" faults ;;
 	*) counter "$1" faults ;;
 	esac
 }
 
-# How many VMAs a driver has, by what its callbacks have counted: as fdinfo_vmas() in rust_mm.h.
+# Prints how many VMAs a driver has, from what its callbacks have counted: like fdinfo_vmas() in
+# rust_mm.h.
 vmas() { # DRIVER
 	local mapped
 	mapped=$(counter "$1" mapped)
@@ -109,7 +109,7 @@ vmas() { # DRIVER
 
 # --- afterwards
 
-# The processes that have a device open or mapped.
+# Prints the processes that have a device open or mapped.
 users() { # DRIVER
 	local process
 	for process in /proc/[0-9]*; do
@@ -123,13 +123,13 @@ users() { # DRIVER
 end_users() { # DRIVER
 	local pid
 	for pid in $(users "$1"); do
-		ktap_print_msg "left behind: $pid, $(cat "/proc/$pid/comm")"
+		ktap_print_msg "still uses $1: $pid, $(cat "/proc/$pid/comm")"
 		kill -KILL "$pid"
 	done 2>/dev/null
 }
 
-# Nothing is mapped, as far as the driver counts that. What is left behind is ended, and
-# has to give back what it had.
+# Succeeds if the driver counts no VMAs and no mappings. Kills the processes that still use the
+# device, and waits until the kernel has torn down their mappings.
 balanced() { # DRIVER
 	local try vmas mappings
 	for try in {1..40}; do
@@ -143,8 +143,8 @@ balanced() { # DRIVER
 	return 1
 }
 
-# Nobody may be left that cannot be killed. Closing the last file is not finished when
-# its process has ended.
+# Unloads a driver. Kills the processes that still use the device, and waits for the kernel to
+# release their files. Fails if a process cannot be killed.
 unload() { # DRIVER
 	local try pid
 	for try in {1..40}; do
@@ -160,10 +160,10 @@ unload() { # DRIVER
 	return 1
 }
 
-# Those that count what is mapped.
+# The drivers that count their mappings.
 COUNTING="rust_mmap_plain rust_mmap_demand"
 
-# Cases: one for each driver that is there, and one for each of COUNTING.
+# Runs one test case for each driver in DEVICES, and one for each in COUNTING.
 check_what_is_left() {
 	local driver
 	for driver in $COUNTING; do

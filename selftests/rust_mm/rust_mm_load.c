@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Everything at once, on all sample drivers: threads and their children that map,
- * unmap, move, protect, advise, touch, take away and look, each in an address range
- * of its own, and in one where they work against each other. In the end nothing
- * is left of it, and everything has succeeded at some time. What the kernel thinks
- * of it, it says on the console.
+ * Load on all sample drivers at once: threads and their children map, unmap, move,
+ * protect, advise, access, revoke and inspect memory, each in an address range of its
+ * own and in one range that all threads share. Expects that at the end nothing is
+ * mapped, and that each kind of operation has succeeded at least once. The runner
+ * checks the console for reports of the kernel.
  *
- * What a page of a device is, its first word says: zero, or a number that belongs
- * to device and page. So what is read through a mapping cannot be another page's.
+ * The first word of each page is zero, or a number that identifies the device and the
+ * page. So a thread can check that a mapping shows the right page.
  *
  * Environment:
- *   RUST_MM_SECONDS	how long
- *   RUST_MM_SEED	to do the same again: what the n-th operation of a thread is,
- *			depends on the seed, the thread's number and n only
- *   RUST_MM_THREADS	how many
+ *   RUST_MM_SECONDS	duration
+ *   RUST_MM_SEED	random seed, to repeat a run: the n-th operation of a thread
+ *			depends only on the seed, the thread's number and n
+ *   RUST_MM_THREADS	number of threads
  */
 
 #include "rust_mm_load.h"
@@ -38,7 +38,7 @@ const char *const kind_names[NR_KINDS] = {
 struct statistics *statistics;
 unsigned int nr_threads;
 
-/* --- random numbers, of which each operation has its own sequence */
+/* --- random numbers: each operation has its own sequence */
 
 uint64_t next_random(struct worker *w)
 {
@@ -57,7 +57,7 @@ static __thread volatile sig_atomic_t jump_set;
 static void on_signal(int sig)
 {
 	if (!jump_set) {
-		/* Not one of ours: again, and this time for good. */
+		/* Not an access of ours: let the signal kill the process at the next try. */
 		signal(sig, SIG_DFL);
 		return;
 	}
@@ -65,7 +65,7 @@ static void on_signal(int sig)
 	siglongjmp(jump, sig);
 }
 
-/* Reads a word, or writes one. Returns 0 or the signal. */
+/* Reads a word, or writes one. Returns 0 or the number of the signal. */
 int access_word(void *at, uint64_t *value, bool write)
 {
 	volatile uint64_t *word = at;
@@ -87,7 +87,7 @@ int access_word(void *at, uint64_t *value, bool write)
 
 /* --- counting */
 
-/* What has happened, if @ret is negative with the errno that there is. */
+/* Counts an operation: as refused, with errno, if @ret is negative. */
 void count(enum kind kind, long ret)
 {
 	struct kind_statistics *s = &statistics->kinds[kind];
@@ -102,7 +102,7 @@ void count(enum kind kind, long ret)
 				  __ATOMIC_RELAXED);
 }
 
-/* Something that must not be. The test goes on, to see what else there is. */
+/* Reports an error. The test goes on, to find further errors. */
 void wrong(struct worker *w, const char *format, ...)
 {
 	char text[256];
@@ -117,7 +117,7 @@ void wrong(struct worker *w, const char *format, ...)
 	if (len > (int)sizeof(text) - 2)
 		len = sizeof(text) - 2;
 	text[len++] = '\n';
-	/* stdio's lock may be held by somebody who does not exist in a child. */
+	/* No stdio: in a child, its lock may be held by a thread of the parent. */
 	if (__atomic_fetch_add(&statistics->wrong, 1, __ATOMIC_RELAXED) < 20 &&
 	    write(STDOUT_FILENO, text, len) < 0)
 		abort();
@@ -146,7 +146,7 @@ static void *run_thread(void *arg)
 	return NULL;
 }
 
-/* Loads all samples, and clears the memory that is not theirs. */
+/* Loads all samples, and clears the memory of the PCI device. */
 static void begin(size_t page)
 {
 	for (int i = 0; i < NR_DEVICES; i++) {
@@ -166,7 +166,7 @@ static void begin(size_t page)
 		d->there = true;
 	}
 	if (devices[PFN].there) {
-		/* Its memory has been there before us. */
+		/* The device keeps its memory, with what earlier tests have written. */
 		size_t len = devices[PFN].pages * page;
 		int fd = open(devices[PFN].path, O_RDWR);
 		char *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -182,7 +182,7 @@ static void begin(size_t page)
 	}
 }
 
-/* With what the kernel, or one of the drivers, may refuse something here. */
+/* The errnos with which the kernel or a driver may refuse an operation. */
 static const int errnos[] = {
 	EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINTR, EINVAL, EIO, ENODEV, ENOENT,
 	ENOMEM, ENOSPC, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, ESPIPE, ESRCH,
@@ -231,7 +231,7 @@ static void check_kinds(void)
 	ksft_test_result(expected, "errnos\n");
 }
 
-/* What the drivers say is left. */
+/* Expects that the drivers count no VMAs and no mappings. */
 static void check_balance(void)
 {
 	for (int i = 0; i < NR_DEVICES; i++) {
@@ -254,7 +254,7 @@ static void check_balance(void)
 	}
 }
 
-/* Whatever was lost on the way holds the module. */
+/* Expects that every module unloads: a leaked reference would hold it. */
 static void check_unload(void)
 {
 	for (int i = 0; i < NR_DEVICES; i++) {
@@ -265,7 +265,7 @@ static void check_unload(void)
 			ksft_test_result_skip("unloading %s\n", d->name);
 			continue;
 		}
-		/* Closing a file is not finished when close(2) returns. */
+		/* The kernel may release a file after close(2) returns. */
 		for (int tries = 0; tries < 20; tries++) {
 			ret = unload_module(d->name);
 			if (!ret)
@@ -283,7 +283,7 @@ static unsigned long setting(const char *name, unsigned long otherwise)
 	return value && *value ? strtoul(value, NULL, 0) : otherwise;
 }
 
-/* Into the console's log as well, for when the machine does not survive. */
+/* Prints a message, also to the console's log, for when the machine does not survive. */
 static void say(const char *format, ...)
 {
 	char text[128];
@@ -300,14 +300,14 @@ static void say(const char *format, ...)
 	}
 }
 
-/* No thread may hang. A machine without KVM and with debugging is slow. */
+/* Seconds after which a thread hangs; a VM without KVM and with debugging is slow. */
 #define HANGS_AFTER 90
 #define PATIENCE 50
 
 /*
- * Waits until the time is over, and, on a machine that is too slow for it, until each
- * kind has had its success, but not for ever. Returns 0, or the number of a thread
- * that hangs, from 1 on.
+ * Waits until the time is over. On a slow machine, waits up to PATIENCE seconds longer
+ * until each kind of operation has succeeded. Returns 0, or 1 plus the number of a
+ * thread that hangs.
  */
 static int watch(struct worker *workers, unsigned long seconds)
 {
@@ -349,7 +349,7 @@ int main(void)
 	if (!nr_threads || nr_threads > MAX_THREADS)
 		ksft_exit_fail_msg("RUST_MM_THREADS: 1 to %d\n", MAX_THREADS);
 	ksft_set_plan(NR_KINDS + 2 * NR_DEVICES + 3);
-	/* Children count, too. */
+	/* Shared memory: children count their operations, too. */
 	statistics = mmap(NULL, sizeof(*statistics), PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (statistics == MAP_FAILED)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 
-/* Between rust_mm_load.c, which runs the threads, and the files with what they do. */
+/* Interface between rust_mm_load.c, which runs the threads, and the files with the operations. */
 
 #ifndef RUST_MM_LOAD_H
 #define RUST_MM_LOAD_H
@@ -15,19 +15,19 @@
 #define MAX_THREADS 64
 
 enum { BUFFER, PLAIN, DEMAND, PFN, INSPECT, NR_DEVICES };
-/* These can be mapped; in the list of files, the second view of PFN follows. */
+/* The devices before INSPECT can be mapped. */
 #define NR_MAPPABLE INSPECT
 
 struct device {
 	const char *name;
 	unsigned long pages;
-	bool vmas;	/* its fdinfo counts VMAs, */
-	bool mappings;	/* and the mappings that they come from */
+	bool vmas;	/* fdinfo counts VMAs */
+	bool mappings;	/* fdinfo counts mappings, from which VMAs are split and forked */
 	bool there;
 	char path[64];
 };
 
-/* What is counted. */
+/* The kinds of operations that are counted. */
 #define KIND(name) name
 enum kind {
 #include "rust_mm_load_kinds.h"
@@ -37,7 +37,7 @@ enum kind {
 
 struct kind_statistics {
 	unsigned long succeeded, refused;
-	uint64_t errnos[3];	/* a bit for each with which it was refused */
+	uint64_t errnos[3];	/* bit map of the errnos of refused operations */
 };
 
 struct statistics {
@@ -54,7 +54,7 @@ struct worker {
 	size_t page;
 	int fds[NR_DEVICES];
 	int proc_mem;
-	unsigned int unbound;	/* how often, as far as it knows */
+	unsigned int unbound;	/* unbinds of PFN that the thread has reacted to */
 	bool is_child;
 	char text[65536];
 };
@@ -73,14 +73,14 @@ void wrong(struct worker *w, const char *format, ...)
 /* rust_mm_load_map.c */
 
 /*
- * Where the kernel puts nothing by itself: so MAP_FIXED hits what is meant only.
- * The first of these is everybody's.
+ * Addresses at which the kernel places no mapping by itself, so MAP_FIXED replaces
+ * only mappings of this test. All threads share the first arena.
  */
 #define HUGE		(2ul << 20)
 #define ARENAS		0x100000000000ul
 #define ARENA_DISTANCE	(1ul << 30)
 #define ARENA_LEN	(4 * HUGE)
-#define WINDOW		32	/* pages, around a border of page tables */
+#define WINDOW		32	/* pages, around a boundary of two page tables */
 
 struct range {
 	char *at;
@@ -109,7 +109,7 @@ void open_files(struct worker *w);
 void close_files(struct worker *w);
 void unmap_everything(size_t page);
 
-/* A number below @n. */
+/* Returns a random number below @n. */
 static inline unsigned long below(struct worker *w, unsigned long n)
 {
 	return next_random(w) % n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 
-/* What rust_mm_load counts: included with KIND() defined as what is wanted of each. */
+/* The kinds of operations that rust_mm_load counts. Define KIND() before including this. */
 
 KIND(MMAP_SHARED),
 KIND(MMAP_PRIVATE),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * What the threads of rust_mm_load.c do to mappings, and where. As in
- * rust_mm_load_ops.c, no stdio, no malloc.
+ * Operations of rust_mm_load.c that change mappings, and the choice of addresses. As in
+ * rust_mm_load_ops.c, no stdio and no malloc.
  */
 
 #include "rust_mm_load.h"
@@ -18,7 +18,7 @@ char *arena(struct worker *w, bool shared)
 	return (char *)ARENAS + (shared ? 0 : w->number + 1) * ARENA_DISTANCE;
 }
 
-/* Mostly where there is most going on. */
+/* Returns a random range, most often in the window around a page table boundary. */
 struct range any_range(struct worker *w)
 {
 	unsigned long first, pages = 1 + below(w, below(w, 4) ? 4 : WINDOW);
@@ -41,16 +41,16 @@ char *any_address(struct worker *w)
 	return r.at + below(w, r.len / w->page) * w->page;
 }
 
-/* What the first word of a page of a device is, if not zero. */
+/* Returns the first word of a page of a device, unless that is zero. */
 static uint64_t tag(int device, unsigned long page)
 {
-	/* Both views of rust_mmap_pfn are of one memory. */
+	/* Both views of rust_mmap_pfn show the same memory. */
 	return 0x7275737400000000 | (uint64_t)device << 24 | (page & 0xffffff);
 }
 
 /* --- making and unmaking mappings */
 
-/* In a range that nobody else changes, what was just mapped is what it should be. */
+/* Checks that a new mapping, in a range that no other thread changes, shows the right pages. */
 static void check_pages(struct worker *w, char *at, unsigned long pages, int device,
 			unsigned long first, bool write)
 {
@@ -78,7 +78,7 @@ void op_mmap(struct worker *w)
 	char *map;
 
 	if (device == PFN && !below(w, 4)) {
-		/* Of a length and alignment for huge entries, or nearly so. */
+		/* Length and alignment of a PMD mapping, exactly or nearly. */
 		r.at = arena(w, r.shared) + below(w, 3) * HUGE;
 		r.len = HUGE + below(w, 2) * HUGE - below(w, 2) * w->page;
 		pages = r.len / w->page;
@@ -122,8 +122,8 @@ void op_mmap(struct worker *w)
 }
 
 /*
- * A range with one mapping in it, half of the time: what is full of holes, or of
- * different mappings, is refused more often than not.
+ * Returns a random range, and half of the time covers it with one mapping first: the
+ * kernel refuses most operations on ranges with holes or with several mappings.
  */
 struct range covered_range(struct worker *w)
 {
@@ -149,7 +149,7 @@ struct range covered_range(struct worker *w)
 	return r;
 }
 
-/* Neighbours of another kind. */
+/* Maps anonymous memory, so that device mappings get different neighbours. */
 void op_mmap_other(struct worker *w)
 {
 	struct range r = any_range(w);
@@ -171,7 +171,7 @@ void op_munmap(struct worker *w)
 		count(MUNMAP_PART, munmap(r.at, r.len));
 }
 
-/* Where mremap may put it: not over what is moved, if that is to succeed. */
+/* Returns a target for mremap(), which mostly does not overlap the source and succeeds. */
 static char *other_place(struct worker *w, struct range *r)
 {
 	char *base = arena(w, r->shared);
@@ -198,7 +198,7 @@ void op_mremap(struct worker *w)
 		ret = mremap(r.at, r.len, half, 0);
 		break;
 	case 1:
-		/* Not beyond the arena: what follows it is not mapped. */
+		/* The grown range stays in the arena. */
 		kind = REMAP_GROW;
 		ret = mremap(r.at, half, r.len, 0);
 		break;
@@ -216,7 +216,7 @@ void op_mremap(struct worker *w)
 		break;
 	default:
 		kind = REMAP_MOVE;
-		/* A page stays what it is. */
+		/* Moving a mapping must not change its pages. */
 		if (access_word(r.at, &before, false))
 			before = 0;
 		ret = mremap(r.at, r.len, r.len, flags, to);
@@ -284,7 +284,7 @@ void op_madvise(struct worker *w)
 	int i = below(w, NR_ADVICES);
 
 	if (advices[i].kind == ADVISE_COLLAPSE && below(w, 2)) {
-		/* Only where a huge page fits. */
+		/* A huge page needs an aligned range. */
 		r.at = arena(w, r.shared);
 		r.len = HUGE;
 		if (below(w, 2) && mmap(r.at, r.len, RW, MAP_FIXED | MAP_PRIVATE |
@@ -294,14 +294,14 @@ void op_madvise(struct worker *w)
 	count(advices[i].kind, madvise(r.at, r.len, advices[i].advice));
 }
 
-/* Can it succeed at all, with this kernel and this machine? */
+/* Returns whether the operation can succeed with this kernel and on this machine. */
 bool kind_is_possible(enum kind kind)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 
 	if (kind == REBIND)
 		return devices[PFN].there;
-	/* Pages have to be there, and huge ones free. */
+	/* It needs pages that are present and a free huge page. */
 	if (kind == ADVISE_COLLAPSE)
 		return false;
 	for (size_t i = 0; i < NR_ADVICES; i++) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * What the threads of rust_mm_load.c do. All of it must also be possible in a child
- * that was forked while others had any lock of the C library: no stdio, no malloc.
+ * The other operations of rust_mm_load.c. Children run them, too, and another thread may
+ * have held a lock of the C library when the child was forked: so no stdio and no malloc.
  */
 
 #include "rust_mm_ioctl.h"
@@ -39,7 +39,7 @@ void close_files(struct worker *w)
 	close(w->proc_mem);
 }
 
-/* Mappings of the file go on living. */
+/* Opens a device anew and closes the old file; its mappings remain. */
 void reopen(struct worker *w, int i)
 {
 	int fd;
@@ -48,7 +48,7 @@ void reopen(struct worker *w, int i)
 		return;
 	fd = open(devices[i].path, O_RDWR | O_CLOEXEC);
 	count(OPEN, fd);
-	/* Not while its driver is unbound: ENOENT or ENODEV. */
+	/* Opening PFN fails with ENOENT or ENODEV while its driver is unbound. */
 	if (fd < 0) {
 		if (i != PFN)
 			wrong(w, "open %s: errno %d", devices[i].name, errno);
@@ -67,8 +67,8 @@ static void op_reopen(struct worker *w)
 /* --- access */
 
 /*
- * Words are written beside the one that says what page it is: in the shared range,
- * it may be another page since it was looked at.
+ * Writes words past the one that identifies the page: in the shared range, another
+ * thread may have mapped a different page there meanwhile.
  */
 static void op_access(struct worker *w)
 {
@@ -106,7 +106,7 @@ static void op_vm_readv(struct worker *w)
 	}
 }
 
-/* Through the file, from and to memory that comes and goes. */
+/* Uses read(2), write(2) and lseek(2), with buffers that other threads map and unmap. */
 static void op_read_write(struct worker *w)
 {
 	int device = below(w, 8) ? BUFFER : any_device(w), fd = w->fds[device];
@@ -147,9 +147,9 @@ static void op_msync(struct worker *w)
 	count(MSYNC, msync(r.at, r.len, flags[below(w, 3)]));
 }
 
-/* --- what the drivers can do besides */
+/* --- ioctls of the drivers */
 
-/* The argument of an ioctl may be in memory that the driver has to provide. */
+/* Returns a place for an ioctl's argument: half of the time in a mapping of the arena. */
 static void *argument(struct worker *w)
 {
 	static __thread uint64_t plain;
@@ -166,7 +166,7 @@ static void op_demand(struct worker *w)
 	switch (below(w, 6)) {
 	case 0:
 		count(REVOKE, ioctl(fd, DEMAND_REVOKE));
-		/* Revoked, there is not much to do. */
+		/* Access the memory while it is revoked. */
 		op_access(w);
 		count(RESTORE, ioctl(fd, DEMAND_RESTORE));
 		break;
@@ -183,7 +183,7 @@ static void op_demand(struct worker *w)
 	}
 }
 
-/* Lists VMAs of a process, and sees whether that can be true. */
+/* Lists VMAs of a process, and checks that the list is consistent. */
 static void inspect(struct worker *w, enum kind kind, pid_t pid)
 {
 	struct rust_vma *vmas = (void *)w->text, *last = NULL;
@@ -197,7 +197,7 @@ static void inspect(struct worker *w, enum kind kind, pid_t pid)
 	long ret;
 
 	if (!below(w, 3)) {
-		/* To where we look. */
+		/* The driver writes its answer into the memory that it inspects. */
 		request.vmas = (unsigned long)any_address(w) + 64;
 		request.count = 1 + below(w, 15);
 		vmas = NULL;
@@ -225,7 +225,7 @@ static void op_inspect(struct worker *w)
 
 /* --- /proc */
 
-/* The decimal digits of @n at the end of @path. */
+/* Appends the decimal digits of @n to @path. */
 static void append_number(char *path, unsigned int n)
 {
 	char digits[12];
@@ -241,7 +241,7 @@ static void append_number(char *path, unsigned int n)
 	*path = '\0';
 }
 
-/* Reads all of it; the last part is in w->text then. */
+/* Reads a whole file; leaves the last part in w->text. Returns its length, or -1. */
 static long read_all(struct worker *w, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -273,7 +273,7 @@ static void op_proc(struct worker *w)
 		count(PROC_MAPS, read_all(w, "/proc/self/maps"));
 		return;
 	case 3:
-		/* Young bits, or what was written since. */
+		/* Clears the young bits, or the soft-dirty bits. */
 		fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
 		count(CLEAR_REFS, write(fd, below(w, 2) ? "1" : "4", 1));
 		close(fd);
@@ -290,16 +290,16 @@ static void op_proc(struct worker *w)
 		return;
 	append_number(path, w->fds[device]);
 	count(FDINFO, read_all(w, path));
-	/* What is counted down more than up. */
+	/* No counter may be negative. */
 	if (strstr(w->text, ":\t-"))
 		wrong(w, "%s: negative: %s", devices[device].name, w->text);
 }
 
-/* --- the device goes away, with all that is mapped, and comes back */
+/* --- unbinding the PCI driver, which revokes all mappings, and binding it again */
 
 static unsigned int unbound;
 
-/* What a thread has of the old one is of no use any more. */
+/* Drops the file and the mappings of the revoked device, which fail from now on. */
 static void let_go_of_pfn(struct worker *w)
 {
 	w->unbound = __atomic_load_n(&unbound, __ATOMIC_ACQUIRE);
@@ -309,7 +309,7 @@ static void let_go_of_pfn(struct worker *w)
 	munmap(arena(w, true), ARENA_LEN + w->page);
 }
 
-/* Others may still have the old one. */
+/* Binds the driver, although other threads may still use the revoked device. */
 static void bind_again(struct worker *w, const char *name)
 {
 	int ret = write_text(PFN_DRIVER "/bind", name);
@@ -350,14 +350,14 @@ static void op_rebind(struct worker *w)
 
 /* --- children */
 
-/* What a child does with what it has inherited: the same, for a while. */
+/* Checks an inherited mapping, then runs some operations, in a child. */
 static void child(struct worker *w, char *at, uint64_t before)
 {
 	int operations = below(w, 30);
 	uint64_t after = 0;
 
 	w->is_child = true;
-	/* Its own memory, not that of who has opened it. */
+	/* The inherited file refers to the memory of the parent. */
 	close(w->proc_mem);
 	w->proc_mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	if (!access_word(at, &after, false) && before && after && before != after)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * An mmap() that maps a device, whatever it is told to map: so a program that knows
- * nothing of our devices does to their mappings what it does to its own memory.
+ * Replaces mmap() by one that maps a sample device instead of what the program asks
+ * for. So a program that does not know the device uses its mappings as its own memory.
  *
  *   RUST_MM_DEVICE=/dev/rust_mmap LD_PRELOAD=./rust_mm_preload.so stress-ng ...
  *
- * Only the descendants of the program that is started so get such mappings: what it
- * maps itself is memory that it needs. Each mapping is of another part of the device,
- * as far as there is one, since the parts are memory of their own to the program. What
- * the device refuses is mapped as it was meant.
+ * Only the children of the started program get such mappings, since the program needs
+ * memory of its own. Each mapping gets a different part of the device, as long as there
+ * are unused parts: the program expects separate memory. If the device refuses a mapping,
+ * the program gets the mapping that it asked for.
  */
 
 #define _GNU_SOURCE
@@ -24,11 +24,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* What is not longer is often where a program keeps its books. */
+/* Up to this length, a program often uses a mapping for its own bookkeeping. */
 #define SMALL	(16 * 4096)
 
 static struct {
-	unsigned long next[2];	/* page of the device, for what is large and small */
+	unsigned long next[2];	/* next page of the device, for large and small mappings */
 	unsigned long mapped, refused;
 } *shared;
 
@@ -41,7 +41,7 @@ static void *real_mmap(void *addr, size_t len, int prot, int flags, int fd, off_
 	return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
 }
 
-/* What the driver says how large it is. */
+/* Returns the size of the device from fdinfo. */
 static unsigned long device_size(int fd)
 {
 	char path[64], line[64];
@@ -63,7 +63,7 @@ static __attribute__((constructor)) void begin(void)
 	const char *name = getenv("RUST_MM_DEVICE");
 	int fd;
 
-	/* A program may write over its environment. */
+	/* Copy the name: the program may overwrite its environment. */
 	snprintf(device, sizeof(device), "%s", name ? name : "");
 	fd = open(device, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
@@ -86,8 +86,9 @@ static __attribute__((destructor)) void end(void)
 }
 
 /*
- * The page where a part begins that is as long. What is small has the first quarter of the
- * device: so what is large does not come over it when it begins again.
+ * Returns the first page of a part of the device for a mapping of @len bytes. Small mappings
+ * get the first quarter of the device, so that large ones do not overwrite them when the
+ * parts are used again from the start.
  */
 static unsigned long part(size_t len)
 {
@@ -119,7 +120,7 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 				part(len) * page);
 		close(ours);
 	}
-	/* What is to be new is zero; of much, programs see to what they find in it. */
+	/* Anonymous memory must be zeroed. Programs do not rely on that for large mappings. */
 	if (map != MAP_FAILED && flags & MAP_ANONYMOUS && prot & PROT_WRITE && len <= SMALL)
 		memset(map, 0, len);
 	__atomic_add_fetch(map == MAP_FAILED ? &shared->refused : &shared->mapped, 1,

@@ -1,29 +1,29 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# stress-ng on the sample drivers, in three parts:
+# Runs stress-ng on the sample drivers, in three parts:
 #
-# - its device stressor, which opens, maps, polls and asks a device for what it can do:
-#   a fifth of the time;
-# - its memory stressors, with memory that is a device's instead of their own:
-#   rust_mm_preload.c. They check what they find in it. All of the time;
-# - our own load test while stress-ng takes the rest of the memory, forks and merges: two
-#   fifths of the time.
+# - its device stressor, which opens, maps and polls each device and tries ioctls on it: for
+#   RUST_MM_SECONDS / 5;
+# - its memory stressors, which use memory of a device instead of their own (rust_mm_preload.c)
+#   and check the contents: for RUST_MM_SECONDS;
+# - our own load test, while stress-ng takes the rest of the memory, forks and merges pages: for
+#   RUST_MM_SECONDS * 2 / 5.
 #
-# rust_mm_lib.sh has what can be set. From the same seed, the same stressors run on the
-# same devices with the same random numbers, as far as there is time for them.
+# rust_mm_lib.sh documents the environment. With the same seed, the same stressors run on the
+# same devices with the same random numbers, as far as time permits.
 
 cd "$(dirname "$0")" || exit
 # shellcheck source=selftests/rust_mm/rust_mm_lib.sh
 . ./rust_mm_lib.sh
 
-# What is wrong with the others: msync and msyncmany need a file that can be synced,
-# userfaultfd one whose driver lets user space fill in pages, mmapmany more memory than
-# our devices have, remap a mapping that begins where the file does. memthrash,
-# mlockmany and vm-segv call no mmap().
+# Stressors that do not fit: msync and msyncmany need a file that supports fsync, userfaultfd
+# needs a driver that lets user space fill in pages, mmapmany needs more memory than the
+# devices have, remap needs a mapping that starts at offset 0 of the file. memthrash, mlockmany
+# and vm-segv do not call mmap().
 STRESSORS="mmap mremap rmap mprotect vm vm-rw munmap mincore mmapfork mmapaddr
 	mmapfixed mmaptorture fault vma pagemove mmapcow mseal stackmmap vm-splice
 	tlb-shootdown vm-addr"
-# These take ten times as long as they are told.
+# These run ten times as long as the time limit that they get.
 [ "$SECONDS_EACH" -lt 100 ] || STRESSORS="$STRESSORS madvise mlock"
 OPTIONS="--oomable --no-madvise --mmap-bytes 1M --vm-bytes 1M --pagemove-bytes 512K
 	--mmapfork-bytes 512K --mmaptorture-bytes 16M --vm-rw-bytes 1M
@@ -38,7 +38,7 @@ ktap_print_header
 ktap_set_plan $(($(echo $DEVICES $DEVICES $MAPPABLE $MAPPABLE $COUNTING | wc -w) + 1))
 say "RUST_MM_SEED=$SEED RUST_MM_SECONDS=$SECONDS_EACH"
 FOLDER=$(mktemp -d)
-# Not each stress-ng has all of them.
+# Not every version of stress-ng has all stressors.
 stress-ng --help >"$FOLDER/help"
 KNOWN=''
 for stressor in $STRESSORS; do
@@ -46,8 +46,9 @@ for stressor in $STRESSORS; do
 done
 PART=$(((SECONDS_EACH + 4) / 5))
 
-# What it said if a stressor found something. Not all that it complains of is that: on a
-# slow machine one may have done nothing yet.
+# Runs stress-ng. Fails, and keeps its output, if a stressor reports a failure or is skipped. The
+# exit status alone does not tell: on a slow machine, stress-ng also complains about a stressor
+# that has not done anything yet.
 stress() { # LOG OPTION...
 	local log=$1 status
 	shift
@@ -64,7 +65,7 @@ stress() { # LOG OPTION...
 	return "$status"
 }
 
-# The operations in logs.
+# Prints the number of operations in stress-ng's logs.
 operations() { # LOG...
 	awk '/ metrc: / && $5 ~ /^[0-9]+$/ { n += $5 } END { print n + 0 }' "$@"
 }
@@ -91,18 +92,19 @@ for device in $DEVICES; do
 	check "device stressor on $device" stressed "$device"
 done
 
-# --- the memory stressors: in each round another one on each device
+# --- the memory stressors: in each round, a different one on each device
 
 round() { # NUMBER
 	local number=$1 device stressor
 	for device in $MAPPABLE; do
 		stressor=${LIST[number % ${#LIST[@]}]}
-		# They do not all begin with the same.
+		# The devices start with different stressors.
 		number=$((number + 5))
-		# It grows what it moves, which only a mapping without special flags does.
+		# The mremap stressor grows mappings, which only mappings without special flags
+		# allow.
 		[ "$stressor" != mremap ] || [ "$device" = rust_mmap_plain ] || stressor=mmap
-		# Its handler of SIGBUS returns to the access, for ever, where pages that were given up
-		# do not come again: rust_mmap has no fault handler.
+		# The fault stressor drops pages and accesses them again; its SIGBUS handler retries
+		# the access. rust_mmap has no fault handler, so it would retry forever.
 		[ "$stressor" != fault ] || [ "$device" != rust_mmap ] || stressor=mmap
 		RUST_MM_DEVICE=/dev/$device LD_PRELOAD=./rust_mm_preload.so \
 			stress "$FOLDER/vm.$device.$1" "--$stressor" 1 -t 2 &
@@ -133,7 +135,7 @@ used() { # DEVICE
 		[ "$(operations "$FOLDER/vm.$1".*)" -gt 0 ]
 }
 
-# On a busy machine, a round may be over before a stressor has done anything.
+# Succeeds if every device was used: on a busy machine, a round may be over before that.
 all_used() {
 	local device
 	for device in $MAPPABLE; do
@@ -149,7 +151,7 @@ done
 mapfile -t LIST < <(shuf -e $KNOWN \
 	--random-source=<(yes "$SEED"))
 END=$((SECONDS + SECONDS_EACH)) rounds=0
-# Not every stressor maps much.
+# Run more rounds until every device was used, since not every stressor maps much.
 while [ "$SECONDS" -lt "$END" ] || [ "$rounds" -lt 2 ] || { [ "$rounds" -lt 10 ] && ! all_used; }; do
 	round "$rounds"
 	rounds=$((rounds + 1))
@@ -161,9 +163,9 @@ for device in $MAPPABLE; do
 done
 check_what_is_left
 
-# --- our own load, where memory is scarce and in pieces
+# --- our own load test, while memory is scarce and fragmented
 
-# What may run for longer than it takes.
+# Takes half of the available memory, forks and merges pages, until load() ends it.
 pressure() {
 	local free
 	free=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)
@@ -172,7 +174,7 @@ pressure() {
 		>"$FOLDER/pressure" 2>&1
 }
 
-# Whatever of memory can be moved is moved.
+# Makes the kernel compact memory, which moves all movable pages, again and again.
 compact() {
 	while sleep 0.5; do
 		echo 1 >/proc/sys/vm/compact_memory
@@ -186,12 +188,12 @@ load() {
 	pressure=$!
 	compact &
 	compact=$!
-	# Its cases are one of ours.
+	# All cases of rust_mm_load count as one case of this test.
 	RUST_MM_SECONDS=$((2 * PART)) RUST_MM_SEED=$SEED ./rust_mm_load | sed 's/^/# /'
 	status=${PIPESTATUS[0]}
 	kill "$compact"
 	kill -INT "$pressure" || {
-		ktap_print_msg "there was no pressure:"
+		ktap_print_msg "stress-ng has ended before rust_mm_load:"
 		sed 's/^/#   /' "$FOLDER/pressure"
 		status=1
 	}

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Trinity on the sample drivers: system calls with arguments that nobody would think of.
+# Runs trinity, a system call fuzzer, on the sample drivers.
 #
-# Two for each device, all at once: one for the calls that are about memory, one for
-# those that are about files. None takes another file than its device, and all are
-# nobody, without capabilities, so that what they can do to the machine is what the
-# drivers let them do. From the same seed, each does the same again, as long as the
-# kernel answers the same. rust_mm_lib.sh has what can be set.
+# Two instances run for each device, all at the same time: one makes system calls on memory, the
+# other on files. An instance uses no file but its device, and runs as uid 65534, without
+# capabilities, so it can harm the machine only through the driver. With the same seed, an
+# instance makes the same calls, as long as the kernel returns the same results. rust_mm_lib.sh
+# documents the environment.
 
 cd "$(dirname "$0")" || exit
 # shellcheck source=selftests/rust_mm/rust_mm_lib.sh
@@ -15,7 +15,7 @@ cd "$(dirname "$0")" || exit
 declare -A CALLS=(
 	[memory]="mmap munmap mremap mprotect pkey_mprotect madvise msync mincore mlock mlock2
 		munlock mlockall munlockall remap_file_pages"
-	# poll and flock wait, and nothing else happens.
+	# Without poll and flock, which only wait.
 	[file]="mmap read write readv writev pread64 pwrite64 preadv2 pwritev2 lseek ioctl
 		fsync ftruncate fallocate fadvise64 newfstat sendfile copy_file_range splice
 		tee vmsplice process_vm_readv process_vm_writev userfaultfd"
@@ -23,17 +23,17 @@ declare -A CALLS=(
 
 need trinity setpriv timeout mount
 
-# As how many system calls an instance has to have made is no chance any more.
+# The number of system calls that an instance must have made: fewer may be chance.
 ENOUGH=50
 
 run_trinity() { # DEVICE SET SEED
 	local call calls=()
-	# Not each trinity knows all of them.
+	# Not every version of trinity knows all system calls.
 	for call in ${CALLS[$2]}; do
 		! grep -q "[0-9] $call : \[64-bit\]" "$FOLDER/calls" || calls+=(-c "$call")
 	done
 	cd "$FOLDER/$1.$2" || return
-	# Its children crash, and would leave cores.
+	# trinity's children crash; do not dump core.
 	ulimit -c 0
 	timeout -s INT -k 120 "$SECONDS_EACH" setpriv --reuid=65534 --regid=65534 \
 		--clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
@@ -42,19 +42,19 @@ run_trinity() { # DEVICE SET SEED
 	echo "${PIPESTATUS[0]}" >>../"$1.$2.status"
 }
 
-# Those of all its runs.
+# Prints the number of system calls of an instance, over all its runs.
 operations() { # DEVICE SET
 	local log
-	# Each says how far it is, now and then; one that has crashed may never have.
+	# trinity prints the number now and then; after a crash there may be none.
 	for log in "$FOLDER/$1.$2."*.log; do
 		sed -n 's/.*Ran \([0-9]*\) syscalls\..*/\1/p' "$log" | tail -n 1
 	done | awk '{ n += $1 } END { print n + 0 }'
 }
 
-# 124 is the end of its time.
+# Succeeds if each run lasted until timeout(1) ended it (status 124), with enough system calls.
 ran() { # DEVICE SET
 	local run=$FOLDER/$1.$2 statuses count
-	# On a busy machine, that can be when it has hardly begun: then once more, by itself.
+	# On a busy machine, an instance may hardly have started by then: run it again, alone.
 	[ "$(operations "$1" "$2")" -ge "$ENOUGH" ] || again "$1" "$2"
 	statuses=$(sort -u "$run.status")
 	count=$(operations "$1" "$2")
@@ -65,7 +65,7 @@ ran() { # DEVICE SET
 	return 1
 }
 
-# Something else: the same seed would do the same.
+# Runs an instance again, with another seed: the same one would make the same system calls.
 again() { # DEVICE SET
 	SEED=$((SEED + 1))
 	ktap_print_msg "$1, $2 calls: once more, with seed $SEED"
@@ -85,7 +85,7 @@ ktap_print_header
 ktap_set_plan "$(echo $DEVICES $DEVICES $DEVICES $MAPPABLE $COUNTING | wc -w)"
 say "RUST_MM_SEED=$SEED RUST_MM_SECONDS=$SECONDS_EACH"
 
-# Device nodes of its own, and folders for what they write.
+# A tmpfs with device nodes that trinity's user may open, and with folders for its files.
 FOLDER=$(mktemp -d)
 mount -t tmpfs -o size=32M,mode=755 tmpfs "$FOLDER" || ktap_exit_fail_msg "mount"
 (cd "$FOLDER" && trinity -L >calls 2>/dev/null)
@@ -105,7 +105,8 @@ for device in $DEVICES; do
 	done
 done
 for device in $MAPPABLE; do
-	# On a busy machine there are few calls, and whether one is right is chance.
+	# On a busy machine, an instance makes few calls, and it is chance whether one uses the
+	# device.
 	[ "$(uses "$device")" -gt 0 ] || again "$device" memory
 	check "$device was used" used "$device"
 done
