@@ -152,7 +152,8 @@ mapfile -t LIST < <(shuf -e $KNOWN \
 	--random-source=<(yes "$SEED"))
 END=$((SECONDS + SECONDS_EACH)) rounds=0
 # Run more rounds until every device was used, since not every stressor maps much.
-while [ "$SECONDS" -lt "$END" ] || [ "$rounds" -lt 2 ] || { [ "$rounds" -lt 10 ] && ! all_used; }; do
+while [ "$SECONDS" -lt "$END" ] || [ "$rounds" -lt 2 ] ||
+	{ [ "$rounds" -lt 10 ] && ! all_used; }; do
 	round "$rounds"
 	rounds=$((rounds + 1))
 done

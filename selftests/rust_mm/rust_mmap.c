@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * The sample driver rust_mmap: a buffer of pages that is mapped through
- * mmap_prepare. What fails here breaks either the driver's promise (the same
- * bytes for everybody, however they get there) or the kernel's (errno, VMA
- * layout, module lifetime).
+ * The sample driver rust_mmap: a buffer of pages that user space maps through
+ * mmap_prepare. The driver must show the same bytes to all users, through read(2),
+ * write(2) and mappings. The kernel must return the documented errnos, and keep
+ * the VMA layout and the module's lifetime right.
  */
 
 #include "rust_mm.h"
@@ -39,11 +39,11 @@ FIXTURE_SETUP(rust_mmap)
 FIXTURE_TEARDOWN(rust_mmap)
 {
 	close(self->fd);
-	/* Nothing may be left that holds the module. */
+	/* The module unloads, since no file and no mapping holds it. */
 	ASSERT_EQ(unload_module(MODULE), 0);
 }
 
-/* The buffer starts out as zeroes, and each page is where it belongs. */
+/* The driver zeroes the buffer, and maps each page at its offset. */
 TEST_F(rust_mmap, contents)
 {
 	char *map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
@@ -62,7 +62,7 @@ TEST_F(rust_mmap, contents)
 	ASSERT_EQ(munmap(map, self->size), 0);
 }
 
-/* read(2) sees what the mapping wrote, the mapping what write(2) wrote. */
+/* read(2) returns what the mapping wrote, and the mapping shows what write(2) wrote. */
 TEST_F(rust_mmap, coherence)
 {
 	static const char text[] = "across the border";
@@ -80,7 +80,7 @@ TEST_F(rust_mmap, coherence)
 	ASSERT_EQ(pwrite(self->fd, text, sizeof(text), at), sizeof(text));
 	ASSERT_EQ(memcmp(map + at, text, sizeof(text)), 0);
 
-	/* A second mapping, and a second open file, are the same memory. */
+	/* A second mapping, of a second open file, shows the same memory. */
 	fd = open(DEVICE, O_RDONLY);
 	ASSERT_GE(fd, 0);
 	other = mmap(NULL, self->page * 2, PROT_READ, MAP_SHARED, fd,
@@ -94,7 +94,7 @@ TEST_F(rust_mmap, coherence)
 	munmap(map, self->size);
 }
 
-/* read(2) straight into the mapping of what is read, and back. */
+/* read(2) into a mapping of the device itself, and write(2) from it. */
 TEST_F(rust_mmap, copy_onto_itself)
 {
 	char *map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
@@ -108,7 +108,7 @@ TEST_F(rust_mmap, copy_onto_itself)
 	munmap(map, self->size);
 }
 
-/* The file position: seeking, the end of the buffer, and beyond. */
+/* The file position: lseek(2), and reads and writes at and past the end. */
 TEST_F(rust_mmap, read_write_seek)
 {
 	char buf[64] = "";
@@ -119,7 +119,7 @@ TEST_F(rust_mmap, read_write_seek)
 	ASSERT_EQ(errno, ENOSPC);
 	ASSERT_EQ(write(self->fd, buf, 0), 0);
 
-	/* Cut off at the end. */
+	/* The driver cuts a write off at the end. */
 	ASSERT_EQ(lseek(self->fd, -10, SEEK_END), self->size - 10);
 	ASSERT_EQ(write(self->fd, "0123456789abcdef", 16), 10);
 	ASSERT_EQ(lseek(self->fd, 0, SEEK_CUR), self->size);
@@ -134,16 +134,16 @@ TEST_F(rust_mmap, read_write_seek)
 	ASSERT_EQ(lseek(self->fd, 0, SEEK_HOLE), -1);
 	ASSERT_EQ(errno, EINVAL);
 
-	/* Memory that is not there. */
+	/* A bad buffer. */
 	ASSERT_EQ(pread(self->fd, NULL, 8, 0), -1);
 	ASSERT_EQ(errno, EFAULT);
 	ASSERT_EQ(pwrite(self->fd, NULL, 8, 0), -1);
 	ASSERT_EQ(errno, EFAULT);
-	/* Far beyond, where sums overflow. */
+	/* A position at which the sum with the length overflows. */
 	ASSERT_EQ(pread(self->fd, buf, sizeof(buf), 0x7ffffffffffff000), 0);
 }
 
-/* A mapping shows the part of the buffer that its offset says. */
+/* A mapping shows the part of the buffer at its offset. */
 TEST_F(rust_mmap, offsets)
 {
 	for (size_t i = 0; i < PAGES; i++) {
@@ -163,7 +163,7 @@ TEST_F(rust_mmap, offsets)
 	}
 }
 
-/* What does not fit gets the errno that vm_map_pages() gives in C. */
+/* A range that does not fit gets the errno that vm_map_pages() returns in C. */
 TEST_F(rust_mmap, bad_ranges)
 {
 	struct {
@@ -194,14 +194,14 @@ TEST_F(rust_mmap, bad_ranges)
 			TH_LOG("%zu pages at %#llx", cases[i].pages,
 			       cases[i].offset);
 	}
-	/* A length that is no multiple of a page is rounded up. */
+	/* The kernel rounds the length up to whole pages. */
 	whole = mmap(NULL, self->page + 1, RW, MAP_SHARED, self->fd, 0);
 	ASSERT_NE(whole, MAP_FAILED);
 	ASSERT_EQ(try_write(whole + 2 * self->page - 1), 0);
 	munmap(whole, self->page + 1);
 }
 
-/* A private mapping that could differ from the buffer is refused. */
+/* The driver refuses a private mapping that could differ from the buffer. */
 TEST_F(rust_mmap, private)
 {
 	char *map = mmap(NULL, self->page, RW, MAP_PRIVATE, self->fd, 0);
@@ -209,7 +209,7 @@ TEST_F(rust_mmap, private)
 	ASSERT_EQ(map, MAP_FAILED);
 	ASSERT_EQ(errno, EINVAL);
 
-	/* One that can only read is not, and stays so. */
+	/* It permits a read-only one, which can never become writable. */
 	map = mmap(NULL, self->page, PROT_READ, MAP_PRIVATE, self->fd, 0);
 	ASSERT_NE(map, MAP_FAILED);
 	ASSERT_EQ(pwrite(self->fd, "now", 4, 0), 4);
@@ -220,7 +220,7 @@ TEST_F(rust_mmap, private)
 	munmap(map, self->page);
 }
 
-/* What may be done with a mapping is what may be done with the file. */
+/* A mapping permits what the open mode of its file permits. */
 TEST_F(rust_mmap, open_modes)
 {
 	int ro = open(DEVICE, O_RDONLY), wo = open(DEVICE, O_WRONLY);
@@ -240,7 +240,7 @@ TEST_F(rust_mmap, open_modes)
 	ASSERT_EQ(errno, EACCES);
 	munmap(map, self->page);
 
-	/* The same with a file that may write. */
+	/* A read-only mapping of a writable file can become writable. */
 	map = mmap(NULL, self->page, PROT_READ, MAP_SHARED, self->fd, 0);
 	ASSERT_NE(map, MAP_FAILED);
 	ASSERT_EQ(try_write(map), SIGSEGV);
@@ -251,7 +251,7 @@ TEST_F(rust_mmap, open_modes)
 	close(wo);
 }
 
-/* MAP_FIXED replaces what was there, be it ours or not. */
+/* MAP_FIXED replaces the mapping that was there, of the device or not. */
 TEST_F(rust_mmap, fixed_over_old)
 {
 	size_t len = 4 * self->page;
@@ -261,7 +261,7 @@ TEST_F(rust_mmap, fixed_over_old)
 	ASSERT_NE(map, MAP_FAILED);
 	memset(map, 'a', len);
 
-	/* Ours over two pages in the middle. */
+	/* A device mapping over two pages in the middle. */
 	again = mmap(map + self->page, 2 * self->page, RW,
 		     MAP_SHARED | MAP_FIXED, self->fd, 5 * self->page);
 	ASSERT_EQ(again, map + self->page);
@@ -270,19 +270,19 @@ TEST_F(rust_mmap, fixed_over_old)
 	ASSERT_EQ(map[3 * self->page], 'a');
 	ASSERT_TRUE(has_vma(again, 2 * self->page));
 
-	/* Ours over ours, other pages of the buffer. */
+	/* A device mapping over another, of other pages of the buffer. */
 	ASSERT_EQ(pwrite(self->fd, "nine", 5, 9 * self->page), 5);
 	again = mmap(map + self->page, self->page, RW, MAP_SHARED | MAP_FIXED,
 		     self->fd, 9 * self->page);
 	ASSERT_EQ(again, map + self->page);
 	ASSERT_STREQ(again, "nine");
 
-	/* One that the driver refuses: the old mapping is gone all the same. */
+	/* The driver refuses the new mapping; the kernel has unmapped the old one by then. */
 	again = mmap(map, self->page, RW, MAP_PRIVATE | MAP_FIXED, self->fd, 0);
 	ASSERT_EQ(again, MAP_FAILED);
 	ASSERT_EQ(try_read(map), SIGSEGV);
 
-	/* Anonymous memory over ours. */
+	/* Anonymous memory over a device mapping. */
 	again = mmap(map, len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 		     0);
 	ASSERT_EQ(again, map);
@@ -290,7 +290,7 @@ TEST_F(rust_mmap, fixed_over_old)
 	munmap(map, len);
 }
 
-/* Two processes that have nothing in common but the device. */
+/* Two processes that each map the device show the same memory. */
 TEST_F(rust_mmap, two_processes)
 {
 	char *map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
@@ -318,7 +318,7 @@ TEST_F(rust_mmap, two_processes)
 	munmap(map, self->size);
 }
 
-/* A child inherits the mapping, and its exit takes nothing away. */
+/* A child inherits the mapping; when it exits, the parent's mapping is still complete. */
 TEST_F(rust_mmap, fork)
 {
 	char *map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
@@ -332,7 +332,7 @@ TEST_F(rust_mmap, fork)
 		if (strcmp(map, "parent"))
 			_exit(1);
 		strcpy(map, "child");
-		/* A part of it. */
+		/* Unmaps a part of the child's copy only. */
 		if (munmap(map + self->page, self->page))
 			_exit(2);
 		_exit(0);
@@ -343,7 +343,7 @@ TEST_F(rust_mmap, fork)
 	munmap(map, self->size);
 }
 
-/* A hole in the middle: the rest stays, and shows the same bytes. */
+/* munmap() in the middle: the rest remains mapped, and shows the same bytes. */
 TEST_F(rust_mmap, unmap_in_the_middle)
 {
 	char *map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
@@ -360,7 +360,7 @@ TEST_F(rust_mmap, unmap_in_the_middle)
 		if (i != 4 && i != 5)
 			ASSERT_EQ(map[i * self->page], (char)('a' + i));
 
-	/* Put back, the bytes are still there: the buffer owns them. */
+	/* Mapped again, the pages show the same bytes: the buffer owns them. */
 	ASSERT_EQ(mmap(map + 4 * self->page, 2 * self->page, RW,
 		       MAP_SHARED | MAP_FIXED, self->fd, 4 * self->page),
 		  map + 4 * self->page);
@@ -368,7 +368,7 @@ TEST_F(rust_mmap, unmap_in_the_middle)
 	munmap(map, self->size);
 }
 
-/* A part of a mapping, through mprotect: the VMA is split, the pages stay. */
+/* mprotect() of a part: the kernel splits the VMA, and the pages remain mapped. */
 TEST_F(rust_mmap, protect_a_part)
 {
 	char *map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
@@ -384,8 +384,8 @@ TEST_F(rust_mmap, protect_a_part)
 }
 
 /*
- * Neighbours that fit together. The kernel must not merge them: the pages were
- * put in once, and a VMA of that kind cannot be extended.
+ * Adjacent mappings of adjacent offsets. The kernel must not merge them: their pages
+ * are populated at mmap time, so such a VMA cannot be extended.
  */
 TEST_F(rust_mmap, adjacent)
 {
@@ -400,7 +400,7 @@ TEST_F(rust_mmap, adjacent)
 	ASSERT_TRUE(has_vma(map, half));
 	ASSERT_TRUE(has_vma(map + half, half));
 
-	/* As one range, they behave as the buffer does. */
+	/* Together they show the whole buffer. */
 	memset(map, 0x5a, self->size);
 	for (size_t i = 0; i < PAGES; i++) {
 		char c;
@@ -412,7 +412,7 @@ TEST_F(rust_mmap, adjacent)
 	ASSERT_EQ(munmap(map, self->size), 0);
 }
 
-/* mremap cannot grow it, but move it; a moved mapping shows the same bytes. */
+/* mremap() does not grow a mapping, but moves it; the moved one shows the same bytes. */
 TEST_F(rust_mmap, remap)
 {
 	char *map = mmap(NULL, 4 * self->page, RW, MAP_SHARED, self->fd, 0);
@@ -437,7 +437,7 @@ TEST_F(rust_mmap, remap)
 	munmap(moved, self->page);
 }
 
-/* Pages that user space drops from its mapping do not come back by themselves. */
+/* Pages that user space drops with MADV_DONTNEED are not faulted in: no fault handler. */
 TEST_F(rust_mmap, dontneed)
 {
 	char *map = mmap(NULL, 2 * self->page, RW, MAP_SHARED, self->fd, 0);
@@ -453,7 +453,7 @@ TEST_F(rust_mmap, dontneed)
 	munmap(map, 2 * self->page);
 }
 
-/* The flags that the action brings, and none of the other kind. */
+/* The mapping has the flags of a page mapping, and none of a PFN mapping. */
 TEST_F(rust_mmap, vm_flags)
 {
 	char *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd, 0);
@@ -467,7 +467,7 @@ TEST_F(rust_mmap, vm_flags)
 	munmap(map, self->page);
 }
 
-/* The module stays for as long as something needs its code or its pages. */
+/* The kernel does not unload the module while a file or a mapping exists. */
 TEST_F(rust_mmap, module_lifetime)
 {
 	char *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd, 0);
@@ -475,7 +475,7 @@ TEST_F(rust_mmap, module_lifetime)
 	ASSERT_NE(map, MAP_FAILED);
 	ASSERT_EQ(unload_module(MODULE), -EWOULDBLOCK);
 	close(self->fd);
-	/* The mapping alone keeps the module. */
+	/* The mapping alone keeps the module loaded. */
 	ASSERT_EQ(unload_module(MODULE), -EWOULDBLOCK);
 	strcpy(map, "alive");
 	ASSERT_STREQ(map, "alive");
@@ -485,7 +485,7 @@ TEST_F(rust_mmap, module_lifetime)
 	ASSERT_EQ(open(DEVICE, O_RDWR), -1);
 	ASSERT_EQ(errno, ENOENT);
 
-	/* Loaded again, it starts afresh. */
+	/* Loaded again, the module has a new buffer. */
 	ASSERT_EQ(load_module(MODULE, "pages=4"), 0);
 	self->fd = open(DEVICE, O_RDWR);
 	ASSERT_GE(self->fd, 0);
@@ -496,7 +496,7 @@ TEST_F(rust_mmap, module_lifetime)
 	munmap(map, self->page);
 }
 
-/* Sizes that make no sense are refused when the module is loaded. */
+/* The module refuses to load with a bad size. */
 TEST_F(rust_mmap, parameter)
 {
 	close(self->fd);
@@ -510,7 +510,7 @@ TEST_F(rust_mmap, parameter)
 	ASSERT_GE(self->fd, 0);
 }
 
-/* The driver's counters move with what is done. */
+/* The driver counts opens, reads, writes and mmaps. */
 TEST_F(rust_mmap, counters)
 {
 	char c = 0, *map;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * The sample driver rust_mmap_demand: pages that appear on fault, data that
- * belongs to a mapping, dirty tracking, taking back, revocation. Each test ends
- * with the driver's own balance: nothing of a mapping is left when it is gone.
+ * The sample driver rust_mmap_demand: pages allocated on fault, data per mapping,
+ * dirty tracking, discarding pages, revocation. At the end of each test, the driver
+ * must count no VMAs and no mappings.
  */
 
 #include "rust_mm.h"
@@ -41,7 +41,7 @@ FIXTURE(demand)
 	size_t page;	/* bytes in a page */
 	size_t size;	/* bytes in the memory */
 	int fd;
-	char *map;	/* all of it */
+	char *map;	/* a mapping of all the memory */
 };
 
 FIXTURE_SETUP(demand)
@@ -64,7 +64,7 @@ FIXTURE_SETUP(demand)
 FIXTURE_TEARDOWN(demand)
 {
 	munmap(self->map, self->size);
-	/* The balance: no VMA is left, and no data of one. */
+	/* The driver counts no VMAs, and has dropped the data of all mappings. */
 	EXPECT_EQ(fdinfo(self->fd, "vmas"), 0);
 	EXPECT_EQ(fdinfo(self->fd, "mappings"), 0);
 	close(self->fd);
@@ -73,7 +73,7 @@ FIXTURE_TEARDOWN(demand)
 
 #define VMAS(n)	ASSERT_EQ(fdinfo(self->fd, "vmas"), n)
 
-/* Pages appear when they are touched, as zeroes, and stay what they are. */
+/* The driver allocates a zeroed page at the first access, and keeps it. */
 TEST_F(demand, faults)
 {
 	ASSERT_EQ(fdinfo(self->fd, "present"), 0);
@@ -90,19 +90,19 @@ TEST_F(demand, faults)
 		ASSERT_EQ(self->map[i * self->page], 'a' + i);
 }
 
-/* Faults do not need the mmap lock: what no C driver in this kernel has. */
+/* Faults are handled under the VMA lock alone, which no C driver in this kernel does. */
 TEST_F(demand, faults_under_vma_lock)
 {
 	long success = vmstat("vma_lock_success"), retry;
 
-	/* The thread's own page tables exist by now. */
+	/* Fault once first, so that the page table exists. */
 	self->map[0] = 0;
 	retry = vmstat("vma_lock_retry");
 	for (int i = 0; i < PAGES; i++)
 		self->map[i * self->page] = 1;
 	/*
-	 * The kernel's own counts, which are those of all processes: each fault of
-	 * a driver that has no map_pages would be a retry. The driver's are exact.
+	 * vmstat counts the faults of all processes. If the table had no map_pages,
+	 * each fault would count as a retry. The driver's own counts are exact.
 	 */
 	if (success >= 0) {
 		EXPECT_GE(vmstat("vma_lock_success"), success + PAGES);
@@ -112,7 +112,7 @@ TEST_F(demand, faults_under_vma_lock)
 	ASSERT_EQ(fdinfo(self->fd, "vma_lock_faults"), has_vma_locks() ? PAGES : 0);
 }
 
-/* Pages that are there are mapped along with the one that is read. */
+/* A read fault also maps the pages around it that the driver has allocated. */
 TEST_F(demand, fault_around)
 {
 	char *other;
@@ -125,11 +125,11 @@ TEST_F(demand, fault_around)
 	faults = fdinfo(self->fd, "faults");
 	for (int i = 0; i < PAGES; i++)
 		ASSERT_EQ(other[i * self->page], 'a' + i);
-	/* The first page of a page table has a fault of its own: at most two. */
+	/* The first access to each page table faults, and there are at most two. */
 	EXPECT_LE(fdinfo(self->fd, "faults"), faults + 2);
 	EXPECT_GE(fdinfo(self->fd, "pages_around"), PAGES - 2);
 
-	/* They are not writable for that: the first write is still seen. */
+	/* The pages around are not writable: the driver still sees the first write. */
 	ASSERT_EQ(mprotect(other, self->size, RW), 0);
 	faults = fdinfo(self->fd, "mkwrites");
 	for (int i = 0; i < PAGES; i++)
@@ -138,7 +138,7 @@ TEST_F(demand, fault_around)
 	ASSERT_EQ(munmap(other, self->size), 0);
 }
 
-/* The first write to a page is seen, the others are not. */
+/* The driver sees the first write to a page, and no later one. */
 TEST_F(demand, dirty_tracking)
 {
 	unsigned int dirty;
@@ -154,7 +154,7 @@ TEST_F(demand, dirty_tracking)
 	ASSERT_EQ(dirty, 2);
 	ASSERT_EQ(fdinfo(self->fd, "dirty"), 0);
 
-	/* What was written is still there, and reading makes nothing dirty. */
+	/* Cleaning keeps the contents, and reading does not make a page dirty. */
 	ASSERT_EQ(self->map[0], 1);
 	ASSERT_EQ(fdinfo(self->fd, "dirty"), 0);
 	self->map[0] = 2;
@@ -163,7 +163,7 @@ TEST_F(demand, dirty_tracking)
 	ASSERT_EQ(dirty, 1);
 }
 
-/* A page that is taken back is gone for everybody; the next access is fresh. */
+/* A discarded page is unmapped everywhere; the next access gets a new page. */
 TEST_F(demand, take)
 {
 	unsigned int index = 2, bad = PAGES;
@@ -182,7 +182,7 @@ TEST_F(demand, take)
 	ASSERT_EQ(errno, ENOTTY);
 }
 
-/* While revoked: no access, no new mapping. Afterwards all is as it was. */
+/* Revoked memory can be neither accessed nor mapped; restored memory is unchanged. */
 TEST_F(demand, revoke)
 {
 	self->map[0] = 'r';
@@ -206,7 +206,10 @@ struct toucher {
 	atomic_int stop, faults;
 };
 
-/* Has all pages read, by a system call: a signal would be everybody's. */
+/*
+ * Reads all pages by a system call, which fails while the memory is revoked: the signal
+ * handlers of try_access() are not thread-safe.
+ */
 static void *toucher(void *arg)
 {
 	struct toucher *t = arg;
@@ -223,9 +226,9 @@ static void *toucher(void *arg)
 }
 
 /*
- * Revocation against somebody who touches memory all the time, in the same page
- * tables and in others: when the ioctl has returned, nothing is mapped, whatever
- * was on its way.
+ * Revokes the memory while a thread and a child access it all the time. When the ioctl
+ * returns, nothing may be mapped, in either mm, and no fault in flight may map a page
+ * later.
  */
 TEST_F(demand, revoke_while_faulting)
 {
@@ -248,19 +251,19 @@ TEST_F(demand, revoke_while_faulting)
 				ASSERT_EQ(try_read(self->map + p * self->page), SIGBUS);
 		ASSERT_EQ(ioctl(self->fd, DEMAND_RESTORE), 0);
 		ASSERT_EQ(try_read(self->map), 0);
-		/* They get at least as far as that. */
+		/* Wait until the thread has faulted in a page again. */
 		for (int before = t.faults; t.faults == before;)
 			sched_yield();
 	}
 	t.stop = 1;
 	ASSERT_EQ(pthread_join(thread, NULL), 0);
-	/* It was there all the time. */
+	/* The child has run all the time. */
 	ASSERT_EQ(waitpid(pid, NULL, WNOHANG), 0);
 	ASSERT_EQ(kill(pid, SIGKILL), 0);
 	ASSERT_EQ(waitpid(pid, NULL, 0), pid);
 }
 
-/* A hole in the middle makes two of one; both keep their data. */
+/* munmap() in the middle splits the VMA; both parts share the data. */
 TEST_F(demand, unmap_in_the_middle)
 {
 	memset(self->map, 'u', self->size);
@@ -269,15 +272,15 @@ TEST_F(demand, unmap_in_the_middle)
 	ASSERT_EQ(fdinfo(self->fd, "mappings"), 1);
 	ASSERT_EQ(self->map[0], 'u');
 	ASSERT_EQ(self->map[7 * self->page], 'u');
-	/* The tail away: an end of a VMA, no split that stays. */
+	/* munmap() of the tail shortens the second VMA. */
 	ASSERT_EQ(munmap(self->map + 12 * self->page, 4 * self->page), 0);
 	VMAS(2);
-	/* The head. */
+	/* munmap() of the head shortens the first VMA. */
 	ASSERT_EQ(munmap(self->map, self->page), 0);
 	VMAS(2);
 }
 
-/* Protection of a part: three VMAs, and two callbacks for each new one. */
+/* mprotect() of a part splits the VMA into three. */
 TEST_F(demand, mprotect)
 {
 	self->map[5 * self->page] = 'p';
@@ -286,13 +289,13 @@ TEST_F(demand, mprotect)
 	ASSERT_EQ(self->map[5 * self->page], 'p');
 	ASSERT_EQ(try_write(self->map + 5 * self->page), SIGSEGV);
 	ASSERT_EQ(try_write(self->map + 6 * self->page), 0);
-	/* Back: what has data of its own is not merged. */
+	/* The kernel does not merge VMAs that have data of their own. */
 	ASSERT_EQ(mprotect(self->map + 5 * self->page, self->page, RW), 0);
 	VMAS(3);
 	ASSERT_EQ(try_write(self->map + 5 * self->page), 0);
 }
 
-/* Neighbours that fit together are not merged either. */
+/* Nor does it merge adjacent mappings of adjacent offsets. */
 TEST_F(demand, adjacent)
 {
 	char *left = mmap(NULL, 2 * self->page, PROT_NONE,
@@ -312,7 +315,7 @@ TEST_F(demand, adjacent)
 	ASSERT_EQ(fdinfo(self->fd, "mappings"), 1);
 }
 
-/* fork duplicates, exit drops; the memory is shared all the while. */
+/* fork() duplicates the data and exit drops it; parent and child share the memory. */
 TEST_F(demand, fork)
 {
 	int to_child[2], to_parent[2];
@@ -342,7 +345,7 @@ TEST_F(demand, fork)
 	VMAS(1);
 }
 
-/* Not inherited on request; and what was asked for cannot be taken back. */
+/* MADV_DONTFORK keeps a child from inheriting the mapping; MADV_DOFORK is refused. */
 TEST_F(demand, dontfork)
 {
 	pid_t pid;
@@ -357,7 +360,7 @@ TEST_F(demand, dontfork)
 	ASSERT_EQ(errno, EINVAL);
 }
 
-/* mremap: grow is refused, shrink and move are balanced. */
+/* The kernel refuses to grow a mapping; shrinking and moving it keeps the count right. */
 TEST_F(demand, mremap)
 {
 	size_t half = self->size / 2;
@@ -378,14 +381,14 @@ TEST_F(demand, mremap)
 	ASSERT_EQ(moved[half - 1], 'm');
 	ASSERT_EQ(try_read(self->map), SIGSEGV);
 
-	/* A part of it: the VMA is split, and one of the parts is moved. */
+	/* Moving a part splits the VMA first. */
 	twice = mremap(moved, self->page, self->page,
 		       MREMAP_MAYMOVE | MREMAP_FIXED, self->map);
 	ASSERT_EQ(twice, self->map);
 	VMAS(2);
 	ASSERT_EQ(twice[0], 'm');
 
-	/* Special mappings can neither be left behind nor doubled. */
+	/* The kernel refuses MREMAP_DONTUNMAP and length 0 for special mappings. */
 	ASSERT_EQ(mremap(moved + self->page, self->page, self->page,
 			 MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL), MAP_FAILED);
 	ASSERT_EQ(errno, EINVAL);
@@ -396,7 +399,7 @@ TEST_F(demand, mremap)
 	ASSERT_EQ(munmap(moved, half), 0);
 }
 
-/* MAP_FIXED over ours closes what was there, also if the driver refuses. */
+/* MAP_FIXED closes the old VMA, even if the driver then refuses the new mapping. */
 TEST_F(demand, fixed_over_us)
 {
 	ASSERT_EQ(mmap(self->map + self->page, self->page, RW,
@@ -413,7 +416,7 @@ TEST_F(demand, fixed_over_us)
 	VMAS(1);
 }
 
-/* madvise, by advice: what the kernel answers for a special mapping. */
+/* madvise(): the kernel's result for each advice on a special mapping. */
 TEST_F(demand, madvise)
 {
 	const struct {
@@ -441,24 +444,24 @@ TEST_F(demand, madvise)
 
 		EXPECT_EQ(ret ? errno : 0, advices[i].error)
 			TH_LOG("advice %d", advices[i].advice);
-		/* The driver owns the memory: no advice changes it. */
+		/* The driver owns the memory, so no advice changes its contents. */
 		EXPECT_EQ(self->map[self->page], 'v')
 			TH_LOG("advice %d", advices[i].advice);
 	}
 	VMAS(1);
-	/* On a part: a split. */
+	/* Advice on a part splits the VMA. */
 	ASSERT_EQ(madvise(self->map + 2 * self->page, self->page, MADV_RANDOM), 0);
 	VMAS(3);
 }
 
-/* MADV_REMOVE would punch a hole into the file, which has no such thing. */
+/* MADV_REMOVE punches a hole into a file, which a device does not support. */
 TEST_F(demand, remove)
 {
 	ASSERT_EQ(madvise(self->map, self->page, MADV_REMOVE), -1);
 	ASSERT_EQ(errno, ENODEV);
 }
 
-/* Dropped pages come back from the driver, with what was in them. */
+/* Pages dropped with MADV_DONTNEED are faulted in again, with the same contents. */
 TEST_F(demand, dontneed_refaults)
 {
 	long faults, around;
@@ -467,18 +470,18 @@ TEST_F(demand, dontneed_refaults)
 	faults = fdinfo(self->fd, "faults");
 	around = fdinfo(self->fd, "pages_around");
 	ASSERT_EQ(madvise(self->map, self->page, MADV_DONTNEED), 0);
-	/* The driver has the page, so it need not be asked for it. */
+	/* The driver still has the page, so map_pages maps it, without a call of ->fault. */
 	ASSERT_EQ(self->map[0], 'n');
 	ASSERT_EQ(fdinfo(self->fd, "faults"), faults);
 	ASSERT_EQ(fdinfo(self->fd, "pages_around"), around + 1);
-	/* A write is not fault-around's. */
+	/* The kernel calls map_pages for read faults only. */
 	ASSERT_EQ(madvise(self->map, self->page, MADV_DONTNEED), 0);
 	self->map[1] = 'o';
 	ASSERT_EQ(self->map[0], 'n');
 	ASSERT_EQ(fdinfo(self->fd, "faults"), faults + 1);
 }
 
-/* MADV_POPULATE brings pages in; where there is nothing to bring, EFAULT. */
+/* MADV_POPULATE faults pages in; for revoked memory it returns EFAULT. */
 TEST_F(demand, populate)
 {
 	ASSERT_EQ(madvise(self->map, self->size, MADV_POPULATE_WRITE), 0);
@@ -490,7 +493,7 @@ TEST_F(demand, populate)
 	ASSERT_EQ(ioctl(self->fd, DEMAND_RESTORE), 0);
 }
 
-/* Locking: succeeds, brings pages in, and does not mark a special mapping. */
+/* mlock() succeeds and faults pages in, but does not set VM_LOCKED on a special VMA. */
 TEST_F(demand, mlock)
 {
 	ASSERT_EQ(mlock(self->map, self->size), 0);
@@ -502,7 +505,7 @@ TEST_F(demand, mlock)
 	VMAS(1);
 }
 
-/* msync: nothing to wait for without an fsync operation. */
+/* MS_SYNC fails with EINVAL, since the device has no fsync operation. */
 TEST_F(demand, msync)
 {
 	ASSERT_EQ(msync(self->map, self->size, MS_ASYNC), 0);
@@ -511,7 +514,7 @@ TEST_F(demand, msync)
 	ASSERT_EQ(msync(self->map, self->size, MS_ASYNC | MS_INVALIDATE), 0);
 }
 
-/* Another process' eyes: process_vm_readv() and /proc/pid/mem. */
+/* process_vm_readv(), process_vm_writev() and /proc/pid/mem access the memory. */
 TEST_F(demand, remote_access)
 {
 	char buf[8] = "";
@@ -523,7 +526,7 @@ TEST_F(demand, remote_access)
 	ASSERT_EQ(process_vm_readv(getpid(), &local, 1, &remote, 1, 0),
 		  sizeof(buf));
 	ASSERT_STREQ(buf, "remote");
-	/* A page that is not there yet. */
+	/* A page that is not allocated yet. */
 	remote.iov_base = self->map + 9 * self->page;
 	ASSERT_EQ(process_vm_readv(getpid(), &local, 1, &remote, 1, 0),
 		  sizeof(buf));
@@ -541,7 +544,7 @@ TEST_F(demand, remote_access)
 	close(mem);
 }
 
-/* A debugger reads what is there, and makes appear what is not. */
+/* A debugger reads pages; the driver allocates those that are missing. */
 TEST_F(demand, ptrace)
 {
 	*(long *)self->map = 0x12345678;
@@ -550,7 +553,7 @@ TEST_F(demand, ptrace)
 	VMAS(1);
 }
 
-/* A core dump has the memory, unless the process does not want that. */
+/* A core dump contains the memory, unless the process has set MADV_DONTDUMP. */
 TEST_F(demand, core_dump)
 {
 	put_marker(self->map + 3 * self->page, "demand marker 1");
@@ -561,7 +564,7 @@ TEST_F(demand, core_dump)
 	VMAS(1);
 }
 
-/* mseal: no callback, and nothing may be done to the mapping any more. */
+/* mseal(): the kernel refuses to change the mapping from then on. */
 TEST_F(demand, mseal)
 {
 #ifdef __NR_mseal
@@ -590,7 +593,7 @@ TEST_F(demand, mseal)
 #endif
 }
 
-/* userfaultfd does not take special mappings. */
+/* userfaultfd refuses special mappings. */
 TEST_F(demand, userfaultfd)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -602,7 +605,7 @@ TEST_F(demand, userfaultfd)
 	close(uffd);
 }
 
-/* Private mappings would have bytes of their own. */
+/* The driver refuses private mappings that can be written to. */
 TEST_F(demand, private)
 {
 	char *map = mmap(NULL, self->page, RW, MAP_PRIVATE, self->fd, 0);
@@ -617,7 +620,7 @@ TEST_F(demand, private)
 	munmap(map, self->page);
 }
 
-/* The module stays while a mapping exists, and goes after it. */
+/* The kernel does not unload the module while a mapping exists. */
 TEST_F(demand, module_lifetime)
 {
 	self->map[0] = 1;
@@ -648,7 +651,7 @@ static void *map_and_unmap(void *arg)
 	return NULL;
 }
 
-/* Many threads that map, touch and unmap. */
+/* Four threads map, access and unmap the device at the same time. */
 TEST_F(demand, threads)
 {
 	pthread_t threads[4];

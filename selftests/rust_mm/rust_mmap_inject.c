@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Allocations that fail: each operation on mappings of the sample drivers is done
- * with its first allocation failing, then with the second, and so on until none
- * is left to fail. Every time the answer is the kernel's, the driver has as many
- * VMAs as /proc/self/maps, what was there can still be used, and the operation
- * succeeds when it is done again.
+ * Makes each operation on mappings of the sample drivers with its first allocation
+ * failing, then with the second, and so on until no allocation is left to fail.
+ * Expects each time that the operation fails with the kernel's errno, that the driver
+ * counts as many VMAs as /proc/self/maps shows, that existing mappings still work, and
+ * that the operation succeeds when it is repeated.
  *
- * /proc/thread-self/fail-nth counts the allocations of one thread, so nobody else
- * is disturbed (Documentation/fault-injection/fault-injection.rst).
+ * /proc/thread-self/fail-nth counts the allocations of one thread, so no other thread
+ * is affected (Documentation/fault-injection/fault-injection.rst).
  */
 
 #include "rust_mm.h"
@@ -20,11 +20,11 @@
 #define RW	(PROT_READ | PROT_WRITE)
 #define PAGES	8
 
-/* Far from everything else: there are no page tables yet. */
+/* Far from all other mappings, so that there are no page tables yet. */
 #define HERE	((char *)0x100000000000)
 #define THERE	((char *)0x200000000000)
 
-/* More allocations than any operation has. */
+/* More allocations than any operation makes. */
 #define LIMIT	2000
 
 FIXTURE(inject)
@@ -42,15 +42,15 @@ FIXTURE_VARIANT(inject)
 	const char *module;
 	const char *device;
 	unsigned long long offset;
-	bool vmas;			/* its fdinfo counts VMAs, */
-	bool data;			/* and the mappings they come from */
-	bool faults;			/* pages come by faults, */
-	bool folios;			/* and are folios */
-	bool grows;			/* mremap may grow it */
-	bool filled;			/* of pages, when it is made */
+	bool vmas;			/* fdinfo counts VMAs */
+	bool data;			/* fdinfo counts mappings, which have data */
+	bool faults;			/* pages are faulted in */
+	bool folios;			/* pages are folios, not PFNs */
+	bool grows;			/* mremap() may grow a mapping */
+	bool filled;			/* populated at mmap time */
 };
 
-/* Each VMA has data of its own, and pages are allocated by faults. */
+/* Data per VMA; the driver allocates pages on fault. */
 FIXTURE_VARIANT_ADD(inject, demand)
 {
 	.module = "rust_mmap_demand",
@@ -61,7 +61,7 @@ FIXTURE_VARIANT_ADD(inject, demand)
 	.folios = true,
 };
 
-/* All there from the beginning; no callbacks. */
+/* Populated at mmap time; no callbacks. */
 FIXTURE_VARIANT_ADD(inject, filled)
 {
 	.module = "rust_mmap",
@@ -69,7 +69,7 @@ FIXTURE_VARIANT_ADD(inject, filled)
 	.filled = true,
 };
 
-/* May be merged and grown. */
+/* Mappings that the kernel may merge and grow. */
 FIXTURE_VARIANT_ADD(inject, plain)
 {
 	.module = "rust_mmap_plain",
@@ -80,7 +80,7 @@ FIXTURE_VARIANT_ADD(inject, plain)
 	.grows = true,
 };
 
-/* Device memory, by fault. */
+/* Device memory; each fault maps one PFN. */
 FIXTURE_VARIANT_ADD(inject, pfn_fault)
 {
 	.module = "rust_mmap_pfn",
@@ -88,7 +88,7 @@ FIXTURE_VARIANT_ADD(inject, pfn_fault)
 	.faults = true,
 };
 
-/* Device memory, all of it by the first fault. */
+/* Device memory; the first fault maps all PFNs of the VMA. */
 FIXTURE_VARIANT_ADD(inject, pfn_fill)
 {
 	.module = "rust_mmap_pfn",
@@ -141,17 +141,17 @@ FIXTURE_TEARDOWN(inject)
 	close(self->nth);
 	close(self->zero);
 	close(self->fd);
-	/* Closing a file is not finished when close(2) returns. */
+	/* The kernel may release a file after close(2) returns. */
 	for (int i = 0; i < 20 && unload_module(variant->module); i++)
 		usleep(50000);
-	/* Whatever was lost on the way holds the module. */
+	/* A leaked reference would hold the module. */
 	EXPECT_EQ(access(variant->device, F_OK), -1);
 }
 
 typedef FIXTURE_DATA(inject) Inject;
 typedef FIXTURE_VARIANT(inject) Variant;
 
-/* The lines of /proc/self/maps for the device. */
+/* Returns the number of VMAs of the device in /proc/self/maps, or -1. */
 static int count_vmas(const Variant *variant)
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
@@ -171,7 +171,7 @@ static int count_vmas(const Variant *variant)
 	return maps ? vmas : -1;
 }
 
-/* The driver's balance, by the kernel's own count. Returns the VMAs. */
+/* Expects that the driver counts as many VMAs as the kernel. Returns their number. */
 static int balance(struct __test_metadata *_metadata, Inject *self,
 		   const Variant *variant)
 {
@@ -184,25 +184,26 @@ static int balance(struct __test_metadata *_metadata, Inject *self,
 	return vmas;
 }
 
+/* Maps the device at HERE. */
 static char *map(Inject *self, const Variant *variant)
 {
 	return mmap(HERE, self->len, RW, MAP_SHARED | MAP_FIXED_NOREPLACE,
 		    self->fd, variant->offset);
 }
 
-/* An operation; its steps return 0 or -errno. */
+/* An operation to inject failures into. */
 struct op {
 	const char *name;
-	/* On a fresh mapping at HERE, unless there is to be none. */
+	/* Acts on a fresh mapping at HERE, unless @unmapped. Returns 0 or -errno. */
 	int (*run)(Inject *self, const Variant *variant);
-	/* What it ends with if there is no memory, or that. */
+	/* The errnos with which it may fail if memory is short. */
 	int error, other_error;
-	/* VMAs after success, and at most after a failure. */
+	/* Number of VMAs after success, and the most after a failure. */
 	int vmas, vmas_failed;
 	bool unmapped;
 };
 
-/* Does it with each of its allocations failing. */
+/* Repeats the operation, with a different allocation failing each time. */
 static void inject(struct __test_metadata *_metadata, Inject *self,
 		   const Variant *variant, const struct op *op)
 {
@@ -234,23 +235,23 @@ static void inject(struct __test_metadata *_metadata, Inject *self,
 			ASSERT_GE(vmas, !op->unmapped);
 			ASSERT_LE(vmas, op->vmas_failed)
 				TH_LOG("%s, allocation %d", op->name, n);
-			/* Nothing is lost that was there. */
+			/* The existing pages are still mapped, with their contents. */
 			for (int i = 0; i < PAGES && !op->unmapped; i++) {
 				ASSERT_EQ(try_write(HERE + i * self->page), 0);
 				ASSERT_EQ(HERE[i * self->page], 'a' + i);
 			}
-			/* Again, with all the memory there is. */
+			/* Without injection, the operation succeeds. */
 			ASSERT_EQ(op->run(self, variant), 0)
 				TH_LOG("%s, allocation %d", op->name, n);
 			vmas = balance(_metadata, self, variant);
 		} else {
-			/* The kernel can do without. */
+			/* The kernel did without the allocation. */
 			survived++;
 		}
 		if (injected && !ret) {
 			/*
-			 * What mremap cannot unmap where it has moved memory
-			 * away stays behind, empty.
+			 * If mremap() cannot unmap the range that it has moved
+			 * pages from, that remains mapped, without pages.
 			 */
 			ASSERT_LE(vmas, op->vmas + 2);
 		} else {
@@ -264,7 +265,7 @@ static void inject(struct __test_metadata *_metadata, Inject *self,
 	}
 	TH_LOG("%s: of %d allocations, %d make it fail, %d do not", op->name,
 	       n - 1, failed, survived);
-	/* An allocation that does not fail tests nothing. */
+	/* At least one failing allocation must make the operation fail. */
 	ASSERT_GT(failed, 0) TH_LOG("%s", op->name);
 	ASSERT_LT(n, LIMIT);
 }
@@ -298,7 +299,7 @@ TEST_F(inject, mmap)
 {
 	const struct op op = {
 		.name = "mmap", .run = run_mmap, .error = ENOMEM,
-		/* What vm_insert_pages() says without upper page tables. */
+		/* vm_insert_pages() returns EFAULT if it cannot allocate upper page tables. */
 		.other_error = variant->filled ? EFAULT : 0,
 		.vmas = 1, .unmapped = true,
 	};
@@ -306,7 +307,7 @@ TEST_F(inject, mmap)
 	inject(_metadata, self, variant, &op);
 }
 
-/* A hole in the middle: two splits, of which the first may stay. */
+/* munmap() in the middle splits twice; after a failure, the first split may remain. */
 static int run_munmap(Inject *self, const Variant *variant)
 {
 	return munmap(HERE + 3 * self->page, 2 * self->page) ? -errno : 0;
@@ -322,7 +323,7 @@ TEST_F(inject, munmap_in_the_middle)
 	inject(_metadata, self, variant, &op);
 }
 
-/* Over a part of it: what was there goes, if the new one comes or not. */
+/* MAP_FIXED over a part unmaps that part, even if the new mapping then fails. */
 static int run_replace(Inject *self, const Variant *variant)
 {
 	char *at = HERE + 2 * self->page;
@@ -384,7 +385,7 @@ TEST_F(inject, mprotect_of_a_part)
 	inject(_metadata, self, variant, &op);
 }
 
-/* madvise says "try again" where it means "no memory". */
+/* madvise() returns EAGAIN if memory is short. */
 static int run_madvise(Inject *self, const Variant *variant)
 {
 	return madvise(HERE + 3 * self->page, 2 * self->page, MADV_RANDOM) ?
@@ -423,7 +424,7 @@ TEST_F(inject, mremap_moves)
 	inject(_metadata, self, variant, &op);
 }
 
-/* Two pages out of the middle. */
+/* Moves two pages from the middle. */
 static int run_move_part(Inject *self, const Variant *variant)
 {
 	return remap(HERE + 3 * self->page, 2 * self->page, 2 * self->page,
@@ -466,7 +467,7 @@ static int run_dontunmap(Inject *self, const Variant *variant)
 		     MREMAP_FIXED | MREMAP_DONTUNMAP);
 }
 
-/* Where mappings may not be extended, no allocation comes before the refusal. */
+/* The kernel refuses to grow a special mapping before it allocates anything. */
 TEST_F(inject, mremap_grows)
 {
 	static const struct op op = {
@@ -505,7 +506,7 @@ TEST_F(inject, mremap_leaves_behind)
 	ASSERT_EQ(munmap(HERE, self->len), 0);
 }
 
-/* Drops the page tables, and in demand the page: all is to be made by a fault. */
+/* Makes the next fault allocate all: frees the page tables, and discards demand's page. */
 static void forget(Inject *self, const Variant *variant)
 {
 	unsigned int index = 0;
@@ -516,16 +517,15 @@ static void forget(Inject *self, const Variant *variant)
 }
 
 /*
- * User space does not notice when a fault fails for lack of memory: the access is
- * repeated. So there is no errno to look at, but a page that is there, and no
- * signal.
+ * If a fault fails since memory is short, the CPU repeats the access, so user space does
+ * not notice. Expects no signal, and a page that is mapped in the end.
  */
 TEST_F(inject, first_fault)
 {
 	int survived = 0, n;
 
 	if (!variant->faults)
-		SKIP(return, "no faults");
+		SKIP(return, "the driver has no fault handler");
 	for (n = 1; n < LIMIT; n++) {
 		bool injected;
 		int sig;
@@ -548,7 +548,7 @@ TEST_F(inject, first_fault)
 	ASSERT_LT(n, LIMIT);
 }
 
-/* The kernel's own access does not repeat: EFAULT, and the next one works. */
+/* An access by the kernel is not repeated: expects EFAULT, and success the next time. */
 static int run_kernel_access(Inject *self, const Variant *variant)
 {
 	return read(self->zero, HERE, 1) == 1 ? 0 : -errno;
@@ -559,7 +559,7 @@ TEST_F(inject, first_fault_in_the_kernel)
 	int failed = 0, n;
 
 	if (!variant->faults)
-		SKIP(return, "no faults");
+		SKIP(return, "the driver has no fault handler");
 	for (n = 1; n < LIMIT; n++) {
 		bool injected;
 		int ret;
@@ -586,13 +586,13 @@ TEST_F(inject, first_fault_in_the_kernel)
 	ASSERT_LT(n, LIMIT);
 }
 
-/* On behalf of madvise, lack of memory is an errno. */
+/* For madvise(), expects ENOMEM if memory is short. */
 TEST_F(inject, populate)
 {
 	int failed = 0, n;
 
 	if (!variant->folios)
-		SKIP(return, "page frames cannot be populated");
+		SKIP(return, "MADV_POPULATE refuses PFN mappings");
 	for (n = 1; n < LIMIT; n++) {
 		bool injected;
 		int ret;
@@ -619,9 +619,9 @@ TEST_F(inject, populate)
 }
 
 /*
- * fork with many VMAs of ours, which fails before, between and after them. Only
- * what copies the address space may fail: the new process' stack is not ours, and
- * the kernel reports when it cannot have that.
+ * fork() of a process with many VMAs of the device, which fails before, between and
+ * after them. Only allocations of dup_mmap() may fail: if the kernel cannot allocate
+ * the kernel stack of the new process, it prints a report.
  */
 TEST_F(inject, fork)
 {
@@ -656,13 +656,13 @@ TEST_F(inject, fork)
 			ASSERT_EQ(errno, ENOMEM);
 			ASSERT_TRUE(injected);
 			failed++;
-			/* What was duplicated is gone again. */
+			/* The kernel has closed the VMAs that it had duplicated. */
 			if (variant->vmas)
 				ASSERT_EQ(fdinfo_vmas(self->fd), vmas)
 					TH_LOG("allocation %d", n);
 			if (variant->data)
 				ASSERT_EQ(fdinfo(self->fd, "mappings"), 2);
-			/* The next attempt works. */
+			/* Without injection, fork() succeeds. */
 			pid = fork();
 			if (!pid)
 				_exit(try_write(HERE + self->page) == 0 ? 0 : 1);
@@ -676,7 +676,7 @@ TEST_F(inject, fork)
 	}
 	ASSERT_EQ(require(0, -1ul), 0);
 	TH_LOG("fork: %d of %d allocations", failed, n - 1);
-	/* In each of the VMAs, at least. */
+	/* At least one allocation for each VMA has failed. */
 	ASSERT_GE(failed, vmas);
 	ASSERT_LT(n, LIMIT);
 	ASSERT_EQ(munmap(HERE, self->len), 0);

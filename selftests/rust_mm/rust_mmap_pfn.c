@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * The sample driver rust_mmap_pfn: the memory of a PCI device (QEMU's
- * ivshmem-plain), page by page and all at once.
+ * The sample driver rust_mmap_pfn: the memory of a PCI device (QEMU's ivshmem-plain),
+ * mapped by one fault for each page, or by one fault for the whole VMA.
  */
 
 #include "rust_mm.h"
@@ -32,13 +32,13 @@ FIXTURE_VARIANT(pfn)
 	unsigned long long offset;
 };
 
-/* Page frames come by faults. */
+/* Each fault maps one PFN. */
 FIXTURE_VARIANT_ADD(pfn, fault)
 {
 	.offset = 0,
 };
 
-/* The first fault brings all of them. */
+/* The first fault maps all PFNs of the VMA. */
 FIXTURE_VARIANT_ADD(pfn, fill)
 {
 	.offset = FILL,
@@ -69,7 +69,7 @@ FIXTURE_TEARDOWN(pfn)
 	ASSERT_EQ(unload_module(MODULE), 0);
 }
 
-/* What is written is in the device: another mapping shows it. */
+/* Writes go to the memory of the device: another mapping shows them. */
 TEST_F(pfn, contents)
 {
 	size_t len = 4 * self->page;
@@ -91,7 +91,7 @@ TEST_F(pfn, contents)
 	munmap(other, len);
 }
 
-/* Nothing beyond the memory. */
+/* The driver refuses mappings past the end of the memory, and writable private ones. */
 TEST_F(pfn, bounds)
 {
 	ASSERT_EQ(mmap(NULL, self->size + self->page, RW, MAP_SHARED, self->fd,
@@ -105,7 +105,7 @@ TEST_F(pfn, bounds)
 	ASSERT_EQ(errno, EINVAL);
 }
 
-/* The flags of device memory. */
+/* The mapping has the VMA flags of device memory. */
 TEST_F(pfn, vm_flags)
 {
 	char *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd,
@@ -120,12 +120,12 @@ TEST_F(pfn, vm_flags)
 	munmap(map, self->page);
 }
 
-/* A debugger gets in through the driver's own callback. */
+/* A debugger accesses the memory through the driver's ->access. */
 TEST_F(pfn, access)
 {
 	char buf[16] = "";
 	struct iovec local = { buf, 4 };
-	/* With nothing behind it. */
+	/* The address after the mapping must be unmapped. */
 	char *map = mmap(NULL, 3 * self->page, PROT_NONE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int mem = open("/proc/self/mem", O_RDWR);
@@ -140,22 +140,22 @@ TEST_F(pfn, access)
 	strcpy(map + self->page, "ess");
 	ASSERT_EQ(pread(mem, buf, 4, (off_t)(map + self->page - 4)), 4);
 	ASSERT_STREQ(buf, "acc");
-	/* Across the border of two pages. */
+	/* Across a page boundary. */
 	ASSERT_EQ(pread(mem, buf, 8, (off_t)(map + self->page - 4)), 8);
 	ASSERT_STREQ(buf + 4, "ess");
 	ASSERT_EQ(pwrite(mem, "new", 4, (off_t)map), 4);
 	ASSERT_STREQ(map, "new");
-	/* To the end of the VMA and beyond. */
+	/* Past the end of the VMA: only the bytes in it. */
 	ASSERT_EQ(pread(mem, buf, 16, (off_t)(map + 2 * self->page - 8)), 8);
 	close(mem);
 
-	/* Pages without reference counts cannot be pinned. */
+	/* The kernel cannot pin PFNs, which have no reference counts. */
 	ASSERT_EQ(process_vm_readv(getpid(), &local, 1, &remote, 1, 0), -1);
 	ASSERT_EQ(errno, EFAULT);
 	munmap(map, 2 * self->page);
 }
 
-/* ptrace, too; and device memory is never part of a core dump. */
+/* ptrace() reads the memory, and the kernel never dumps it. */
 TEST_F(pfn, ptrace_and_core_dump)
 {
 	char *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd,
@@ -163,14 +163,14 @@ TEST_F(pfn, ptrace_and_core_dump)
 
 	ASSERT_NE(map, MAP_FAILED);
 	*(volatile long *)map = 0x1234;
-	/* Page frames are inherited by the child that is looked at. */
+	/* The child that ptrace() reads from inherits the PFNs. */
 	ASSERT_EQ(ptrace_peek(map), 0x1234);
 	put_marker(map + 64, "device marker");
 	ASSERT_EQ(core_contains("device marker"), 0);
 	munmap(map, self->page);
 }
 
-/* What madvise refuses for page frames. */
+/* Advice that madvise() refuses for PFN mappings. */
 TEST_F(pfn, madvise)
 {
 	static const int refused[] = {
@@ -192,7 +192,7 @@ TEST_F(pfn, madvise)
 	munmap(map, self->page);
 }
 
-/* Forked, split, moved: the memory stays what it is. */
+/* fork(), splits and mremap() do not change which memory is mapped. */
 TEST_F(pfn, life)
 {
 	size_t len = 4 * self->page;
@@ -231,6 +231,7 @@ TEST_F(pfn, life)
 	munmap(map, self->page);
 }
 
+/* Finds the name of the device that the driver is bound to. Returns 0, or -1. */
 static int pci_name(char *name, size_t len)
 {
 	DIR *dir = opendir(DRIVER);
@@ -247,7 +248,7 @@ static int pci_name(char *name, size_t len)
 	return found;
 }
 
-/* The device goes away while it is mapped: no access any more, and no crash. */
+/* Unbinding the driver revokes existing mappings: accesses raise SIGBUS. */
 TEST_F(pfn, unbind_while_mapped)
 {
 	size_t len = 2 * self->page;
@@ -267,7 +268,10 @@ TEST_F(pfn, unbind_while_mapped)
 	ASSERT_EQ(open(DEVICE, O_RDWR), -1);
 	ASSERT_EQ(errno, ENOENT);
 
-	/* Who has it open does not keep it from being bound, and gets nothing. */
+	/*
+	 * An open file does not keep the driver from being bound again, and does not get the
+	 * memory back.
+	 */
 	ASSERT_EQ(write_text(DRIVER "/bind", name), 0);
 	fd = open(DEVICE, O_RDWR);
 	ASSERT_GE(fd, 0);

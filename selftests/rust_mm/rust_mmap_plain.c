@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * The sample driver rust_mmap_plain: mappings without a special flag, with which
- * user space can do what it can do with those of a file.
+ * The sample driver rust_mmap_plain: mappings without special VMA flags. The kernel
+ * must let user space do with them what it can do with mappings of a file.
  */
 
 #include "rust_mm.h"
@@ -33,7 +33,7 @@ FIXTURE(plain)
 	size_t page;	/* bytes in a page */
 	size_t size;	/* bytes in the memory */
 	int fd;
-	char *map;	/* all of it */
+	char *map;	/* a mapping of all the memory */
 };
 
 FIXTURE_SETUP(plain)
@@ -60,7 +60,7 @@ FIXTURE_TEARDOWN(plain)
 	ASSERT_EQ(unload_module(MODULE), 0);
 }
 
-/* One page for each fault, whichever way it is answered. */
+/* Each fault maps one page, whether the driver returns or inserts it. */
 TEST_F(plain, faults)
 {
 	for (int i = 0; i < PAGES; i++) {
@@ -72,7 +72,7 @@ TEST_F(plain, faults)
 	ASSERT_EQ(fdinfo(self->fd, "faults"), PAGES);
 }
 
-/* What was split merges again, and the count goes with it. */
+/* The kernel merges VMAs that it has split before, and the driver's count follows. */
 TEST_F(plain, merges)
 {
 	char *middle = self->map + 3 * self->page;
@@ -82,14 +82,14 @@ TEST_F(plain, merges)
 	ASSERT_FALSE(has_vma(self->map, self->size));
 	ASSERT_EQ(munmap(middle, self->page), 0);
 	ASSERT_EQ(fdinfo_vmas(self->fd), 2);
-	/* What has been opened is not taken away, but it grows. */
+	/* The kernel extends the first VMA; it does not remove one that has ->close. */
 	ASSERT_EQ(mmap(middle, self->page, RW, MAP_SHARED | MAP_FIXED, self->fd,
 		       3 * self->page), middle);
 	ASSERT_TRUE(has_vma(self->map, 4 * self->page));
 	ASSERT_EQ(fdinfo_vmas(self->fd), 2);
 }
 
-/* Grown beyond the memory: the driver says where that ends. */
+/* A mapping grows past the end of the memory; accesses there raise SIGBUS. */
 TEST_F(plain, grows)
 {
 	char *room = mmap(NULL, 4 * self->size, PROT_NONE,
@@ -110,7 +110,7 @@ TEST_F(plain, grows)
 FIXTURE(read_only)
 {
 	size_t page;	/* bytes in a page */
-	size_t size;	/* bytes in the memory, of which the last page can only be read */
+	size_t size;	/* bytes in the memory, of which the last page is read-only */
 	int fd;
 };
 
@@ -134,7 +134,7 @@ FIXTURE_TEARDOWN(read_only)
 	ASSERT_EQ(unload_module(MODULE), 0);
 }
 
-/* A mapping that could be written does not get the page by growing over it. */
+/* A writable mapping does not get the read-only page by growing over it. */
 TEST_F(read_only, grows)
 {
 	size_t writable = self->size - self->page;
@@ -152,7 +152,7 @@ TEST_F(read_only, grows)
 	ASSERT_EQ(munmap(map, self->size), 0);
 }
 
-/* Whoever cannot write may map it. */
+/* A file that is open for reading only may map the read-only page. */
 TEST_F(read_only, opened_for_reading)
 {
 	int fd = open(DEVICE, O_RDONLY);
@@ -168,7 +168,7 @@ TEST_F(read_only, opened_for_reading)
 	close(fd);
 }
 
-/* Left behind while the pages go: they come again by faults. */
+/* MREMAP_DONTUNMAP leaves an empty mapping behind, which faults its pages in again. */
 TEST_F(plain, dontunmap)
 {
 	char *moved;
@@ -183,7 +183,7 @@ TEST_F(plain, dontunmap)
 	ASSERT_EQ(munmap(moved, self->size), 0);
 }
 
-/* Of length 0: a second mapping of the same memory, and the first one stays. */
+/* mremap() of length 0 makes a second mapping of the same memory. */
 TEST_F(plain, doubled)
 {
 	char *twice;
@@ -199,7 +199,7 @@ TEST_F(plain, doubled)
 	ASSERT_EQ(munmap(twice, self->page), 0);
 }
 
-/* Guard regions are made of markers, which a fault of ours never gets to see. */
+/* Accesses to a guard region raise SIGSEGV; the kernel does not call the driver. */
 TEST_F(plain, guard_region)
 {
 	for (int i = 0; i < 2; i++) {
@@ -236,9 +236,10 @@ static bool written(char *page)
 }
 
 /*
- * userfaultfd in the mode that asks no driver leaves markers where there are no
- * pages yet. A page goes over one, be it that the kernel maps it or the driver;
- * and it is write-protected then, so that userfaultfd sees the write.
+ * userfaultfd in asynchronous write-protect mode, which needs nothing of the driver,
+ * leaves markers where no pages are mapped yet. A page must replace a marker, whether
+ * the kernel or the driver maps it, and must be write-protected, so that userfaultfd
+ * notices the write.
  */
 TEST_F(plain, userfaultfd_markers)
 {
@@ -256,16 +257,16 @@ TEST_F(plain, userfaultfd_markers)
 	ASSERT_EQ(uffd_register(uffd, self->map, self->size, false, true, false), 0);
 	ASSERT_EQ(write_protect(uffd, self->map, self->size, true), 0);
 
-	/* The kernel maps it. */
+	/* The driver returns the page, and the kernel maps it. */
 	ASSERT_EQ(try_read(page[0]), 0);
 	ASSERT_EQ(try_write(page[0]), 0);
 	ASSERT_EQ(try_write(page[2]), 0);
-	/* The driver maps it. */
+	/* The driver inserts the page. */
 	ASSERT_EQ(try_read(page[1]), 0);
 	ASSERT_EQ(written(page[1]), 0);
 	ASSERT_EQ(try_write(page[1]), 0);
 	ASSERT_EQ(written(page[1]), 1);
-	/* Nor does the kernel's own access wait for ever. */
+	/* A write by the kernel does not fault forever. */
 	zero = open("/dev/zero", O_RDONLY);
 	ASSERT_GE(zero, 0);
 	ASSERT_EQ(read(zero, page[3], 1), 1);
@@ -276,7 +277,7 @@ TEST_F(plain, userfaultfd_markers)
 	ASSERT_EQ(write_protect(uffd, self->map, self->size, false), 0);
 	ASSERT_EQ(try_read(page[1]), 0);
 	ASSERT_EQ(try_write(page[3]), 0);
-	/* And what is mapped can be protected and written, by both ways. */
+	/* Pages that the kernel or the driver has mapped can be protected and written. */
 	ASSERT_EQ(write_protect(uffd, self->map, self->size, true), 0);
 	for (int i = 0; i < 4; i++)
 		ASSERT_EQ(try_write(page[i]), 0);

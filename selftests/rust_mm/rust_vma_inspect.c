@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * The sample driver rust_vma_inspect: what it says of an address space is what
- * /proc/<pid>/maps and smaps say, also while it changes.
+ * The sample driver rust_vma_inspect: it must list the same VMAs of an mm as
+ * /proc/<pid>/maps and smaps, also while the mm changes.
  */
 
 #include "rust_mm.h"
@@ -22,10 +22,10 @@
 #define RW	(PROT_READ | PROT_WRITE)
 #define MAX	512
 
-/* Addresses from here on are not in the tree of VMAs: [vsyscall]. */
+/* From this address on, maps shows [vsyscall], which is not in the tree of VMAs. */
 #define KERNEL	(1UL << 63)
 
-/* A VMA, from either source. */
+/* A VMA, from the driver or from /proc. */
 struct vma {
 	unsigned long start, end, offset, ino, present, rss, swap;
 	unsigned int major, minor;
@@ -53,15 +53,15 @@ FIXTURE_SETUP(inspect)
 
 FIXTURE_TEARDOWN(inspect)
 {
-	/* What a test that failed in between has left on. */
+	/* A test that failed may have left the swap device on. */
 	swapoff("/dev/zram0");
 	close(self->fd);
 	ASSERT_EQ(unload_module(MODULE), 0);
 }
 
 /*
- * Lists the VMAs of a process between two addresses, chunk by chunk. Returns how
- * many, or -errno.
+ * Lists the VMAs of a process between two addresses, up to @chunk with each ioctl.
+ * Returns their number, or -errno.
  */
 static int inspect(int fd, pid_t pid, unsigned long start, unsigned long end,
 		   unsigned int flags, unsigned int chunk, struct vma *out)
@@ -98,7 +98,7 @@ static int inspect(int fd, pid_t pid, unsigned long start, unsigned long end,
 	return n;
 }
 
-/* The same from /proc; smaps if pages are asked for. Returns how many. */
+/* Lists VMAs from /proc: from smaps if @flags asks for pages. Returns their number. */
 static int proc_maps(pid_t pid, unsigned long start, unsigned long end,
 		     unsigned int flags, struct vma *out)
 {
@@ -153,8 +153,9 @@ static bool same(const struct vma *a, const struct vma *b)
 static struct vma ours[MAX], theirs[MAX];
 
 /*
- * Compares both. The process must not change meanwhile: returns 0, or what is
- * different, as the number of a line, from 1 on.
+ * Compares the driver's list with that of /proc; the process must not change meanwhile.
+ * Returns 0 if they agree, the number of the first VMA that differs, counted from 1, or
+ * MAX if the number of VMAs differs.
  */
 static int differ(int fd, pid_t pid, unsigned long start, unsigned long end,
 		  unsigned int flags, unsigned int chunk)
@@ -169,7 +170,7 @@ static int differ(int fd, pid_t pid, unsigned long start, unsigned long end,
 			return i + 1;
 		if (flags & RUST_VMA_INSPECT_PAGES && ours[i].rss != theirs[i].rss)
 			return i + 1;
-		/* Of a file in memory, smaps counts what no page table knows of. */
+		/* For a file in memory, smaps counts swap that no page table refers to. */
 		if (flags & RUST_VMA_INSPECT_PAGES && !ours[i].ino &&
 		    ours[i].swap != theirs[i].swap)
 			return i + 1;
@@ -177,7 +178,7 @@ static int differ(int fd, pid_t pid, unsigned long start, unsigned long end,
 	return 0;
 }
 
-/* A process that is stopped, having touched some of its memory. */
+/* Forks a child that accesses some memory, and stops. */
 static pid_t stopped_child(size_t page)
 {
 	pid_t pid = fork();
@@ -188,7 +189,7 @@ static pid_t stopped_child(size_t page)
 
 		for (int i = 0; i < 64; i += 3)
 			map[i * page] = 1;
-		/* Pages of zeroes are not the process's own. */
+		/* Reading maps the zero page, which does not count in Rss. */
 		for (int i = 1; i < 64; i += 6)
 			*(volatile char *)&map[i * page];
 		mprotect(map + 8 * page, page, PROT_READ);
@@ -211,7 +212,7 @@ TEST_F(inspect, agrees_with_maps)
 	pid_t pid = stopped_child(self->page);
 
 	EXPECT_EQ(differ(self->fd, pid, 0, KERNEL, 0, MAX), 0);
-	/* Also if one call does not do. */
+	/* Also with more than one ioctl. */
 	EXPECT_EQ(differ(self->fd, pid, 0, KERNEL, 0, 1), 0);
 	EXPECT_EQ(differ(self->fd, pid, 0, KERNEL, 0, 7), 0);
 	end_child(pid);
@@ -225,7 +226,7 @@ TEST_F(inspect, agrees_with_smaps)
 	end_child(pid);
 }
 
-/* The page of zeroes is present, and nobody's. */
+/* The zero page counts as present, but not in Rss. */
 TEST_F(inspect, present)
 {
 	struct rust_vma vma;
@@ -238,7 +239,7 @@ TEST_F(inspect, present)
 	char *map = all + self->page;
 
 	ASSERT_NE(all, MAP_FAILED);
-	/* So that it is a VMA of its own. */
+	/* Make the pages a VMA of their own. */
 	ASSERT_EQ(mprotect(map, 4 * self->page, RW), 0);
 	map[0] = 1;
 	ASSERT_EQ(*(volatile char *)&map[2 * self->page], 0);
@@ -253,7 +254,7 @@ TEST_F(inspect, present)
 	ASSERT_EQ(munmap(all, 6 * self->page), 0);
 }
 
-/* Pages of hugetlbfs: present, and not in Rss. */
+/* Hugetlb pages count as present, but not in Rss. */
 TEST_F(inspect, hugetlb)
 {
 	const size_t huge = 2 << 20;
@@ -274,7 +275,7 @@ TEST_F(inspect, hugetlb)
 		}
 		start = (unsigned long)map;
 		map[huge] = 1;
-		/* Of which only a part may be written to. */
+		/* Make one huge page a read-only VMA of its own. */
 		ASSERT_EQ(mprotect(map + huge, huge, PROT_READ), 0);
 
 		n = inspect(self->fd, getpid(), start, start + 3 * huge,
@@ -293,7 +294,7 @@ TEST_F(inspect, hugetlb)
 	ASSERT_EQ(write_text("/proc/sys/vm/nr_hugepages", "0"), 0);
 }
 
-/* Pages that are in swap, which is memory here. */
+/* Pages in swap, which is a zram device here. */
 TEST_F(inspect, swap)
 {
 	const size_t len = 64 * self->page;
@@ -314,7 +315,7 @@ TEST_F(inspect, swap)
 	start = (unsigned long)map;
 	ASSERT_EQ(mprotect(map, len, RW), 0);
 	memset(map, 1, len);
-	/* What the kernel has put aside for the LRU lists cannot go at once. */
+	/* The kernel cannot page out pages that wait in its per-CPU LRU batches. */
 	for (int i = 0; i < 100 && !out; i++) {
 		madvise(map, len, MADV_PAGEOUT);
 		ASSERT_EQ(proc_maps(getpid(), start, start + len,
@@ -338,7 +339,7 @@ TEST_F(inspect, refused)
 	pid_t pid;
 	int status;
 
-	/* No such process; a kernel thread; no such number. */
+	/* No such process, a kernel thread, invalid PIDs. */
 	EXPECT_EQ(inspect(self->fd, 0x3fffff, 0, KERNEL, 0, 1, ours), -ESRCH);
 	EXPECT_EQ(inspect(self->fd, 2, 0, KERNEL, 0, 1, ours), -ESRCH);
 	EXPECT_EQ(inspect(self->fd, 0, 0, KERNEL, 0, 1, ours), -ESRCH);
@@ -353,11 +354,11 @@ TEST_F(inspect, refused)
 	EXPECT_EQ(errno, EFAULT);
 	EXPECT_EQ(ioctl(self->fd, _IO('V', 0), &request), -1);
 	EXPECT_EQ(errno, ENOTTY);
-	/* Beyond everything, there is nothing. */
+	/* Past the end of user space there are no VMAs. */
 	EXPECT_EQ(inspect(self->fd, getpid(), -1UL, KERNEL, 0, 1, ours), 0);
 	EXPECT_EQ(inspect(self->fd, getpid(), KERNEL, -1UL, 0, 1, ours), 0);
 
-	/* Somebody who may not ptrace us. */
+	/* A caller without permission to ptrace this process. */
 	pid = fork();
 	if (pid == 0) {
 		if (setgid(65534) || setuid(65534))
@@ -376,7 +377,7 @@ static unsigned int rnd(unsigned int n)
 	return (seed >> 16) % n;
 }
 
-/* Random layouts, one after the other. To replay one, RUST_MM_SEED. */
+/* Compares many random layouts. Set RUST_MM_SEED to repeat a run. */
 TEST_F_TIMEOUT(inspect, random_layouts, 300)
 {
 	const int pages = 64, layouts = 10000;
@@ -424,7 +425,7 @@ TEST_F_TIMEOUT(inspect, random_layouts, 300)
 				break;
 			}
 		}
-		/* Pages are counted in some of them: smaps takes long. */
+		/* Count pages only in some of them, since smaps is slow. */
 		ASSERT_EQ(differ(self->fd, getpid(), start, end,
 				 i % 16 ? 0 : RUST_VMA_INSPECT_PAGES,
 				 1 + rnd(MAX)), 0) {
@@ -437,7 +438,7 @@ TEST_F_TIMEOUT(inspect, random_layouts, 300)
 
 static atomic_bool stop;
 
-/* Keeps mapping, splitting and unmapping in a piece of the address space. */
+/* Maps, splits and unmaps VMAs in an address range until stopped. */
 static void *churn(void *arg)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
@@ -457,8 +458,8 @@ static void *churn(void *arg)
 }
 
 /*
- * While the process changes in two places, what lies between them is always seen,
- * once, as it is; and all that is seen is in order, without overlap.
+ * Two threads change the mm on both sides of some VMAs that do not change. Expects that
+ * each list has these VMAs once, unchanged, and all VMAs in order, without overlap.
  */
 TEST_F_TIMEOUT(inspect, while_it_changes, 60)
 {
@@ -469,7 +470,7 @@ TEST_F_TIMEOUT(inspect, while_it_changes, 60)
 	int rounds = 300, worst = 0;
 
 	ASSERT_NE(arena, MAP_FAILED);
-	/* 8 VMAs that stay, with nothing beside them that they could be merged with. */
+	/* Make 8 VMAs that do not change, and that the kernel cannot merge with neighbours. */
 	for (int i = 0; i < 16; i += 2) {
 		ASSERT_EQ(mmap(fixed + i * page, page, RW, MAP_FIXED | MAP_PRIVATE |
 			       MAP_ANONYMOUS, -1, 0), fixed + i * page);
@@ -511,7 +512,7 @@ TEST_F_TIMEOUT(inspect, while_it_changes, 60)
 	munmap(arena, 64 * page);
 }
 
-/* A process that ends while it is looked at. */
+/* A process that exits while it is inspected. */
 TEST_F_TIMEOUT(inspect, while_it_ends, 60)
 {
 	for (int i = 0; i < 50; i++) {
@@ -537,7 +538,7 @@ static double seconds(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
-/* make coverage says so on the kernel's command line. */
+/* Returns whether the kernel was built for make coverage, as its command line tells. */
 static bool unoptimized(void)
 {
 	char line[4096] = "";
@@ -551,11 +552,11 @@ static bool unoptimized(void)
 }
 
 /*
- * As quick as /proc/<pid>/maps. Both are given every chance: the best of many.
+ * Expects the driver to be as fast as /proc/self/maps; compares the best of many runs.
  *
- * Each step looks the next VMA up, since the caller may have slept, and without
- * VMA locks it takes the mmap lock. With lockdep, that alone takes longer than what
- * /proc does to print a VMA.
+ * Each step of the walk looks up the next VMA, since the caller may have slept, and
+ * without VMA locks it takes the mmap lock. With lockdep, that alone takes longer than
+ * /proc takes to print a VMA, so the limit is three times the time of /proc.
  */
 TEST_F_TIMEOUT(inspect, speed, 60)
 {
