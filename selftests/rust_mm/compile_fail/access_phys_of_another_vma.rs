@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Access to the frames of a VMA whose mmap lock need not be held.
+// A driver accesses the PFNs of a VMA through a view that does not prove that the mmap lock is
+// held.
 // error: E0599
 // message: no method named `access_phys` found
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Both hooks in one driver.
+// A driver implements both `mmap` and `mmap_prepare`.
 // error: E0080
 // message: a misc device has either `mmap` or `mmap_prepare`, not both
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Memory of the kernel, mapped past the cache, where it may not be zeroed yet.
+// A driver maps kernel memory uncached: user space could read RAM contents from before the kernel
+// zeroed the pages in the cache.
 // error: E0061
 // message: unexpected argument #2 of type `Cache`
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Reading the contents of pages that are only kept from being freed.
+// A driver reads pages on which it holds only a reference, not a pin.
 // error: E0599
-// message: the method `read_at` exists for struct `UserPages<Referenced, ReadOnly>`, but its trait bounds were not satisfied
+// message: the method `read_at` exists for struct `UserPages<Referenced, ReadOnly>`, but its trait
 
 include!("prelude.rs");
 

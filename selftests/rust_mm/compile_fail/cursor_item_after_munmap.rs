@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A VMA that was just unmapped.
+// A caller uses a VMA that it has just unmapped through the cursor.
 // error: E0382
-// message: `VmaCursorItem::<'_, '_>::munmap` takes ownership of the receiver `self`, which moves `vma`
+// message: `VmaCursorItem::<'_, '_>::munmap` takes ownership of the receiver `self`
 
 include!("prelude.rs");
 

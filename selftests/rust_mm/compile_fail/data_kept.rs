@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The device of a fault, kept after it.
+// A fault handler keeps the borrow of its device after the fault.
 // error: E0521
 // message: `vmf` is a reference that is only valid in the associated function body
 

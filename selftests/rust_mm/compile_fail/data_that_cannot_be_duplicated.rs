@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Data that can be duplicated only if there is memory.
+// A driver uses data per VMA whose duplication allocates memory and so can fail.
 // error: E0277
 // message: `Box<u32, Kmalloc>` cannot be duplicated without failing
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Data of a VMA that belongs to one thread.
+// A driver uses data per VMA that must stay on one thread.
 // error: E0277
 // message: required for `PerVma<Arc<Cell<u32>>>` to implement `VmaData`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A descriptor that is kept after the hook.
+// A driver keeps the descriptor after `mmap_prepare` has returned.
 // error: E0521
 // message: the struct `VmaDesc<'f, D>` is invariant over the parameter `'f`
 
@@ -12,7 +12,7 @@ struct Dev {
     kept: Mutex<Option<VmaDesc<'static, Dev>>>,
 }
 
-// Only for the case: a mutex of a descriptor is neither.
+// SAFETY: None. The case only compiles: a `Mutex` of a descriptor is neither `Send` nor `Sync`.
 unsafe impl Send for Dev {}
 unsafe impl Sync for Dev {}
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A descriptor on another thread.
+// A driver hands the descriptor to another thread.
 // error: E0599
 // message: `VmaDesc<'f, ()>: Send`
 

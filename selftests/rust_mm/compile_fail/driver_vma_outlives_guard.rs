@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A view of our VMA, without the lock.
+// A driver uses a view of its VMA after dropping the lock.
 // error: E0597
 // message: `guard` does not live long enough
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Taking a VMA that was found through its file for one of the driver's own.
+// A driver takes a VMA that it found through the file for one of its own; the i_mmap lock does not
+// keep the VMA's operations and private data stable.
 // error: E0599
 // message: no method named `as_driver_vma` found for reference `&RmapVma`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A type of the driver's that says it proves something.
+// A driver implements a sealed evidence trait for a type of its own.
 // error: E0277
 // message: the trait bound `Mine: vma::evidence::Sealed` is not satisfied
 

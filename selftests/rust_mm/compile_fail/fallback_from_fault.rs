@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// An answer that only huge faults have.
+// A fault handler returns an answer that only huge faults have.
 // error: E0277
 // message: the trait bound `FaultAnswer<'_>: From<HugeAnswer<'_>>` is not satisfied
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// That something was inserted, out of thin air.
+// A fault handler claims an insertion that it has not made.
 // error: E0451
 // message: field `0` of struct `kernel::mm::ops::Inserted` is private
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A file that is kept although it is being released: the kernel frees it when the hook has returned.
+// A driver takes a reference to a file in `release`; the kernel frees the file when that returns.
 // error: E0277
 // message: the trait bound `ARef<kernel::fs::File>: From<&ReleasedFile>` is not satisfied
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The file of a VMA, whose reference is that of the VMA, kept while VMAs are unmapped.
+// A caller uses the file of a VMA after it may have unmapped the VMA, which holds the reference.
 // error: E0502
 // message: cannot borrow `guard` as mutable because it is also borrowed as immutable
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A flag on which page tables depend, changed after the fact.
+// A caller changes a flag on which the page tables depend, in an existing VMA.
 // error: E0599
 // message: no associated item named `PFNMAP` found for struct `AdviceFlags`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Only permissions can be taken away.
+// A driver clears a flag that is not an access permission.
 // error: E0308
 // message: expected `ClearFlags`, found `SetFlags`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A flag that was validated before the hook.
+// A driver sets a flag that the kernel has validated before `mmap_prepare`.
 // error: E0599
 // message: no associated item named `WRITE` found for struct `SetFlags`
 

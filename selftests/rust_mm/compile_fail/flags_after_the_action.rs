@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A setter after the action was chosen.
+// A driver changes flags after it has chosen the action.
 // error: E0382
 // message: map_kernel_pages` takes ownership of the receiver `self`, which moves `desc`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The flags of a VMA, changed under the mmap write lock alone.
+// A caller changes the flags of a VMA without write-locking the VMA.
 // error: E0599
 // message: no method named `set_flags` found for reference `&VmaUnderWrite`
 

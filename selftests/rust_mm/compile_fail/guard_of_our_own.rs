@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A type that claims to hold the mmap lock.
+// A caller implements the trait of the mmap lock guards for a type that holds no lock.
 // error: E0277
 // message: the trait bound `NoGuard: kernel::mm::iter::sealed::Guard` is not satisfied
 

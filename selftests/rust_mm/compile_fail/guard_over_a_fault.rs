@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Using the mmap lock after it may have been given up.
+// A caller uses the guard of the mmap lock after a fault may have dropped the lock.
 // error: E0382
 // message: `guard` has type `MmapReadGuard<'_>`, which does not implement the `Copy` trait
 

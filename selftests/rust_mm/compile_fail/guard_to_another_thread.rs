@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The lock of a VMA, given up by another thread.
+// A driver hands the guard of a VMA lock to another thread.
 // error: E0599
 // message: `DriverVmaGuard<'_, Ops>: Send`
 

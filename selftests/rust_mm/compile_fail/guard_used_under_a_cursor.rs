@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// VMAs unmapped behind the back of a cursor.
+// A caller unmaps VMAs through the guard while a cursor is in use.
 // error: E0499
 // message: cannot borrow `guard` as mutable more than once at a time
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A page into a VMA of which nobody has asked whose it is.
+// A driver inserts a page into a VMA without checking that the VMA is its own.
 // error: E0599
 // message: no method named `insert_page` found for reference `&VmaUnderMmap`
 

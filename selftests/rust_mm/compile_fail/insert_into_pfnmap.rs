@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A page into a VMA of ours that holds page frames.
+// A driver inserts a page into its own VMA, which maps PFNs.
 // error: E0599
 // message: doesn't satisfy `<Ops as VmOperations>::Memory = Mixed`
 

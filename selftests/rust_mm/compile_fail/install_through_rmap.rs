@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Asking for what may install page tables, with a VMA that was found through its file.
+// A driver inserts pages into a VMA that it found through the file; the i_mmap lock alone does not
+// permit installing page tables.
 // error: E0277
 // message: page tables must not be installed with `RmapVma` as the evidence
 

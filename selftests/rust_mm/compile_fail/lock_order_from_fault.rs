@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// From a fault to the mmap lock.
+// A fault handler gets from its VMA to the mm, and so could take the mmap lock under the VMA lock.
 // error: E0599
 // message: no method named `mm` found for reference `&DriverVma<Ops>`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Keeping an entry of a page table for longer than its lock.
+// A page table walker keeps an entry after the page table lock is dropped.
 // error: E0521 E0521
 // message: has type `&LockedEntry<'2>`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A page that is said to be locked and is not.
+// A fault handler returns an unlocked page as a locked one.
 // error: E0308
 // message: expected `LockedFolio`, found `ARef<Folio>`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A type that says by itself what the private data of its files is.
+// A driver implements `MapFile` itself, and so decides what the private data of its files is.
 // error: E0277
 // message: `Dev` is not a type of file that can be mapped
 

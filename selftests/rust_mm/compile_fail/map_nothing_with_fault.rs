@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A mapping of nothing, whose fault handler would map something.
+// A driver asks for an empty mapping although it has a fault handler, which would map pages.
 // error: E0080
 // message: the fault handler maps pages: use `on_fault`
 

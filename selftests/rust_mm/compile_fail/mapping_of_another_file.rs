@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The answer for one kind of file, given for another.
+// A hook returns the answer for one type of file to the hook of another.
 // error: E0308
 // message: expected `Result<Mapping<'_, Other>, Error>`, found `Result<Mapping<'_, ()>, Error>`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Mapping, which takes the lock, with the lock held.
+// A caller unmaps memory, which takes the mmap lock, while it holds that lock.
 // error: E0502
 // message: cannot borrow `*mm` as mutable because it is also borrowed as immutable
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The lock of a file's mappings, given up by another thread.
+// A caller hands the guard of an i_mmap lock to another thread.
 // error: E0599
 // message: `IMmapReadGuard<'_>: Send`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A callback for growth, in mappings that never grow.
+// A driver implements `may_map`, which is for mappings that grow, for mappings that never grow.
 // error: E0080
 // message: `may_map` is about growth, which takes `Ordinary` memory with `PerFile` data
 

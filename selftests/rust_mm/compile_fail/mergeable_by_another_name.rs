@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A second kind of mapping that could be merged, for a file whose one kind is another.
+// A driver claims that a second kind of mapping of a file is mergeable.
 // error: E0271
 // message: type mismatch resolving `<Dev as MergeableFile>::Ops == Two`
 
@@ -35,7 +35,7 @@ impl VmOperations for Two {
 
 kernel::vm_operations!(One, mergeable: Dev);
 
-// What the macro makes its constant of.
+// The check that `vm_operations!` makes in a constant.
 #[cfg(not(twin))]
 const _: bool = kernel::mm::ops::is_mergeable::<Two, Dev>();
 #[cfg(twin)]

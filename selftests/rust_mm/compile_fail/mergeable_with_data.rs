@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Data of a VMA, in a VMA that may be merged.
+// A driver makes mappings with data per VMA mergeable.
 // error: E0080
 // message: only `Ordinary` memory with `PerFile` data can be merged
 

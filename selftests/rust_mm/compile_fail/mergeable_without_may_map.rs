@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A mapping that user space can grow, of a driver that only `mmap_prepare` asks.
+// A driver makes mappings mergeable, so that user space can grow them, without `may_map`.
 // error: E0080
 // message: a mergeable mapping grows without `mmap_prepare`: implement `may_map`
 

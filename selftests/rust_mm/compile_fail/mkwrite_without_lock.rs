@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A page that may be written, without its lock.
+// A `page_mkwrite` handler answers with a folio that it has not locked.
 // error: E0308
 // message: expected `LockedFaultFolio<'_>`, found `&Folio`
 

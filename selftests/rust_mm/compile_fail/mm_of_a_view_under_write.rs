@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The way from a VMA to its mm, whose lock is held for writing.
+// A caller gets from a VMA to its mm, whose mmap lock is held for writing.
 // error: E0599
 // message: no method named `mm` found for reference `&VmaUnderWrite`
 

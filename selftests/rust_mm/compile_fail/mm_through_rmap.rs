@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// From the mappings of a file to an address space, whose lock must not be taken then, and which may be
-// about to end.
+// A caller gets from a VMA that it found through the file to the mm. Under the i_mmap lock it must
+// not take the mmap lock, and the mm may have no users left.
 // error: E0599
 // message: no method named `mm` found for reference `&RmapVma`
 

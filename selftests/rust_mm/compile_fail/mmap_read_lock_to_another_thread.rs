@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The mmap read lock, given up by another thread.
+// A caller hands the guard of the mmap read lock to another thread.
 // error: E0599
 // message: `MmapReadGuard<'_>: Send`
 

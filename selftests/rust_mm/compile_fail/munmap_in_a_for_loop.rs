@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// An iterator over VMAs that are unmapped meanwhile.
+// A caller unmaps VMAs while it iterates over them.
 // error: E0502
 // message: cannot borrow `guard` as mutable because it is also borrowed as immutable
 

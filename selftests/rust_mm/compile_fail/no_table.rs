@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Operations without a table.
+// A driver uses operations without a table, which `vm_operations!` defines.
 // error: E0277
 // message: `Ops` has no table of callbacks
 

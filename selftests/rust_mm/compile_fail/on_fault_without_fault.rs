@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Pages by faults, without a fault handler: each access would be a SIGBUS. Without `#[vtable]`, rustc's
-// advice for the constants that are missing is to write them by hand, which leads here.
+// A driver has its pages faulted in without a fault handler, so each access would raise SIGBUS.
+// Without `#[vtable]`, rustc advises to write the missing constants by hand, which leads here.
 // error: E0080
 // message: no page is ever mapped: implement `fault`, or use `map_nothing`
 

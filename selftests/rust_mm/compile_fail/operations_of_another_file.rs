@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Callbacks that are for another kind of file.
+// A driver maps a file with operations for another type of file.
 // error: E0271
 // message: type mismatch resolving `<Ops as VmOperations>::File == Dev`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A page in a mapping of page frames.
+// A driver inserts a page into a PFN mapping.
 // error: E0599
 // message: doesn't satisfy `Pfn: Paged`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A callback for pages where there are none.
+// A driver implements `page_mkwrite` for a PFN mapping, which has no pages.
 // error: E0080
 // message: implement `pfn_mkwrite` instead of `page_mkwrite`
 

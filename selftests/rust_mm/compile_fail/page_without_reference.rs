@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A page for the kernel to keep, without a reference.
+// A fault handler returns a page without giving the kernel a reference.
 // error: E0308
 // message: expected `ARef<Folio>`, found `&ARef<Folio>`
 

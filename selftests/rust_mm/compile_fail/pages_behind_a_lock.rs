@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Pages that lie behind a lock that the hook gives up.
+// A driver maps pages that it borrows from a lock guard, which it drops when the hook returns.
 // error: E0515
 // message: cannot return value referencing local variable `guard`
 

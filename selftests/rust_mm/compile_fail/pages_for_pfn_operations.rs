@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Pages as the action of a mapping whose callbacks insert page frames.
+// A driver maps pages at mmap time, with operations that map PFNs.
 // error: E0599
 // message: doesn't satisfy `<Ops as VmOperations>::Memory = Mixed`
 

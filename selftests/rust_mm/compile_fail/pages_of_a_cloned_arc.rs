@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Pages of an `Arc` that the hook has cloned.
+// A driver maps pages that it borrows from a clone of the `Arc` that the hook drops.
 // error: E0515
 // message: cannot return value referencing local variable `dev`
 

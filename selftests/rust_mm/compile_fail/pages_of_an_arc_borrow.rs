@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Through `Deref` an `ArcBorrow` gives only a short borrow.
+// A driver maps pages that it borrows through `Deref` of an `ArcBorrow`, which ends with the hook.
 // error: E0515
 // message: cannot return value referencing function parameter `dev`
 

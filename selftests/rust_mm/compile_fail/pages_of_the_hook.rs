@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Pages that the hook has made: the kernel reads the array after the hook.
+// A driver maps pages that the hook allocates and drops: the kernel reads the array later.
 // error: E0515
 // message: cannot return value referencing local variable `pages`
 

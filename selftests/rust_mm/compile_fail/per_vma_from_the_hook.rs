@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Data of a VMA, handed over in the hook: nobody would drop it if the mapping failed then, or was merged.
-// It is `mapped` that gives it.
+// A hook stores data per VMA in the descriptor. Nothing would drop it if the mapping then failed or
+// were merged; `mapped` returns the data instead.
 // error: E0624
 // message: method `raw_mut` is private
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Data of a VMA, and nothing that makes it.
+// A driver uses data per VMA without `mapped`, which makes it.
 // error: E0080
 // message: the data of a VMA is made by `mapped`: implement it
 

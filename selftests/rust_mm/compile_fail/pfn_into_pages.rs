@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A page frame in a mapping of pages.
+// A driver inserts a PFN into a mapping of pages.
 // error: E0599
 // message: doesn't satisfy `<Ops as VmOperations>::Memory = Pfn`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// PFNMAP by hand, on a mapping that becomes MIXEDMAP.
+// A driver sets PFNMAP on a mapping that becomes MIXEDMAP.
 // error: E0308
 // message: expected `SetFlags`, found `VmaFlag`
 

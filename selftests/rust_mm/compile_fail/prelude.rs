@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// What every case begins with: a module, and what drivers import.
+// The start of every case: a module, and the imports of a driver.
 
 #[allow(unused_imports)]
 use core::ops::Range;
@@ -91,7 +91,7 @@ module! {
     license: "GPL",
 }
 
-/// The device of most cases: something of each kind, and the functions that are given besides `open`.
+/// Defines the device of most cases, with memory of each kind, `open` and the given functions.
 #[allow(unused_macros)]
 macro_rules! device {
     ($($function:tt)*) => {
@@ -115,7 +115,9 @@ macro_rules! device {
     };
 }
 
-/// What a thread has given away. One error where it must not, whatever the fields that it is for.
+/// A value that is handed to another thread.
+///
+/// A type that is not `Send` gives one error here, however many of its fields are the reason.
 #[allow(dead_code)]
 struct Handed<T>(T);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A range of addresses that is kept for the next mapping.
+// A driver keeps an address range of one mapping for the next one.
 // error: E0521
-// message: requirement occurs because of the type `VmaDesc<'_, Dev>`, which makes the generic argument `'_` invariant
+// message: requirement occurs because of the type `VmaDesc<'_, Dev>`, which makes the generic
 
 include!("prelude.rs");
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Getting at the pointer behind a view.
+// A caller gets the raw pointer out of a view.
 // error: E0603
 // message: module `evidence` is private
 

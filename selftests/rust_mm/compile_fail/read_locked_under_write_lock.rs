@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A VMA read lock taken under the mmap write lock, which does not wait for it.
+// A caller takes a VMA read lock under the mmap write lock, which does not wait for such a reader.
 // error: E0599
 // message: no method named `vma_start_read_locked` found for struct `MmapWriteGuard`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A retry where the kernel does not know one.
+// A `page_mkwrite` handler asks for a retry, which the kernel does not support there.
 // error: E0599
 // message: no method named `may_retry` found for reference `&MkwriteFault<Ops>`
 

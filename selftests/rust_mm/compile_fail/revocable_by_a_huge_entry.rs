@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Memory of a device that may go away, by a huge entry, which a fork could bring back.
+// A driver maps revocable memory by a PMD mapping, which `fork` or `mremap` could copy or move past
+// a revocation.
 // error: E0308
 // message: expected `PfnSlice<'_>`, found `RevocableSlice<'_>`
 

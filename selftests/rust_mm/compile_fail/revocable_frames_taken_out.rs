@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Memory of a device that may go away, as frames that could be put anywhere. With the right mapping, this
-// would get them, had a driver what only the layer has.
+// A driver takes the PFNs out of revocable memory, and so could map them anywhere. `enter` would
+// return them for the right mapping, but needs a value that only the layer can make.
 // error: E0603
 // message: module `memory` is private
 

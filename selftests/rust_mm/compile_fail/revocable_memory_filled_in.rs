@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Memory of a device that may go away, in a mapping that is filled when it is made.
+// A driver populates a mapping of revocable memory at mmap time.
 // error: E0308
 // message: expected `&DeviceMemory`, found `&RevocableMemory`
 

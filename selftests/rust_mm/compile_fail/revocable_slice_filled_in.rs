@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The same, a part of it, and as page frames.
+// A driver populates a mapping with PFNs of revocable memory at mmap time.
 // error: E0308
 // message: expected `PfnSlice<'_>`, found `RevocableSlice<'_>`
 

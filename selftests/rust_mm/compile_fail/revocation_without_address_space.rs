@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A device that can revoke its memory, but whose files do not say that their mappings are to be found.
+// A driver makes a `Revocation` for files that do not use its address space, so that it would not
+// find their mappings.
 // error: E0080
 // message: the files of this type do not use the address space: implement `address_space`
 

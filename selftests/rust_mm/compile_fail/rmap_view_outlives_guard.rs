@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A VMA that was found through its file, without the lock.
+// A caller uses a VMA that it found through the file after dropping the i_mmap lock.
 // error: E0597
 // message: `mappings` does not live long enough
 

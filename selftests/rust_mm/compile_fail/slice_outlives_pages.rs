@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A part of an array of pages that outlives the array.
+// A driver uses a slice of a page array after the array is dropped.
 // error: E0597
 // message: `pages` does not live long enough
 

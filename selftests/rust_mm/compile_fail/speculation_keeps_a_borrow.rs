@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A reference as the result of a look without a lock.
+// A caller returns a reference from code that runs speculatively, without a lock.
 // error: E0597
 // message: `local` does not live long enough
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Something that is no plain value, from a look without a lock.
+// A caller returns a value that is not `Copy` from code that runs speculatively, without a lock.
 // error: E0277
 // message: the trait bound `MmapReadGuard<'_>: core::marker::Copy` is not satisfied
 

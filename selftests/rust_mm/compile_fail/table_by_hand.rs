@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// An implementation of `HasVmOps` that says by itself that its mappings may be merged.
+// A driver implements `HasVmOps` itself, and so claims that its mappings are mergeable.
 // error: E0200
 // message: the trait `HasVmOps` requires an `unsafe impl` declaration
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A table that may be merged, by a rule of the macro that is not for drivers.
+// A driver uses an internal rule of `vm_operations!` to make a mergeable table.
 // error: no-code
 // message: `vm_operations!` takes the type
 

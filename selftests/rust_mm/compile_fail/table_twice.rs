@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Two tables for one type.
+// A driver defines two tables for one type of operations.
 // error: E0119
 // message: conflicting implementations of trait `HasVmOps` for type `Ops`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Two actions for one mapping.
+// A driver chooses two actions for one mapping.
 // error: E0382
 // message: map_kernel_pages` takes ownership of the receiver `self`, which moves `desc`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A VMA that a cursor has found, kept over the next step.
+// A caller uses a VMA that the cursor has found after it has moved the cursor.
 // error: E0499
 // message: cannot borrow `cursor` as mutable more than once at a time
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Two kinds of mapping that could be merged with each other.
+// A driver makes two kinds of mapping of one file mergeable, so that the kernel could merge one
+// with the other.
 // error: E0119
 // message: conflicting implementations of trait `MergeableFile` for type `Dev`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Two VMA locks at once, the second of which may need the mmap lock.
+// A caller holds two VMA locks of a walk at once: the step to the second may need the mmap lock.
 // error: E0499
 // message: cannot borrow `walk` as mutable more than once at a time
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Data of a VMA that belongs to one thread.
+// A driver uses unique data per VMA that must stay on one thread.
 // error: E0277
 // message: required for `PerVmaUnique<Box<Cell<u32>, Kmalloc>>` to implement `VmaData`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A callback for a second VMA, where there is never one.
+// A driver implements `open` for unique data, although there is never a second VMA.
 // error: E0080
 // message: there is never a second VMA with `PerVmaUnique` data
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A view of one kind of VMA, taken for another whose type is a supertype of it.
+// A driver converts a view of one kind of VMA to that of another, whose type is a supertype.
 // error: E0308
 // message: found reference `&DriverVmaInfo<Kind<for<'a> fn(&'a ())>>`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A view of a VMA, kept while VMAs are unmapped.
+// A caller uses a view of a VMA after it has unmapped VMAs.
 // error: E0502
 // message: cannot borrow `guard` as mutable because it is also borrowed as immutable
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A view of a VMA, write-locked, kept while the VMA is split: a part in its middle is unmapped.
+// A caller uses a view of a write-locked VMA after a `munmap` in its middle has split the VMA.
 // error: E0502
 // message: cannot borrow `guard` as mutable because it is also borrowed as immutable
 

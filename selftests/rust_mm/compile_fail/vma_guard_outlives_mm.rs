@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The lock of a VMA, kept when nobody keeps the mm.
+// A caller holds a VMA lock after it has dropped its reference to the mm.
 // error: E0505
 // message: cannot move out of `mm` because it is borrowed
 

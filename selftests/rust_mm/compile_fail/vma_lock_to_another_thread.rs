@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The lock of a VMA that a walk has taken, given up by another thread.
+// A caller hands the VMA lock of a walk to another thread.
 // error: E0599
 // message: `WalkItem<'_>: Send`
 

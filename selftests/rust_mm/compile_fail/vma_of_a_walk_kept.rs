@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Keeping a VMA that a walk has shown, for longer than the lock.
+// A page table walker keeps a VMA after the walk has dropped the lock.
 // error: E0521
 // message: `vma` is a reference that is only valid in the method body
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Using a VMA after a fault, for which the lock may have been given up.
+// A caller uses a VMA after a fault that may have dropped the mmap lock.
 // error: E0502
 // message: cannot borrow `guard` as mutable because it is also borrowed as immutable
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Views of VMAs, collected, and kept without the lock.
+// A caller uses an iterator over VMAs after dropping the mmap lock.
 // error: E0505
 // message: cannot move out of `guard` because it is borrowed
 

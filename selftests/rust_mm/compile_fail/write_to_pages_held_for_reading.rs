@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Writing to pages that were asked for to be read.
+// A driver writes to pages that it has pinned for reading.
 // error: E0599
-// message: no method named `write_at` found for struct `UserPages<kernel::mm::gup::Pinned, ReadOnly>`
+// message: no method named `write_at` found for struct `UserPages<kernel::mm::gup::Pinned,
 
 include!("prelude.rs");
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A VMA write lock with the mmap lock held for reading only.
+// A caller write-locks a VMA under the mmap read lock.
 // error: E0599
 // message: no method named `start_write` found for reference `&VmaUnderMmap`
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A write-locked VMA, kept when the write lock has become a read lock.
+// A caller uses a write-locked VMA after downgrading the mmap lock, which drops all VMA write
+// locks.
 // error: E0505
 // message: cannot move out of `guard` because it is borrowed
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Taking pages out of somebody else's VMA.
+// A driver zaps pages of a VMA without checking that the VMA is its own.
 // error: E0599
 // message: no method named `zap` found for reference `&VmaUnderMmap`
 
