@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The lifecycle of mappings with callbacks, on a real mm.
+//! Tests of the lifecycle of mappings with callbacks, on a real mm.
 //!
-//! Each case ends with the same question: are as many data objects alive as there are mappings?
+//! Each case checks at its end that as many data objects are alive as there are mappings.
 
 use crate::{
     bindings,
@@ -90,15 +90,15 @@ mod syscalls;
 mod threads;
 mod unique;
 
-/// An mm in which there is nothing, and that nobody else knows.
+/// Returns an mm without mappings, which no other thread uses.
 fn empty_mm() -> Result<ARef<MmWithUser>> {
-    // SAFETY: Makes one, with one user.
+    // SAFETY: `mm_alloc` may be called in process context. It returns NULL or an mm with one user.
     let mm = NonNull::new(unsafe { bindings::mm_alloc() }).ok_or(ENOMEM)?;
-    // SAFETY: The user is given up to the reference.
+    // SAFETY: The mm is valid, and this hands the reference in `mm_users` to the `ARef`.
     Ok(unsafe { ARef::from_raw(mm.cast()) })
 }
 
-/// What a case wants of its device, and what has happened to it.
+/// The device of a case: what its callbacks return, and how often the kernel has called them.
 #[pin_data]
 struct Probe {
     pages: KernelPages,
@@ -109,20 +109,20 @@ struct Probe {
     may_split: Atomic<i32>,
     /// The result of `mremap`.
     mremap: Atomic<i32>,
-    /// How many bytes were present when `may_split` or `mremap` was called.
+    /// The number of bytes that were present when the kernel last called `may_split` or `mremap`.
     present: Atomic<usize>,
     mapped_calls: Atomic<i32>,
     open_calls: Atomic<i32>,
     close_calls: Atomic<i32>,
-    /// Data objects that are alive.
+    /// The number of data objects that are alive.
     alive: Atomic<i32>,
-    /// Set by a case that maps by `.mmap`, as a stacked driver does.
+    /// The address of the lower file that [`StackedFile`] maps in its `mmap`.
     stacked_on: Atomic<usize>,
-    /// If not 0: it has made the mapping one of pages before.
+    /// If not 0, [`StackedFile`] makes the VMA MIXEDMAP first.
     stacked_pages: Atomic<i32>,
-    /// If not 0: the mapping stays one of the upper file.
+    /// If not 0, [`StackedFile`] leaves its own file in the VMA.
     keeps_its_file: Atomic<i32>,
-    /// Set by a case that wants a revocation when the hook has looked already.
+    /// If not 0, `mmap_prepare` of [`FilledFile`] revokes the memory before it returns.
     revoke_in_hook: Atomic<i32>,
     #[pin]
     revocation: Revocation,
@@ -154,7 +154,8 @@ impl Probe {
         )
     }
 
-    /// How often `mapped`, `open` and `close` were called, and how many data objects are alive.
+    /// Returns how often the kernel called `mapped`, `open` and `close`, and how many data objects
+    /// are alive.
     fn counts(&self) -> (i32, i32, i32, i32) {
         (
             self.mapped_calls.load(Relaxed),
@@ -175,7 +176,7 @@ fn present(vma: &impl Traverse) -> Result<usize> {
     Ok(PageCounts::of(vma, range.start()..range.end())?.present)
 }
 
-/// The data of a VMA, which knows how many of its kind there are.
+/// The data of a VMA; the probe counts how many are alive.
 struct Alive(Arc<Probe>);
 
 impl Drop for Alive {
@@ -184,7 +185,7 @@ impl Drop for Alive {
     }
 }
 
-/// Makes a file type, with its operations, of a probe. All differ in nothing but what is given.
+/// Defines a file type with its operations, which differ only in the kind of memory and the action.
 macro_rules! probe_file {
     ($file:ident, $ops:ident, $memory:ty, $desc:ident => $map:expr) => {
         struct $file(Arc<Probe>);
@@ -255,7 +256,7 @@ probe_file!(FilledFile, FilledOps, Mixed, desc => |probe, desc| {
         return Ok(mapping);
     }
     probe.revocation.revoke();
-    // What mmap fails with if it comes as far as filling in the pages.
+    // The error of `mmap` if the kernel calls `mapped` after it has populated the mapping.
     Ok(mapping.error_override(EAGAIN))
 });
 probe_file!(TwinFile, TwinOps, Mixed, desc => |probe, desc| {
@@ -267,7 +268,7 @@ probe_file!(PartFile, PartOps, Mixed, desc => |probe, desc| {
     desc.map_kernel_pages_range(part, probe.pages.slice(1, 2)?)
 });
 
-/// A file whose pages come by faults and whose mappings have no data of their own.
+/// A file whose pages are faulted in and whose mappings have no data of their own.
 struct FaultFile(Arc<Probe>);
 
 #[vtable]
@@ -323,7 +324,7 @@ impl VmOperations for FaultOps {
 
 crate::vm_operations!(FaultOps, mergeable: FaultFile);
 
-/// A file that maps another one through the deprecated hook, as stacked drivers do.
+/// A stacked driver: its deprecated `mmap` maps another file.
 struct StackedFile(Arc<Probe>);
 
 #[vtable]
@@ -334,7 +335,7 @@ impl MiscDevice for StackedFile {
         Err(ENODEV)
     }
 
-    // Not where a revocation of the lower file's memory looks.
+    // The upper file's own: a revocation of the lower file's memory does not find its mappings.
     fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
         this.0.revocation.address_space()
     }
@@ -347,11 +348,11 @@ impl MiscDevice for StackedFile {
         if this.0.keeps_its_file.load(Relaxed) == 0 {
             // As `backing_file_mmap()` does, for overlayfs and FUSE.
             //
-            // SAFETY: The VMA is being set up, and the case holds the lower file open.
+            // SAFETY: The VMA is being set up, and the case keeps the lower file open.
             unsafe { bindings::vma_set_file(vma.as_ptr(), lower) };
         }
-        // SAFETY: The case holds the lower file open for longer than the mapping exists, and `vma` is
-        // being set up.
+        // SAFETY: The case keeps the lower file open for longer than the mapping exists, and `vma`
+        // is being set up.
         to_result(unsafe { bindings::compat_vma_mmap(lower, vma.as_ptr()) })
     }
 }
@@ -385,7 +386,7 @@ mod cases {
         let (probe, file) = filled(&mm)?;
         probe.mapped.store(EDOM.to_errno(), Relaxed);
         assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(EDOM));
-        // C has called `close` without `mapped` having succeeded; the driver has not seen it.
+        // The kernel has called `close` although `mapped` failed; the layer must not pass it on.
         assert_eq!(probe.counts(), (1, 0, 0, 0));
         probe.mapped.store(0, Relaxed);
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
@@ -419,7 +420,7 @@ mod cases {
         assert_eq!(probe.counts(), (1, 0, 0, 1));
         assert_eq!(probe.present.load(Relaxed), LEN);
         assert_eq!(mm.read(addr + PAGE_SIZE)?, [0]);
-        // All of it is no split.
+        // Unmapping the whole VMA is no split, so the driver is not asked.
         mm.munmap(addr, LEN)?;
         assert_eq!(probe.counts(), (1, 0, 1, 0));
         Ok(())
@@ -432,7 +433,7 @@ mod cases {
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
         file.mmap_over(addr, LEN, READ, SHARED, 0)?;
         assert_eq!(probe.counts(), (2, 0, 1, 1));
-        // The hook refuses, and what was there is gone all the same.
+        // The hook refuses the new mapping; the kernel has unmapped the old one by then.
         assert_eq!(file.mmap_over(addr, LEN, READ, SHARED, 1), Err(ENXIO));
         assert_eq!(probe.counts(), (2, 0, 2, 0));
         Ok(())
@@ -451,7 +452,7 @@ mod cases {
         mm.munmap(addr, LEN)?;
         assert_eq!(probe.counts(), (1, 0, 1, 0));
 
-        // Fewer pages than the range has.
+        // The layer refuses an array with fewer pages than the range.
         let short = mm.device(|dev, desc| {
             let all = desc.range();
             desc.map_kernel_pages_range(all, dev.pages.slice(0, 3)?)
@@ -481,8 +482,8 @@ mod cases {
         Ok(())
     }
 
-    /// The owned view is of the driver's own mappings: of no other driver's, with callbacks of the
-    /// layer or without, and of no memory without a file.
+    /// The layer gives a driver the owned view only of the driver's own mappings: not of another
+    /// driver's, with callbacks of the layer or without, and not of anonymous memory.
     #[test]
     fn only_its_own() -> Result {
         let mm = UserMm::attach()?;
@@ -511,8 +512,8 @@ mod cases {
         Ok(())
     }
 
-    /// What Rust Binder has let happen (CVE-2026-43434): where a driver remembers a mapping, there is
-    /// another one by now.
+    /// A different mapping has replaced the one that the driver remembers: the owned view must not
+    /// be that of the new mapping, as it was in Rust Binder (CVE-2026-43434).
     #[test]
     fn another_mapping_at_the_same_address() -> Result {
         let mm = UserMm::attach()?;
@@ -521,14 +522,14 @@ mod cases {
         let current = mm.current();
         assert!(current.lock_driver_vma::<FilledOps>(addr).is_some());
 
-        // Another driver's, of the same kind of memory.
+        // A mapping of another driver, with the same kind of memory.
         let other = mm.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
         other.mmap_over(addr, LEN, READ | WRITE, SHARED, 0)?;
         assert_eq!(probe.counts(), (1, 0, 1, 0));
         assert!(current.lock_driver_vma::<FilledOps>(addr).is_none());
         assert_eq!(mm.read(addr + PAGE_SIZE)?, [1]);
 
-        // The same driver's, of another file: it is that one's data that the view leads to.
+        // A mapping of the same driver, of another file: the view leads to the data of that file.
         let (second, file) = filled(&mm)?;
         file.mmap_over(addr, LEN, READ | WRITE, SHARED, 0)?;
         {
@@ -542,7 +543,7 @@ mod cases {
         Ok(())
     }
 
-    /// The view of upstream's, which has no errors.
+    /// Upstream's view zaps nothing unless the range is whole pages of the VMA; it returns no error.
     #[test]
     fn zap_that_is_not_whole_pages() -> Result {
         let mm = UserMm::attach()?;
@@ -587,7 +588,7 @@ mod cases {
             }
             vma.zap(addr + PAGE_SIZE, PAGE_SIZE)?;
         }
-        // Filled once: it does not come back.
+        // The mapping is populated at mmap time, so the page is not faulted in again.
         assert_eq!(mm.read::<1>(addr + PAGE_SIZE), Err(EFAULT));
         probe.folio.write_at(0, b"new")?;
         {
@@ -665,7 +666,7 @@ mod cases {
         let file = mm.open::<FaultFile>(KBox::new(FaultFile(probe.clone()), GFP_KERNEL)?)?;
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
         mm.munmap(addr + LEN / 2, LEN / 2)?;
-        // The other half again, where it fits: merged, so nobody is told.
+        // Map the other half again: the kernel merges it with the first, and calls no callback.
         file.mmap_over(addr + LEN / 2, LEN / 2, READ, SHARED, 2)?;
         let (mapped, opened, closed, _) = probe.counts();
         assert_eq!((mapped, mapped + opened - closed), (1, 1));
@@ -681,7 +682,8 @@ mod cases {
         Ok(())
     }
 
-    /// Nobody is told of a mapping that becomes a part of another one, so nobody refuses it.
+    /// The kernel calls no `mapped` for a mapping that it merges, so the layer must refuse a
+    /// mapping of revoked memory in the hook.
     #[test]
     fn merged_after_a_revocation() -> Result {
         let mm = UserMm::attach()?;
@@ -692,7 +694,7 @@ mod cases {
         mm.munmap(half, LEN / 2)?;
         assert_eq!(mm.read(addr)?, [0]);
 
-        // What would be merged is refused as well, though nobody calls the driver for it.
+        // The layer refuses a mapping that the kernel would merge.
         probe.revocation.revoke();
         let merge = || file.mmap_over(half, LEN / 2, READ, SHARED, 2);
         assert_eq!(merge().err(), Some(ENODEV));
@@ -706,7 +708,7 @@ mod cases {
             assert_eq!(mm.read(part)?, [0]);
         }
         assert_eq!(probe.folio.ref_count(), 3);
-        // Both parts are found.
+        // The revocation finds both parts.
         probe.revocation.revoke();
         assert_eq!(probe.folio.ref_count(), 1);
         mm.munmap(addr, LEN)
@@ -728,9 +730,10 @@ mod cases {
         let mm = UserMm::attach()?;
         let (probe, file) = filled(&mm)?;
         probe.revoke_in_hook.store(1, Relaxed);
-        // Nothing was filled in.
+        // The layer refuses the mapping after the hook, before the kernel populates it: otherwise
+        // the error would be EAGAIN.
         assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
-        // Nor was the driver told of a mapping that it would never hear of again.
+        // The layer has not called `mapped`, for which no `close` would follow.
         assert_eq!(probe.counts(), (0, 0, 0, 0));
         probe.revoke_in_hook.store(0, Relaxed);
         assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
@@ -779,18 +782,18 @@ mod cases {
         let (mapped, opened, closed, alive) = probe.counts();
         assert_eq!((mapped + opened - closed, alive), (0, 0));
 
-        // Where the mapping is not one of our file, nobody could take it away.
+        // The layer refuses a mapping that keeps the upper file: a revocation would not find it.
         upper.keeps_its_file.store(1, Relaxed);
         let calls = probe.counts();
         assert_eq!(stacked.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
         assert_eq!(probe.counts(), calls);
         upper.keeps_its_file.store(0, Relaxed);
 
-        // Nothing is kept of a `mapped` that fails on this path, where `close` is never called.
+        // If `mapped` fails on this path, the kernel never calls `close`: no data may be left.
         probe.mapped.store(EDOM.to_errno(), Relaxed);
         assert_eq!(stacked.mmap(LEN, READ, SHARED, 0), Err(EDOM));
         assert_eq!(probe.alive.load(Relaxed), 0);
-        // Nor where the hook itself fails.
+        // The same if the hook itself fails.
         assert_eq!(stacked.mmap(LEN, READ, SHARED, 1), Err(ENXIO));
         assert_eq!(probe.alive.load(Relaxed), 0);
         Ok(())

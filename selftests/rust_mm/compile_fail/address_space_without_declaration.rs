@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// A device that takes pages out of its mappings, but whose files do not say that these are to be found.
+// A driver makes an `AddressSpace` for files that do not use it, so that `unmap` would not find
+// their mappings.
 // error: E0080
 // message: the files of this type do not use the address space: implement `address_space`
 

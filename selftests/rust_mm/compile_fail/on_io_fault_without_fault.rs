@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// PFNs of a device by faults, without a fault handler.
+// A driver has the PFNs of a device faulted in, without a fault handler.
 // error: E0080
 // message: no PFN is ever mapped by a fault: implement `fault`
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What becomes of the answers of a fault handler.
+//! Tests of what the kernel and the layer do with the answers of a fault handler.
 
 use crate::{
     fs::File,
@@ -45,24 +45,26 @@ use crate::{
     }, //
 };
 
-/// How a handler answers.
+/// How the handler answers a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// With a page.
     Page,
-    /// With a page of a folio that it has locked.
+    /// With a page of a folio that the handler has locked.
     Locked,
-    /// By inserting the page itself.
+    /// The handler inserts the page itself.
     Insert,
 }
 
-/// A folio of one page or four. The first byte of each is its index.
+/// A device with a folio of one or four pages.
+///
+/// The first byte of each page is its index.
 #[pin_data]
 struct Device {
     folio: ARef<Folio>,
     way: Way,
     faults: Atomic<i32>,
-    /// If not 0: the next handler unmaps the page when it has its answer.
+    /// If not 0, the next call of the handler unmaps the page before it returns its answer.
     unmap: Atomic<i32>,
     space: AddressSpace,
     #[pin]
@@ -92,13 +94,13 @@ impl Device {
         self.faults.load(Relaxed)
     }
 
-    /// Does nobody hold the lock of the folio?
+    /// Returns whether the folio is unlocked.
     fn is_unlocked(&self) -> bool {
         LockedFolio::try_new(self.folio.clone()).is_ok()
     }
 }
 
-/// Makes a file type with its operations, with the given address space.
+/// Defines a file type with its operations, for the given address space.
 macro_rules! answering_file {
     ($file:ident, $ops:ident, $device:ident => $space:expr) => {
         struct $file(Arc<Device>);
@@ -150,21 +152,21 @@ macro_rules! answering_file {
     };
 }
 
-// The kernel maps the pages that it is given.
+// The kernel maps the pages that the handler returns.
 answering_file!(GivenFile, GivenOps, device => &device.space);
 
-// The layer maps them.
+// The layer maps them, since the files are revocable.
 answering_file!(RevocableFile, RevocableOps, device => device.revocation.address_space());
 
 #[kunit_tests(rust_mm_answers)]
 mod cases {
     use super::*;
 
-    /// The range that is mapped: one page more than the largest folio has.
+    /// The length of the mapping: one page more than the largest folio.
     const LEN: usize = 5 * PAGE_SIZE;
 
-    /// Runs a case for every way to answer, with the kernel and with the layer to map the page, for
-    /// folios of the given order.
+    /// Runs a case for each way to answer, for files whose pages the kernel maps and for files
+    /// whose pages the layer maps, with a folio of the given order.
     fn each(order: u32, case: fn(&UserMm, &Device, &UserFile<'_>, usize) -> Result) -> Result {
         let mm = UserMm::attach()?;
         for way in [Way::Page, Way::Locked, Way::Insert] {
@@ -182,12 +184,13 @@ mod cases {
                 let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
                 let result = case(&mm, &device, &file, addr);
                 mm.munmap(addr, LEN)?;
-                // Whatever happened: no reference is left, and no lock.
+                // No reference and no lock may be left.
                 let left = device.folio.ref_count() - 1;
                 let unlocked = device.is_unlocked();
                 if result.is_err() || left != 0 || !unlocked {
                     pr_err!(
-                        "{way:?}, order {order}, revocable: {revocable}: {result:?}, {left} references left\n"
+                        "{way:?}, order {order}, revocable: {revocable}: {result:?}, {left} \
+                         references left, unlocked: {unlocked}\n"
                     );
                     return Err(EBUSY);
                 }
@@ -196,8 +199,8 @@ mod cases {
         Ok(())
     }
 
-    /// Of a large folio, a fault maps the page that was accessed, and none of the others, which the
-    /// driver may want to keep.
+    /// A fault maps only the accessed page of a large folio: the driver may want to keep the
+    /// others.
     #[test]
     fn one_page_of_a_large_folio() -> Result {
         each(2, |mm, device, _, addr| {
@@ -207,10 +210,10 @@ mod cases {
                 assert_eq!(mm.read(addr + index * PAGE_SIZE)?, [index as u8]);
                 assert!(device.is_unlocked());
                 assert_eq!(device.faults() as usize, faults + 1);
-                // A reference for each page that is mapped.
+                // Each mapped page holds a reference.
                 assert_eq!(device.folio.ref_count(), 2 + faults);
             }
-            // And the pages are those of the folio.
+            // The mapped pages are those of the folio.
             mm.write(addr + 3 * PAGE_SIZE, b"written")?;
             let mut out = [0; 7];
             device.folio.read_at(3 * PAGE_SIZE, &mut out)?;
@@ -219,7 +222,7 @@ mod cases {
         })
     }
 
-    /// The folio is not locked any more when the fault is over, whichever way it ends.
+    /// The folio is unlocked after the fault, in whatever way the fault ends.
     #[test]
     fn unlocked_afterwards() -> Result {
         for order in [0, 2] {
@@ -227,7 +230,7 @@ mod cases {
                 let last = device.folio.len() - PAGE_SIZE;
                 assert_eq!(mm.read(addr + last)?, [(last / PAGE_SIZE) as u8]);
                 assert!(device.is_unlocked());
-                // Behind the folio there is nothing.
+                // Past the end of the folio, the handler returns SIGBUS.
                 assert_eq!(mm.read::<1>(addr + last + PAGE_SIZE), Err(EFAULT));
                 assert!(device.is_unlocked());
                 assert_eq!(device.folio.ref_count(), 2);
@@ -237,14 +240,14 @@ mod cases {
         Ok(())
     }
 
-    /// What the handler has inserted is there to be unmapped. What it returns is mapped later, and
-    /// stays.
+    /// An unmap in the handler finds a page that the handler has inserted, but not one that it
+    /// returns: that is mapped later.
     #[test]
     fn unmapped_in_the_handler() -> Result {
         each(0, |mm, device, _, addr| {
             device.unmap.store(1, Relaxed);
             assert_eq!(mm.read(addr)?, [0]);
-            // If it was unmapped, the access was repeated.
+            // After the unmap, the access faults again.
             let expected = if device.way == Way::Insert { 2 } else { 1 };
             assert_eq!(device.faults(), expected);
             assert_eq!(device.folio.ref_count(), 2);
@@ -252,8 +255,10 @@ mod cases {
         })
     }
 
-    /// Memory that is broken is not mapped by the kernel. Of a folio that it gets locked, and that
-    /// is mapped elsewhere, it would look for the page cache, and there is none.
+    /// A hardware-poisoned page is not mapped.
+    ///
+    /// The layer must not return the folio locked: if it is mapped elsewhere, the kernel would then
+    /// look for its page cache, which it does not have.
     #[cfg(CONFIG_MEMORY_FAILURE)]
     #[test]
     fn broken_memory() -> Result {
@@ -262,13 +267,14 @@ mod cases {
                 assert_eq!(mm.read(addr)?, [0]);
                 let elsewhere = file.mmap(LEN, READ, SHARED, 0)?;
                 let page = device.folio.page(0).ok_or(EINVAL)?.as_ptr();
-                // SAFETY: The page is one of a folio of ours, and whole again before that is freed.
+                // SAFETY: The page belongs to the device's folio, and the flag is cleared below,
+                // before the folio is freed.
                 unsafe { crate::bindings::rust_mm_test_set_hwpoison(page, true) };
                 let result = mm.read::<1>(elsewhere);
                 let refs = device.folio.ref_count();
-                // SAFETY: As above.
+                // SAFETY: The page belongs to the device's folio.
                 unsafe { crate::bindings::rust_mm_test_set_hwpoison(page, false) };
-                // Refused by `__do_fault()`, or by the layer; the reference was given up.
+                // `__do_fault()` or the layer has refused the page and dropped the reference.
                 assert_eq!((result, refs), (Err(EFAULT), 2));
                 assert!(device.is_unlocked());
                 assert_eq!(mm.read(elsewhere)?, [0]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel gets from callbacks, as codes, and what they are told.
+//! Tests of the codes that callbacks return to the kernel, and of the arguments that they get.
 
 #[cfg(CONFIG_X86_64)]
 use super::{
@@ -75,7 +75,7 @@ use core::{
     ptr, //
 };
 
-/// How `fault` answers.
+/// The answers of `fault`.
 mod fault {
     pub(super) const PAGE: i32 = 0;
     pub(super) const MAJOR: i32 = 1;
@@ -85,7 +85,7 @@ mod fault {
     pub(super) const EIO: i32 = 5;
 }
 
-/// How `page_mkwrite` answers.
+/// The answers of `page_mkwrite`.
 mod mkwrite {
     pub(super) const LOCKED: i32 = 0;
     pub(super) const GONE: i32 = 1;
@@ -94,12 +94,12 @@ mod mkwrite {
     pub(super) const LEAKED_AND_FAILED: i32 = 4;
 }
 
-/// What was seen of a fault.
+/// Bits for the properties of a fault that the handler has seen.
 const WRITES: i32 = 1;
 const USER: i32 = 2;
 const REMOTE: i32 = 4;
 
-/// What a case wants of its device, and what the callbacks were told.
+/// The device of a case: what its callbacks return, and the arguments that they got.
 struct Device {
     folio: ARef<Folio>,
     fault: Atomic<i32>,
@@ -210,16 +210,17 @@ mod cases {
         Ok((device, file))
     }
 
-    /// What an architecture's fault handler gets. The flags do not allow it to be retried.
+    /// Returns the code that an architecture's fault handler gets, for flags that do not allow a
+    /// retry.
     fn code(mm: &UserMm, addr: usize, flags: u32) -> Result<bindings::vm_fault_t> {
         let guard = mm.current().mmap_read_lock();
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-        // SAFETY: The VMA is locked by the guard, which is not given up without a retry, and permits
-        // the access.
+        // SAFETY: The guard holds the mmap lock. The flags do not allow a retry, so the fault does
+        // not drop it. The VMA permits the access.
         Ok(unsafe { bindings::handle_mm_fault(vma.as_ptr(), addr, flags, ptr::null_mut()) })
     }
 
-    /// Does nobody hold the lock of the folio, and how many references are there?
+    /// Returns whether the folio is unlocked, and its number of references.
     fn folio(device: &Device) -> (bool, usize) {
         let unlocked = LockedFolio::try_new(device.folio.clone()).is_ok();
         (unlocked, device.folio.ref_count())
@@ -239,13 +240,13 @@ mod cases {
             device.fault.store(way, Relaxed);
             assert_eq!(code(&mm, addr, FAULT)?, expected);
             assert_eq!(folio(&device), (true, 1));
-            // And what the layer makes of it.
+            // And the errno that the layer returns for it.
             let guard = mm.current().mmap_read_lock();
             let errno = if way == fault::ENOMEM { ENOMEM } else { EFAULT };
             let handled = guard.handle_mm_fault(addr, FaultAccess::Read);
             assert!(matches!(handled, Handled::Failed(_, err) if err == errno));
         }
-        // Of those that succeed, one has taken I/O.
+        // Only the handler that reports I/O makes the fault a major one.
         device.fault.store(fault::MAJOR, Relaxed);
         let major = bindings::vm_fault_reason_VM_FAULT_MAJOR;
         assert_eq!(code(&mm, addr, FAULT)? & major, major);
@@ -281,7 +282,7 @@ mod cases {
         let mm = UserMm::attach()?;
         let (device, file) = open(&mm)?;
         let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
-        // Before the first write there is a page, or there is none.
+        // The first write hits a page that is mapped read-only, or no page.
         assert_eq!(mm.read::<1>(addr)?, [0]);
         for at in [addr, addr + PAGE_SIZE] {
             let refs = folio(&device).1;
@@ -292,9 +293,9 @@ mod cases {
             device.mkwrite.store(mkwrite::GONE, Relaxed);
             let gone = bindings::vm_fault_reason_VM_FAULT_NOPAGE;
             assert_eq!(code(&mm, at, WRITE_FAULT)?, gone);
-            // Nothing is writable yet, and the folio is not locked any more.
+            // The page is not writable, and the layer has unlocked the folio.
             assert_eq!(folio(&device), (true, refs));
-            // Nor is it where the driver has leaked the guard, whatever it answers.
+            // The layer also unlocks it if the driver has leaked the guard, for either answer.
             device.mkwrite.store(mkwrite::LEAKED, Relaxed);
             assert_eq!(code(&mm, at, WRITE_FAULT)?, gone);
             assert_eq!(folio(&device), (true, refs));
@@ -326,7 +327,7 @@ mod cases {
         assert_eq!(device.protected.load(Relaxed), part);
         assert_eq!(device.protected_len.load(Relaxed), PAGE_SIZE);
         assert_eq!(device.protected_writable.load(Relaxed), 0);
-        // Refused: as it was.
+        // The driver has refused, so the page is still writable.
         mm.write(part, b"page")?;
 
         device.mprotect.store(0, Relaxed);
@@ -334,7 +335,7 @@ mod cases {
         assert_eq!(mm.write(part, b"page"), Err(EFAULT));
         mm.write(addr, b"page")?;
         mprotect(&mm, addr, 2 * PAGE_SIZE, READ | WRITE)?;
-        // Asked for each VMA: the last one was the part.
+        // The kernel calls the driver for each VMA, and the part was the last.
         assert_eq!(device.protected.load(Relaxed), part);
         assert_eq!(device.protected_len.load(Relaxed), PAGE_SIZE);
         assert_eq!(device.protected_writable.load(Relaxed), 1);
@@ -380,7 +381,7 @@ mod cases {
         probe.mremap.store(0, Relaxed);
         probe.present.store(0, Relaxed);
         mremap(&mm, addr, LEN, LEN, to)?;
-        // The callback finds the pages where they are now.
+        // The kernel has moved the pages before it calls the driver.
         assert_eq!(probe.present.load(Relaxed), LEN);
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));
         assert_eq!(mm.read(to)?, *b"first");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a fault handler may do besides answering with a page, on a real mm.
+//! Tests of what a fault handler may do besides returning a page, on a real mm.
 
 use crate::{
     bindings,
@@ -68,19 +68,20 @@ use crate::{
 };
 
 const PAGES: usize = 64;
-/// The fault-around window that the kernel has by default.
+/// The kernel's default fault-around window, in pages.
 const WINDOW: usize = 16;
 
-/// A device with something of each kind, and what it was asked for.
+/// A device with memory of each kind, and the arguments and number of its callbacks' calls.
 #[pin_data]
 struct Device {
-    /// The first byte of each is its index.
+    /// The first byte of each folio is its index.
     folios: KVec<ARef<Folio>>,
     firmware: DeviceMemory,
     faults: Atomic<i32>,
     arounds: Atomic<i32>,
-    /// The page offsets that the last `map_pages` was asked for.
+    /// The first page offset that the last call of `map_pages` was asked for.
     first: Atomic<usize>,
+    /// The end of these page offsets.
     end: Atomic<usize>,
     #[pin]
     revocation: Revocation,
@@ -94,7 +95,7 @@ impl Device {
             folio.write_at(0, &[index as u8])?;
             folios.push(folio, GFP_KERNEL)?;
         }
-        // SAFETY: It is read-only memory, and so can break no promise.
+        // SAFETY: The range is the firmware's ROM, which user space may read and cannot change.
         let firmware = unsafe { DeviceMemory::from_phys(0xf0000, 0x10000) }?;
         Arc::pin_init(
             try_pin_init!(Self {
@@ -118,13 +119,13 @@ impl Device {
         (self.faults.load(Relaxed), self.arounds.load(Relaxed))
     }
 
-    /// Does nothing but the device hold its folios?
+    /// Returns whether only the device holds references to its folios.
     fn is_idle(&self) -> bool {
         self.folios.iter().all(|folio| folio.ref_count() == 1)
     }
 }
 
-/// What a handler finds wrong is seen by user space.
+/// Makes a fault end with SIGSEGV, which the case notices, if a handler's expectation is wrong.
 fn check(right: bool) -> Result<(), FaultError> {
     match right {
         true => Ok(()),
@@ -132,9 +133,12 @@ fn check(right: bool) -> Result<(), FaultError> {
     }
 }
 
-/// Makes a file type, whose mappings get their pages by the given function.
+/// Defines a file type with the given action and fault handlers.
 macro_rules! fault_file {
-    ($file:ident, $ops:ident, $memory:ty, $desc:ident => $map:expr, $fault:expr $(, $around:expr)?) => {
+    (
+        $file:ident, $ops:ident, $memory:ty,
+        $desc:ident => $map:expr, $fault:expr $(, $around:expr)?
+    ) => {
         struct $file(Arc<Device>);
 
         #[vtable]
@@ -199,9 +203,9 @@ fault_file!(
     |vmf| {
         let device = &vmf.data().0;
         vmf.map(|pgoff| {
-            // Not from here: the page table is locked.
+            // A nested call must map nothing: this thread holds the page table lock.
             vmf.map(|_| device.page(0));
-            // Every fourth page is left out.
+            // Leave out every fourth page.
             device.page(pgoff).filter(|_| pgoff % 4 != 3)
         });
     }
@@ -257,7 +261,7 @@ fault_file!(
         let vma = vmf.vma();
         let pfns = device.firmware.pfns().slice(0, 16)?;
         if vmf.pgoff() == 0 {
-            // What comes after it, too.
+            // Map the next pages as well.
             for index in 1..8 {
                 vma.insert_pfn(vma.start() + (index << PAGE_SHIFT), pfns, index)?;
             }
@@ -273,17 +277,18 @@ fault_file!(
     }
 );
 
-/// Where mappings of [`PfnFile`] have another cache mode.
+/// The page offset from which [`PfnFile`] makes write-combined mappings.
 const WRITE_COMBINED: usize = 32;
+/// The page offset from which [`PfnFile`] makes uncached mappings.
 const NON_CACHED: usize = 64;
 
-/// Frames that are mapped by huge entries, where nothing answers.
+/// A file that maps PFNs by PMD mappings, at an address where no device responds.
 struct HugeFile(Arc<Device>, DeviceMemory);
 
-/// From this page offset on, a mapping of [`HugeFile`] is filled when it is made.
+/// The page offset from which mappings of [`HugeFile`] are populated at mmap time.
 const FILLED: usize = 1 << 20;
 
-/// Beyond the RAM of a VM with up to 2 GiB, and before its devices.
+/// A physical address between the RAM of a VM with up to 2 GiB and its devices.
 const NOWHERE: u64 = 0xa000_0000;
 
 #[vtable]
@@ -329,12 +334,12 @@ impl VmOperations for HugeOps {
         let Some(first) = vmf.vma().pgoff_at(start) else {
             return Ok(HugeAnswer::Fallback);
         };
-        // Page by page in the second half.
+        // Map the second half page by page.
         if first >= HugeOrder::Pmd.nr_pages() {
             return Ok(HugeAnswer::Fallback);
         }
         device.arounds.fetch_add(1, Relaxed);
-        // Whether all of it is in the VMA is for the layer to find out.
+        // The layer must check that the whole PMD is in the VMA.
         vmf.insert_pfns(memory.pfns().all(), first)
     }
 
@@ -354,7 +359,7 @@ impl VmOperations for HugeOps {
 
 crate::vm_operations!(HugeOps);
 
-/// A file that looks at its address space when it is closed.
+/// A file that checks its address space in `release`.
 struct ClosedFile(Arc<Device>);
 
 #[vtable]
@@ -373,7 +378,7 @@ impl MiscDevice for ClosedFile {
         let device = this.0.clone();
         drop(this);
         let file: *const bindings::file = core::ptr::from_ref(file).cast();
-        // SAFETY: The file is valid, and has its inode.
+        // SAFETY: A file in `release` is valid and still has its inode.
         let own = unsafe { (*file).f_mapping == (*(*file).f_inode).i_mapping };
         device.faults.store(1 + i32::from(own), Relaxed);
     }
@@ -399,14 +404,14 @@ mod cases {
 
     fn huge_file(mm: &UserMm) -> Result<(Arc<Device>, UserFile<'_>)> {
         let device = Device::new()?;
-        // SAFETY: Nobody answers there.
+        // SAFETY: No RAM and no device is at that address, so user space may have it.
         let memory = unsafe { DeviceMemory::from_phys(NOWHERE, 2 * HugeOrder::Pmd.len()) }?;
         let file = HugeFile(device.clone(), memory);
         let file = mm.open::<HugeFile>(KBox::new(file, GFP_KERNEL)?)?;
         Ok((device, file))
     }
 
-    /// Reads the first byte of a page.
+    /// Reads the first byte of a page through the mapping.
     fn peek(mm: &UserMm, addr: usize, page: usize) -> Result<u8> {
         mm.read::<1>(addr + page * PAGE_SIZE).map(|[byte]| byte)
     }
@@ -416,23 +421,23 @@ mod cases {
         let mm = UserMm::attach()?;
         let (device, file) = open(&mm, AroundFile)?;
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
-        // Whatever the address: as many pages as there can be in one page table.
+        // Whether the mapping spans one or two page tables depends on its address.
         assert_eq!(peek(&mm, addr, 0)?, 0);
-        // The first fault finds no page table, unless there is one of other mappings.
+        // The kernel calls `fault` first if there is no page table yet, which other mappings share.
         let (faults, _) = device.counts();
         assert!(faults <= 1);
         for page in 0..PAGES {
             assert_eq!(usize::from(peek(&mm, addr, page)?), page);
         }
         let (faults, arounds) = device.counts();
-        // Each that was left out has a fault of its own, and so has the first page of all, and of a
-        // second page table, if the mapping has two.
+        // The kernel calls `fault` for each page that was left out, for the first page, and for the
+        // first page of a second page table, if there is one.
         let left_out = (PAGES / 4) as i32;
         assert!((left_out..=left_out + 2).contains(&faults));
-        // It was asked for each of them, and for each window.
+        // The kernel calls `map_pages` for each of these pages, and once for each window.
         assert!(arounds >= left_out + (PAGES / WINDOW) as i32);
         assert!(arounds <= left_out + (PAGES / WINDOW) as i32 + 4);
-        // Once each: user space and the device.
+        // Each folio is mapped once.
         assert!(device.folios.iter().all(|folio| folio.ref_count() == 2));
         mm.munmap(addr, LEN)?;
         assert!(device.is_idle());
@@ -480,18 +485,18 @@ mod cases {
         let mm = UserMm::attach()?;
         let (device, file) = open(&mm, CowFile)?;
         let addr = file.mmap(LEN, READ | WRITE, PRIVATE, 0)?;
-        // Never seen before: the handler makes the copy.
+        // A first access that writes: the handler fills the copy-on-write page.
         mm.write(addr + PAGE_SIZE, b"new")?;
         assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"new\0");
         assert_eq!(mm.read(addr + 2 * PAGE_SIZE - 3)?, *b"\0xy");
         assert!(device.is_idle());
-        // Read before: it has a page, of which the kernel makes the copy.
+        // A write after a read: the kernel copies the page that is mapped.
         assert_eq!(peek(&mm, addr, 2)?, 2);
         mm.write(addr + 2 * PAGE_SIZE + 1, b"!")?;
         assert_eq!(mm.read(addr + 2 * PAGE_SIZE)?, [2, b'!', 0]);
         assert!(device.is_idle());
         assert_eq!(device.counts().0, 2);
-        // A shared mapping has none.
+        // A shared mapping has no copy-on-write page.
         let shared = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
         mm.write(shared + PAGE_SIZE, b"new")?;
         assert_eq!(mm.read(shared + 2 * PAGE_SIZE - 2)?, [0, 0]);
@@ -510,7 +515,7 @@ mod cases {
         assert_eq!(peek(&mm, addr, 2)?, 2);
         let [_, _, slash, _, _, second] = mm.read(date)?;
         assert_eq!((slash, second), (b'/', b'/'));
-        // The private copy of a frame, and its neighbour's date stays.
+        // A write makes a copy-on-write page of one PFN; the page with the other PFN is unchanged.
         mm.write(date, b"xx")?;
         assert_eq!(mm.read(date)?, *b"xx/");
         let [_, _, other] = mm.read(date + 2 * PAGE_SIZE)?;
@@ -524,8 +529,9 @@ mod cases {
     fn address_space_of_a_closed_file() -> Result {
         let mm = UserMm::attach()?;
         let (device, file) = open(&mm, ClosedFile)?;
-        // SAFETY: The reference is the one that `file` owns, which is not dropped. A kernel thread
-        // would leave it to a worker otherwise.
+        // `drop` on a kernel thread would leave the release to a worker.
+        //
+        // SAFETY: This drops the reference that `file` owns, and `file` itself is not dropped.
         unsafe { bindings::__fput_sync(core::mem::ManuallyDrop::new(file).as_ptr()) };
         assert_eq!(device.faults.load(Relaxed), 2);
         Ok(())
@@ -551,7 +557,7 @@ mod cases {
             let HugeFile(_, memory) = vma.data();
             let nr = memory.pfns().nr_pages();
             let pfns = memory.pfns().slice(0, nr)?;
-            // What is there stays, and is no table.
+            // A PMD mapping remains as it is; the layer must not take it for a table.
             vma.insert_pfn(addr + PAGE_SIZE, pfns, 1)?;
             vma.insert_pfn(addr + huge + PAGE_SIZE, pfns, nr / 2 + 1)?;
         }
@@ -571,7 +577,7 @@ mod cases {
         mm.munmap(free, 2 * huge)?;
         let addr = free.next_multiple_of(huge);
 
-        // A piece out of it: the rest stays what it is.
+        // Unmapping a page splits the PMD mapping; the other pages remain mapped.
         file.mmap_at(addr, huge, READ, SHARED, 0)?;
         peek(&mm, addr, 3)?;
         assert_eq!(device.counts(), (0, 1));
@@ -581,14 +587,14 @@ mod cases {
         let faults = device.counts().0;
         mm.munmap(addr, huge)?;
 
-        // A VMA that ends inside: nothing may be mapped beyond its end.
+        // The VMA ends inside the PMD: the layer must map nothing past the end of the VMA.
         file.mmap_at(addr, huge - PAGE_SIZE, READ, SHARED, 0)?;
         peek(&mm, addr, 0)?;
         assert_eq!(device.counts(), (faults + 1, 2));
         assert_eq!(peek(&mm, addr, huge / PAGE_SIZE - 1), Err(EFAULT));
         mm.munmap(addr, huge - PAGE_SIZE)?;
 
-        // Addresses that are aligned otherwise than the frames: asked for, but not to be had.
+        // The PFNs are not aligned as the addresses are: the layer must fall back to one page.
         file.mmap_at(addr, huge, READ, SHARED, 1)?;
         peek(&mm, addr, 0)?;
         assert_eq!(device.counts(), (faults + 2, 3));
@@ -604,10 +610,11 @@ mod cases {
         let free = file.mmap(2 * huge, READ | WRITE, SHARED, 0)?;
         mm.munmap(free, 2 * huge)?;
         let addr = file.mmap_at(free.next_multiple_of(huge), huge, READ | WRITE, SHARED, 0)?;
-        // First writes are to be seen, so what is there cannot be written to, nor what would replace it.
+        // The mapping uses write-notify, so its PMD mapping is read-only, and so would be another
+        // one: the layer must map the written page by itself.
         peek(&mm, addr, 0)?;
         assert_eq!((device.counts(), device.end.load(Relaxed)), ((0, 1), 0));
-        mm.write(addr + 2 * PAGE_SIZE, b"nobody has it")?;
+        mm.write(addr + 2 * PAGE_SIZE, b"no device")?;
         assert_eq!((device.counts(), device.end.load(Relaxed)), ((1, 2), 1));
         assert_eq!(device.first.load(Relaxed), 2);
         mm.munmap(addr, huge)
@@ -634,16 +641,16 @@ mod cases {
         let (device, file) = huge_file(&mm)?;
         let half = HugeOrder::Pmd.nr_pages();
         let addr = file.mmap(4 * PAGE_SIZE, READ | WRITE, SHARED, half)?;
-        mm.write(addr, b"nobody has it")?;
+        mm.write(addr, b"no device")?;
         assert_eq!((device.counts().0, device.end.load(Relaxed)), (1, 1));
         assert_eq!(device.first.load(Relaxed), half);
         mm.write(addr, b"again")?;
-        // Read first: no other fault, but the write is seen.
+        // A write after a read: no second `fault`, but `pfn_mkwrite` is called.
         peek(&mm, addr, 2)?;
         assert_eq!((device.counts().0, device.end.load(Relaxed)), (2, 1));
         mm.write(addr + 2 * PAGE_SIZE, b"x")?;
         assert_eq!((device.counts().0, device.end.load(Relaxed)), (2, 2));
-        // The driver may refuse it.
+        // The driver refuses the write.
         assert_eq!(mm.write(addr + PAGE_SIZE, b"x"), Err(EFAULT));
         assert_eq!(device.first.load(Relaxed), half + 1);
         mm.munmap(addr, 4 * PAGE_SIZE)
@@ -657,7 +664,8 @@ mod cases {
         {
             let guard = mm.current().mmap_read_lock();
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
-            // SAFETY: The VMA is locked, and its operations have both.
+            // SAFETY: The guard holds the mmap lock, so the VMA and its operations are valid, and
+            // both callbacks may be called.
             let (name, pagesize) = unsafe {
                 let ops = &*(*vma).vm_ops;
                 (
@@ -665,19 +673,19 @@ mod cases {
                     ops.pagesize.ok_or(EINVAL)?(vma),
                 )
             };
-            // SAFETY: A string that is static.
+            // SAFETY: `name` returns a static C string.
             assert!(unsafe { CStr::from_char_ptr(name) } == c"[huge]");
             assert_eq!(pagesize, HugeOrder::Pmd.len());
         }
         mm.munmap(addr, PAGE_SIZE)?;
 
-        // Operations that have neither leave both to the kernel.
+        // The table of operations without a name and a page size has neither callback.
         let (_device, file) = open(&mm, AroundFile)?;
         let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
         {
             let guard = mm.current().mmap_read_lock();
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
-            // SAFETY: The VMA is locked.
+            // SAFETY: The guard holds the mmap lock, so the VMA and its operations are valid.
             let ops = unsafe { &*(*vma).vm_ops };
             assert!(ops.name.is_none() && ops.pagesize.is_none());
         }
@@ -692,7 +700,7 @@ mod cases {
         let mm = UserMm::attach()?;
         let (_device, file) = open(&mm, PfnFile)?;
         let mut cached = 0;
-        // Without PAT, a processor cannot combine writes, and does not cache instead.
+        // Without PAT, x86 has no write-combining mode and uses the uncached mode instead.
         let combined = match cfg!(CONFIG_X86_PAT) {
             true => PWT,
             false => PCD,
@@ -702,7 +710,7 @@ mod cases {
             let prot = {
                 let guard = mm.current().mmap_read_lock();
                 let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
-                // SAFETY: The VMA is locked.
+                // SAFETY: The guard holds the mmap lock, so the VMA is valid.
                 unsafe { (*vma).vm_page_prot.pgprot }
             };
             cached = if mode == 0 { prot } else { cached };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! VMA flags.
+//! Tests of VMA flags.
 
 use crate::{
     mm::flags::{

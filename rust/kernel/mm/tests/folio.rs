@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Copies between a folio and whoever reads or writes a file.
+//! Tests of copies between a folio and the buffers of `read` and `write`.
 
 use crate::{
     fs::{
@@ -24,7 +24,7 @@ use crate::{
     sync::aref::ARef, //
 };
 
-/// A file that is two pages.
+/// A file whose contents are a folio of two pages.
 struct FolioFile(ARef<Folio>);
 
 #[vtable]
@@ -65,7 +65,7 @@ mod cases {
         assert_eq!(file.pread(&mut buf, middle - 3)?, 8);
         assert_eq!(buf, *b"ver the\0");
 
-        // As far as the folio goes.
+        // The copies end at the end of the folio.
         assert_eq!(file.pwrite(b"end, and more", end - 4)?, 4);
         buf = [0xff; 8];
         assert_eq!(file.pread(&mut buf, end - 5)?, 5);
@@ -74,7 +74,7 @@ mod cases {
             assert_eq!(file.pread(&mut buf, past)?, 0);
             assert_eq!(file.pwrite(&buf, past)?, 0);
         }
-        // Neither the beginning nor a neighbour was hit.
+        // The writes past the end have not changed the start of the folio.
         folio.read_at(0, &mut buf)?;
         assert_eq!(buf, [0; 8]);
         Ok(())

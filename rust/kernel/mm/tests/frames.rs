@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Page frames that are mapped at once, with callbacks.
+//! Tests of PFN mappings that are populated at mmap time, with callbacks.
 
 use crate::{
     fs::File,
@@ -39,11 +39,11 @@ use crate::{
     prelude::*, //
 };
 
-/// Where the firmware of a PC is.
+/// The physical address of a PC's firmware.
 const FIRMWARE: usize = 0xf0000;
 const FIRMWARE_LEN: usize = 0x10000;
 
-/// The three ways to map all of the frames, or the last of them, with callbacks.
+/// The three actions that map PFNs, each with callbacks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Frames,
@@ -66,14 +66,14 @@ impl MiscDevice for FrameFile {
     }
 
     fn mmap_prepare<'f>(this: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
-        // The VM has no memory there that could be written to.
+        // The firmware is in ROM, so deny writing.
         if !desc.is_cow() {
             desc.try_clear(ClearFlags::MAYWRITE)?;
         }
         let desc = desc.with_ops::<FrameOps>()?;
         let cache = Cache::Cached;
         match this.way {
-            // Here only a wish.
+            // x86 ignores the cache mode: memory below 1 MiB is always cached.
             Way::Frames => desc.remap_pfn(&this.frames, Cache::WriteCombined),
             Way::LastFrame => {
                 let last = FIRMWARE_LEN - PAGE_SIZE;
@@ -104,7 +104,7 @@ mod cases {
     fn frames_with_callbacks() -> Result {
         let mm = UserMm::attach()?;
         for way in [Way::Frames, Way::LastFrame, Way::Device] {
-            // SAFETY: It is read-only memory, and so can break no promise.
+            // SAFETY: The range is the firmware's ROM, which user space may read and cannot change.
             let (frames, memory) = unsafe {
                 (
                     PfnRange::new(FIRMWARE >> PAGE_SHIFT, FIRMWARE_LEN >> PAGE_SHIFT)?,
@@ -121,7 +121,7 @@ mod cases {
             assert_eq!(mm.read(addr + FIRMWARE_DATE + 2)?, *b"/");
             let elsewhere = mm.read::<1>(addr).is_ok();
             assert_eq!(elsewhere, way != Way::LastFrame);
-            // Twice in one expression: no lock is left over.
+            // Called twice in one expression: the first call has dropped its lock.
             let current = mm.current();
             assert!(
                 current.is_driver_vma_at::<FrameOps>(addr)
@@ -130,7 +130,7 @@ mod cases {
             assert!(!current.is_driver_vma_at::<FrameOps>(addr - 1));
             mm.munmap(addr, FIRMWARE_LEN)?;
             assert!(!mm.current().is_driver_vma_at::<FrameOps>(addr));
-            // Of frames there are no private copies beside callbacks.
+            // The layer refuses copy-on-write PFN mappings with callbacks.
             let private = file.mmap(FIRMWARE_LEN, READ | WRITE, PRIVATE, 0);
             assert_eq!(private, Err(EINVAL));
         }

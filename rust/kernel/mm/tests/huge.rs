@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A folio that is mapped by one entry.
+//! Tests of folios that are mapped by a PMD mapping.
 
 use super::refs::{
     xchg_folio,
@@ -57,14 +57,14 @@ use crate::{
     }, //
 };
 
-/// From this page offset on, faults are answered with the pages of the folio.
+/// The page offset from which faults return pages of the large folio.
 const LARGE: usize = 1 << 20;
 
 struct Device {
     space: AddressSpace,
-    /// What a huge fault maps.
+    /// The folio that a huge fault maps.
     folio: ARef<Folio>,
-    /// What a fault maps, at any offset.
+    /// The page that a fault maps, at any offset below [`LARGE`].
     page: ARef<Folio>,
     huge_faults: Atomic<i32>,
     inserted: Atomic<i32>,
@@ -87,7 +87,7 @@ impl Device {
         Ok(Arc::new(device, GFP_KERNEL)?)
     }
 
-    /// How many huge faults there were, how many of them have mapped the folio, and how many faults.
+    /// Returns the numbers of huge faults, of those that have mapped the folio, and of faults.
     fn counts(&self) -> (i32, i32, i32) {
         (
             self.huge_faults.load(Relaxed),
@@ -112,7 +112,7 @@ impl MiscDevice for HugeFile {
     }
 
     fn mmap_prepare<'f>(_: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
-        // Memory of folios obeys the switch in sysfs, unlike that of page frames.
+        // The sysfs setting of transparent huge pages applies to folios, unlike to PFN mappings.
         desc.set(SetFlags::HUGEPAGE);
         Ok(desc.with_ops::<HugeOps>()?.on_fault())
     }
@@ -152,23 +152,24 @@ crate::vm_operations!(HugeOps);
 mod cases {
     use super::*;
 
-    /// The size of a huge entry.
+    /// Returns the size of a PMD mapping.
     fn pmd() -> usize {
         HugeOrder::Pmd.len()
     }
 
-    /// Are first writes to be seen, by soft-dirty bits or userfaultfd? Like these, it leaves the entries
-    /// that there are alone when that ends.
+    /// Switches write-notify of a VMA on or off, as soft-dirty bits and userfaultfd do.
+    ///
+    /// As with these, existing entries remain read-only when it is switched off.
     fn notice_writes(mm: &UserMm, addr: usize, notice: bool) -> Result {
         let guard = mm.current().mmap_write_lock();
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
         let _vma = vma.start_write();
-        // SAFETY: Both locks are held for writing.
+        // SAFETY: The mmap lock and the VMA lock are held for writing.
         unsafe { bindings::rust_mm_test_notify_writes(vma.as_ptr(), notice) };
         Ok(())
     }
 
-    /// Maps `len` bytes where a huge entry can begin, and reads the last of them.
+    /// Maps `len` bytes at an address that is aligned for a PMD mapping, and reads the last byte.
     fn last_byte(len: usize, flags: usize, folio: usize) -> Result<(u8, Arc<Device>)> {
         let mm = UserMm::attach()?;
         let device = Device::new(folio)?;
@@ -183,7 +184,7 @@ mod cases {
         assert_eq!(device.folio.ref_count(), 1 + inserted as usize);
         assert_eq!(device.page.ref_count(), 1 + faults as usize);
         if inserted != 0 {
-            // One entry for all of it, which can be written.
+            // A single writable entry maps the whole folio.
             mm.write(addr, b"w")?;
             let mut out = [0];
             device.folio.read_at(0, &mut out)?;
@@ -204,7 +205,7 @@ mod cases {
 
     #[test]
     fn a_vma_that_ends_inside() -> Result {
-        // The kernel may not even ask.
+        // The kernel need not call `huge_fault` here.
         let (byte, device) = last_byte(pmd() - PAGE_SIZE, SHARED, pmd())?;
         let (_, inserted, faults) = device.counts();
         assert_eq!((byte, inserted, faults), (b'p', 0, 1));
@@ -236,13 +237,14 @@ mod cases {
         Ok(())
     }
 
-    /// The kernel would map all of the folio, as far as it believes the size of the inode.
+    /// The layer maps only the accessed page of a large folio; the kernel would map the whole
+    /// folio, up to the size of the inode.
     #[test]
     fn one_page_of_a_large_folio() -> Result {
         let mm = UserMm::attach()?;
         let device = Device::new(4 * PAGE_SIZE)?;
         let file = mm.open::<HugeFile>(KBox::new(HugeFile(device.clone()), GFP_KERNEL)?)?;
-        // SAFETY: The inode of the device's own mm, which nobody else uses.
+        // SAFETY: The inode belongs to the device's own address space, which no other code uses.
         unsafe { (*(*device.space.as_ptr()).host).i_size = 1 << 40 };
         let addr = file.mmap(8 * PAGE_SIZE, READ | WRITE, SHARED, LARGE)?;
         mm.write(addr + 2 * PAGE_SIZE, b"x")?;
@@ -259,8 +261,10 @@ mod cases {
         Ok(())
     }
 
-    /// A huge entry that has become read-only, in a mapping that can be written again, has to give way
-    /// to a write: inserting another one would leave it as it is, for ever.
+    /// A write must replace a PMD mapping that is still read-only in a writable VMA.
+    ///
+    /// Inserting the PMD mapping again would leave the entry as it is, so the write would fault
+    /// forever.
     #[test]
     fn a_write_where_one_is_read_only() -> Result {
         let mm = UserMm::attach()?;

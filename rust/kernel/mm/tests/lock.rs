@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The lock states of an mm, and what can be done in each, on a real mm.
+//! Tests of the lock states of an mm, and of what each permits, on a real mm.
 //!
-//! One case for each row of the tables in Documentation/rust/mm/locking.rst, which names them.
+//! There is one case for each row of the tables in Documentation/rust/mm/locking.rst, which name
+//! the cases.
 
 use super::empty_mm;
 use crate::{
@@ -80,10 +81,10 @@ mod threads;
 mod unmap_events;
 mod user;
 
-/// Of two of the VMAs of a [`Layout`].
+/// The protection of two of the VMAs of a [`Layout`].
 const READ_WRITE: Protection = Protection::READ_WRITE;
 
-/// 16 pages of mm, with four VMAs: pages 1 and 2, page 3, page 6, and pages 8 to 11.
+/// A range of 16 pages of an mm with four VMAs: pages 1 and 2, page 3, page 6, and pages 8 to 11.
 struct Layout<'t> {
     mm: CurrentMm<'t>,
     base: usize,
@@ -97,7 +98,7 @@ impl<'t> Layout<'t> {
         let base = mm.vm_mmap(None, 0, len, Protection::NONE, MapFlags::PRIVATE, 0)?;
         mm.vm_munmap(base, len)?;
         let mut layout = Self { mm, base };
-        // Neighbours of different protection, which are not merged.
+        // Neighbours have different protections, so that the kernel does not merge them.
         let prots = [READ_WRITE, Protection::READ, READ_WRITE, Protection::READ];
         for (pages, prot) in Self::VMAS.into_iter().zip(prots) {
             layout.map(pages, prot)?;
@@ -121,7 +122,7 @@ impl<'t> Layout<'t> {
         self.addr(pages.start)..self.addr(pages.end)
     }
 
-    /// The pages of a VMA.
+    /// Returns the pages of a VMA, as indices in this range.
     fn pages(&self, vma: &StableVma) -> Range<usize> {
         (vma.start() - self.base) / PAGE_SIZE..(vma.end() - self.base) / PAGE_SIZE
     }
@@ -131,9 +132,9 @@ impl<'t> Layout<'t> {
     }
 }
 
-/// Can the mmap lock be had for writing?
+/// Returns whether no thread holds the mmap lock.
 fn is_unlocked(mm: &MmWithUser) -> bool {
-    // SAFETY: A lock that is valid as long as the mm is.
+    // SAFETY: The lock is valid as long as the mm is. If this acquires it, this releases it again.
     unsafe {
         let lock = &raw mut (*mm.as_raw()).__bindgen_anon_1.mmap_lock;
         let free = bindings::down_write_trylock(lock) != 0;
@@ -144,24 +145,24 @@ fn is_unlocked(mm: &MmWithUser) -> bool {
     }
 }
 
-/// Can the mmap lock be had for reading?
+/// Returns whether the mmap lock can be acquired for reading.
 fn is_readable(mm: &MmWithUser) -> bool {
     mm.mmap_read_trylock().is_some()
 }
 
-/// The count of references to a VMA, one of which is that of the mm.
+/// Returns the number of readers of a VMA: its reference count without the reference of the mm.
 #[cfg(CONFIG_PER_VMA_LOCK)]
 fn readers(vma: &StableVma) -> i32 {
-    // SAFETY: The VMA is alive.
+    // SAFETY: By the type invariants of `StableVma`, the VMA is alive.
     unsafe { (*vma.as_ptr()).vm_refcnt.refs.counter - 1 }
 }
 
-/// Makes a VMA look write-locked to those who have no lock, as after 2^32 write locks.
+/// Makes a VMA look write-locked to readers without the mmap lock, as after 2^32 write locks.
 #[cfg(CONFIG_PER_VMA_LOCK)]
 fn look_write_locked(mm: &MmWithUser, addr: usize) -> Result {
     let guard = mm.mmap_read_lock();
     let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-    // SAFETY: Nobody else has this mm.
+    // SAFETY: The mm and the VMA are valid, and no other thread uses this mm.
     unsafe {
         (*vma.as_ptr()).vm_lock_seq = (*mm.as_raw()).__bindgen_anon_1.mm_lock_seq.sequence;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A mapping that grows where the hook was not asked about.
+//! Tests of `may_map`, for mappings that grow past the range that `mmap_prepare` has checked.
 
 #[cfg(CONFIG_X86_64)]
 use super::{
@@ -66,23 +66,24 @@ use crate::{
 };
 use core::ops::Range;
 
-/// A folio, of which the driver would give out every page if it were asked for it. The first byte of
-/// each page is its index.
+/// A device whose handlers map every page of a folio, whatever `may_map` permits.
+///
+/// The first byte of each page is its index.
 struct Device {
     folio: ARef<Folio>,
-    /// How many pages may be mapped.
+    /// The number of pages that `may_map` permits to map.
     readable: Atomic<usize>,
-    /// How many of these may be written.
+    /// The number of pages that `may_map` permits to map writable.
     writable: Atomic<usize>,
-    /// If not 0: the hook takes the permission to write away.
+    /// If not 0, the hook clears MAYWRITE.
     read_only: Atomic<i32>,
-    /// If not 0: the mapping is one that `get_user_pages` refuses.
+    /// If not 0, the hook sets IO, so that `get_user_pages` refuses the mapping.
     io: Atomic<i32>,
     faults: Atomic<i32>,
     arounds: Atomic<i32>,
     inserted: Atomic<i32>,
     accesses: Atomic<i32>,
-    /// How many bytes were present when `access` was called.
+    /// The number of bytes that were present when the layer last called `access`.
     present: Atomic<usize>,
 }
 
@@ -107,13 +108,13 @@ impl Device {
         Ok(Arc::new(device, GFP_KERNEL)?)
     }
 
-    /// Permits access to the first pages, and writes to fewer.
+    /// Sets how many pages `may_map` permits to map, and to map writable.
     fn permit(&self, readable: usize, writable: usize) {
         self.readable.store(readable, Relaxed);
         self.writable.store(writable, Relaxed);
     }
 
-    /// The first byte of a page, past every mapping.
+    /// Returns the first byte of a page of the folio, read without a mapping.
     #[cfg(CONFIG_X86_64)]
     fn first_byte(&self, page: usize) -> Result<u8> {
         let mut byte = [0];
@@ -121,8 +122,8 @@ impl Device {
         Ok(byte[0])
     }
 
-    /// How many faults there were, how many times the pages around one were asked for, and how many huge
-    /// faults have mapped the folio.
+    /// Returns the numbers of faults, of calls of `map_pages`, and of huge faults that have mapped
+    /// the folio.
     #[cfg(CONFIG_X86_64)]
     fn calls(&self) -> (i32, i32, i32) {
         (
@@ -215,7 +216,7 @@ crate::vm_operations!(GrowingOps, mergeable: GrowingFile);
 mod cases {
     use super::*;
 
-    /// The size of the fault-around window that the kernel has by default.
+    /// The kernel's default fault-around window, in bytes.
     #[cfg(CONFIG_X86_64)]
     const WINDOW: usize = 16 * PAGE_SIZE;
 
@@ -225,8 +226,10 @@ mod cases {
         Ok((device, file))
     }
 
-    /// Maps one page of a device of which three may be read, and fewer written, and resizes that to four.
-    /// The file may be closed: the mapping holds it.
+    /// Maps one page of a device, and grows the mapping to four pages with `mremap`.
+    ///
+    /// Three pages may be mapped, and `writable` pages may be mapped writable. The mapping keeps
+    /// the file open.
     #[cfg(CONFIG_X86_64)]
     fn grown(mm: &UserMm, writable: usize, flags: usize) -> Result<(Arc<Device>, usize)> {
         let (device, file) = open(mm, 2)?;
@@ -236,7 +239,7 @@ mod cases {
         Ok((device, addr))
     }
 
-    /// The first byte of a page that is mapped.
+    /// Reads the first byte of a page through the mapping.
     fn peek(mm: &UserMm, addr: usize, page: usize) -> Result<u8> {
         mm.read::<1>(addr + page * PAGE_SIZE).map(|[byte]| byte)
     }
@@ -249,9 +252,9 @@ mod cases {
         for (pages, prot, flags, expected) in [
             (2, READ | WRITE, SHARED, Ok(())),
             (3, READ | WRITE, SHARED, Err(EACCES)),
-            // It could become writable.
+            // The mapping could become writable.
             (3, READ, SHARED, Err(EACCES)),
-            // What is written is the process's own copy.
+            // A write goes to a copy-on-write page of the process.
             (3, READ | WRITE, PRIVATE, Ok(())),
             (4, READ | WRITE, PRIVATE, Err(ENXIO)),
         ] {
@@ -261,7 +264,7 @@ mod cases {
                 mm.munmap(addr, pages * PAGE_SIZE)?;
             }
         }
-        // Of the whole range, wherever it starts.
+        // The layer asks about the whole range, wherever it starts.
         assert_eq!(file.mmap(2 * PAGE_SIZE, READ, SHARED, 1), Err(EACCES));
 
         device.read_only.store(1, Relaxed);
@@ -286,7 +289,8 @@ mod cases {
         mm.munmap(addr, 3 * PAGE_SIZE)
     }
 
-    /// What the hook was asked about may be written; what `mremap` has added must not.
+    /// User space may write the page that the hook was asked about, but not the pages that `mremap`
+    /// has added.
     #[cfg(CONFIG_X86_64)]
     #[test]
     fn grown_beyond_what_is_writable() -> Result {
@@ -297,14 +301,14 @@ mod cases {
         for page in 1..4 {
             let at = addr + page * PAGE_SIZE;
             assert_eq!(mm.write(at, b"w"), Err(EFAULT));
-            // Nor can it be read: what is mapped here can be written.
+            // Nor may user space read the page: the mapping is writable.
             assert_eq!(peek(&mm, addr, page), Err(EFAULT));
-            // Nor does it help to do without the permission for a time.
+            // Nor after an `mprotect` to read-only, which user space can undo.
             mprotect(&mm, at, PAGE_SIZE, READ)?;
             assert_eq!(peek(&mm, addr, page), Err(EFAULT));
             mprotect(&mm, at, PAGE_SIZE, READ | WRITE)?;
         }
-        // The driver's handlers have not seen any of that.
+        // The layer has called none of the driver's handlers for these accesses.
         assert_eq!(device.calls(), (1, 0, 0));
         assert_eq!(device.folio.ref_count(), 2);
         assert_eq!(device.first_byte(1)?, 1);
@@ -324,7 +328,7 @@ mod cases {
         mm.munmap(addr, 4 * PAGE_SIZE)
     }
 
-    /// Of the pages around one that is read, all are permitted, or none is mapped along with it.
+    /// The layer calls `map_pages` only if `may_map` permits all pages around the fault.
     #[cfg(CONFIG_X86_64)]
     #[test]
     fn around_a_fault() -> Result {
@@ -332,7 +336,7 @@ mod cases {
         let (device, file) = open(&mm, 2)?;
         device.permit(3, 3);
         let from = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
-        // All in one of the windows in which the kernel asks.
+        // An address at which all pages are in one fault-around window.
         let addr = (from - 2 * WINDOW) & !(WINDOW - 1);
         mremap(&mm, from, PAGE_SIZE, 4 * PAGE_SIZE, addr)?;
         for page in 0..3 {
@@ -361,7 +365,7 @@ mod cases {
         mm.munmap(free, PAGE_SIZE)?;
         let aligned = free.next_multiple_of(len) - 2 * len;
         let addr = file.mmap_at(aligned, PAGE_SIZE, READ | WRITE, SHARED, 0)?;
-        // There is room.
+        // The addresses after the mapping are free, so `mremap` grows it in place.
         assert_eq!(resize(&mm, addr, PAGE_SIZE, len)?, addr);
         mm.write(addr + PAGE_SIZE, b"w")?;
         assert_eq!(device.calls(), (1, 0, 0));
@@ -385,7 +389,7 @@ mod cases {
         mm.munmap(addr, 4 * PAGE_SIZE)?;
         device.io.store(1, Relaxed);
         device.permit(2, 2);
-        // Such a mapping grows when it is moved, and only then.
+        // The kernel grows a mapping with IO only if it moves it.
         let from = file.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
         let addr = addr - 4 * PAGE_SIZE;
         mremap(&mm, from, PAGE_SIZE, 4 * PAGE_SIZE, addr)?;
@@ -395,7 +399,7 @@ mod cases {
         assert_eq!(device.present.load(Relaxed), PAGE_SIZE);
         assert_eq!(buf, [1, 0]);
         assert_eq!(access(&mm, addr + 2 * PAGE_SIZE - 2, &mut buf, true), 2);
-        // Not a byte beyond, and the driver's function is not called.
+        // For a range past the permitted pages, the layer does not call the driver.
         assert_eq!(access(&mm, addr + 2 * PAGE_SIZE - 1, &mut buf, false), 0);
         assert_eq!(access(&mm, addr + 2 * PAGE_SIZE, &mut buf, true), 0);
         assert_eq!(device.accesses.load(Relaxed), 2);

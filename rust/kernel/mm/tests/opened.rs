@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files that are being opened, or released: a driver gets these, too, but they are not ready for all
-//! that can be done to a file.
+//! Tests of files that are being opened or released.
+//!
+//! Drivers get references to such files, too, but not all operations on a file are possible yet, or
+//! still.
 
 use crate::{
     bindings,
@@ -53,11 +55,11 @@ use crate::{
 struct Device {
     pages: KernelPages,
     space: AddressSpace,
-    /// What was refused while the file was being opened.
+    /// The operations that were refused during `open`, as bits.
     at_open: Atomic<u32>,
-    /// What was refused when it was released, and that it was.
+    /// The operations that were refused during `release`, as bits, and [`RELEASED`].
     at_release: Atomic<u32>,
-    /// Calls of the operations that need the device.
+    /// The number of calls of file operations that use the device.
     calls: Atomic<u32>,
 }
 
@@ -78,13 +80,13 @@ struct EarlyFile(Arc<Device>);
 
 const RELEASED: u32 = 1 << 31;
 
-/// Tries all that needs a file that is open, and returns what was refused, as bits.
+/// Tries all operations that need an open file, and returns those that fail with EBADF, as bits.
 fn refused(file: &File) -> u32 {
     let mut buf = [0; 64];
     let mapped = kernel::current!().user_mm().map(|mut mm| {
         let (prot, flags) = (Protection::READ, MapFlags::SHARED);
         match mm.vm_mmap(Some(file), 0, PAGE_SIZE, prot, flags, 0) {
-            // It would keep the file.
+            // Unmap it, since the mapping would keep the file open.
             Ok(addr) => mm.vm_munmap(addr, PAGE_SIZE).err(),
             Err(err) => Some(err),
         }
@@ -114,7 +116,8 @@ impl MiscDevice for EarlyFile {
     fn release(this: KBox<Self>, file: &ReleasedFile) {
         let mut buf = [0; 64];
         let mut refused = RELEASED;
-        // All there is. That the file cannot be kept is for the compiler to say.
+        // Try all methods of `ReleasedFile`. It has none that takes a reference to the file: a
+        // compile-fail case checks that.
         refused |= u32::from(file.path(&mut buf).is_err());
         refused |= u32::from(file.inode_id().is_err()) << 1;
         refused |= u32::from(file.flags() & O_ACCMODE != O_RDWR) << 2;
@@ -162,12 +165,13 @@ impl MiscDevice for EarlyFile {
     }
 }
 
-/// Calls the operations that need the device, and returns what each has said, but for `show_fdinfo`, which
-/// says nothing.
+/// Calls the file operations that use the device, and returns their results, except that of
+/// `show_fdinfo`, which has none.
 ///
 /// # Safety
 ///
-/// The file must be one of an `EarlyFile`, and its private data that of one if it is opened.
+/// `file` must be a file of type `EarlyFile`. If it is opened, its private data must be an
+/// `EarlyFile`.
 unsafe fn operate(file: *mut bindings::file) -> Result<[isize; 5]> {
     let mut kiocb = bindings::kiocb {
         ki_filp: file,
@@ -179,14 +183,16 @@ unsafe fn operate(file: *mut bindings::file) -> Result<[isize; 5]> {
         ..Default::default()
     };
     let mut seq = KBox::new(bindings::seq_file::default(), GFP_KERNEL)?;
-    // SAFETY: The operations are those of a misc device. The caller promises the rest; those of
-    // `EarlyFile` do not look at `seq`, nor at the iterators, which have nothing in them.
+    // SAFETY:
+    // - By the safety requirements of this function, the file has the operations of a misc device
+    //   of type `EarlyFile`, and if it is opened, their private data.
+    // - The operations of `EarlyFile` use neither `seq` nor the iterators, which are empty.
     unsafe {
         let ops = &*(*file).f_op;
         let ioctl = ops.unlocked_ioctl.ok_or(EINVAL)?;
         let results = [
             ioctl(file, 0, 0),
-            // Of 32 bits, where there is one.
+            // The 32-bit operation, if the architecture has one.
             ops.compat_ioctl.unwrap_or(ioctl)(file, 0, 0),
             ops.llseek.ok_or(EINVAL)?(file, 0, 0) as isize,
             ops.read_iter.ok_or(EINVAL)?(&mut kiocb, &mut dest),
@@ -206,17 +212,17 @@ mod cases {
         let mm = UserMm::attach()?;
         let device = Device::new()?;
         let file = mm.open::<EarlyFile>(KBox::new(EarlyFile(device.clone()), GFP_KERNEL)?)?;
-        // SAFETY: Nobody else uses the file. What its private data is while it is opened is not for
-        // us, so it is left as it is: what must not be looked at is not broken.
+        // SAFETY: No other thread uses the file. Its private data is still an `EarlyFile`; the test
+        // is that the operations do not use it.
         let early = unsafe {
             bindings::rust_mm_test_mark_opened(file.as_ptr(), false);
             operate(file.as_ptr())
         };
-        // SAFETY: As above.
+        // SAFETY: No other thread uses the file.
         unsafe { bindings::rust_mm_test_mark_opened(file.as_ptr(), true) };
         assert_eq!(early?, [EBADF.to_errno() as isize; 5]);
         assert_eq!(device.calls.load(Relaxed), 0);
-        // SAFETY: The file is open, with its own private data.
+        // SAFETY: The file is of type `EarlyFile`, and its private data is an `EarlyFile`.
         assert_eq!(unsafe { operate(file.as_ptr()) }?, [0; 5]);
         assert_eq!(device.calls.load(Relaxed), 6);
         Ok(())
@@ -229,17 +235,19 @@ mod cases {
         let file = mm.open::<EarlyFile>(KBox::new(EarlyFile(device.clone()), GFP_KERNEL)?)?;
         assert_eq!(device.at_open.load(Relaxed), 0b111_1111);
 
-        // In between, all of it works.
+        // While the file is open, no operation is refused.
         {
-            // SAFETY: The file is open as long as `file` is, and no system call works on it.
+            // SAFETY: The file is open as long as `file` lives, and has no active `fdget_pos`
+            // region.
             let of = unsafe { File::from_raw_file(file.as_ptr()) };
             assert_eq!(refused(of), 0);
         }
-        // Nor does the hook get a file that is not ready, whoever maps it.
-        // SAFETY: Nobody else uses the file.
+        // The layer does not call the hook for a file that is not open.
+        //
+        // SAFETY: No other thread uses the file.
         unsafe { bindings::rust_mm_test_mark_opened(file.as_ptr(), false) };
         assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 0), Err(EBADF));
-        // SAFETY: As above.
+        // SAFETY: No other thread uses the file.
         unsafe { bindings::rust_mm_test_mark_opened(file.as_ptr(), true) };
         let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
         mm.munmap(addr, PAGE_SIZE)?;
@@ -249,10 +257,10 @@ mod cases {
             if device.at_release.load(Relaxed) != 0 {
                 break;
             }
-            // SAFETY: Sleeping is allowed here.
+            // SAFETY: This thread holds no lock, so it may sleep.
             unsafe { bindings::msleep(1) };
         }
-        // It still has its path and its inode.
+        // During `release`, the file still has its path and its inode.
         assert_eq!(device.at_release.load(Relaxed), RELEASED);
         Ok(())
     }

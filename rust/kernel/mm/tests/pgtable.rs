@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Page tables and the reverse mapping, on a real mm.
+//! Tests of page table walks and the reverse mapping, on a real mm.
 
 use super::empty_mm;
 #[cfg(CONFIG_X86)]
@@ -36,25 +36,25 @@ mod lookup;
 mod rmap;
 mod stops;
 
-/// Four pages.
+/// The length of most mappings: four pages.
 const LEN: usize = 4 * PAGE_SIZE;
-/// What an entry of a PMD maps on machines with pages of 4096 bytes.
+/// The size of a PMD mapping on machines with pages of 4096 bytes.
 const PMD: usize = 512 * PAGE_SIZE;
 
-/// `madvise(2)`.
+/// Calls `madvise(2)` for the current mm.
 fn madvise(addr: usize, len: usize, advice: u32) -> Result {
-    // SAFETY: A test has an address space of its own.
+    // SAFETY: The current thread has an mm, which is the test's own.
     to_result(unsafe {
         bindings::do_madvise((*bindings::get_current()).mm, addr, len, advice as c_int)
     })
 }
 
-/// A walker that writes down what it is told, and decides as it is told.
+/// A walker that records the calls of its callbacks, and returns the given results.
 struct Notes {
     vma: Visit,
     pud: Visit,
     pmd: Visit,
-    /// The number of entries of the lowest level after which it stops.
+    /// The number of PTEs after which the walk stops.
     stop_after: usize,
     vmas: usize,
     p4d_tables: usize,
@@ -128,13 +128,13 @@ impl PageWalk for Notes {
     }
 }
 
-/// A walker that looks at nothing but the lowest level, and at no VMA before.
+/// A walker that visits only PTEs and holes.
 #[cfg(any(CONFIG_X86, CONFIG_TRANSPARENT_HUGEPAGE))]
 struct Plain {
     ptes: usize,
     present: usize,
     holes: usize,
-    /// Whether a hole is what it stops at.
+    /// Whether the walk stops at the first hole.
     stop: bool,
 }
 
@@ -170,7 +170,7 @@ impl PageWalk for Plain {
     }
 }
 
-/// Walks a range of the VMA at its start, under the mmap lock.
+/// Walks a range of the VMA at its start address, under the mmap lock.
 fn notes_of(mm: &UserMm, addr: usize, len: usize, mut notes: Notes) -> Result<Notes> {
     let guard = mm.current().mmap_read_lock();
     let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
@@ -181,10 +181,10 @@ fn notes_of(mm: &UserMm, addr: usize, len: usize, mut notes: Notes) -> Result<No
     Ok(notes)
 }
 
-/// Memory whose first page is the first of a page table, with `pages` pages that are written to.
+/// Maps memory that starts at the first entry of a PTE table, and writes to its first pages.
 fn aligned(mm: &UserMm, pages: usize) -> Result<usize> {
     let start = mm.mmap_anonymous(3 * PMD)?;
-    // Not by huge pages, whatever is the default.
+    // No huge pages, whatever the kernel's default is.
     #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     madvise(start, 3 * PMD, bindings::MADV_NOHUGEPAGE)?;
     let addr = (start + PAGE_SIZE).next_multiple_of(PMD);
@@ -213,7 +213,7 @@ mod walks {
             let guard = mm.current().mmap_read_lock();
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
             assert_eq!(PageCounts::of(vma, addr..addr + LEN)?, expected);
-            // The last of them is not in this.
+            // A range without the last of these pages.
             let counts = PageCounts::of(vma, addr..addr + 2 * PAGE_SIZE)?;
             assert_eq!(counts.present, 2 * PAGE_SIZE);
         }
@@ -260,7 +260,7 @@ mod walks {
         let notes = notes_of(&mm, addr, LEN, Notes::new())?;
         assert_eq!(notes.tables(), (1, 1, 1, 4));
         assert!(notes.holes.is_empty());
-        // Only the walk over VMAs asks about them.
+        // Only a walk over several VMAs calls `vma`.
         assert_eq!(notes.vmas, 0);
         let last = notes.last.ok_or(ENOENT)?;
         assert_eq!(last.range(), addr + 3 * PAGE_SIZE..addr + LEN);
@@ -290,7 +290,7 @@ mod walks {
     fn a_hole_where_there_is_no_table() -> Result {
         let mm = UserMm::attach()?;
         let addr = aligned(&mm, 0)?;
-        // A neighbour, so that there is a table above it.
+        // Fault in the page before, so that the tables above exist.
         mm.write(addr - PAGE_SIZE, b"x")?;
         let notes = notes_of(&mm, addr, LEN, Notes::new())?;
         assert_eq!(notes.ptes, 0);
@@ -326,7 +326,7 @@ mod walks {
     fn from_vma_to_vma() -> Result {
         let mm = UserMm::attach()?;
         let addr = aligned(&mm, 4)?;
-        // Three VMAs, and nothing in place of the second.
+        // Unmap the second page: a hole between two VMAs.
         mm.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
         let mut notes = Notes::new();
         let guard = mm.current().mmap_read_lock();
@@ -351,7 +351,7 @@ mod walks {
     fn what_entries_say() -> Result {
         let mm = UserMm::attach()?;
         let addr = aligned(&mm, 1)?;
-        // Read before it was written: the page of zeroes.
+        // A read before the first write maps the zero page.
         assert_eq!(mm.read(addr + PAGE_SIZE)?, [0]);
         madvise(
             addr + 2 * PAGE_SIZE,
@@ -396,7 +396,7 @@ mod walks {
             guard.walk_page_range(addr..addr + LEN, &mut plain)?;
             assert_eq!((plain.ptes, plain.holes), (0, 1));
 
-            // Unless the walker says that it wants to.
+            // A walker with a `vma` callback enters it.
             let mut notes = Notes::new();
             guard.walk_page_range(addr..addr + LEN, &mut notes)?;
             assert_eq!((notes.vmas, notes.ptes), (1, 4));
@@ -424,7 +424,7 @@ mod walks {
         let guard = mm.current().mmap_read_lock();
         let stopped = guard.walk_page_range(addr..addr + 2 * LEN, &mut plain)?;
         assert_eq!(stopped.map(|hole| hole.range), Some(addr..addr + LEN));
-        // C takes a positive result of that hole for its wish to go on.
+        // C takes a positive result for such a hole as the wish to go on; the layer must stop.
         assert_eq!((plain.holes, plain.ptes), (1, 0));
         Ok(())
     }
@@ -444,14 +444,15 @@ mod walks {
             (counts.present, counts.huge, counts.normal),
             (PMD, PMD, PMD)
         );
-        // Part of it.
+        // A part of the PMD mapping.
         let counts = PageCounts::of(vma, addr + PAGE_SIZE..addr + LEN)?;
         assert_eq!(
             (counts.present, counts.huge),
             (3 * PAGE_SIZE, 3 * PAGE_SIZE)
         );
 
-        // Who wants to see the lowest level only, sees nothing, and leaves it as it is.
+        // A walker without a callback for PMD mappings visits nothing, and the walk does not split
+        // the PMD mapping.
         let mut plain = Plain::new();
         walk_page_range_vma(vma, addr..addr + PMD, &mut plain)?;
         assert_eq!((plain.ptes, plain.holes), (0, 0));

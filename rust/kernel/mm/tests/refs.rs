@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reference counts near their limits.
+//! Tests of reference counts near their limits.
 //!
-//! Nobody can take that many references in a test, so the count is set.
+//! A test cannot take that many references, so it sets the count.
 
 use super::{
     FilledFile,
@@ -63,14 +63,14 @@ use crate::{
     }, //
 };
 
-/// The first count with which a folio is not mapped once more.
+/// The lowest reference count with which the layer does not map a folio again.
 pub(super) const TOO_MANY: i32 = 1 << 30;
-/// From where on the count of a folio saturates, and where it is then.
+/// The count from which that of a folio saturates, and the value that it then gets.
 const FOLIO: (i32, i32) = (0x6000_0000, 0xb000_0000_u32 as i32);
-/// The same of an mm: the kernel must not see what is not positive.
+/// The same for an mm, whose count must always be positive for C.
 const MM: (i32, i32) = (0x4000_0000, 0x6000_0000);
 
-/// A count that is set to something for a time.
+/// A reference count that the test has set, until it drops this value.
 pub(super) struct Count<T> {
     of: T,
     xchg: fn(&T, i32) -> i32,
@@ -83,7 +83,7 @@ impl<T> Count<T> {
         Self { of, xchg, before }
     }
 
-    /// Returns what it is now, which becomes `count`.
+    /// Sets the count, and returns the old one.
     pub(super) fn xchg(&self, count: i32) -> i32 {
         (self.xchg)(&self.of, count)
     }
@@ -96,21 +96,21 @@ impl<T> Drop for Count<T> {
 }
 
 pub(super) fn xchg_folio(folio: &*mut bindings::folio, count: i32) -> i32 {
-    // SAFETY: The cases keep the folio, and set its count back before they drop what they have.
+    // SAFETY: The cases hold a reference to the folio, and restore its count before they drop that.
     unsafe { bindings::rust_mm_test_xchg_folio_refs(*folio, count) }
 }
 
 fn xchg_mm_count(mm: &*mut bindings::mm_struct, count: i32) -> i32 {
-    // SAFETY: The cases use the current mm, and set its count back.
+    // SAFETY: The mm is the current one, and the cases restore its count.
     unsafe { bindings::rust_mm_test_xchg_mm_count(*mm, count) }
 }
 
 fn xchg_mm_users(mm: &*mut bindings::mm_struct, count: i32) -> i32 {
-    // SAFETY: The cases use the current mm, and set its count back.
+    // SAFETY: The mm is the current one, and the cases restore its count.
     unsafe { bindings::rust_mm_test_xchg_mm_users(*mm, count) }
 }
 
-/// Clones and drops near the limit, and looks at the count.
+/// Checks the count after clones and drops near the limit.
 fn saturates<T: Copy, R>(
     count: &Count<T>,
     (from, saturated): (i32, i32),
@@ -123,22 +123,22 @@ fn saturates<T: Copy, R>(
             Err(ERANGE)
         }
     };
-    // What is below is counted.
+    // Below the limit, clones and drops are counted.
     count.xchg(from - 2);
     let one = clone();
     is(from - 1)?;
     drop(one);
     is(from - 2)?;
-    // Who counts next sees that it is there.
+    // At the limit, the next clone saturates the count.
     count.xchg(from - 1);
     let one = clone();
     let two = clone();
     is(saturated)?;
-    // Whatever is dropped, it stays.
+    // Drops do not change a saturated count.
     drop(one);
     drop(two);
     is(saturated)?;
-    // Also if C has counted on without a look, up to where one more would be zero.
+    // The same if C has counted past the limit, up to one below the wrap to zero.
     for counted in [from, i32::MAX, i32::MIN, -1] {
         count.xchg(counted);
         drop(clone());
@@ -147,13 +147,13 @@ fn saturates<T: Copy, R>(
     Ok(())
 }
 
-/// How a fault is answered.
+/// How the handler answers a fault.
 #[derive(Clone, Copy)]
 enum Way {
     Page,
     LockedPage,
     InsertPage,
-    /// By fault-around, if it can be.
+    /// The layer maps the page in `map_pages`, if possible.
     Around,
 }
 
@@ -263,7 +263,7 @@ mod cases {
     fn folio_with_too_many_is_not_mapped() -> Result {
         let mm = UserMm::attach()?;
         let (refs, addr) = open(&mm)?;
-        // The page table is there, which fault-around needs.
+        // Fault in a page, since fault-around needs the page table.
         mm.read::<1>(addr)?;
         for way in [Way::Page, Way::LockedPage, Way::InsertPage, Way::Around] {
             refs.way.store(way as i32, Relaxed);
@@ -271,14 +271,14 @@ mod cases {
                 let count = Count::set(refs.folio.as_ptr(), xchg_folio, TOO_MANY);
                 assert_eq!(mm.read::<1>(addr + PAGE_SIZE), Err(EFAULT));
                 assert_eq!(mm.write(addr + PAGE_SIZE, b"x"), Err(EFAULT));
-                // Nothing has been kept of the tries.
+                // The refused faults have left no references.
                 assert_eq!(count.xchg(-1), TOO_MANY);
                 assert_eq!(mm.read::<1>(addr + PAGE_SIZE), Err(EFAULT));
             }
             assert!(LockedFolio::try_new(refs.folio.clone()).is_ok());
             assert_eq!(refs.folio.ref_count(), 2);
         }
-        // One less is fine.
+        // With fewer references, the layer maps the folio.
         for (page, way) in [
             (1, Way::Page),
             (2, Way::LockedPage),
@@ -290,17 +290,17 @@ mod cases {
             let count = Count::set(
                 refs.folio.as_ptr(),
                 xchg_folio,
-                // A reference that the handler has for itself counts, too.
+                // The handler's own reference counts, too.
                 TOO_MANY - 2,
             );
             mm.read::<1>(addr + page * PAGE_SIZE)?;
             let mapped = count.xchg(0) - (TOO_MANY - 2);
-            // Fault-around stops where there is one too many.
+            // Fault-around maps the folio until it has too many references.
             assert!(mapped == 1 || matches!(way, Way::Around) && mapped == 2);
             let calls = i32::from(!matches!(way, Way::Around));
             assert!(refs.faults.load(Relaxed) - faults <= calls + 1);
             drop(count);
-            // What is mapped has its reference.
+            // Take the references of the mapped pages, which the count is reset without.
             for _ in 0..mapped {
                 core::mem::forget(refs.folio.clone());
             }
@@ -335,9 +335,9 @@ mod cases {
         let addr = file.mmap(len, READ, SHARED, 0)?;
         let folio = Folio::alloc(0, GFP_KERNEL)?;
         let pages = KernelPages::new(2, GFP_KERNEL)?;
-        // The second of two.
+        // The folio of the second page.
         let second = pages.page(1).ok_or(EINVAL)?;
-        // SAFETY: The array owns the page.
+        // SAFETY: The array owns the page, so the page is valid.
         let second = unsafe { bindings::page_folio(second.as_ptr()) };
         {
             let vma = mm
@@ -357,9 +357,9 @@ mod cases {
         mm.munmap(addr, len)?;
         assert_eq!(folio.ref_count(), 1);
 
-        // Nor when the mapping is made.
+        // The same for a mapping that is populated at mmap time.
         let third = probe.pages.page(2).ok_or(EINVAL)?;
-        // SAFETY: The array owns the page.
+        // SAFETY: The array owns the page, so the page is valid.
         let third = unsafe { bindings::page_folio(third.as_ptr()) };
         {
             let _count = Count::set(third, xchg_folio, TOO_MANY);
@@ -376,8 +376,9 @@ mod cases {
         let all = |flags: Flags| (flags | !flags).as_raw();
         assert_eq!(all(GFP_KERNEL), u32::MAX);
         let known = gfp::known(GFP_KERNEL | !GFP_KERNEL);
-        // What breaks a promise: two zones that exclude each other, an allocation that must not fail
-        // and may not wait, the last reserves. (`__GFP_SKIP_ZERO` is there with KASAN_HW_TAGS alone.)
+        // Flags that are unsafe to pass on: two zones that exclude each other, an allocation that
+        // must not fail and may not wait, the emergency reserves. (`__GFP_SKIP_ZERO` exists only
+        // with KASAN_HW_TAGS.)
         for bit in [
             bindings::___GFP_DMA_BIT,
             bindings::___GFP_DMA32_BIT,
@@ -387,7 +388,7 @@ mod cases {
             assert_eq!(known.as_raw() & (1 << bit), 0);
         }
         assert!(known.contains(GFP_KERNEL | GFP_ATOMIC | __GFP_ZERO));
-        // The allocator is asked for what is left, and may not wait.
+        // The layer passes the other flags to the allocator, which may not wait.
         for order in 0..2 {
             let folio = match Folio::alloc(order, !GFP_KERNEL) {
                 Ok(folio) => folio,

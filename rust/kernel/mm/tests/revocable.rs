@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The memory of a device whose driver is unbound.
+//! Tests of device memory whose driver is unbound.
 
 use crate::{
     bindings,
@@ -48,26 +48,30 @@ use core::ptr::{
     NonNull, //
 };
 
-/// Beyond the RAM of a VM with up to 2 GiB, and before its devices. Nobody answers there.
+/// A physical address between the RAM of a VM with up to 2 GiB and its devices.
 const NOWHERE: u64 = 0xa080_0000;
 const NR_PAGES: usize = 1024;
 const NAME: &CStr = c"rust_mm_revocable";
 
-/// What the driver of a [`Bench`] makes of its device.
+/// The results of the `probe` of a [`Bench`]'s driver.
 struct Slot {
     revocation: Arc<Revocation>,
     memory: Option<RevocableMemory>,
-    /// The address of the name that the driver has claimed it with, which it has given up.
+    /// The address of the string with which the driver has claimed the memory, freed by now.
     name: usize,
-    /// That of the memory again, that of what has no whole pages, and of what is not there.
+    /// The results of three claims that must fail: of the same memory again, of memory that is not
+    /// whole pages, and of a resource that does not exist.
     errors: [Result; 3],
 }
 
+/// Claims the memory of the device, and records the results in the [`Slot`].
+///
 /// # Safety
 ///
 /// `pdev` must be the device of a [`Bench`], which is being bound.
 unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
-    // SAFETY: The caller promises the device of a `Bench`, which waits until it is bound.
+    // SAFETY: By the safety requirements of this function, `pdev` is valid and being bound, and its
+    // platform data is a `Slot`, which the `Bench` does not use until the device is bound.
     let (device, slot) = unsafe {
         (
             &*pdev.cast::<platform::Device<Bound>>(),
@@ -93,15 +97,15 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
     0
 }
 
-/// A platform device, with two resources, until it is dropped, which is as if it were unplugged.
+/// A platform device with two resources, which is unplugged when this value is dropped.
 ///
 /// # Invariants
 ///
-/// It is registered.
+/// The device is registered.
 struct Plugged(NonNull<bindings::platform_device>);
 
 impl Plugged {
-    /// If there is a driver of that name, it gets the slot.
+    /// Registers a device, and passes the slot to the driver of that name, if there is one.
     fn new(name: &CStr, slot: *mut Slot) -> Result<Self> {
         let len = NR_PAGES as u64 * PAGE_SIZE as u64;
         let memory = |start, len: u64| bindings::resource {
@@ -114,11 +118,14 @@ impl Plugged {
             memory(NOWHERE, len),
             memory(NOWHERE + len + 16, PAGE_SIZE as u64),
         ];
-        // SAFETY: Allocates one; the name is copied.
+        // SAFETY: The name is a valid C string, which the function copies.
         let device = unsafe { bindings::platform_device_alloc(name.as_char_ptr(), -1) };
         let device = NonNull::new(device).ok_or(ENOMEM)?;
-        // SAFETY: The device is not added yet, so it is ours. Whatever fails, the reference is given up.
-        // The driver is done with the slot when this returns.
+        // SAFETY:
+        // - The device is valid. Until it is added, no other thread uses it.
+        // - The resources are valid, and the function copies them.
+        // - If a step fails, this drops the reference, and does not use the device afterwards.
+        // - The driver's `probe` has returned when this resets the platform data.
         to_result(unsafe {
             (*device.as_ptr()).dev.platform_data = slot.cast();
             let ret =
@@ -133,14 +140,14 @@ impl Plugged {
             }
             ret
         })?;
-        // INVARIANT: Just registered.
+        // INVARIANT: `platform_device_add` has registered the device.
         Ok(Self(device))
     }
 
-    /// The name of the first claim of its first resource.
+    /// Returns the name of the first claim of the device's first resource.
     fn name_of_claim(&self) -> Result<&CStr> {
-        // SAFETY: By the type invariants, it is there, and so is what has claimed its memory: the cases
-        // are the only ones that do.
+        // SAFETY: By the type invariants, the device is registered, so its resources are valid.
+        // Only the cases claim them, and no case releases a claim meanwhile.
         unsafe {
             let claim = (*(*self.0.as_ptr()).resource).child;
             let name = claim.as_ref().ok_or(ENOENT)?.name;
@@ -151,7 +158,7 @@ impl Plugged {
 
 impl Drop for Plugged {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, the device is registered.
         unsafe { bindings::platform_device_unregister(self.0.as_ptr()) };
     }
 }
@@ -171,11 +178,12 @@ impl Bench {
         let mut driver = KBox::new(pin_init::zeroed::<bindings::platform_driver>(), GFP_KERNEL)?;
         driver.driver.name = NAME.as_char_ptr();
         driver.probe = Some(probe);
-        // SAFETY: The driver stays where it is until it is unregistered.
+        // SAFETY: The driver is in a box, so it does not move, and `Bench` unregisters it before it
+        // drops the box. The name is static.
         to_result(unsafe {
             bindings::__platform_driver_register(&mut *driver, ptr::null_mut(), NAME.as_char_ptr())
         })?;
-        // INVARIANT: Just registered.
+        // INVARIANT: `__platform_driver_register` has registered the driver.
         let mut bench = Bench {
             driver,
             device: None,
@@ -184,7 +192,7 @@ impl Bench {
         Ok(bench)
     }
 
-    /// Takes the device away.
+    /// Unplugs the device, which unbinds the driver.
     fn unplug(&mut self) {
         self.device = None;
     }
@@ -193,7 +201,7 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         self.unplug();
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, the driver is registered.
         unsafe { bindings::platform_driver_unregister(&mut *self.driver) };
     }
 }
@@ -248,7 +256,7 @@ device_file!(DeviceFile, DeviceOps, {
         this.0.memory.revocation().address_space()
     }
 });
-// Its mappings would not be found.
+// A revocation would not find the mappings of this file: it does not use the address space.
 device_file!(StrayFile, StrayOps, {});
 
 #[kunit_tests(rust_mm_revocable)]
@@ -284,9 +292,9 @@ mod cases {
         mm.open::<DeviceFile>(KBox::new(DeviceFile(device.clone()), GFP_KERNEL)?)
     }
 
-    /// Has nobody claimed the memory?
+    /// Returns whether the memory is unclaimed.
     fn is_free() -> bool {
-        // SAFETY: Any range may be asked for, with a name that stays.
+        // SAFETY: `iomem_resource` is a valid resource, and the name is static.
         let claim = unsafe {
             bindings::__request_region(
                 &raw mut bindings::iomem_resource,
@@ -299,7 +307,7 @@ mod cases {
         if claim.is_null() {
             return false;
         }
-        // SAFETY: Just claimed.
+        // SAFETY: The region was claimed above.
         unsafe {
             bindings::__release_region(&raw mut bindings::iomem_resource, NOWHERE, PAGE_SIZE as u64)
         };
@@ -323,7 +331,7 @@ mod cases {
         bench.unplug();
         assert!(is_free() && memory.revocation().is_revoked());
 
-        // What has taken away once is of no use for what comes.
+        // A revocation that has been used for one device cannot be used for the next.
         drop(bench);
         let mut slot = Slot {
             revocation: slot.revocation,
@@ -337,15 +345,17 @@ mod cases {
 
     #[test]
     fn nothing_of_another_device() -> Result {
-        // With the same addresses: what comes later is what it is a part of.
+        // Another device with the same addresses; the kernel inserts the later resource as the
+        // parent.
         let other = Plugged::new(c"rust_mm_other", ptr::null_mut())?;
         let (bench, slot) = bound()?;
         assert!(slot.memory.is_none());
         assert_eq!(slot.errors[0], Err(EBUSY));
         assert!(is_free());
 
-        // Nor is it in the way. The inner one has to go first: who goes takes along what is within,
-        // whosever it is (`platform_device_del()`), and that one would look for its parent then.
+        // Without the other device, the claim succeeds. Unplug the inner device first: removing the
+        // outer one would remove the resources within it, too (`platform_device_del()`), and the
+        // inner device would then use a parent that is gone.
         drop(other);
         drop(bench);
         let (_bench, slot) = bound()?;
@@ -371,13 +381,13 @@ mod cases {
         }
         mm.read::<1>(addr + PAGE_SIZE)?;
 
-        // What the driver takes away, it can give back.
+        // The driver can restore what it has revoked.
         device.memory.revocation().revoke();
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));
         device.memory.revocation().restore();
         mm.read::<1>(addr)?;
 
-        // What is gone stays so.
+        // After the driver is unbound, it cannot restore the memory.
         bench.unplug();
         device.memory.revocation().restore();
         for page in 0..4 {
@@ -393,7 +403,7 @@ mod cases {
         }
         mm.munmap(addr, LEN)?;
 
-        // Whoever still has the old one does not keep the device from being bound again.
+        // An open file of the old device does not keep the driver from being bound again.
         drop(bench);
         let (_bench, again) = self::device()?;
         assert!(!again.memory.revocation().is_revoked());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ways to memory that do not go through a fault handler, after a revocation.
+//! Tests of revocations against accesses that do not go through a fault handler.
 
 use super::{
     FilledFile,
@@ -55,15 +55,16 @@ use crate::{
     }, //
 };
 
-/// A device that answers debuggers by itself, each byte with the address that it is at.
+/// A device with an `access` callback that reads each byte as its own address.
 #[pin_data]
 struct Debugged {
     accesses: Atomic<i32>,
-    /// If not 0: access the page frames at this address, and say how that ends.
+    /// If not 0, `access` calls `access_phys` for this address.
     physically: Atomic<usize>,
+    /// The errno of that call.
     physical: Atomic<i32>,
     mapped: Atomic<i32>,
-    /// If not 0: the memory is taken away when `mmap_prepare` has been asked.
+    /// If not 0, `mmap_prepare` revokes the memory before it returns.
     revoke_in_hook: Atomic<i32>,
     #[pin]
     revocation: Revocation,
@@ -162,14 +163,14 @@ impl VmOperations for DebuggedOps {
                 *byte = (addr + i) as u8;
             }
         }
-        // More than was asked for: the layer does not pass that on.
+        // More than was asked for; the layer must not pass this to the kernel.
         Ok(len + 1)
     }
 }
 
 crate::vm_operations!(DebuggedOps);
 
-/// A file of which all pages are mapped when it is, without callbacks.
+/// A file whose mappings are populated at mmap time and have no callbacks.
 struct PlainFile(Arc<Plain>);
 
 #[pin_data]
@@ -201,14 +202,13 @@ impl MiscDevice for PlainFile {
     }
 }
 
-/// What a debugger does. Returns how many bytes it got.
+/// Accesses memory as a debugger does, and returns the number of bytes.
 pub(super) fn access(mm: &UserMm, addr: usize, buf: &mut [u8], write: bool) -> c_int {
     let flags = match write {
         true => bindings::FOLL_WRITE,
         false => 0,
     };
-    // SAFETY: The mm has users, the current thread being one, and the buffer is valid for
-    // its length.
+    // SAFETY: The current thread uses the mm, and the buffer is valid for its length.
     unsafe {
         bindings::access_remote_vm(
             mm.current().as_raw(),
@@ -220,12 +220,13 @@ pub(super) fn access(mm: &UserMm, addr: usize, buf: &mut [u8], write: bool) -> c
     }
 }
 
-/// What the kernel does when it has populated a mapping, once more for one that exists.
+/// Calls `mapped` for an existing VMA, as the kernel does after it has populated a mapping.
 fn mapped(mm: &UserMm, file: &UserFile<'_>, addr: usize) -> Result {
     let guard = mm.current().mmap_read_lock();
     let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
-    // SAFETY: The VMA is locked, and has a table with this callback, which is called as the kernel does:
-    // with the file, and with what the hook has left as the private data.
+    // SAFETY: The guard holds the mmap lock, so the VMA and its operations are valid. The call
+    // passes what the kernel passes: the file of the VMA, and the private data that the hook has
+    // left.
     to_result(unsafe {
         let mapped = (*(*vma).vm_ops).mapped.ok_or(ENOENT)?;
         let mut word = (*file.as_ptr()).private_data.map_addr(|word| word | 1);
@@ -253,7 +254,7 @@ mod cases {
 
         assert_eq!(insert(), Err(EBUSY));
         probe.revocation.revoke();
-        // There is room now, but nothing may be put there.
+        // The entry is free now, but the layer must not insert a page.
         assert_eq!(insert(), Err(ENODEV));
         assert_eq!(probe.folio.ref_count(), 1);
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));
@@ -289,13 +290,13 @@ mod cases {
         plain.revocation.revoke();
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));
         assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
-        // It was revoked before the kernel could find the mapping.
+        // The layer refuses a mapping whose memory was revoked before the kernel linked the VMA.
         assert_eq!(mapped(&mm, &file, addr), Err(ENODEV));
         plain.revocation.restore();
         let again = file.mmap(LEN, READ, SHARED, 0)?;
         assert_eq!(mm.read(again)?, *b"there");
 
-        // The answer of the hook is of no use any more.
+        // The layer also refuses a mapping if the hook revokes the memory before it returns.
         plain.revoke_in_hook.store(1, Relaxed);
         assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
         mm.munmap(again, LEN)?;
@@ -307,7 +308,7 @@ mod cases {
         let mm = UserMm::attach()?;
         let device = Debugged::new()?;
         let file = mm.open::<DebuggedFile>(KBox::new(DebuggedFile(device.clone()), GFP_KERNEL)?)?;
-        // The driver would count a mapping of which it is never told that it is gone.
+        // The layer must not call `mapped`: no `close` would follow for this mapping.
         device.revoke_in_hook.store(1, Relaxed);
         assert_eq!(file.mmap(LEN, READ, SHARED, 0), Err(ENODEV));
         assert_eq!(device.mapped.load(Relaxed), 0);
@@ -315,7 +316,7 @@ mod cases {
         device.revocation.restore();
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
         assert_eq!(device.mapped.load(Relaxed), 1);
-        // Nor where the memory was revoked after the hook, while the kernel populated the mapping.
+        // The same if the memory is revoked after the hook, while the kernel populates the mapping.
         device.revocation.revoke();
         assert_eq!(mapped(&mm, &file, addr), Err(ENODEV));
         assert_eq!(device.mapped.load(Relaxed), 1);
@@ -333,7 +334,7 @@ mod cases {
         assert_eq!(access(&mm, addr + 5, &mut buf, false), 4);
         assert_eq!(buf, [5, 6, 7, 8]);
         assert_eq!(access(&mm, addr + 5, &mut buf, true), 4);
-        // What is asked for ends with the VMA, whatever the driver says.
+        // The access ends at the end of the VMA, although the driver returns more.
         buf = [0xff; 4];
         assert_eq!(access(&mm, addr + LEN - 2, &mut buf, false), 2);
         assert_eq!(buf, [0xfe, 0xff, 0xff, 0xff]);
@@ -345,14 +346,14 @@ mod cases {
         assert_eq!(access(&mm, addr, &mut buf, false), 0);
         assert_eq!(access(&mm, addr, &mut buf, true), 0);
         assert_eq!(buf, [0xff; 4]);
-        // The driver was not even asked.
+        // The layer has not called the driver.
         assert_eq!(device.accesses.load(Relaxed), accesses);
 
         device.revocation.restore();
         assert_eq!(access(&mm, addr, &mut buf, false), 4);
         mm.munmap(addr, LEN)?;
 
-        // Not what would be refused with pages of the kernel's own.
+        // The layer refuses the accesses that the kernel refuses for pages with a `struct page`.
         let accesses = device.accesses.load(Relaxed);
         for (prot, read, write) in [(READ, 4, 0), (READ | WRITE, 4, 4), (0, 4, 0)] {
             let addr = file.mmap(LEN, prot, SHARED, 0)?;
@@ -364,7 +365,7 @@ mod cases {
         Ok(())
     }
 
-    /// Neither where nothing is mapped, nor outside of the VMA that the debugger accesses.
+    /// `access_phys` fails for an address where nothing is mapped, and outside the accessed VMA.
     #[test]
     fn access_to_what_is_not_mapped() -> Result {
         let mm = UserMm::attach()?;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that is taken away while a callback is busy with it.
+//! Tests of memory that is revoked while a callback is using it.
 //!
-//! Each callback looks at nothing before it has seen that somebody else is taking the memory away. From
-//! there on, that one has to wait; what is mapped in the end has to be found.
+//! Each callback first waits until another thread has started the revocation. From then on,
+//! `revoke` must wait for the callback, and must find what the callback has mapped.
 
 use super::{
     revocation,
@@ -56,7 +56,7 @@ use crate::{
     }, //
 };
 
-/// The callback that is to be slow.
+/// The callback that waits for the revocation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Slow {
     Fault,
@@ -69,9 +69,9 @@ enum Slow {
 struct Device {
     folio: ARef<Folio>,
     slow: Slow,
-    /// Callbacks that were slow, and still the first to end.
+    /// The number of callbacks that have ended before `revoke` has returned.
     waited_for: Atomic<i32>,
-    /// The memory was taken away, says who did it.
+    /// Set by the other thread when `revoke` has returned.
     returned: Atomic<i32>,
     #[pin]
     entered: Completion,
@@ -80,7 +80,7 @@ struct Device {
 }
 
 impl Device {
-    /// What the callbacks do first.
+    /// Waits, in the slow callback, until the revocation has started.
     fn enter(&self, callback: Slow) {
         if callback != self.slow {
             return;
@@ -90,12 +90,12 @@ impl Device {
             if self.revocation.is_revoked() {
                 break;
             }
-            // SAFETY: Callbacks may sleep.
+            // SAFETY: The callbacks of this test may sleep.
             unsafe { bindings::msleep(1) };
         }
-        // Long enough for somebody who does not wait.
+        // Long enough for a `revoke` that does not wait to return.
         //
-        // SAFETY: As above.
+        // SAFETY: The callbacks of this test may sleep.
         unsafe { bindings::msleep(50) };
         if self.revocation.is_revoked() && self.returned.load(Relaxed) == 0 {
             self.waited_for.fetch_add(1, Relaxed);
@@ -137,7 +137,7 @@ impl VmOperations for SlowOps {
                 device.enter(Slow::Insert);
                 Ok(vmf.insert_page(&device.folio, 0)?.into())
             }
-            // Debuggers are the driver's only where there is no page.
+            // The kernel calls `access` only if it cannot fault a page in.
             Slow::Access => Err(FaultError::SigBus),
             Slow::Fault | Slow::Mkwrite => {
                 device.enter(Slow::Fault);
@@ -159,7 +159,7 @@ impl VmOperations for SlowOps {
 
 crate::vm_operations!(SlowOps);
 
-/// Does something that calls back, and takes the memory away meanwhile.
+/// Makes an access that calls the slow callback, and revokes the memory meanwhile.
 fn race(slow: Slow, before: fn(&UserMm, usize) -> Result, access: fn(&UserMm, usize)) -> Result {
     let mm = UserMm::attach()?;
     let folio = Folio::alloc(0, GFP_KERNEL)?;
@@ -186,14 +186,14 @@ fn race(slow: Slow, before: fn(&UserMm, usize) -> Result, access: fn(&UserMm, us
         Ok(())
     })?;
     access(&mm, addr);
-    // Or the other one would wait for ever, in a kernel that never calls back.
+    // If the kernel has not called the callback, the other thread must not wait forever.
     device.entered.complete_all();
     outcome.wait()?;
 
     assert_eq!(device.waited_for.load(Relaxed), 1);
     assert_eq!(mm.read::<1>(addr), Err(EFAULT));
     assert_eq!(mm.write(addr, b"x"), Err(EFAULT));
-    // Nobody has it but the device.
+    // Only the device holds a reference.
     assert_eq!(device.folio.ref_count(), 1);
     mm.munmap(addr, PAGE_SIZE)
 }
@@ -206,7 +206,7 @@ mod cases {
         Ok(())
     }
 
-    // What comes of the access is decided by which is first when both go on.
+    // Whether the access succeeds depends on which thread continues first.
     fn read(mm: &UserMm, addr: usize) {
         let _ = mm.read::<1>(addr);
     }

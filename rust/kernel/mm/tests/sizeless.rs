@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Boxes of nothing: their pointer is a number with bit 0 set, whatever `FOREIGN_ALIGN` says. Such a
-//! word means that `mapped` is to come, so both devices and data of that kind are refused.
+//! Tests of zero-sized devices and data in a `KBox`.
+//!
+//! The pointer of such a box dangles and may have bit 0 set, although `FOREIGN_ALIGN` says
+//! otherwise. In `vm_private_data`, bit 0 means that the kernel has not called `mapped` yet, so the
+//! layer refuses such devices and data.
 
 use crate::{
     fs::File,
@@ -101,11 +104,13 @@ mod cases {
         Ok(())
     }
 
-    /// If this fails, the kernel has mended it, and the two cases above are not needed any more.
+    /// The pointer of a zero-sized box violates `FOREIGN_ALIGN`.
+    ///
+    /// If this case fails, the kernel is fixed, and the two cases above are no longer needed.
     #[test]
     fn pointer_of_a_box_of_nothing() -> Result {
         let word = KBox::new((), GFP_KERNEL)?.into_foreign();
-        // SAFETY: It goes back once.
+        // SAFETY: The pointer comes from `into_foreign`, and is passed to `from_foreign` once.
         drop(unsafe { KBox::<()>::from_foreign(word) });
         assert!(word.addr() % 2 == 1);
         assert!(<KBox<()> as ForeignOwnable>::FOREIGN_ALIGN >= 2);

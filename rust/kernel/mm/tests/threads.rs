@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is `Send` is used and given up on another thread; what is `Sync`, on two at a time.
+//! Tests that drop `Send` values on another thread, and use `Sync` values on two threads at once.
 
 use crate::{
     bindings,
@@ -35,7 +35,7 @@ use crate::{
 };
 use core::ptr::NonNull;
 
-/// What has become of something that another thread does.
+/// The result of a closure that another thread runs.
 #[pin_data]
 pub(super) struct Outcome {
     /// The error, or 0.
@@ -44,7 +44,7 @@ pub(super) struct Outcome {
     done: Completion,
 }
 
-/// Lets another thread do something.
+/// Runs a closure on another thread.
 pub(super) fn elsewhere(f: impl FnOnce() -> Result + Send + 'static) -> Result<Arc<Outcome>> {
     let outcome = Arc::pin_init(
         pin_init!(Outcome {
@@ -64,14 +64,14 @@ pub(super) fn elsewhere(f: impl FnOnce() -> Result + Send + 'static) -> Result<A
 }
 
 impl Outcome {
-    /// Waits for it.
+    /// Waits for the closure, and returns its result.
     pub(super) fn wait(&self) -> Result {
         self.done.wait_for_completion();
         crate::error::to_result(self.err.load(Relaxed))
     }
 }
 
-/// Writes to pages on this thread and on another one, each to bytes of its own.
+/// Writes to the same pages on this thread and on another one, each to different bytes.
 fn both_write<T: Send + 'static>(
     ours: &T,
     theirs: T,
@@ -110,7 +110,7 @@ mod cases {
             |folio, at, out| folio.read_at(at, out),
         )?;
         assert_eq!(folio.ref_count(), 1);
-        // The last reference.
+        // The other thread drops the last reference.
         elsewhere(move || {
             let last: ARef<Folio> = folio;
             match last.ref_count() {
@@ -137,18 +137,21 @@ mod cases {
         .wait()
     }
 
-    /// No tool knows of whole pages that are lost.
+    /// Dropping the pages frees them.
+    ///
+    /// No debug tool reports leaks of whole pages.
     #[test]
     fn kernel_pages_are_given_back() -> Result {
         let pages = KernelPages::new(2, GFP_KERNEL)?;
         let page = pages.page(1).ok_or(EINVAL)?;
-        // SAFETY: The array owns the page, which is a folio with a reference.
+        // SAFETY: The array owns the page, so the folio is valid. The call below takes the
+        // reference that the `ARef` owns.
         let folio: ARef<Folio> = unsafe {
             ARef::from_raw(NonNull::from(Folio::from_raw(bindings::page_folio(
                 page.as_ptr(),
             ))))
         };
-        // SAFETY: As above; this is the reference that `folio` gives up.
+        // SAFETY: The array owns the page, so the folio is valid. `folio` drops this reference.
         unsafe { bindings::folio_get_saturating(folio.as_ptr()) };
         assert_eq!(folio.ref_count(), 2);
         drop(pages);
@@ -168,7 +171,7 @@ mod cases {
             |pages, at, data| pages.write_at(at, data),
             |pages, at, out| pages.read_at(at, out),
         )?;
-        // Given up there, and written to by the owner before that.
+        // The other thread writes to the pages and then drops them.
         elsewhere(move || {
             pages.write_at(2 * PAGE_SIZE - 4, b"over")?;
             drop(pages);
@@ -180,14 +183,14 @@ mod cases {
         mm.munmap(addr, 2 * PAGE_SIZE)
     }
 
-    /// Of a thread that works in no mm, or in another one.
+    /// A thread without an mm, or with another one, can handle faults of this mm.
     #[test]
     fn fault_for_another_address_space() -> Result {
         let mm = UserMm::attach()?;
         let addr = mm.mmap_anonymous(PAGE_SIZE)?;
         let theirs: ARef<MmWithUser> = mm.current().into();
         elsewhere(move || {
-            // KUnit does not hear of an assertion of this thread.
+            // Return errors: KUnit does not notice a failed assertion of this thread.
             if theirs.is_current() {
                 return Err(EBUSY);
             }

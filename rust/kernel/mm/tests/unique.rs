@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Data of a VMA that cannot be duplicated: there is never a second VMA.
+//! Tests of data per VMA that cannot be duplicated, so that no second VMA may exist.
 
 #[cfg(CONFIG_X86_64)]
 use super::syscalls::mremap;
@@ -54,11 +54,11 @@ struct Device {
     folio: ARef<Folio>,
     alive: Atomic<i32>,
     closed: Atomic<i32>,
-    /// Of these, VMAs that had the data of another one.
+    /// The number of closed VMAs that had the data of another VMA.
     misplaced: Atomic<i32>,
 }
 
-/// The data, which knows where its VMA is.
+/// The data of a VMA, which knows the VMA's start.
 struct Only {
     device: Arc<Device>,
     start: usize,
@@ -138,7 +138,7 @@ mod cases {
         )?)
     }
 
-    /// Data that is alive, and VMAs that the driver has seen closed with their own data.
+    /// Returns how many data objects are alive, and how many VMAs were closed with their own data.
     fn counts(device: &Device) -> (i32, i32) {
         let own = device.closed.load(Relaxed) - device.misplaced.load(Relaxed);
         (device.alive.load(Relaxed), own)
@@ -153,7 +153,7 @@ mod cases {
         mm.write(addr, b"page")?;
         assert_eq!(counts(&device), (1, 0));
 
-        // A hole, the head, the tail, and another mapping over a part of it.
+        // The layer refuses to unmap the middle, the head and the tail, and to map over a part.
         for page in [1, 0, 3] {
             let at = addr + page * PAGE_SIZE;
             assert_eq!(mm.munmap(at, PAGE_SIZE), Err(EINVAL));
@@ -162,7 +162,7 @@ mod cases {
         assert_eq!(over, Err(EINVAL));
         assert_eq!(counts(&device), (1, 0));
 
-        // Neither inherited nor grown, for good.
+        // A child does not inherit the VMA, and `mremap` cannot grow it.
         {
             let current = mm.current();
             let vma = current.lock_driver_vma::<UniqueOps>(addr).ok_or(ESRCH)?;
@@ -178,7 +178,9 @@ mod cases {
         Ok(())
     }
 
-    /// The kernel moves first and asks then: what it has made goes away without having had data.
+    /// The kernel moves the mapping back if the layer refuses `mremap`.
+    ///
+    /// It has made a second VMA by then, which it closes without data.
     #[cfg(CONFIG_X86_64)]
     #[test]
     fn moved_back() -> Result {
@@ -195,7 +197,7 @@ mod cases {
         assert_eq!(counts(&device), (1, 1));
         assert_eq!(mm.read::<1>(to), Err(EFAULT));
         assert_eq!(mm.read(addr)?, *b"page");
-        // A part, and less than there is.
+        // Move a part, and shrink while moving.
         let page = addr + PAGE_SIZE;
         assert_eq!(mremap(&mm, page, PAGE_SIZE, PAGE_SIZE, to), Err(EINVAL));
         assert_eq!(mremap(&mm, addr, LEN, PAGE_SIZE, to), Err(EINVAL));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The rows of the field tables.
+//! Tests of the rows of the field tables.
 
 use super::*;
 
-/// A device with operations, of which a VMA can be.
+/// A device whose mappings have operations.
 struct Dev(usize);
 
 #[vtable]
@@ -53,7 +53,7 @@ mod cases {
         let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
         let addr = file.mmap(4 * PAGE_SIZE, READ, SHARED, 0)?;
 
-        // They change by splitting.
+        // A split changes them.
         let mut guard = mm.mmap_write_lock();
         guard.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
         let layout = |vma: &StableVma| (vma.start() - addr, vma.end() - addr, vma.pgoff());
@@ -74,9 +74,9 @@ mod cases {
         Ok(())
     }
 
-    /// The bits of a protection, which is a struct or, on arm, an integer.
+    /// Returns the bits of a protection, which is a struct or, on arm, an integer.
     fn bits(prot: bindings::pgprot_t) -> [u8; size_of::<bindings::pgprot_t>()] {
-        // SAFETY: There is no padding in it, so all of it is initialised.
+        // SAFETY: `pgprot_t` has no padding, so all of its bytes are initialised.
         unsafe { core::mem::transmute(prot) }
     }
 
@@ -94,15 +94,16 @@ mod cases {
         let other = guard.vma_lookup(layout.addr(14)).ok_or(EFAULT)?;
         assert!(!vma.page_prot_writable());
 
-        // As it would be after access was granted.
-        // SAFETY: The mmap lock is held for writing.
+        // Give the VMA the protection of another one; `set_page_prot` must restore its own.
+        //
+        // SAFETY: The guard holds the mmap lock for writing, so the VMA is valid.
         let wrong = unsafe { (*other.as_ptr()).vm_page_prot };
-        // SAFETY: The VMA is write-locked.
+        // SAFETY: The guard holds the mmap lock for writing, so the VMA is valid.
         let prot = unsafe { &raw mut (*vma.as_ptr()).vm_page_prot };
-        // SAFETY: As above.
+        // SAFETY: The pointer is valid, and the VMA is write-locked.
         let before = unsafe { prot.replace(wrong) };
         vma.set_page_prot();
-        // SAFETY: As above.
+        // SAFETY: The pointer is valid, and the VMA is write-locked.
         let after = unsafe { prot.read() };
         assert!(bits(after) == bits(before));
         assert!(bits(wrong) != bits(before));
@@ -138,7 +139,7 @@ mod cases {
         assert_eq!(vma.flags(), before);
         drop(guard);
 
-        // Of a driver's mapping, what the driver may rely on cannot be cleared.
+        // The layer refuses to clear flags of a special mapping that its driver may rely on.
         let file = user.device(|dev, mut desc| {
             desc.set(crate::mm::flags::SetFlags::DONTCOPY);
             desc.map_kernel_pages(&dev.pages)
@@ -178,7 +179,7 @@ mod cases {
         assert!(anon.is_anonymous() && !anon.is_shared() && anon.writable());
         drop(guard);
 
-        // The file lives on with a reference of its own.
+        // The file outlives the VMA through a reference of its own.
         let kept = {
             let vma = mm.lock_vma(addr).ok_or(EFAULT)?;
             vma.file().map(ARef::from).ok_or(EFAULT)?
@@ -196,7 +197,7 @@ mod cases {
         let file = user.open::<Dev>(KBox::new(Dev(7), GFP_KERNEL)?)?;
         let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
 
-        // It is a view's that knows whose the VMA is, under either lock.
+        // Under either lock, only the view of the VMA's own operations leads to the data.
         let guard = user.current().mmap_write_lock();
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
         assert!(vma.as_driver_vma::<OtherOps>().is_none());
@@ -221,7 +222,8 @@ mod cases {
         assert!(vma.anon_name().is_none());
         #[cfg(CONFIG_ANON_VMA_NAME)]
         {
-            // SAFETY: The VMA is write-locked and has no name; it puts the name when it goes.
+            // SAFETY: The VMA is write-locked and has no name. It takes over the reference to the
+            // new name, which the kernel drops with the VMA.
             unsafe {
                 (*vma.as_ptr()).anon_name =
                     bindings::anon_vma_name_alloc(c"stack of 7".as_char_ptr())
@@ -242,22 +244,22 @@ mod cases {
             .ok_or(EFAULT)?
             .start_write();
         assert!(!vma.has_policy() && !vma.has_userfaultfd());
-        // None of the pointers is followed before it is gone again.
+        // The kernel follows none of these pointers before the case resets it.
         #[cfg(CONFIG_USERFAULTFD)]
         {
-            // SAFETY: The VMA is write-locked.
+            // SAFETY: The VMA is write-locked, and this thread does not follow the pointer.
             unsafe { (*vma.as_ptr()).vm_userfaultfd_ctx.ctx = core::ptr::dangling_mut() };
             assert!(vma.has_userfaultfd());
-            // SAFETY: As above.
+            // SAFETY: The VMA is write-locked, and null means no userfaultfd.
             unsafe { (*vma.as_ptr()).vm_userfaultfd_ctx.ctx = core::ptr::null_mut() };
             assert!(!vma.has_userfaultfd());
         }
         #[cfg(CONFIG_NUMA)]
         {
-            // SAFETY: The VMA is write-locked.
+            // SAFETY: The VMA is write-locked, and this thread does not follow the pointer.
             unsafe { (*vma.as_ptr()).vm_policy = core::ptr::dangling_mut() };
             assert!(vma.has_policy());
-            // SAFETY: As above.
+            // SAFETY: The VMA is write-locked, and null means no policy.
             unsafe { (*vma.as_ptr()).vm_policy = core::ptr::null_mut() };
         }
         Ok(())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ways through the VMAs.
+//! Tests of iterators, cursors and walks over VMAs.
 
 use super::*;
 
@@ -8,7 +8,7 @@ use super::*;
 mod cases {
     use super::*;
 
-    /// Compares what an iterator finds with what there should be.
+    /// Checks that an iterator finds exactly the expected VMAs.
     fn check<'v, V>(
         layout: &Layout<'_>,
         found: impl Iterator<Item = &'v V>,
@@ -35,7 +35,7 @@ mod cases {
         check(&layout, guard.vmas(layout.all()), &all);
         back.reverse();
         check(&layout, guard.vmas(layout.all()).rev(), &back);
-        // All there is; this mm has nothing else.
+        // The whole mm, which has no other VMAs.
         check(&layout, guard.vmas(0..usize::MAX), &all);
         check(&layout, guard.vmas(0..usize::MAX).rev(), &back);
         drop(guard);
@@ -67,7 +67,7 @@ mod cases {
         let layout = Layout::new(task.user_mm().ok_or(EINVAL)?)?;
         let guard = layout.mm.mmap_read_lock();
 
-        // Each range of pages, against what the layout says.
+        // Compare each range of pages with the layout.
         for start in 0..16 {
             for end in start..=16 {
                 let expected = || {
@@ -88,7 +88,7 @@ mod cases {
                     expected().next()
                 );
 
-                // A page is in a gap, or in a VMA, and gaps do not touch.
+                // Each page is in a gap or in a VMA, and two gaps never touch.
                 let mut at = start;
                 let mut gaps = guard.gaps(layout.range(start..end)).peekable();
                 while let Some(gap) = gaps.next() {
@@ -161,7 +161,7 @@ mod cases {
         let layout = Layout::new(task.user_mm().ok_or(EINVAL)?)?;
         let mut guard = layout.mm.mmap_write_lock();
 
-        // All of it, the tail, nothing, the middle.
+        // Unmap a whole VMA, none of one, and the middle of one.
         let mut cursor = guard.cursor(layout.range(0..9));
         let vma = cursor.next_vma().ok_or(EFAULT)?;
         assert_eq!(layout.pages(&vma), 1..3);
@@ -186,7 +186,7 @@ mod cases {
         assert!(guard.cursor(layout.range(4..4)).next_vma().is_none());
         assert!(guard.cursor(layout.range(12..16)).next_vma().is_none());
 
-        // In what is left, it finds each part.
+        // The cursor finds each VMA that is left.
         let mut cursor = guard.cursor(layout.all());
         while let Some(vma) = cursor.next_vma() {
             let range = vma.start()..vma.end();
@@ -257,7 +257,7 @@ mod cases {
         assert_eq!(walk.next_vma()?.map(|vma| pages(&vma)), Some(PAGE_SIZE));
         assert_eq!(walk.next_vma()?.map(|vma| pages(&vma)), Some(3 * PAGE_SIZE));
 
-        // A VMA grows over the place where the walk is, and another one goes.
+        // A VMA grows past the position of the walk, and another one is unmapped.
         user.munmap(layout.addr(6), PAGE_SIZE)?;
         layout.map(4..5, Protection::READ)?;
         let vma = walk.next_vma()?.ok_or(EFAULT)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The rows of the lock table.
+//! Tests of the rows of the lock table.
 
 use super::*;
 
@@ -40,7 +40,7 @@ mod cases {
         let user = UserMm::attach()?;
         let mm = user.current();
         let mut calls = 0;
-        // Somebody else has the lock for writing the first time only.
+        // The lock is taken for writing during the first call only.
         let result = mm.speculate(|_| {
             calls += 1;
             if calls == 1 {
@@ -50,10 +50,10 @@ mod cases {
         });
         assert_eq!(result, Some(2));
 
-        // A reader does no harm.
+        // A reader does not invalidate the speculation.
         assert_eq!(mm.speculate(|_| is_readable(mm)), Some(true));
 
-        // Each time.
+        // The lock is taken for writing during each call.
         let mut calls = 0;
         let result = mm.speculate(|_| {
             calls += 1;
@@ -61,7 +61,7 @@ mod cases {
         });
         assert_eq!((result, calls), (None, 3));
 
-        // All the time.
+        // The lock is held for writing all the time.
         let guard = mm.mmap_write_lock();
         assert_eq!(mm.speculate(|_| ()), None);
         drop(guard);
@@ -81,7 +81,7 @@ mod cases {
         #[cfg(CONFIG_PER_VMA_LOCK)]
         {
             assert!(vma.is_vma_locked());
-            // The rest can be changed.
+            // The mmap lock is free, so other threads can change the rest of the mm.
             assert!(is_unlocked(mm));
             assert_eq!(readers(&vma), 1);
             let second = mm.lock_vma_under_rcu(layout.addr(11)).ok_or(EFAULT)?;
@@ -115,7 +115,7 @@ mod cases {
         let mm = &*layout.mm;
         let addr = layout.addr(8);
 
-        // On the mmap lock for a moment.
+        // `lock_vma` takes the mmap lock for a moment, to lock the VMA.
         look_write_locked(mm, addr)?;
         assert!(mm.lock_vma_under_rcu(addr).is_none());
         let vma = mm.lock_vma(addr).ok_or(EFAULT)?;
@@ -123,14 +123,14 @@ mod cases {
         assert_eq!(layout.pages(&vma), 8..12);
         drop(vma);
 
-        // On the mmap lock for good, where there are too many readers.
+        // With too many readers of the VMA, `lock_vma` keeps the mmap lock instead of a VMA lock.
         let count = {
             let guard = mm.mmap_read_lock();
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-            // SAFETY: Nobody else has this mm, and the field outlives this case.
+            // SAFETY: The VMA is valid, and is not unmapped before the end of this case.
             unsafe { &raw mut (*vma.as_ptr()).vm_refcnt.refs.counter }
         };
-        // SAFETY: As above.
+        // SAFETY: The pointer is valid, and no other thread uses this mm.
         unsafe { *count = bindings::VM_REFCNT_LIMIT as i32 };
         let read_locked = mm.mmap_read_lock().vma_start_read_locked(addr).is_some();
         let by_address = mm
@@ -140,7 +140,7 @@ mod cases {
         let by_walk = walk
             .next_vma()?
             .map(|vma| (vma.is_vma_locked(), is_unlocked(mm)));
-        // SAFETY: As above.
+        // SAFETY: The pointer is valid, and no other thread uses this mm.
         unsafe { *count = 1 };
         assert!(!read_locked);
         assert_eq!(by_address, Some((false, 8..12)));
@@ -217,7 +217,7 @@ mod cases {
         assert!(!is_readable(mm));
         let vma = guard.vma_lookup(layout.addr(2)).ok_or(EFAULT)?;
         assert_eq!(layout.pages(vma), 1..3);
-        // Others may still read it under its own lock.
+        // A reader may still lock the VMA, which is not write-locked yet.
         assert_eq!(
             mm.lock_vma_under_rcu(layout.addr(2)).is_some(),
             cfg!(CONFIG_PER_VMA_LOCK)
@@ -242,20 +242,20 @@ mod cases {
         let guard = mm.mmap_write_lock();
         let first = guard.vma_lookup(layout.addr(1)).ok_or(EFAULT)?;
         let write = first.start_write();
-        // Nobody can read this one, but the other ones.
+        // A reader cannot lock this VMA, but can lock the others.
         assert!(mm.lock_vma_under_rcu(layout.addr(2)).is_none());
         assert_eq!(
             mm.lock_vma_under_rcu(layout.addr(3)).is_some(),
             cfg!(CONFIG_PER_VMA_LOCK)
         );
-        // Again, which does nothing.
+        // Locking it again has no effect.
         assert_eq!(write.start_write().start(), first.start());
         let other = guard.vma_lookup(layout.addr(3)).ok_or(EFAULT)?;
         other.start_write_killable()?;
         assert!(mm.lock_vma_under_rcu(layout.addr(3)).is_none());
         drop(guard);
 
-        // All of them are free again.
+        // Dropping the mmap lock has dropped all VMA write locks.
         for page in [2, 3] {
             let vma = mm.lock_vma_under_rcu(layout.addr(page));
             assert_eq!(vma.is_some(), cfg!(CONFIG_PER_VMA_LOCK));
@@ -285,7 +285,7 @@ mod cases {
             guard.vma_lookup(range.end).map(|vma| layout.pages(vma)),
             Some(9..12)
         );
-        // The write lock of the VMA has ended.
+        // The downgrade has dropped the VMA write lock.
         let vma = guard.vma_start_read_locked(layout.addr(1));
         assert_eq!(vma.is_some(), cfg!(CONFIG_PER_VMA_LOCK));
         drop(vma);
@@ -308,7 +308,7 @@ mod cases {
         let guard = mm.mmap_write_lock();
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.start_write();
         let mappings = file.file().i_mmap_lock_write()?;
-        // The same VMA, by all of the ways that there are, none of which is open to others now.
+        // The file leads to the same VMA. No other thread can reach it, by any of the three locks.
         assert!(mappings
             .vmas(0..1)
             .any(|other| other.start() == vma.start()));
@@ -331,9 +331,9 @@ mod cases {
         let mut inner = other.mmap_write_lock_nested(&outer)?;
         assert!(!is_readable(&other) && !is_readable(mm));
         assert!(inner.vmas(0..usize::MAX).next().is_none());
-        // Not the one that this thread works in.
+        // The layer refuses to unmap in an mm that is not the current one.
         assert_eq!(inner.munmap(0, PAGE_SIZE), Err(EINVAL));
-        // In any order.
+        // The locks may be dropped in any order.
         drop(outer);
         assert!(is_unlocked(mm) && !is_readable(&other));
         drop(inner);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Locks that are given up when the task is to die.
+//! Tests of killable locks, faults and walks while a fatal signal is pending.
 
 use super::*;
 
-/// Another thread that holds a lock until it is told to let go.
+/// A worker that holds a lock until [`stop`](Self::stop) is called.
 #[pin_data]
 struct Holder {
     mm: ARef<MmWithUser>,
@@ -71,22 +71,22 @@ impl Holder {
 }
 
 fn nap() {
-    // SAFETY: Called where sleeping is allowed.
+    // SAFETY: All callers may sleep.
     unsafe { bindings::msleep(1) };
 }
 
-/// Runs a closure as if the thread was to die.
+/// Runs a closure while a fatal signal is pending for this thread.
 fn while_dying<R>(f: impl FnOnce() -> R) -> R {
-    // SAFETY: `SIG_KTHREAD`, which C never calls.
+    // SAFETY: The value is `SIG_KTHREAD`, which C compares but never calls.
     let handler: bindings::__sighandler_t = unsafe { core::mem::transmute(2usize) };
-    // SAFETY: The current thread is a kernel thread of this case alone, which gets the signal and has
-    // it taken away again.
+    // SAFETY: The current thread is KUnit's kernel thread for this case. It may get the signal,
+    // which is flushed below.
     unsafe {
         bindings::kernel_sigaction(bindings::SIGKILL as c_int, handler);
         bindings::send_sig(bindings::SIGKILL as c_int, bindings::get_current(), 1);
     }
     let result = f();
-    // SAFETY: As above.
+    // SAFETY: The current thread is KUnit's kernel thread for this case.
     unsafe { bindings::flush_signals(bindings::get_current()) };
     result
 }
@@ -117,14 +117,14 @@ mod cases {
         holder.stop();
         assert_eq!(results, [Some(EINTR); 4]);
 
-        // Nothing is locked, and nothing has happened.
+        // No call has left a lock held or changed the mm.
         assert!(is_unlocked(mm));
         assert_eq!(walk.next_vma()?.map(|vma| layout.pages(&vma)), Some(1..3));
         assert!(mm.lock_vma(addr).is_some());
         Ok(())
     }
 
-    /// What C would have tried again and again, or go on with for long.
+    /// A fatal signal ends a fault, which C code would retry again and again, and a walk.
     #[test]
     fn faults_and_walks() -> Result {
         use crate::mm::pgtable::{
@@ -172,20 +172,22 @@ mod cases {
         holder.stop();
         assert_eq!((result, readers), (Some(EINTR), 1));
 
-        // Its readers gone, it can be locked.
+        // Without readers, the VMA can be locked although the signal is pending.
         let guard = mm.mmap_write_lock();
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
         assert!(while_dying(|| vma.start_write_killable().is_ok()));
         Ok(())
     }
 
-    /// With VMA locks, makes the next step of a walk wait for the mmap lock.
+    /// Makes a walk take the mmap lock for a VMA, if the kernel has VMA locks.
     fn look_locked(mm: &MmWithUser, addr: usize) -> Result {
         #[cfg(CONFIG_PER_VMA_LOCK)]
         {
             let guard = mm.mmap_write_lock();
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
-            // SAFETY: Nobody else has this mm. It is the number that the next writer gets.
+            // The sequence number that the next writer gets.
+            //
+            // SAFETY: The mm and the VMA are valid, and no other thread uses this mm.
             unsafe {
                 let seq = (*mm.as_raw()).__bindgen_anon_1.mm_lock_seq.sequence;
                 (*vma.as_ptr()).vm_lock_seq = seq.wrapping_add(2);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An mm that another thread looks at.
+//! Tests of an mm that another thread walks.
 
 use super::*;
 
-/// What another thread has seen of an mm.
+/// A worker that walks an mm once, and what it has found.
 #[pin_data]
 struct Observer {
     mm: ARef<MmWithUser>,
     range: Range<usize>,
-    /// Set by the observer when it has seen what it could without waiting.
+    /// Set by the observer before it starts the walk.
     started: Atomic<i32>,
     #[pin]
     seen: Mutex<Option<Result<[usize; 3]>>>,
@@ -35,7 +35,7 @@ impl WorkItem for Observer {
 }
 
 impl Observer {
-    /// The starts of the first VMAs in the range.
+    /// Returns the starts of the first VMAs in the range.
     fn walk(&self) -> Result<[usize; 3]> {
         let mut starts = [0; 3];
         let mut walk = self.mm.walk_locked(self.range.clone());
@@ -49,14 +49,14 @@ impl Observer {
     }
 }
 
-/// Another thread that looks at a [`Layout`] all the time, without the mmap lock.
+/// A worker that checks a [`Layout`] all the time, without the mmap lock.
 #[pin_data]
 struct Watcher {
     mm: ARef<MmWithUser>,
     base: usize,
     stop: Atomic<i32>,
     walks: Atomic<i32>,
-    /// The first thing that was wrong, or 0.
+    /// The line of the first check that failed, or 0.
     wrong: Atomic<i32>,
     #[pin]
     ended: Mutex<bool>,
@@ -79,7 +79,7 @@ impl WorkItem for Watcher {
                 this.wrong.store(line, Relaxed);
             }
             this.walks.fetch_add(1, Relaxed);
-            // SAFETY: Nothing is locked.
+            // SAFETY: This thread holds no lock, so it may sleep.
             unsafe { bindings::schedule() };
         }
         *this.ended.lock() = true;
@@ -88,11 +88,11 @@ impl WorkItem for Watcher {
 }
 
 impl Watcher {
-    /// Returns the line of what is wrong.
+    /// Checks the layout once; fails with the line of the check.
     fn look(&self) -> Result<(), i32> {
         let check = |ok: bool, line: u32| if ok { Ok(()) } else { Err(line as i32) };
 
-        // Each page that is there all the time is seen, and nothing is seen twice.
+        // The walk finds each page that is always mapped, and no page twice.
         let (mut pages, mut at) = (0u32, self.base);
         let mut walk = self.mm.walk_locked(self.base..self.base + 16 * PAGE_SIZE);
         while let Some(vma) = walk.next_vma().map_err(|_| line!() as i32)? {
@@ -110,9 +110,9 @@ impl Watcher {
                 }
             }
             drop(vma);
-            // Sometimes there is time for a lot to happen between two steps.
+            // Sometimes sleep, so that the mm changes a lot between two steps.
             if self.walks.load(Relaxed) % 64 == 0 {
-                // SAFETY: Nothing is locked.
+                // SAFETY: This thread holds no lock, so it may sleep.
                 unsafe { bindings::msleep(1) };
             }
         }
@@ -121,7 +121,7 @@ impl Watcher {
         check(pages & always == always, line!())?;
         check(pages & !(always | sometimes) == 0, line!())?;
 
-        // The same with no lock at all, if that works out.
+        // The same without any lock, if the speculation succeeds.
         let page = |page| self.base + page * PAGE_SIZE;
         if let Some(copy) = self.mm.speculate(|mm| mm.vma(page(9))) {
             let copy = copy.ok_or(line!() as i32)?;
@@ -160,18 +160,20 @@ mod cases {
         )?;
 
         let mut guard = mm.mmap_write_lock();
-        // The first is write-locked, so the observer cannot lock it by itself, and must not see it,
-        // since it is gone when the lock is free.
+        // Write-lock the first VMA, so that the observer has to wait for the mmap lock. It must not
+        // find that VMA, which is unmapped by the time that it gets the lock.
         guard
             .vma_lookup(layout.addr(1))
             .ok_or(EFAULT)?
             .start_write();
         let _ = workqueue::system().enqueue(observer.clone());
         while observer.started.load(Relaxed) == 0 {
-            // SAFETY: Sleeps.
+            // SAFETY: This thread may sleep: it holds only the mmap lock.
             unsafe { bindings::msleep(1) };
         }
-        // SAFETY: Sleeps. Long enough for the observer to get to the lock.
+        // Long enough for the observer to wait for the lock.
+        //
+        // SAFETY: This thread may sleep: it holds only the mmap lock.
         unsafe { bindings::msleep(20) };
         assert!(observer.seen.lock().is_none());
         let gone = layout.range(1..3);
@@ -208,7 +210,7 @@ mod cases {
         )?;
         let _ = workqueue::system_unbound().enqueue(watcher.clone());
 
-        // Neighbours grow and shrink, by merging and splitting.
+        // The neighbours grow and shrink, as the kernel merges and splits them.
         let mut change = || -> Result {
             for _ in 0..64 {
                 layout.map(4..5, Protection::READ)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is kept for userfaultfd while the mmap lock is held.
+//! Tests of the events that a guard keeps for userfaultfd while it holds the mmap lock.
 
 use super::*;
 use crate::mm::lock::write::UnmapEvents;
@@ -10,13 +10,14 @@ use core::ptr;
 mod cases {
     use super::*;
 
-    /// Appends to a list.
+    /// Appends an entry to a list.
     ///
     /// # Safety
     ///
-    /// Both must be valid for as long as `entry` is in the list.
+    /// `list` and `entry` must be valid for as long as `entry` is in the list.
     unsafe fn append(list: *mut bindings::list_head, entry: *mut bindings::list_head) {
-        // SAFETY: As the caller promises.
+        // SAFETY: By the safety requirements of this function, the list, its last entry and `entry`
+        // are valid.
         unsafe {
             let last = (*list).prev;
             ((*entry).prev, (*entry).next) = (last, list);
@@ -24,16 +25,16 @@ mod cases {
         }
     }
 
-    /// Takes the first entry out of a list.
+    /// Removes the first entry from a list and returns it.
     ///
     /// # Safety
     ///
-    /// The list must be valid.
+    /// The list and its entries must be valid.
     unsafe fn pop(list: *mut bindings::list_head) -> Option<*mut bindings::list_head> {
-        // SAFETY: As the caller promises.
+        // SAFETY: By the safety requirements of this function, the list and its entries are valid.
         unsafe {
             let entry = (*list).next;
-            // Empty, or not well-formed.
+            // The list is empty or corrupt.
             if ptr::eq(entry, list) || !ptr::eq((*entry).prev, list) {
                 return None;
             }
@@ -43,7 +44,7 @@ mod cases {
         }
     }
 
-    /// What is told to userfaultfd is kept in order, over several calls and over a move.
+    /// The events stay in order, over several calls and over a move of the value.
     #[test]
     fn in_order() -> Result {
         let user = UserMm::attach()?;
@@ -54,9 +55,9 @@ mod cases {
             mm: user.current(),
             ring: ptr::null_mut(),
         };
-        // SAFETY: The list is valid, and the entries outlive `events`.
+        // SAFETY: `with_list` passes a valid list, and the entries outlive `events`.
         let put = |list, entry| unsafe { append(list, entry) };
-        // SAFETY: The list is valid.
+        // SAFETY: `with_list` passes a valid list, with valid entries.
         let get = |list| unsafe { pop(list) };
 
         assert!(events.with_list(get).is_none());
@@ -70,7 +71,7 @@ mod cases {
         events.with_list(|_| ());
         let found = [(); 4].map(|()| events.with_list(get));
         let is_empty = events.ring.is_null();
-        // Or they would be taken for what userfaultfd has made.
+        // Empty it: dropping `events` would pass its entries to userfaultfd.
         events.ring = ptr::null_mut();
         assert!(is_empty && found == [Some(a), Some(b), Some(c), None]);
         Ok(())

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mapping and unmapping from within the kernel.
+//! Tests of mapping and unmapping user memory from kernel code.
 
 use super::*;
 
-/// Runs `f` in an mm that is empty, and not `mm`, the current one.
+/// Runs `f` while the current mm is an empty one, instead of `mm`.
 fn in_another_mm<R>(mm: &MmWithUser, f: impl FnOnce() -> R) -> Result<R> {
     let other = empty_mm()?;
-    // SAFETY: A case runs on a kernel thread that uses `mm`. Nothing that `f` does relies on that: it
-    // has no reference to the current mm but by `mm`.
+    // SAFETY: The case runs on a kernel thread that uses `mm`. `f` does not rely on `mm` being the
+    // current mm: it has no reference to it other than `mm`.
     unsafe {
         bindings::kthread_unuse_mm(mm.as_raw());
         bindings::kthread_use_mm(other.as_raw());
     }
     let ret = f();
-    // SAFETY: As it was.
+    // SAFETY: The thread uses `other`, and used `mm` before.
     unsafe {
         bindings::kthread_unuse_mm(other.as_raw());
         bindings::kthread_use_mm(mm.as_raw());
@@ -32,7 +32,7 @@ mod cases {
         let task = current!();
         let mut mm = task.user_mm().ok_or(EINVAL)?;
         let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
-        // SAFETY: The file is open as long as `file` is, and no system call works on it.
+        // SAFETY: The file is open as long as `file` lives, and has no active `fdget_pos` region.
         let of = unsafe { File::from_raw_file(file.as_ptr()) };
 
         let (prot, shared) = (Protection::READ, MapFlags::SHARED);
@@ -40,7 +40,7 @@ mod cases {
         assert_eq!(user.read(addr)?, [1]);
         assert_eq!(user.read(addr + PAGE_SIZE)?, [2]);
 
-        // The kernel's errors are those of the system call.
+        // The errors are those of the system call.
         let there = shared | MapFlags::FIXED_NOREPLACE;
         assert_eq!(
             mm.vm_mmap(Some(of), addr, PAGE_SIZE, prot, there, 0),
@@ -70,7 +70,7 @@ mod cases {
         assert_eq!(layout.mm.populate(first, PAGE_SIZE + 1), Err(EINVAL));
         assert_eq!(layout.mm.populate(first, !0 << 12), Err(EINVAL));
         assert_eq!(has(user.current(), layout.addr(1)), Some(false));
-        // Over the holes.
+        // `populate` skips holes.
         layout.mm.populate(first, len)?;
         assert_eq!(has(user.current(), layout.addr(1)), Some(true));
         assert_eq!(has(user.current(), layout.addr(6)), Some(true));
@@ -92,8 +92,10 @@ mod cases {
         assert!(file.file().inode_id()?.ino != 0);
 
         let task = bindings::get_current;
-        // SAFETY: A process that ends closes files after it has given up its root. Nobody else looks
-        // at the field, and it is put back.
+        // An exiting process closes files after it has given up its `fs_struct`.
+        //
+        // SAFETY: The field belongs to the current thread, no other thread reads it, and the block
+        // restores it.
         let lost = unsafe {
             let fs = core::mem::replace(&mut (*task()).fs, core::ptr::null_mut());
             let lost = file.file().path(&mut buf).err();
@@ -109,7 +111,7 @@ mod cases {
         let user = UserMm::attach()?;
         let task = current!();
         let layout = Layout::new(task.user_mm().ok_or(EINVAL)?)?;
-        // By a reference that keeps it in use, as to that of another process.
+        // Through a counted reference, as for the mm of another process.
         let mm: ARef<MmWithUser> = user.current().into();
         mm.mmap_write_lock_killable()?
             .munmap(layout.addr(1), PAGE_SIZE)?;
@@ -117,7 +119,8 @@ mod cases {
             mm.lock_vma(layout.addr(2)).map(|vma| layout.pages(&vma)),
             Some(2..3)
         );
-        // While this thread works in another one, nothing can be unmapped here, but looked at.
+        // While another mm is current, the layer refuses to unmap in this one, but can look up
+        // VMAs.
         let other = in_another_mm(&mm, || {
             let unmapped = mm.mmap_write_lock().munmap(layout.addr(2), PAGE_SIZE);
             let seen = mm.lock_vma(layout.addr(2)).map(|vma| layout.pages(&vma));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files to map: one whose pages are there from the beginning, and one with faults.
+//! Files for the tests: one that is populated at mmap time, and one whose pages are faulted in.
 
 use crate::{
     fs::File,
@@ -33,7 +33,7 @@ use crate::{
     }, //
 };
 
-/// Four pages, and the mm with all mappings of them.
+/// Four pages, the address space with all mappings of them, and a folio.
 pub(super) struct Pages {
     pub(super) pages: KernelPages,
     pub(super) space: AddressSpace,
@@ -51,7 +51,7 @@ impl Pages {
     }
 }
 
-/// A file of which all pages are mapped when it is.
+/// A file whose mappings are populated at mmap time.
 pub(super) struct PagesFile(pub(super) Arc<Pages>);
 
 #[vtable]
@@ -82,7 +82,7 @@ impl VmOperations for PagesOps {
 
 crate::vm_operations!(PagesOps);
 
-/// A file whose pages are all the same folio, which comes at the second try.
+/// A file whose pages are all the same folio, which the handler returns after one retry.
 pub(super) struct FolioFile(pub(super) Arc<Pages>);
 
 #[vtable]

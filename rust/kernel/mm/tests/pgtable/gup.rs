@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pages of user space, held.
+//! Tests of user pages that the kernel pins or references.
 
 use super::{
     files::{
@@ -24,10 +24,10 @@ use crate::{
     task::Task, //
 };
 
-/// What a pin adds to the reference count of a small folio.
+/// The value that a pin adds to the reference count of a small folio.
 const PIN: usize = 1024;
 
-/// A folio, and where it is mapped.
+/// Maps a folio, and returns its device, its file and the address.
 fn mapped(mm: &UserMm, prot: usize) -> Result<(Arc<Pages>, UserFile<'_>, usize)> {
     let pages = Pages::new()?;
     pages.folio.write_at(0, b"folio")?;
@@ -36,7 +36,7 @@ fn mapped(mm: &UserMm, prot: usize) -> Result<(Arc<Pages>, UserFile<'_>, usize)>
     Ok((pages, file, addr))
 }
 
-/// Checks one way to hold pages: that it is held, and given up.
+/// Checks that one way to hold pages holds a page and releases it.
 fn held_and_given_up<H: Hold, A: HoldFor>(
     adds: usize,
     hold: impl FnOnce(usize) -> Result<UserPages<H, A>>,
@@ -48,7 +48,7 @@ fn held_and_given_up<H: Hold, A: HoldFor>(
     let held = hold(addr)?;
     assert_eq!(held.nr_pages(), 1);
     assert_eq!(pages.folio.ref_count(), 2 + adds);
-    // It stays when it is not mapped any more.
+    // The page is held after it is unmapped.
     mm.munmap(addr, LEN)?;
     assert_eq!(pages.folio.ref_count(), 1 + adds);
     drop(held);
@@ -56,7 +56,7 @@ fn held_and_given_up<H: Hold, A: HoldFor>(
     Ok(())
 }
 
-/// The three ways to hold pages, by the same function.
+/// Runs `held_and_given_up` with the given expression for each kind of hold and of access.
 macro_rules! each_way {
     ($addr:ident => $hold:expr) => {{
         fn way<H: Hold, A: HoldFor>(adds: usize) -> Result {
@@ -109,7 +109,7 @@ mod cases {
             let mm = UserMm::attach()?;
             let guard = mm.current().mmap_read_lock();
             let (pages, guard) = UserPages::remote_unlockable(guard, addr, 1);
-            // Nothing to wait for, so it was not given up.
+            // The fault had nothing to wait for, so it has not dropped the lock.
             assert!(guard.is_some());
             pages
         })
@@ -119,7 +119,7 @@ mod cases {
     fn remote_gives_up_the_lock() -> Result {
         let mm = UserMm::attach()?;
         let (pages, _file, addr) = mapped(&mm, READ)?;
-        // Not mapped yet: the first answer of the driver is to try again.
+        // The page is not mapped yet, and the driver first asks for a retry.
         let guard = mm.current().mmap_read_lock();
         let (held, guard) = UserPages::<Pinned, ReadOnly>::remote_unlockable(guard, addr, 1);
         assert!(guard.is_none());
@@ -127,7 +127,7 @@ mod cases {
         held?.read_at(0, &mut out)?;
         assert_eq!(out, *b"folio");
         assert_eq!(pages.folio.ref_count(), 2);
-        // This would wait for ever otherwise.
+        // The lock was dropped: otherwise `munmap` would wait forever.
         mm.munmap(addr, LEN)
     }
 
@@ -155,7 +155,7 @@ mod cases {
         let mm = UserMm::attach()?;
         let (pages, _file, addr) = mapped(&mm, READ | WRITE)?;
         let flags = || {
-            // SAFETY: The folio is valid.
+            // SAFETY: `pages` holds a reference to the folio.
             unsafe {
                 &raw mut (*pages.folio.as_ptr())
                     .__bindgen_anon_1
@@ -165,12 +165,12 @@ mod cases {
             }
         };
         let dirty = 1 << bindings::pageflags_PG_dirty;
-        // SAFETY: As above; nobody changes them meanwhile.
+        // SAFETY: The flags are those of a valid folio, and no other thread changes them meanwhile.
         let is_dirty = || unsafe { *flags() } & dirty != 0;
 
-        // The fault has made it dirty, so that is to be undone first.
+        // The fault has set the dirty flag, so clear it first.
         mm.write(addr, b"f")?;
-        // SAFETY: As above.
+        // SAFETY: The flags are those of a valid folio, and no other thread changes them meanwhile.
         unsafe { *flags() &= !dirty };
         let held = UserPages::<Pinned, ReadWrite>::fast(addr, 1)?;
         drop(held);
@@ -203,10 +203,10 @@ mod cases {
             errno(Rd::unlocked(usize::MAX & !(PAGE_SIZE - 1), 1)),
             Some(EFAULT)
         );
-        // Not to be written.
+        // The mapping is read-only.
         assert!(Wr::fast(addr, 1).is_err_and(|e| e == EFAULT));
         assert!(Wr::unlocked(addr, 1).is_err_and(|e| e == EFAULT));
-        // As far as it goes.
+        // The call returns the pages up to the end of the mapping.
         mm.munmap(addr + 2 * PAGE_SIZE, 2 * PAGE_SIZE)?;
         assert_eq!(Rd::fast(addr, 4)?.nr_pages(), 2);
         Ok(())
@@ -225,7 +225,7 @@ mod cases {
 
     #[test]
     fn without_user_space() -> Result {
-        // No mm was attached to this thread.
+        // This thread uses no mm.
         assert!(UserPages::<Pinned, ReadOnly>::fast(PAGE_SIZE, 1).is_err_and(|e| e == EFAULT));
         assert!(
             UserPages::<Referenced, ReadOnly>::unlocked(PAGE_SIZE, 1).is_err_and(|e| e == EFAULT)
@@ -247,7 +247,7 @@ mod cases {
         }
         let mut out = [0; 5];
         assert_eq!(other.read_remote_vm(addr, &mut out), 0);
-        // From an mm that is not its own, a thread can look into this one.
+        // Through the mm of the test, the same call succeeds.
         assert_eq!(mm.current().read_remote_vm(addr, &mut out), 5);
         assert_eq!(out, *b"folio");
         Ok(())
@@ -258,7 +258,7 @@ mod cases {
         let mm = UserMm::attach()?;
         let (pages, file, addr) = mapped(&mm, READ)?;
         let mut out = [0; 8];
-        // Over the end of the mapping.
+        // Across the end of the mapping: only the bytes in it.
         assert_eq!(mm.current().read_remote_vm(addr + LEN - 3, &mut out), 3);
         assert_eq!(mm.current().write_remote_vm(addr, b"x"), 0);
         let writable = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
@@ -277,14 +277,14 @@ mod cases {
         let (_pages, _file, addr) = mapped(&mm, READ | WRITE)?;
         let task = Task::current_raw();
         let mut out = [0; 5];
-        // A kernel thread's mm is not its own.
+        // The call refuses a kernel thread, which only borrows its mm.
         assert_eq!(current!().read_process_vm(addr, &mut out), 0);
-        // SAFETY: The flags are the current task's, which nobody else writes. It has an address
-        // space, and for the time of these calls it passes as a process.
+        // SAFETY: The flags are those of the current task, and no other task writes them. The task
+        // has an mm, so for the time of these calls it can pass as a process.
         unsafe { (*task).flags &= !bindings::PF_KTHREAD };
         let written = current!().write_process_vm(addr, b"F");
         let read = current!().read_process_vm(addr, &mut out);
-        // SAFETY: As above.
+        // SAFETY: The flags are those of the current task, and no other task writes them.
         unsafe { (*task).flags |= bindings::PF_KTHREAD };
         assert_eq!((written, read), (1, 5));
         assert_eq!(out, *b"Folio");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Walks of hugetlb memory.
+//! Tests of walks of hugetlb memory.
 
 use super::PMD;
 use crate::{
@@ -32,21 +32,22 @@ use core::{
 
 const LEN: usize = 4 * PMD;
 
-/// Hugetlb memory of which there is nothing yet.
+/// A hugetlb file without pages.
 struct Memory(ARef<File>);
 
 impl Memory {
     fn new() -> Result<Self> {
-        // SAFETY: Makes a file, with one reference.
+        // SAFETY: The function may be called in process context. It returns a new file or an error.
         let file = from_err_ptr(unsafe { bindings::rust_mm_test_hugetlb_file(LEN) })?;
-        // SAFETY: The reference is given up to this, and user space does not have the file.
+        // SAFETY: The file is valid, and this hands its only reference to the `ARef`. User space
+        // does not have the file, so it has no active `fdget_pos` region.
         let file = unsafe { ARef::from_raw(NonNull::new_unchecked(file.cast())) };
         Ok(Self(file))
     }
 
-    /// Lets the kernel take so many huge pages for it from the rest of the memory.
+    /// Sets how many surplus huge pages the kernel may allocate for the file.
     fn allow(&self, pages: usize) {
-        // SAFETY: The file is one of hugetlb memory.
+        // SAFETY: `rust_mm_test_hugetlb_file` has made the file, so it is a hugetlb file.
         unsafe { bindings::rust_mm_test_allow_hugetlb(self.0.as_ptr(), pages) };
     }
 }
@@ -57,7 +58,7 @@ impl Drop for Memory {
     }
 }
 
-/// A walker that, where nothing is mapped, looks for itself.
+/// A walker that calls `folio_walk` for each hole.
 struct Curious<'a, 'b> {
     guard: &'a MmapReadGuard<'b>,
     entries: KVec<Entry>,
@@ -88,7 +89,7 @@ impl PageWalk for Curious<'_, '_> {
 mod cases {
     use super::*;
 
-    /// The entries that there are from `addr` on, and the number of holes.
+    /// Returns the entries of a range, and the number of holes.
     fn walk(mm: &UserMm, addr: usize, len: usize) -> Result<(KVec<Entry>, usize)> {
         let guard = mm.current().mmap_read_lock();
         let mut walker = Curious {
@@ -100,7 +101,9 @@ mod cases {
         Ok((walker.entries, walker.holes))
     }
 
-    /// C holds a lock between the entries that faults and other walks take, too.
+    /// The walker may call `folio_walk` for a hole, which takes the hugetlb VMA lock.
+    ///
+    /// C holds this lock from one entry to the next, so the layer must drop it around `hole`.
     #[test]
     fn holes_in_hugetlb_memory() -> Result {
         let user = UserMm::attach()?;
@@ -137,13 +140,13 @@ mod cases {
         assert_eq!(entry.level(), Level::Pmd);
         assert!(entry.is_writable() && entry.is_dirty() && entry.is_young());
         let pfn = entry.pfn().ok_or(EFAULT)?;
-        // The others are either not there, or empty.
+        // The other entries are none, or missing.
         for entry in &entries {
             assert!(entry.state() == State::Present || entry.state() == State::None);
         }
         assert_eq!(entries.iter().filter(|e| e.is_present()).count(), 1);
 
-        // This memory is not for upstream's `zap_vma_range`, which leaves it alone.
+        // Upstream's `zap_vma_range` must leave hugetlb memory alone.
         {
             let guard = user.current().mmap_read_lock();
             let vma = guard.vma_lookup(shared).ok_or(EFAULT)?;
@@ -152,14 +155,14 @@ mod cases {
         let (entries, _) = walk(&user, shared + PMD, PMD)?;
         assert_eq!(entries[0].pfn(), Some(pfn));
 
-        // A part of the page is told of as that part.
+        // For a part of a huge page, the walk reports that part.
         let (entries, holes) = walk(&user, shared + PMD + PAGE_SIZE, 2 * PAGE_SIZE)?;
         assert_eq!((entries.len(), holes), (1, 0));
         assert_eq!(entries[0].addr(), shared + PMD + PAGE_SIZE);
         assert_eq!(entries[0].len(), 2 * PAGE_SIZE);
         assert_eq!(entries[0].pfn(), Some(pfn + 1));
 
-        // The same page, until somebody writes.
+        // The private mapping maps the same page, until the process writes to it.
         let (entries, _) = walk(&user, private + PMD, PMD)?;
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].pfn(), Some(pfn));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lookups of one address, and faults.
+//! Tests of lookups of one address, and of faults.
 
 use super::{
     files::{
@@ -34,7 +34,7 @@ mod cases {
         assert_eq!(guard.folio_walk(0), None);
         assert_eq!(guard.folio_walk(usize::MAX), None);
 
-        // The walk says the same.
+        // A page table walk finds the same PFN.
         let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
         let mut notes = Notes::new();
         walk_page_range_vma(vma, addr..addr + PAGE_SIZE, &mut notes)?;
@@ -69,12 +69,12 @@ mod cases {
             let found = guard.follow_pfnmap(addr + PAGE_SIZE + 7)?;
             assert_eq!((found.pfn, found.size), (0xf1, PAGE_SIZE));
             assert_eq!((found.writable, found.special), (false, true));
-            // Not what the kernel manages, and not what is not there.
+            // The call refuses anonymous memory, and an address where nothing is mapped.
             assert_eq!(guard.follow_pfnmap(anonymous), Err(EINVAL));
             assert_eq!(guard.follow_pfnmap(0), Err(EINVAL));
             assert_eq!(guard.folio_walk(addr), None);
         }
-        // The lock of the entry was given up.
+        // The call has dropped the page table lock.
         mm.munmap(addr, LEN)?;
         let guard = mm.current().mmap_read_lock();
         assert_eq!(guard.follow_pfnmap(addr), Err(EINVAL));
@@ -94,7 +94,7 @@ mod cases {
         assert!(guard.folio_walk(addr).is_some_and(|found| !found.writable));
         assert_eq!(guard.fixup_user_fault(addr, FaultAccess::Write), Ok(false));
         assert!(guard.folio_walk(addr).is_some_and(|found| found.writable));
-        // The first answer of the driver is to try again.
+        // The driver first asks for a retry, so the lock was dropped for a time.
         assert_eq!(guard.fixup_user_fault(mapped, FaultAccess::Read), Ok(true));
         assert_eq!(pages.folio.ref_count(), 2);
         assert_eq!(
@@ -102,7 +102,7 @@ mod cases {
             Err(EFAULT)
         );
         assert_eq!(guard.fixup_user_fault(0, FaultAccess::Read), Err(EFAULT));
-        // It is still held.
+        // The guard holds the lock again.
         assert!(guard.vma_lookup(addr).is_some());
         Ok(())
     }
@@ -131,7 +131,7 @@ mod cases {
             guard.handle_mm_fault(mapped, FaultAccess::Read),
             Handled::Retry
         ));
-        // It was given up: this would wait for ever otherwise.
+        // The lock was dropped: otherwise `munmap` would wait forever.
         mm.munmap(mapped, LEN)
     }
 
@@ -152,13 +152,13 @@ mod cases {
             PageCounts::of(&*guard, addr..addr + LEN)?.present,
             PAGE_SIZE
         );
-        // An address that is not in the VMA.
+        // The layer refuses an address outside the VMA.
         let end = guard.end();
         let Handled::Failed(guard, EFAULT) = guard.handle_mm_fault(end, FaultAccess::Read) else {
             return Err(EIO);
         };
         drop(guard);
-        // The driver is asked, under the VMA lock too, and says so: its answer is a retry.
+        // Under the VMA lock, too, the kernel calls the driver, which asks for a retry.
         let guard = mm.current().lock_vma_under_rcu(mapped).ok_or(EAGAIN)?;
         assert!(matches!(
             guard.handle_mm_fault(mapped, FaultAccess::Read),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The mappings of a file, seen from the file.
+//! Tests of the mappings of a file, found through the file.
 
 use super::{
     files::{
@@ -18,7 +18,7 @@ use crate::mm::{
 };
 
 fn starts(mappings: &FileMappings, pgoffs: core::ops::Range<usize>) -> Result<KVec<usize>> {
-    // Under this lock, nobody may wait for memory.
+    // Under the i_mmap lock, an allocation must not wait for reclaim.
     let mut starts = KVec::new();
     for vma in mappings.vmas(pgoffs) {
         starts.push(vma.start(), GFP_NOWAIT)?;
@@ -42,7 +42,7 @@ mod cases {
         let mut both = [all, half];
         both.sort_unstable();
         {
-            // The file has the same mappings as what it was given.
+            // The file uses the device's address space, so it has the same mappings.
             let mappings = file.file().i_mmap_lock_read()?;
             assert_eq!(starts(&mappings, 2..3)?.as_slice(), &both);
         }
@@ -71,7 +71,7 @@ mod cases {
         Ok(())
     }
 
-    /// As Coda does in `mmap`.
+    /// A file whose `f_mapping` changes while it is open, as Coda changes it in `mmap`.
     #[test]
     fn file_that_changes_its_mapping() -> Result {
         let mm = UserMm::attach()?;
@@ -79,18 +79,18 @@ mod cases {
         let file = mm.open::<PagesFile>(KBox::new(PagesFile(pages.clone()), GFP_KERNEL)?)?;
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
         let change = |to: &AddressSpace| {
-            // SAFETY: The file is open. The only one who looks at its mappings is this case, and what
-            // is mapped is neither mapped nor unmapped before it is changed back.
+            // SAFETY: The file is open, and only this thread uses its mappings. Until the case
+            // restores the field, it maps and unmaps nothing of the file.
             unsafe { (*file.as_ptr()).f_mapping = to.as_ptr() };
         };
         {
             let mappings = file.file().i_mmap_lock_write()?;
             change(&other);
-            // What is locked is what it was when it was locked.
+            // The guard still leads to the address space that it has locked.
             assert_eq!(starts(&mappings, 0..1)?.as_slice(), &[addr]);
             assert!(other.i_mmap_trylock_write().is_some());
         }
-        // And that was unlocked.
+        // Dropping the guard has unlocked that address space.
         assert!(pages.space.i_mmap_trylock_write().is_some());
         change(&pages.space);
         mm.munmap(addr, LEN)
@@ -108,12 +108,12 @@ mod cases {
             let vma = mappings.vmas(0..4).find(|vma| vma.start() == start);
             Ok(PageCounts::of(vma.ok_or(ENOENT)?, start..start + len)?.present)
         };
-        // The same pages are mapped by the other one as well, which is not counted.
+        // The walk of one mapping does not count the other, which maps the same pages.
         assert_eq!(count(all, LEN)?, LEN);
         assert_eq!(count(half, LEN / 2)?, LEN / 2);
         assert_eq!(count(half, PAGE_SIZE)?, PAGE_SIZE);
         assert_eq!(count(half, LEN), Err(EINVAL));
-        // Where the walk stops.
+        // The walker stops the walk, at an address of the right mapping.
         {
             let mappings = pages.space.i_mmap_lock_read();
             for vma in mappings.vmas(2..4) {
@@ -129,7 +129,7 @@ mod cases {
         pages.space.unmap(2, 1);
         assert_eq!(count(all, LEN)?, LEN - PAGE_SIZE);
         assert_eq!(count(half, LEN / 2)?, PAGE_SIZE);
-        // The last byte of page 0, the first one of page 1.
+        // Unmap a range of two bytes: the last of page 0, the first of page 1.
         pages.space.unmap_range(PAGE_SIZE - 1, 2);
         assert_eq!(count(all, LEN)?, PAGE_SIZE);
         pages.space.unmap_range(0, 0);
@@ -198,7 +198,7 @@ mod cases {
             refill(vma, &pages.folio)?;
         }
         {
-            // The guard of a driver's own is evidence, too.
+            // The guard of an owned view is evidence for a walk, too.
             let own = mm
                 .current()
                 .lock_driver_vma::<PagesOps>(addr)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Walks that are stopped, and what they have been shown.
+//! Tests of walks that stop early, and of the debug format of an entry.
 
 use super::*;
 use crate::str::CString;
 use core::ops::Range;
 
-/// Copies the first entry that it is shown.
+/// A walker that stops at the first entry and returns a copy of it.
 struct First;
 
 #[vtable]
@@ -25,7 +25,7 @@ enum Stop {
     Entry,
 }
 
-/// Stops at the first of what it is told to stop at.
+/// A walker that stops at the first VMA, PMD table or entry, as given.
 struct Stopper(Stop);
 
 impl Stopper {
