@@ -60,7 +60,7 @@ int rust_mm_test_xchg_mm_users(struct mm_struct *mm, int count)
 /**
  * rust_mm_test_notify_writes() - Set whether a shared VMA uses write-notify
  * @vma: The VMA.
- * @notify: Whether the first write to a page is to cause a fault.
+ * @notify: Whether the first write to a page must cause a fault.
  *
  * Existing page table entries do not change.
  *
@@ -76,7 +76,7 @@ void rust_mm_test_notify_writes(struct vm_area_struct *vma, bool notify)
 /**
  * rust_mm_test_mark_opened() - Set whether a file counts as opened
  * @file: The file; an anonymous inode file, which counts as opened from the start.
- * @opened: Whether the file is to have FMODE_OPENED.
+ * @opened: Whether the file gets FMODE_OPENED.
  *
  * Exported for kernel::mm::testing, which tests in modules may use.
  *
@@ -123,7 +123,7 @@ void rust_mm_test_allow_hugetlb(struct file *file, unsigned long pages)
 /**
  * rust_mm_test_set_hwpoison() - Set or clear the hardware poison flag of a page
  * @page: The page.
- * @hwpoison: Whether the page is to be hardware-poisoned.
+ * @hwpoison: Whether the page becomes hardware-poisoned.
  *
  * Context: Any context. The caller holds a reference to the page, and clears the flag before
  * it drops that.

@@ -102,8 +102,8 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_has_userfaultfd);
  * rust_mm_vma_has_anon_vma() - Check for anonymous pages
  * @vma: The VMA.
  *
- * Faults set anon_vma with the mmap lock held for reading, so the result may change from
- * false to true unless the caller holds the lock for writing.
+ * Faults set anon_vma under the mmap read lock and mm->page_table_lock, so the result may
+ * change from false to true unless the caller holds the mmap lock for writing.
  *
  * Context: The mmap lock or the VMA lock is held. Does not sleep.
  * Return: Whether the VMA has, or has had, anonymous pages; copy-on-write pages are such.

@@ -20,7 +20,7 @@ struct resource *rust_pci_mem_bar(struct pci_dev *pdev, unsigned int bar)
 {
 	struct resource *res;
 
-	/* What follows is no BAR of this function: ROM, VF BARs, bridge windows. */
+	/* The resources that follow are no BARs of this function: ROM, VF BARs, bridge windows. */
 	if (bar >= PCI_STD_NUM_BARS)
 		return NULL;
 	res = pci_resource_n(pdev, bar);

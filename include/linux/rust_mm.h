@@ -184,7 +184,7 @@ static inline void mmput_async_saturating(struct mm_struct *mm)
 }
 
 /*
- * The number of references from which on Rust maps a folio no longer: a quarter of the
+ * The number of references from which on Rust no longer maps a folio: a quarter of the
  * range of the count. The rest is for C, which takes references without a check.
  */
 #define RUST_FOLIO_MAX_REFS	BIT(30)

@@ -295,7 +295,7 @@ TEST_F(demand, mprotect)
 	ASSERT_EQ(try_write(self->map + 5 * self->page), 0);
 }
 
-/* Nor does it merge adjacent mappings of adjacent offsets. */
+/* The kernel does not merge adjacent mappings of adjacent offsets either. */
 TEST_F(demand, adjacent)
 {
 	char *left = mmap(NULL, 2 * self->page, PROT_NONE,

@@ -421,7 +421,7 @@ mod cases {
         let mm = UserMm::attach()?;
         let (device, file) = open(&mm, AroundFile)?;
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
-        // Whether the mapping spans one or two page tables depends on its address.
+        // The mapping spans one or two page tables, which depends on its address.
         assert_eq!(peek(&mm, addr, 0)?, 0);
         // The kernel calls `fault` first if there is no page table yet, which other mappings share.
         let (faults, _) = device.counts();

@@ -301,9 +301,9 @@ mod cases {
         for page in 1..4 {
             let at = addr + page * PAGE_SIZE;
             assert_eq!(mm.write(at, b"w"), Err(EFAULT));
-            // Nor may user space read the page: the mapping is writable.
+            // User space may not read the page either: the mapping is writable.
             assert_eq!(peek(&mm, addr, page), Err(EFAULT));
-            // Nor after an `mprotect` to read-only, which user space can undo.
+            // The same after an `mprotect` to read-only, which user space can undo.
             mprotect(&mm, at, PAGE_SIZE, READ)?;
             assert_eq!(peek(&mm, addr, page), Err(EFAULT));
             mprotect(&mm, at, PAGE_SIZE, READ | WRITE)?;

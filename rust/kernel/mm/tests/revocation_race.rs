@@ -206,7 +206,7 @@ mod cases {
         Ok(())
     }
 
-    // Whether the access succeeds depends on which thread continues first.
+    // The access may succeed or fail: that depends on which thread continues first.
     fn read(mm: &UserMm, addr: usize) {
         let _ = mm.read::<1>(addr);
     }
