@@ -543,7 +543,8 @@ mod cases {
         Ok(())
     }
 
-    /// Upstream's view zaps nothing unless the range is whole pages of the VMA; it returns no error.
+    /// Upstream's view zaps nothing unless the range is whole pages of the VMA; it returns no
+    /// error.
     #[test]
     fn zap_that_is_not_whole_pages() -> Result {
         let mm = UserMm::attach()?;
