@@ -12,6 +12,9 @@
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
 #include <linux/rust_mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/task_work.h>
 
 /**
  * rust_mm_vma_permits_fault() - Check whether a VMA permits an access
@@ -92,10 +95,8 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_alloc_pte_table);
  * @code: An address in the driver's code.
  *
  * The driver's code still runs after the lock is dropped, so its module must remain loaded.
- * rust_mm_fault_release_lock() holds a reference to the file over the unlock. If that is the
- * last one, fput() on a user thread defers the release of the file to the return to user
- * space. On a kernel thread, fput() leaves the release to a worker, which may run at once:
- * there, only a built-in driver may retry.
+ * rust_mm_fault_release_lock() sees to that on a user thread. A kernel thread has no return
+ * to user space until which it could keep the file: there, only a built-in driver may retry.
  *
  * Context: The fault handler of the VMA. Does not sleep.
  * Return: Whether the handler may return VM_FAULT_RETRY.
@@ -109,24 +110,57 @@ bool rust_mm_fault_may_retry(const struct vm_fault *vmf, const void *code)
 }
 EXPORT_SYMBOL_GPL(rust_mm_fault_may_retry);
 
+/* A file that a thread keeps until it returns to user space. */
+struct rust_mm_kept_file {
+	struct callback_head work;
+	struct file *file;
+};
+
+static void rust_mm_put_kept_file(struct callback_head *work)
+{
+	struct rust_mm_kept_file *kept =
+		container_of(work, struct rust_mm_kept_file, work);
+
+	fput(kept->file);
+	kfree(kept);
+}
+
 /**
  * rust_mm_fault_release_lock() - Drop the lock of a fault
  * @vmf: The fault, of a VMA that maps a file.
  *
  * Until the call, the lock keeps the VMA, its file and the caller's module alive. The caller
- * still has some instructions to execute afterwards: rust_mm_fault_may_retry() says what
- * keeps the module then.
+ * still has some instructions to execute afterwards, so this thread keeps the file, and with
+ * it the module, until it returns to user space. To drop the reference here would not do:
+ * another thread may then drop the last one, and the module may be unloaded.
  *
- * Context: The fault handler of the VMA, which is about to return VM_FAULT_RETRY. The
- * lock of the fault (the VMA lock, or the mmap lock for reading) is held on entry and
- * dropped on return; the caller must not use @vmf->vma afterwards.
+ * Context: The fault handler of the VMA, which is about to return VM_FAULT_RETRY, and which
+ * rust_mm_fault_may_retry() has allowed that. The lock of the fault (the VMA lock, or the
+ * mmap lock for reading) is held on entry. If the function returns true, it is dropped, and
+ * the caller must not use @vmf->vma. May sleep.
+ * Return: Whether the lock was dropped. It is not if there is not enough memory.
  */
-void rust_mm_fault_release_lock(struct vm_fault *vmf)
+bool rust_mm_fault_release_lock(struct vm_fault *vmf)
 {
-	struct file *file = get_file(vmf->vma->vm_file);
+	struct rust_mm_kept_file *kept;
 
+	/* The driver is built in. */
+	if (current->flags & PF_KTHREAD)
+		goto release;
+
+	/* Each fault of a system call may get here, so user space pays for the memory. */
+	kept = kmalloc(sizeof(*kept), GFP_KERNEL_ACCOUNT);
+	if (!kept)
+		return false;
+	init_task_work(&kept->work, rust_mm_put_kept_file);
+	kept->file = get_file(vmf->vma->vm_file);
+	if (task_work_add(current, &kept->work, TWA_RESUME)) {
+		rust_mm_put_kept_file(&kept->work);
+		return false;
+	}
+release:
 	release_fault_lock(vmf);
-	fput(file);
+	return true;
 }
 EXPORT_SYMBOL_GPL(rust_mm_fault_release_lock);
 

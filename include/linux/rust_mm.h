@@ -258,7 +258,7 @@ bool rust_mm_vma_permits_fault(struct vm_area_struct *vma, bool write,
 			       bool foreign);
 int rust_mm_vma_alloc_pte_table(struct vm_area_struct *vma, unsigned long addr);
 bool rust_mm_fault_may_retry(const struct vm_fault *vmf, const void *code);
-void rust_mm_fault_release_lock(struct vm_fault *vmf);
+bool rust_mm_fault_release_lock(struct vm_fault *vmf);
 vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page);
 bool rust_mm_fault_huge_is_occupied(const struct vm_fault *vmf, bool pud);
 bool rust_mm_fault_around_map(struct vm_fault *vmf, pte_t *pte,

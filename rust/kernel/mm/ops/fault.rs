@@ -230,6 +230,9 @@ impl<O: VmOperations> Fault<O> {
     /// the fault, and the kernel repeats the access. The driver must also be able to handle the
     /// fault without a permit. The kernel allows one retry for each access, and none for some of
     /// its own accesses, and the layer allows none to a kernel thread if the driver is a module.
+    ///
+    /// If there is not enough memory to keep the file until the thread returns to user space, the
+    /// fault ends as with [`FaultError::Oom`].
     #[inline]
     pub fn may_retry(&self) -> Option<RetryPermit<'_>> {
         let code = ops::fault_handler::<O>();
