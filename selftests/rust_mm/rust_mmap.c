@@ -126,6 +126,7 @@ TEST_F(rust_mmap, read_write_seek)
 	ASSERT_EQ(lseek(self->fd, -4, SEEK_CUR), self->size - 4);
 	ASSERT_EQ(read(self->fd, buf, sizeof(buf)), 4);
 	ASSERT_EQ(memcmp(buf, "6789", 4), 0);
+	ASSERT_EQ(lseek(self->fd, 0, SEEK_CUR), self->size);
 
 	ASSERT_EQ(lseek(self->fd, self->size + 1, SEEK_SET), -1);
 	ASSERT_EQ(errno, EINVAL);

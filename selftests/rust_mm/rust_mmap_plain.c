@@ -72,6 +72,24 @@ TEST_F(plain, faults)
 	ASSERT_EQ(fdinfo(self->fd, "faults"), PAGES);
 }
 
+/*
+ * Faults are handled under the VMA lock alone, although this driver has no map_pages of its
+ * own: without one in the table, the kernel would retry each fault under the mmap lock.
+ */
+TEST_F(plain, faults_under_vma_lock)
+{
+	long success = vmstat("vma_lock_success");
+	long retry = vmstat("vma_lock_retry");
+
+	if (success < 0)
+		SKIP(return, "the kernel does not count faults under the VMA lock");
+	for (int i = 0; i < PAGES; i++)
+		self->map[i * self->page] = 1;
+	EXPECT_GE(vmstat("vma_lock_success"), success + PAGES);
+	EXPECT_LT(vmstat("vma_lock_retry"), retry + PAGES);
+	ASSERT_EQ(fdinfo(self->fd, "faults"), PAGES);
+}
+
 /* The kernel merges VMAs that it has split before, and the driver's count follows. */
 TEST_F(plain, merges)
 {

@@ -627,6 +627,26 @@ mod cases {
         Ok(())
     }
 
+    /// The layer maps a page that the handler has returned before a revocation can continue, so the
+    /// kernel has nothing left to do.
+    #[test]
+    fn returned_page_is_mapped_at_once() -> Result {
+        let mm = UserMm::attach()?;
+        let probe = Probe::new()?;
+        let file = mm.open::<FaultFile>(KBox::new(FaultFile(probe.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        {
+            let guard = mm.current().mmap_read_lock();
+            let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
+            // SAFETY: The mmap lock is held, and without flags it remains held. The address is in
+            // the VMA, which permits reads.
+            let code = unsafe { bindings::handle_mm_fault(vma, addr, 0, core::ptr::null_mut()) };
+            assert_eq!(code, bindings::vm_fault_reason_VM_FAULT_NOPAGE);
+        }
+        assert_eq!(probe.folio.ref_count(), 2);
+        mm.munmap(addr, LEN)
+    }
+
     #[test]
     fn fault_retries_then_gives_a_page() -> Result {
         let mm = UserMm::attach()?;

@@ -165,6 +165,24 @@ impl MiscDevice for EarlyFile {
     }
 }
 
+/// A file that cannot be mapped. While it is being opened, `vm_mmap` refuses to map it; there is no
+/// hook that could.
+struct BareFile(Arc<Device>);
+
+#[vtable]
+impl MiscDevice for BareFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn address_space<'a>(this: &'a Self, file: &'a File) -> &'a AddressSpace {
+        this.0.at_open.store(refused(file), Relaxed);
+        &this.0.space
+    }
+}
+
 /// Calls the file operations that use the device, and returns their results, except that of
 /// `show_fdinfo`, which has none.
 ///
@@ -225,6 +243,16 @@ mod cases {
         // SAFETY: The file is of type `EarlyFile`, and its private data is an `EarlyFile`.
         assert_eq!(unsafe { operate(file.as_ptr()) }?, [0; 5]);
         assert_eq!(device.calls.load(Relaxed), 6);
+        Ok(())
+    }
+
+    #[test]
+    fn mapped_too_early_without_a_hook() -> Result {
+        let mm = UserMm::attach()?;
+        let device = Device::new()?;
+        let file = mm.open::<BareFile>(KBox::new(BareFile(device.clone()), GFP_KERNEL)?)?;
+        assert_eq!(device.at_open.load(Relaxed), 0b111_1111);
+        assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 0), Err(ENODEV));
         Ok(())
     }
 

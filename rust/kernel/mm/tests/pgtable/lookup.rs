@@ -114,6 +114,7 @@ mod cases {
         let pages = Pages::new()?;
         let file = mm.open::<FolioFile>(KBox::new(FolioFile(pages.clone()), GFP_KERNEL)?)?;
         let mapped = file.mmap(LEN, READ, SHARED, 0)?;
+        let private = file.mmap(LEN, READ, PRIVATE, 0)?;
 
         let guard = mm.current().mmap_read_lock();
         let Handled::Done(guard) = guard.handle_mm_fault(addr, FaultAccess::Write) else {
@@ -121,6 +122,11 @@ mod cases {
         };
         assert!(guard.folio_walk(addr).is_some_and(|found| found.writable));
         let Handled::Failed(guard, EFAULT) = guard.handle_mm_fault(mapped, FaultAccess::Write)
+        else {
+            return Err(EIO);
+        };
+        // The kernel would handle this one as for a debugger.
+        let Handled::Failed(guard, EFAULT) = guard.handle_mm_fault(private, FaultAccess::Write)
         else {
             return Err(EIO);
         };
@@ -132,7 +138,39 @@ mod cases {
             Handled::Retry
         ));
         // The lock was dropped: otherwise `munmap` would wait forever.
+        mm.munmap(private, LEN)?;
         mm.munmap(mapped, LEN)
+    }
+
+    #[test]
+    fn retry_without_waiting() -> Result {
+        let mm = UserMm::attach()?;
+        let pages = Pages::new()?;
+        let file = mm.open::<FolioFile>(KBox::new(FolioFile(pages), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        {
+            let guard = mm.current().mmap_read_lock();
+            let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
+            let flags = bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY
+                | bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT;
+            // SAFETY: The mmap lock is held, and with these flags it remains held. The address is in
+            // the VMA, which permits reads.
+            let code =
+                unsafe { bindings::handle_mm_fault(vma, addr, flags, core::ptr::null_mut()) };
+            assert_eq!(code, bindings::vm_fault_reason_VM_FAULT_RETRY);
+            // SAFETY: The VMA and its mm are valid: the test unmaps the VMA later.
+            let lock = unsafe { &raw mut (*(*vma).vm_mm).__bindgen_anon_1.mmap_lock };
+            // SAFETY: The lock is valid. If the test gets it, it turns it into what `guard` drops.
+            let dropped = unsafe {
+                let dropped = bindings::down_write_trylock(lock) != 0;
+                if dropped {
+                    bindings::downgrade_write(lock);
+                }
+                dropped
+            };
+            assert!(!dropped);
+        }
+        mm.munmap(addr, LEN)
     }
 
     #[test]
