@@ -116,7 +116,9 @@ impl CurrentMm<'_> {
     ///
     /// # Context
     ///
-    /// Sleeps. The caller must hold neither the mmap lock nor a VMA lock of the mm.
+    /// Sleeps. The caller must hold neither the mmap lock nor a VMA lock of the mm, nor a lock that
+    /// the driver of `file` takes in its `mmap_prepare` or `mapped`, nor, with
+    /// [`MapFlags::POPULATE`] or [`MapFlags::LOCKED`], one that its fault handler takes.
     ///
     /// # Errors
     ///

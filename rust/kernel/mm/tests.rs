@@ -482,8 +482,8 @@ mod cases {
         Ok(())
     }
 
-    /// The layer gives a driver the owned view only of the driver's own mappings: not of another
-    /// driver's, with callbacks of the layer or without, and not of anonymous memory.
+    /// The layer gives a driver the strong view (`DriverVma`) only of the driver's own mappings: not
+    /// of another driver's, with callbacks of the layer or without, and not of anonymous memory.
     #[test]
     fn only_its_own() -> Result {
         let mm = UserMm::attach()?;
@@ -496,23 +496,23 @@ mod cases {
         let anonymous = mm.mmap_anonymous(LEN)?;
 
         let current = mm.current();
-        let owned = |addr| {
+        let is_ours = |addr| {
             let guard = current.mmap_read_lock();
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
             Ok::<bool, Error>(vma.as_driver_vma::<FilledOps>().is_some())
         };
-        assert_eq!(owned(own), Ok(true));
+        assert_eq!(is_ours(own), Ok(true));
         for addr in [plain, with_ops, anonymous] {
-            assert_eq!(owned(addr), Ok(false));
+            assert_eq!(is_ours(addr), Ok(false));
             assert!(current.lock_driver_vma::<FilledOps>(addr).is_none());
         }
         mm.munmap(own, LEN)?;
-        assert_eq!(owned(own), Err(EFAULT));
+        assert_eq!(is_ours(own), Err(EFAULT));
         assert!(current.lock_driver_vma::<FilledOps>(own).is_none());
         Ok(())
     }
 
-    /// A different mapping has replaced the one that the driver remembers: the owned view must not
+    /// A different mapping has replaced the one that the driver remembers: the strong view must not
     /// be that of the new mapping, as it was in Rust Binder (CVE-2026-43434).
     #[test]
     fn another_mapping_at_the_same_address() -> Result {
@@ -566,7 +566,7 @@ mod cases {
     }
 
     #[test]
-    fn owned_zap_and_insert() -> Result {
+    fn driver_vma_zaps_and_inserts() -> Result {
         let mm = UserMm::attach()?;
         let (probe, file) = filled(&mm)?;
         let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;

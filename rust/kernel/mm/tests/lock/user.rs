@@ -107,7 +107,7 @@ mod cases {
     }
 
     #[test]
-    fn of_another_address_space() -> Result {
+    fn of_another_mm() -> Result {
         let user = UserMm::attach()?;
         let task = current!();
         let layout = Layout::new(task.user_mm().ok_or(EINVAL)?)?;

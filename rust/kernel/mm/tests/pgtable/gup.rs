@@ -234,7 +234,7 @@ mod cases {
     }
 
     #[test]
-    fn of_another_address_space() -> Result {
+    fn of_another_mm() -> Result {
         let mm = UserMm::attach()?;
         let (_pages, _file, addr) = mapped(&mm, READ)?;
         let other = empty_mm()?;

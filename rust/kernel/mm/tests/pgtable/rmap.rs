@@ -198,7 +198,7 @@ mod cases {
             refill(vma, &pages.folio)?;
         }
         {
-            // The guard of an owned view is evidence for a walk, too.
+            // The guard of a `DriverVma` is evidence for a walk, too.
             let own = mm
                 .current()
                 .lock_driver_vma::<PagesOps>(addr)
