@@ -58,6 +58,18 @@ int rust_mm_test_xchg_mm_users(struct mm_struct *mm, int count)
 }
 
 /**
+ * rust_mm_test_file_pages() - Return the number of file pages that an mm has mapped
+ * @mm: The mm.
+ *
+ * Context: The caller has a reference to the mm. Does not sleep.
+ * Return: The number of pages, as the mm counts them.
+ */
+long rust_mm_test_file_pages(struct mm_struct *mm)
+{
+	return percpu_counter_sum(&mm->rss_stat[MM_FILEPAGES]);
+}
+
+/**
  * rust_mm_test_notify_writes() - Set whether a shared VMA uses write-notify
  * @vma: The VMA.
  * @notify: Whether the first write to a page must cause a fault.

@@ -343,6 +343,7 @@ bool rust_mm_folio_walk(struct vm_area_struct *vma, unsigned long addr,
 int rust_mm_test_xchg_folio_refs(struct folio *folio, int count);
 int rust_mm_test_xchg_mm_count(struct mm_struct *mm, int count);
 int rust_mm_test_xchg_mm_users(struct mm_struct *mm, int count);
+long rust_mm_test_file_pages(struct mm_struct *mm);
 void rust_mm_test_notify_writes(struct vm_area_struct *vma, bool notify);
 void rust_mm_test_mark_opened(struct file *file, bool opened);
 #ifdef CONFIG_HUGETLBFS

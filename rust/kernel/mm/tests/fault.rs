@@ -35,7 +35,11 @@ use crate::{
             PfnMkwriteFault,
             VmOperations, //
         },
-        pgtable::PageCounts,
+        pgtable::{
+            FaultAccess,
+            Handled,
+            PageCounts, //
+        },
         revoke::Revocation,
         rmap::AddressSpace,
         testing::{
@@ -64,7 +68,8 @@ use crate::{
             Relaxed, //
         },
         Arc, //
-    }, //
+    },
+    task::Task, //
 };
 
 const PAGES: usize = 64;
@@ -421,6 +426,11 @@ mod cases {
         let mm = UserMm::attach()?;
         let (device, file) = open(&mm, AroundFile)?;
         let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        let file_pages = || {
+            // SAFETY: The mm of the current thread is valid.
+            unsafe { bindings::rust_mm_test_file_pages((*Task::current_raw()).mm) }
+        };
+        let before = file_pages();
         // The mapping spans one or two page tables, which depends on its address.
         assert_eq!(peek(&mm, addr, 0)?, 0);
         // The kernel calls `fault` first if there is no page table yet, which other mappings share.
@@ -437,11 +447,34 @@ mod cases {
         // The kernel calls `map_pages` for each of these pages, and once for each window.
         assert!(arounds >= left_out + (PAGES / WINDOW) as i32);
         assert!(arounds <= left_out + (PAGES / WINDOW) as i32 + 4);
-        // Each folio is mapped once.
+        // Each folio is mapped once, and the mm counts each page.
         assert!(device.folios.iter().all(|folio| folio.ref_count() == 2));
+        assert_eq!(file_pages(), before + PAGES as isize);
         mm.munmap(addr, LEN)?;
         assert!(device.is_idle());
+        assert_eq!(file_pages(), before);
         Ok(())
+    }
+
+    /// The kernel calls `fault` for the page that is accessed, unless `map_pages` has mapped that
+    /// one: pages around it do not count.
+    #[test]
+    fn page_that_is_not_mapped_around() -> Result {
+        let mm = UserMm::attach()?;
+        let (device, file) = open(&mm, AroundFile)?;
+        let addr = file.mmap(LEN, READ, SHARED, 0)?;
+        // There may be two page tables. Make sure that both are there.
+        peek(&mm, addr, 0)?;
+        peek(&mm, addr, PAGES - 1)?;
+        device.revocation.address_space().unmap(0, PAGES);
+        let at = addr + 3 * PAGE_SIZE;
+        let guard = mm.current().mmap_read_lock();
+        let Handled::Done(guard) = guard.handle_mm_fault(at, FaultAccess::Read) else {
+            return Err(EIO);
+        };
+        assert!(guard.folio_walk(at).is_some());
+        drop(guard);
+        mm.munmap(addr, LEN)
     }
 
     #[test]
