@@ -5,7 +5,10 @@
 use crate::{
     bindings,
     device::Bound,
-    error::to_result,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     fs::File,
     miscdevice::{
         MiscDevice,
@@ -339,6 +342,25 @@ mod cases {
         };
         let _bench = Bench::new(&mut slot)?;
         assert_eq!(slot.errors[0], Err(ENODEV));
+        assert!(is_free());
+        Ok(())
+    }
+
+    /// The end of a claim frees the region, also if the device stays and its resource is in no tree.
+    #[test]
+    fn end_of_a_claim() -> Result {
+        let mut resource = bindings::resource {
+            start: NOWHERE,
+            end: NOWHERE + PAGE_SIZE as u64 - 1,
+            flags: bindings::IORESOURCE_MEM as usize,
+            ..Default::default()
+        };
+        // SAFETY: The resource is valid, and the name is static.
+        let claim = unsafe { bindings::rust_mem_claim(&raw mut resource, NAME.as_char_ptr()) };
+        let claim = from_err_ptr(claim)?;
+        assert!(!is_free());
+        // SAFETY: The claim is the one that was just made.
+        unsafe { bindings::rust_mem_release(claim) };
         assert!(is_free());
         Ok(())
     }
