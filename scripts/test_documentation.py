@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Our pages: that docutils can read them, and that each test that they name exists."""
+"""Checks our pages: docutils can read them, and the tests, files and Rust items that they name
+exist."""
 
 import re
 import tomllib
@@ -10,15 +11,26 @@ from docutils import core, nodes, utils
 from docutils.parsers.rst import Directive, directives, roles
 
 REPO = Path(__file__).parent.parent
-PAGES = REPO / "Documentation/rust/mm"
-SELFTESTS = REPO / "selftests/rust_mm"
+PAGES = REPO / "Documentation/mm/rust-mmap"
+# About this repository, and not laid over the kernel tree.
+EVIDENCE = REPO / "evidence"
 
-FOLDERS = ("Documentation", "rust", "samples", "scripts", "selftests")
+FOLDERS = ("Documentation", "config", "evidence", "rust", "samples", "scripts", "selftests")
 
 # Columns in which tests are named.
 COLUMNS = ("Case", "Cases", "Asserted by", "Shown by")
 # The pages that must have one: else a table may have got another heading unnoticed.
-WITH_TESTS = ("history", "locking", "page-tables", "vm-operations")
+WITH_TESTS = ("history", "locking", "page-tables", "user-space")
+
+# Rust types that the pages name, and that neither rust/ nor an insertion declares; `MyDevice` is an
+# example.
+UPSTREAM = {
+    "ARef", "Arc", "ControlFlow", "File", "Iterator", "KBox", "MiscDevice", "MmWithUser",
+    "MmapReadGuard", "MyDevice", "None", "Ok", "SetOnce", "Task", "UserSlice", "VmaReadGuard",
+    "VmaRef",
+}
+# Their functions that the pages name.
+UPSTREAM_FUNCTIONS = {"into_mmput_async", "mmap", "mmap_read_lock"}
 
 
 class Toctree(Directive):
@@ -69,6 +81,30 @@ def kunit(text):
 def kselftests(text):
     """The tests of a C source: (fixture, test)."""
     return re.findall(r"^TEST_F(?:_TIMEOUT)?\((\w+), (\w+)", text, re.MULTILINE)
+
+
+class Items:
+    """The Rust items that can be named."""
+
+    def __init__(self, repo=REPO):
+        text = "\n".join(p.read_text(encoding="utf-8") for p in (repo / "rust").rglob("*.rs"))
+        inserts = tomllib.loads((repo / "integration.toml").read_text(encoding="utf-8"))["insert"]
+        text += "\n".join(insert.get("text", "") for insert in inserts)
+        declared = r"\b(?:struct|enum|trait|union|type) (\w+)"
+        self.types = UPSTREAM | set(re.findall(declared, text))
+        # Functions, constants, associated types and variants.
+        self.members = UPSTREAM_FUNCTIONS | set(re.findall(r"\b(?:fn|const|type) (\w+)", text))
+        self.members |= set(re.findall(r"^    (\w+)(?:\(.*\))?,$", text, re.MULTILINE))
+
+    def missing(self, literal):
+        """Whether a literal is a path such as `A`, `A::b` or `a::B::c`, and there is no such item."""
+        path = re.sub(r"(?:::)?<.*>|\(.*\)$", "", literal)
+        match = re.fullmatch(r"(?:[a-z]\w*::)*([A-Z]\w*[a-z]\w*)(?:::(\w+))?", path)
+        if not match:
+            return False
+        if match[2] is None:
+            return match[1] not in self.types | self.members
+        return match[1] not in self.types or match[2] not in self.members
 
 
 class Tests:
@@ -148,6 +184,18 @@ class Parse(unittest.TestCase):
         self.assertEqual(tests.missing("mmap.private, downgrade"), ["downgrade"])
 
 
+    def test_items(self):
+        items = Items()
+        for literal in ("VmaDesc", "VmaDesc::set", "pci::Device::map_bar", "SetFlags::IO", "EINVAL",
+                        "VmOperations::Data", "PerVma<Arc<T>>", "Done(guard)", "vmf.no()", "no"):
+            with self.subTest(literal):
+                self.assertFalse(items.missing(literal))
+        for literal in ("VmaDescs", "VmaDesc::no_such_function", "NoSuchType::set", "NoSuch(guard)",
+                        "a::NoSuchType::<T>"):
+            with self.subTest(literal):
+                self.assertTrue(items.missing(literal))
+
+
 class Read(unittest.TestCase):
     def test_tables(self):
         page = (
@@ -168,7 +216,9 @@ class Read(unittest.TestCase):
 
 class Pages(unittest.TestCase):
     def setUp(self):
-        self.pages = {p.stem: p.read_text(encoding="utf-8") for p in PAGES.glob("*.rst")}
+        paths = [*PAGES.glob("*.rst"), *EVIDENCE.glob("*.rst")]
+        self.pages = {p.stem: p.read_text(encoding="utf-8") for p in paths}
+        self.ours = {p.stem for p in PAGES.glob("*.rst")}
 
     def test_tests_exist(self):
         tests, with_tests = Tests(), set()
@@ -189,16 +239,53 @@ class Pages(unittest.TestCase):
         paths.update(insert["file"] for insert in inserts)
         names = {p.name for p in ours}
         for page, text in self.pages.items():
-            for name in re.findall(r"``([\w/-]+(?:\.(?:rs|c|sh|py|toml)|/))``", text):
+            for name in re.findall(r"``([\w/-]+(?:\.(?:rs|c|sh|py|toml|config)|/))``", text):
                 path = name.replace("tools/testing/", "", 1).rstrip("/")
                 if "/" in path and path.split("/")[0] not in FOLDERS:
                     continue
                 with self.subTest(page=page, name=name):
                     self.assertTrue(path in (paths if "/" in path else names))
 
+    def test_items_exist(self):
+        items = Items()
+        for page in self.ours:
+            for name in re.findall(r"``([^`]+)``", self.pages[page]):
+                with self.subTest(page=page, name=name):
+                    self.assertFalse(items.missing(name))
+
+    def test_references(self):
+        """To functions by their names, since line numbers change; to pages that exist."""
+        for page, text in self.pages.items():
+            with self.subTest(page=page):
+                self.assertEqual(re.findall(r"\w+\.[ch](?::\d+)", text), [])
+                targets = set(re.findall(r":doc:`([^`]+)`", text))
+                self.assertEqual(targets - (self.ours if page in self.ours else set()), set())
+        # Whoever moves a page has to mend what refers to it.
+        named = r"Documentation/(?:mm/rust-mmap|rust/mm)/[\w.-]*"
+        for folder in ("README.md", "integration.toml", "rust", "samples", "selftests"):
+            path = REPO / folder
+            for file in [path] if path.is_file() else path.rglob("*"):
+                if not file.is_file():
+                    continue
+                for name in re.findall(named, file.read_text(encoding="utf-8")):
+                    with self.subTest(file=str(file.relative_to(REPO)), name=name):
+                        self.assertTrue((REPO / name.rstrip(".")).exists())
+
+    def test_lines(self):
+        for page, text in self.pages.items():
+            with self.subTest(page=page):
+                self.assertEqual([line for line in text.split("\n") if len(line) > 100], [])
+
+    def test_terminology_first(self):
+        for page in self.ours - {"index"}:
+            with self.subTest(page=page):
+                first = next(read(self.pages[page]).findall(nodes.section))
+                sections = [n for n in first.children if isinstance(n, nodes.section)]
+                self.assertEqual(sections[0].next_node(nodes.title).astext(), "Terminology")
+
     def test_in_the_index(self):
-        listed = re.findall(r"^    ([a-z-]+)$", self.pages.pop("index"), re.MULTILINE)
-        self.assertEqual(sorted(listed), sorted(self.pages))
+        listed = re.findall(r"^    ([a-z-]+)$", self.pages["index"], re.MULTILINE)
+        self.assertEqual(sorted(listed), sorted(self.ours - {"index"}))
 
 
 if __name__ == "__main__":

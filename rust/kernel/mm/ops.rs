@@ -7,8 +7,8 @@
 //! [`VmaDesc::with_ops`](super::desc::VmaDesc::with_ops).
 //!
 //! Each callback borrows a context, which offers what is allowed under the locks that the kernel
-//! holds, and returns an answer of its own type. `Documentation/rust/mm/vm-operations.rst` lists
-//! who calls each callback, and under which locks.
+//! holds, and returns an answer of its own type. `Documentation/mm/rust-mmap/vm-operations.rst`
+//! lists who calls each callback, and under which locks.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 

@@ -3,9 +3,9 @@
 //! Locking mistakes that the types do not prevent: do not start a driver from this one.
 //!
 //! Safe code cannot corrupt memory, but it can deadlock, and it can sleep in atomic context
-//! (`Documentation/rust/mm/locking.rst`). `/dev/rust_mm_misuse` does so on purpose, in ways that do
-//! no harm as long as no other thread uses the mm, so that a test can show that the kernel's debug
-//! tools report each of these mistakes:
+//! (`Documentation/mm/rust-mmap/locking.rst`). `/dev/rust_mm_misuse` does so on purpose, in ways
+//! that do no harm as long as no other thread uses the mm, so that a test can show that the
+//! kernel's debug tools report each of these mistakes:
 //!
 //! - [`MISUSE_TWICE`]: takes the mmap lock while it holds it already.
 //! - [`MISUSE_ORDER`]: takes the mmap lock while it holds a VMA lock.

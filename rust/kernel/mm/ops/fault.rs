@@ -250,9 +250,10 @@ impl<O: VmOperations<Memory: Paged>> Fault<O> {
     ///
     /// This is for pages that the driver never unmaps. The handler has dropped its locks by the
     /// time that the page is mapped, so an [`unmap`] in between does not find the page, and user
-    /// space keeps it: see "Returned or inserted" in `Documentation/rust/mm/vm-operations.rst`. A
-    /// driver that unmaps pages uses [`insert_page`](Self::insert_page). A [`Revocation`] needs no
-    /// such care: it waits until the page is mapped.
+    /// space keeps it: see "Returned or inserted" in
+    /// `Documentation/mm/rust-mmap/vm-operations.rst`. A driver that unmaps pages uses
+    /// [`insert_page`](Self::insert_page). A [`Revocation`] needs no such care: it waits until the
+    /// page is mapped.
     ///
     /// [`unmap`]: crate::mm::rmap::AddressSpace::unmap
     /// [`Revocation`]: crate::mm::revoke::Revocation

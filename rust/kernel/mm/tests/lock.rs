@@ -2,8 +2,8 @@
 
 //! Tests of the lock states of an mm, and of what each permits, on a real mm.
 //!
-//! There is one case for each row of the tables in Documentation/rust/mm/locking.rst, which name
-//! the cases.
+//! There is one case for each row of the tables in Documentation/mm/rust-mmap/locking.rst, which
+//! names the cases.
 
 use super::empty_mm;
 use crate::{
