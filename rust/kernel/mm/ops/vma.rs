@@ -586,7 +586,7 @@ impl MmWithUser {
     ///
     /// # Context
     ///
-    /// Sleeps. The caller must hold neither the mmap lock nor a VMA lock of the mm. Two calls in
+    /// Sleeps. The caller must hold neither the mmap lock of the mm nor any VMA lock. Two calls in
     /// one expression deadlock, because the guard from the first call lives until the end of the
     /// statement. To test a VMA without using it, call
     /// [`is_driver_vma_at`](Self::is_driver_vma_at).
