@@ -346,23 +346,32 @@ mod cases {
         Ok(())
     }
 
-    /// The end of a claim frees the region, also if the device stays and its resource is in no tree.
+    /// The end of a claim frees the region, also if the resource stays in the tree.
     #[test]
     fn end_of_a_claim() -> Result {
-        let mut resource = bindings::resource {
+        // In a box: if the case fails, KUnit ends the thread, and the tree must not refer to its
+        // stack.
+        let resource = bindings::resource {
+            name: NAME.as_char_ptr(),
             start: NOWHERE,
             end: NOWHERE + PAGE_SIZE as u64 - 1,
             flags: bindings::IORESOURCE_MEM as usize,
             ..Default::default()
         };
+        let mut boxed = KBox::new(resource, GFP_KERNEL)?;
+        let resource: *mut bindings::resource = &mut *boxed;
+        // SAFETY: Both resources are valid, and the case removes its own at the end.
+        to_result(unsafe {
+            bindings::insert_resource(&raw mut bindings::iomem_resource, resource)
+        })?;
         // SAFETY: The resource is valid, and the name is static.
-        let claim = unsafe { bindings::rust_mem_claim(&raw mut resource, NAME.as_char_ptr()) };
-        let claim = from_err_ptr(claim)?;
-        assert!(!is_free());
+        let claim = unsafe { bindings::rust_mem_claim(resource, NAME.as_char_ptr()) };
+        assert!(from_err_ptr(claim).is_ok() && !is_free());
         // SAFETY: The claim is the one that was just made.
         unsafe { bindings::rust_mem_release(claim) };
         assert!(is_free());
-        Ok(())
+        // SAFETY: The case has inserted the resource.
+        to_result(unsafe { bindings::remove_resource(resource) })
     }
 
     #[test]
