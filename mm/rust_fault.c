@@ -95,8 +95,9 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_alloc_pte_table);
  * @code: An address in the driver's code.
  *
  * The driver's code still runs after the lock is dropped, so its module must remain loaded.
- * rust_mm_fault_release_lock() sees to that on a user thread. A kernel thread has no return
- * to user space until which it could keep the file: there, only a built-in driver may retry.
+ * rust_mm_fault_release_lock() sees to that on a user thread. A kernel thread, or a worker
+ * thread of io_uring or vhost, has no return to user space until which it could keep the
+ * file: there, only a built-in driver may retry.
  *
  * Context: The fault handler of the VMA. Does not sleep.
  * Return: Whether the handler may return VM_FAULT_RETRY.
@@ -105,8 +106,7 @@ bool rust_mm_fault_may_retry(const struct vm_fault *vmf, const void *code)
 {
 	if (!fault_flag_allow_retry_first(vmf->flags))
 		return false;
-	return !(current->flags & PF_KTHREAD) ||
-	       !is_vmalloc_or_module_addr(code);
+	return is_user_task(current) || !is_vmalloc_or_module_addr(code);
 }
 EXPORT_SYMBOL_GPL(rust_mm_fault_may_retry);
 
@@ -145,7 +145,7 @@ bool rust_mm_fault_release_lock(struct vm_fault *vmf)
 	struct rust_mm_kept_file *kept;
 
 	/* The driver is built in. */
-	if (current->flags & PF_KTHREAD)
+	if (!is_user_task(current))
 		goto release;
 
 	/* Each fault of a system call may get here, so user space pays for the memory. */

@@ -260,7 +260,7 @@ class Pages(unittest.TestCase):
                 self.assertEqual(re.findall(r"\w+\.[ch](?::\d+)", text), [])
                 targets = set(re.findall(r":doc:`([^`]+)`", text))
                 self.assertEqual(targets - (self.ours if page in self.ours else set()), set())
-        # Whoever moves a page has to mend what refers to it.
+        # A page that moves leaves references behind.
         named = r"Documentation/(?:mm/rust-mmap|rust/mm)/[\w.-]*"
         for folder in ("README.md", "integration.toml", "rust", "samples", "selftests"):
             path = REPO / folder

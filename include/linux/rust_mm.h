@@ -38,7 +38,6 @@ struct mm_walk;
  * Context: Any context. The caller holds a reference to the counted object.
  * Return: Whether the count was too high and is now @to.
  */
-
 static __always_inline bool __rust_count_saturates(atomic_t *count,
 						   unsigned int from,
 						   unsigned int to)

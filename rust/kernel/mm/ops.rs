@@ -212,12 +212,13 @@ pub enum MmuPageSize {
 ///   `close`, and the data of that VMA is leaked.
 ///
 /// So put what has to balance into the data of the VMA ([`PerVma`]) and release it in its `drop`. A
-/// driver that counts up in `mapped` and `open` and down in `close` does not know how many VMAs
-/// there are.
+/// count that goes up in `mapped` and `open` and down in `close` is the number of VMAs only where
+/// neither exception is possible.
 ///
 /// # Examples
 ///
-/// A device with one page, which counts the VMAs and the faults of each mapping.
+/// A device with one page, which counts the VMAs and the faults of each mapping. The kernel does
+/// not merge VMAs that have data.
 ///
 /// ```
 /// use kernel::mm::{

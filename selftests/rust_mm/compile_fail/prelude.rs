@@ -24,11 +24,11 @@ use kernel::{
         },
         ops::{
             Access,
-            DriverVmaUnderMmap,
             DataRef,
             DeviceRef,
             DriverVma,
             DriverVmaInfo,
+            DriverVmaUnderMmap,
             Fault,
             FaultAnswer,
             FaultError,

@@ -229,7 +229,8 @@ impl<O: VmOperations> Fault<O> {
     /// A driver that has to wait for long can answer with the permit: the layer drops the lock of
     /// the fault, and the kernel repeats the access. The driver must also be able to handle the
     /// fault without a permit. The kernel allows one retry for each access, and none for some of
-    /// its own accesses, and the layer allows none to a kernel thread if the driver is a module.
+    /// its own accesses. If the driver is a module, the layer allows none to a kernel thread, nor
+    /// to a worker thread of io_uring or vhost.
     ///
     /// If there is not enough memory to keep the file until the thread returns to user space, the
     /// fault ends as with [`FaultError::Oom`].

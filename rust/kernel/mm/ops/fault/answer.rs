@@ -260,19 +260,15 @@ impl FaultAnswer<'_> {
                 // SAFETY: By the safety requirements of this function, this thread is handling
                 // `vmf`.
                 let flags = unsafe { (*vmf.as_ptr()).flags };
-                let mut dropped = true;
                 // With FAULT_FLAG_RETRY_NOWAIT the caller keeps holding the lock.
-                if flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT == 0 {
-                    // SAFETY:
-                    // - The lock of the fault is held, and the kernel expects it to be dropped if
-                    //   it gets VM_FAULT_RETRY. The answer was made from a permit of this fault.
-                    // - By the safety requirements of this function, no reference to the VMA is
-                    //   left.
-                    // - C keeps the file, and so the module that has this code, until this thread
-                    //   returns to user space.
-                    dropped = unsafe { bindings::rust_mm_fault_release_lock(vmf.as_ptr()) };
-                }
-                if dropped {
+                let keeps_lock = flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT != 0;
+                // SAFETY:
+                // - The lock of the fault is held, and the kernel expects it to be dropped if it
+                //   gets VM_FAULT_RETRY. The answer was made from a permit of this fault.
+                // - By the safety requirements of this function, no reference to the VMA is left.
+                // - C keeps the file, and so the module that has this code, until this thread
+                //   returns to user space.
+                if keeps_lock || unsafe { bindings::rust_mm_fault_release_lock(vmf.as_ptr()) } {
                     bindings::vm_fault_reason_VM_FAULT_RETRY
                 } else {
                     bindings::vm_fault_reason_VM_FAULT_OOM

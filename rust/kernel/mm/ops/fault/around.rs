@@ -208,8 +208,7 @@ impl PageTable {
         // SAFETY: By the safety requirements of this function, this thread is handling `vmf`.
         let addr = unsafe { address_of(vmf, first_pgoff) };
         // SAFETY: By the safety requirements of this function, this thread is handling `vmf` in
-        // `map_pages`. `addr` is an address in its VMA, and
-        // the PMD of the fault is the one above it.
+        // `map_pages`. `addr` is an address in its VMA, and the PMD of the fault is above it.
         let first = unsafe {
             let fixed = &(*vmf.as_ptr()).__bindgen_anon_1;
             bindings::pte_offset_map_lock(

@@ -49,10 +49,7 @@ impl<'a> CowPage<'a> {
         let page = NonNull::new(unsafe { (*vmf).cow_page })?;
         // SAFETY: By the type invariants of the context, this thread is handling the fault, which
         // has a copy-on-write page.
-        unsafe {
-            let addr = (*vmf).__bindgen_anon_1.address;
-            bindings::clear_user_highpage(page.as_ptr(), addr);
-        }
+        unsafe { clear(page, (*vmf).__bindgen_anon_1.address) };
         // INVARIANT: The kernel has the page until the layer acts on the answer, after `'a`. C has
         // just initialised it.
         Some(Self {
@@ -83,4 +80,17 @@ unsafe impl PageArray for CowPage<'_> {
     fn page(&self, index: usize) -> Option<NonNull<bindings::page>> {
         (index == 0).then_some(self.page)
     }
+}
+
+/// Fills a page that user space will have at the address `addr` with zeroes.
+///
+/// Not inlined: on some architectures, modules cannot call what the C function calls.
+///
+/// # Safety
+///
+/// `page` must be a page that no other code uses.
+#[inline(never)]
+unsafe fn clear(page: NonNull<bindings::page>, addr: usize) {
+    // SAFETY: By the safety requirements of this function, no other code uses the page.
+    unsafe { bindings::clear_user_highpage(page.as_ptr(), addr) };
 }

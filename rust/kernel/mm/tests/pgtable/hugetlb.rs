@@ -153,7 +153,7 @@ mod cases {
             vma.zap_vma_range(shared + PMD, PMD);
         }
         let (entries, _) = walk(&user, shared + PMD, PMD)?;
-        assert_eq!(entries[0].pfn(), Some(pfn));
+        assert_eq!(entries.first().and_then(|entry| entry.pfn()), Some(pfn));
 
         // For a part of a huge page, the walk reports that part.
         let (entries, holes) = walk(&user, shared + PMD + PAGE_SIZE, 2 * PAGE_SIZE)?;
