@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-#include <linux/file_ref.h>
 #include <linux/fs.h>
 #include <linux/rust_file.h>
-
-__rust_helper bool rust_helper_file_ref_get(file_ref_t *ref)
-{
-	return file_ref_get(ref);
-}
 
 __rust_helper const struct inode *
 rust_helper_file_user_inode(const struct file *file)

@@ -10,12 +10,11 @@ if [ ! -e "$module" ]; then
 	[ -n "$RUST_MM_MODULES" ] && exit 1
 	exit 4
 fi
-insmod "$module" || exit 1
-if [ ! -e /dev/rust_mmap_pfn ]; then
+if ! grep -qs PCI_ID=1AF4:1110 /sys/bus/pci/devices/*/uevent; then
 	echo "no QEMU -device ivshmem-plain" >&2
-	rmmod rust_mmap_pfn
 	exit 4
 fi
+insmod "$module" || exit 1
 "$(dirname "$0")/pfnmap" -- /dev/rust_mmap_pfn
 result=$?
 # The kernel may release the last file after its process has ended.

@@ -13,7 +13,6 @@ use crate::{
     prelude::*,
     sync::aref::ARef, //
 };
-use core::ptr::NonNull;
 
 /// Returns whether a file has been opened, and so has its private data.
 ///
@@ -51,18 +50,11 @@ impl File {
     ///
     /// # Errors
     ///
-    /// [`EBADF`] if the file is in its `open` or `release`, or if its `open` has failed.
+    /// [`EBADF`] if the file is in its `open`, or if its `open` has failed.
     #[inline]
     #[cfg_attr(not(CONFIG_MMU), expect(dead_code))]
     pub(crate) fn try_get_opened(&self) -> Result<ARef<Self>> {
         self.check_opened()?;
-        // SAFETY: The file is valid, since `self` is a reference, though it may be in its
-        // `release`.
-        if !unsafe { bindings::file_ref_get(&raw mut (*self.as_ptr()).f_ref) } {
-            return Err(EBADF);
-        }
-        // SAFETY: The reference was just taken. Since `self` is a `File`, this thread has no active
-        // `fdget_pos` region on the file.
-        Ok(unsafe { ARef::from_raw(NonNull::from(self)) })
+        Ok(ARef::from(self))
     }
 }

@@ -467,8 +467,9 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if there are fewer PFNs than the range needs, or if the mapping is
-    /// [copy-on-write](Self::is_cow) and the range is not the whole mapping.
+    /// [`EINVAL`] if there are fewer PFNs than the range needs. `mmap` fails with it if the mapping
+    /// is [copy-on-write](Self::is_cow) and the range is not the whole mapping
+    /// (`get_remap_pgoff()`).
     ///
     /// # Examples
     ///
@@ -502,7 +503,9 @@ impl<'f, D> VmaDesc<'f, D> {
         pfns: PfnSlice<'f>,
         cache: Cache,
     ) -> Result<Mapping<'f, D>> {
-        self.check_remap(&range, &pfns)?;
+        if pfns.nr_pages() < range.nr_pages() {
+            return Err(EINVAL);
+        }
         // INVARIANT: The check above shows that there are enough PFNs. The types show that they are
         // borrowed during `'f`, and that the range is in the mapping.
         Ok(Mapping::new(self, Action::RemapPfn(range, pfns, cache)))
@@ -549,8 +552,9 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the range extends past the end of the memory, or if the mapping is
-    /// [copy-on-write](Self::is_cow) and the range is not the whole mapping.
+    /// [`EINVAL`] if the range extends past the end of the memory. `mmap` fails with it if the
+    /// mapping is [copy-on-write](Self::is_cow) and the range is not the whole mapping
+    /// (`get_remap_pgoff()`).
     ///
     /// # Examples
     ///
@@ -583,7 +587,6 @@ impl<'f, D> VmaDesc<'f, D> {
         cache: Cache,
     ) -> Result<Mapping<'f, D>> {
         let pfns = memory.pfns().slice(first, range.nr_pages())?;
-        self.check_remap(&range, &pfns)?;
         // INVARIANT: The slice has as many pages as the range. The types show that the memory is
         // borrowed during `'f`, and that the range is in the mapping.
         Ok(Mapping::new(self, Action::IoRemapPfn(range, pfns, cache)))
@@ -631,19 +634,6 @@ impl<'f, D> VmaDesc<'f, D> {
     pub(in crate::mm) fn map_io_faults(self, cache: Cache) -> Mapping<'f, D> {
         // INVARIANT: The action has no range and maps no memory.
         Mapping::new(self, Action::IoFaults(cache))
-    }
-
-    /// Checks that the PFNs can be mapped over the range.
-    fn check_remap(&self, range: &DescRange<'_>, pfns: &PfnSlice<'_>) -> Result {
-        if pfns.nr_pages() < range.nr_pages() {
-            return Err(EINVAL);
-        }
-        // The kernel tells copy-on-write pages from mapped PFNs by the page offset of the VMA, so
-        // it requires that the PFNs cover the whole VMA.
-        if self.is_cow() && range.len() != self.len() {
-            return Err(EINVAL);
-        }
-        Ok(())
     }
 }
 
