@@ -25,13 +25,15 @@ mod access;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PtraceMode {
     /// Read the layout of the mm, as `/proc/<pid>/maps` does (`PTRACE_MODE_READ_FSCREDS`).
+    ///
+    /// A thread with `CAP_PERFMON` is permitted this for every process (`may_access_mm()`).
     Read,
     /// Read and write the memory, as `/proc/<pid>/mem` does (`PTRACE_MODE_ATTACH_FSCREDS`).
     Attach,
 }
 
 impl MmWithUser {
-    /// Returns the mm of a process, if the current thread may ptrace the process.
+    /// Returns the mm of a process, if the current thread is permitted the access.
     ///
     /// `pid` is the number of the process in the PID namespace of the current process.
     ///
