@@ -115,6 +115,8 @@ FIXTURE_SETUP(inject)
 	self->zero = open("/dev/zero", O_RDONLY);
 	ASSERT_GE(self->zero, 0);
 
+	/* Otherwise a fault of this program may be what allocates. */
+	ASSERT_EQ(mlockall(MCL_CURRENT), 0);
 	self->nth = open("/proc/thread-self/fail-nth", O_RDWR);
 	if (self->nth < 0) {
 		close(self->fd);
