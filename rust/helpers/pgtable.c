@@ -19,14 +19,6 @@ __rust_helper pgprot_t rust_helper_pgprot_writecombine(pgprot_t prot)
 	return pgprot_writecombine(prot);
 }
 
-__rust_helper pte_t *rust_helper_pte_offset_map_lock(struct mm_struct *mm,
-						     pmd_t *pmd,
-						     unsigned long addr,
-						     spinlock_t **ptlp)
-{
-	return pte_offset_map_lock(mm, pmd, addr, ptlp);
-}
-
 __rust_helper void rust_helper_pte_unmap_unlock(pte_t *pte, spinlock_t *ptl)
 {
 	pte_unmap_unlock(pte, ptl);

@@ -40,6 +40,7 @@ FIXTURE(inject)
 FIXTURE_VARIANT(inject)
 {
 	const char *module;
+	const char *params;
 	const char *device;
 	unsigned long long offset;
 	bool vmas;			/* fdinfo counts VMAs */
@@ -80,6 +81,18 @@ FIXTURE_VARIANT_ADD(inject, plain)
 	.grows = true,
 };
 
+/* The kernel repeats each fault, for which a retry takes memory. */
+FIXTURE_VARIANT_ADD(inject, retry)
+{
+	.module = "rust_mmap_plain",
+	.params = "retry=1",
+	.device = "/dev/rust_mmap_plain",
+	.vmas = true,
+	.faults = true,
+	.folios = true,
+	.grows = true,
+};
+
 /* Device memory; each fault maps one PFN. */
 FIXTURE_VARIANT_ADD(inject, pfn_fault)
 {
@@ -99,7 +112,7 @@ FIXTURE_VARIANT_ADD(inject, pfn_fill)
 
 FIXTURE_SETUP(inject)
 {
-	int ret = load_module(variant->module, "");
+	int ret = load_module(variant->module, variant->params ?: "");
 
 	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
 		SKIP(return, "no such module, and no $RUST_MM_MODULES");

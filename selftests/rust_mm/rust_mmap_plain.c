@@ -9,6 +9,7 @@
 #include "kselftest_harness.h"
 
 #include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 
 #define MODULE	"rust_mmap_plain"
@@ -123,6 +124,93 @@ TEST_F(plain, grows)
 	ASSERT_EQ(try_read(room + self->size), SIGBUS);
 	ASSERT_EQ(try_write(room + 2 * self->size - 1), SIGBUS);
 	ASSERT_EQ(munmap(room, 4 * self->size), 0);
+}
+
+FIXTURE(retry)
+{
+	size_t page;	/* bytes in a page */
+	size_t size;	/* bytes in the memory */
+	int fd;
+	char *map;	/* a mapping of all the memory */
+};
+
+FIXTURE_SETUP(retry)
+{
+	int ret = load_module(MODULE, "pages=8 retry=1");
+
+	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
+		SKIP(return, "no " MODULE ".ko, and no $RUST_MM_MODULES");
+	ASSERT_EQ(ret, 0);
+	self->page = sysconf(_SC_PAGESIZE);
+	self->size = PAGES * self->page;
+	self->fd = open(DEVICE, O_RDWR);
+	ASSERT_GE(self->fd, 0);
+	self->map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
+	ASSERT_NE(self->map, MAP_FAILED);
+}
+
+/*
+ * Each retry keeps the file, and so the module, until the thread returns to user space. If it
+ * kept them longer, the module could not be unloaded here.
+ */
+FIXTURE_TEARDOWN(retry)
+{
+	munmap(self->map, self->size);
+	close(self->fd);
+	ASSERT_EQ(unload_module(MODULE), 0);
+}
+
+/* The kernel repeats a fault once. */
+TEST_F(retry, access)
+{
+	for (int i = 0; i < PAGES; i++) {
+		self->map[i * self->page] = 'a' + i;
+		ASSERT_EQ(fdinfo(self->fd, "retries"), i + 1);
+		ASSERT_EQ(fdinfo(self->fd, "faults"), i + 1);
+	}
+	for (int i = 0; i < PAGES; i++)
+		ASSERT_EQ(self->map[i * self->page], 'a' + i);
+	ASSERT_EQ(try_read(self->map + self->size - 1), 0);
+}
+
+/* All faults of one system call are repeated, and their references are dropped when it ends. */
+TEST_F(retry, system_call)
+{
+	int zero = open("/dev/zero", O_RDONLY);
+
+	ASSERT_GE(zero, 0);
+	ASSERT_EQ(read(zero, self->map, self->size), self->size);
+	close(zero);
+	ASSERT_EQ(fdinfo(self->fd, "retries"), PAGES);
+	ASSERT_EQ(fdinfo(self->fd, "faults"), PAGES);
+}
+
+/* Faults pages in, again and again, until they are unmapped. */
+static void *access_pages(void *map)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	for (int i = 0; !try_read((char *)map + i * page); i = (i + 1) % PAGES)
+		if (i == PAGES - 1)
+			madvise(map, PAGES * page, MADV_DONTNEED);
+	return NULL;
+}
+
+/* The kernel may repeat a fault after another thread has unmapped and closed the file. */
+TEST_F(retry, while_it_is_closed)
+{
+	for (int i = 0; i < 200; i++) {
+		int fd = open(DEVICE, O_RDWR);
+		char *map = mmap(NULL, self->size, RW, MAP_SHARED, fd, 0);
+		pthread_t thread;
+
+		ASSERT_NE(map, MAP_FAILED);
+		ASSERT_EQ(close(fd), 0);
+		ASSERT_EQ(pthread_create(&thread, NULL, access_pages, map), 0);
+		usleep(10 * i);
+		ASSERT_EQ(munmap(map, self->size), 0);
+		ASSERT_EQ(pthread_join(thread, NULL), 0);
+	}
 }
 
 FIXTURE(read_only)

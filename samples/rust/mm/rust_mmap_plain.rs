@@ -12,6 +12,9 @@
 //! these pages that can be written to. If a writable mapping grows over them with `mremap`,
 //! accesses to these pages raise SIGBUS.
 //!
+//! With the module parameter `retry`, the driver has the kernel repeat each fault once, if the kernel
+//! allows that: see `Fault::may_retry`. A driver that has to wait for a page does so.
+//!
 //! A fault handler can either return a page, which the kernel then maps, or insert the page itself.
 //! To show both, this driver returns the even pages and inserts the odd ones.
 
@@ -74,6 +77,10 @@ module! {
             default: 0,
             description: "Number of pages at the end of the memory that are read-only",
         },
+        retry: u8 {
+            default: 0,
+            description: "1 to have the kernel repeat each fault once",
+        },
     },
 }
 
@@ -126,6 +133,8 @@ struct Memory {
     opened: Atomic<i64>,
     closed: Atomic<i64>,
     faults: Atomic<i64>,
+    /// The number of faults that the kernel had to repeat.
+    retries: Atomic<i64>,
 }
 
 impl Memory {
@@ -147,6 +156,7 @@ impl Memory {
             opened: Atomic::new(0),
             closed: Atomic::new(0),
             faults: Atomic::new(0),
+            retries: Atomic::new(0),
         })
     }
 }
@@ -175,6 +185,7 @@ impl MiscDevice for Memory {
         seq_print!(m, "opened:\t{}\n", memory.opened.load(Relaxed));
         seq_print!(m, "closed:\t{}\n", memory.closed.load(Relaxed));
         seq_print!(m, "faults:\t{}\n", memory.faults.load(Relaxed));
+        seq_print!(m, "retries:\t{}\n", memory.retries.load(Relaxed));
     }
 }
 
@@ -213,6 +224,12 @@ impl VmOperations for PlainOps {
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let memory = vmf.data();
+        if *module_parameters::retry.value_ref() != 0 {
+            if let Some(permit) = vmf.may_retry() {
+                memory.retries.fetch_add(1, Relaxed);
+                return Ok(permit.into());
+            }
+        }
         memory.faults.fetch_add(1, Relaxed);
         let page = memory.pages.get(vmf.pgoff()).ok_or(FaultError::SigBus)?;
         if vmf.pgoff() % 2 == 0 {

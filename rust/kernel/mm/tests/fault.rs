@@ -330,7 +330,12 @@ impl VmOperations for HugeOps {
         let HugeFile(device, memory) = vmf.data();
         device.faults.fetch_add(1, Relaxed);
         let pfns = memory.pfns().slice(0, memory.pfns().nr_pages())?;
-        Ok(vmf.insert_pfn(pfns, vmf.pgoff())?.into())
+        match vmf.pgoff() % 4 {
+            3 => Ok(vmf
+                .insert_pfn_cached(pfns, vmf.pgoff(), Cache::Cached)?
+                .into()),
+            _ => Ok(vmf.insert_pfn(pfns, vmf.pgoff())?.into()),
+        }
     }
 
     fn huge_fault(vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
@@ -686,6 +691,10 @@ mod cases {
         // The driver refuses the write.
         assert_eq!(mm.write(addr + PAGE_SIZE, b"x"), Err(EFAULT));
         assert_eq!(device.first.load(Relaxed), half + 1);
+        // With a cache mode of its own, too, an entry becomes writable only by a write.
+        peek(&mm, addr, 3)?;
+        assert_eq!(mm.write(addr + 3 * PAGE_SIZE, b"x"), Err(EFAULT));
+        assert_eq!(device.first.load(Relaxed), half + 3);
         mm.munmap(addr, 4 * PAGE_SIZE)
     }
 

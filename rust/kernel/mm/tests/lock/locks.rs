@@ -3,6 +3,8 @@
 //! Tests of the rows of the lock table.
 
 use super::*;
+#[cfg(CONFIG_PER_VMA_LOCK)]
+use crate::mm::pgtable::PageCounts;
 
 #[kunit_tests(rust_mm_locks)]
 mod cases {
@@ -136,6 +138,10 @@ mod cases {
         let by_address = mm
             .lock_vma(addr)
             .map(|vma| (vma.is_vma_locked(), layout.pages(&vma)));
+        let walked = mm.lock_vma(addr).map(|vma| {
+            let counts = PageCounts::of(&vma, layout.range(8..12));
+            (vma.is_vma_locked(), counts.map(|counts| counts.present))
+        });
         let mut walk = mm.walk_locked(layout.range(8..12));
         let by_walk = walk
             .next_vma()?
@@ -144,6 +150,7 @@ mod cases {
         unsafe { *count = 1 };
         assert!(!read_locked);
         assert_eq!(by_address, Some((false, 8..12)));
+        assert_eq!(walked, Some((false, Ok(0))));
         assert_eq!(by_walk, Some((false, false)));
         assert!(is_unlocked(mm));
         Ok(())

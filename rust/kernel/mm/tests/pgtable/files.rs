@@ -22,10 +22,12 @@ use crate::{
             PerFile,
             VmOperations, //
         },
+        pgtable::PageCounts,
         rmap::AddressSpace,
         Folio,
         KernelPages, //
     },
+    page::PAGE_SIZE,
     prelude::*,
     sync::{
         aref::ARef,
@@ -107,6 +109,11 @@ impl VmOperations for FolioOps {
     type Memory = Ordinary;
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        // The handler walks page tables, under whichever lock it is called with.
+        let addr = vmf.address();
+        if PageCounts::of(vmf, addr..addr + PAGE_SIZE)?.present != 0 {
+            return Err(FaultError::SigBus);
+        }
         if let Some(permit) = vmf.may_retry() {
             return Ok(permit.into());
         }
