@@ -160,12 +160,13 @@ FIXTURE_TEARDOWN(retry)
 	ASSERT_EQ(unload_module(MODULE), 0);
 }
 
-/* The kernel repeats a fault once. */
+/* The kernel repeats a fault under the VMA lock, which few faults miss, and under the mmap lock. */
 TEST_F(retry, access)
 {
 	for (int i = 0; i < PAGES; i++) {
 		self->map[i * self->page] = 'a' + i;
-		ASSERT_EQ(fdinfo(self->fd, "retries"), i + 1);
+		ASSERT_GE(fdinfo(self->fd, "retries"), i + 1);
+		ASSERT_LE(fdinfo(self->fd, "retries"), 2 * (i + 1));
 		ASSERT_EQ(fdinfo(self->fd, "faults"), i + 1);
 	}
 	for (int i = 0; i < PAGES; i++)

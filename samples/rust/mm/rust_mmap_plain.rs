@@ -12,8 +12,8 @@
 //! these pages that can be written to. If a writable mapping grows over them with `mremap`,
 //! accesses to these pages raise SIGBUS.
 //!
-//! With the module parameter `retry`, the driver has the kernel repeat each fault once, if the kernel
-//! allows that: see `Fault::may_retry`. A driver that has to wait for a page does so.
+//! With the module parameter `retry`, the driver has the kernel repeat each fault as often as the
+//! kernel allows: see `Fault::may_retry`. A driver that has to wait for a page does so.
 //!
 //! A fault handler can either return a page, which the kernel then maps, or insert the page itself.
 //! To show both, this driver returns the even pages and inserts the odd ones.
@@ -79,7 +79,7 @@ module! {
         },
         retry: u8 {
             default: 0,
-            description: "1 to have the kernel repeat each fault once",
+            description: "1 to have the kernel repeat each fault",
         },
     },
 }

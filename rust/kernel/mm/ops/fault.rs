@@ -228,9 +228,10 @@ impl<O: VmOperations> Fault<O> {
     ///
     /// A driver that has to wait for long can answer with the permit: the layer drops the lock of
     /// the fault, and the kernel repeats the access. The driver must also be able to handle the
-    /// fault without a permit. The kernel allows one retry for each access, and none for some of
-    /// its own accesses. If the driver is a module, the layer allows none to a kernel thread, nor
-    /// to a worker thread of io_uring or vhost.
+    /// fault without a permit. The kernel allows one retry for each access, a second one if the
+    /// first attempt was made under the VMA lock (`do_user_addr_fault()`), and none for some of its
+    /// own accesses. If the driver is a module, the layer allows none to a kernel thread, nor to a
+    /// worker thread of io_uring or vhost.
     ///
     /// If there is not enough memory to keep the file until the thread returns to user space, the
     /// fault ends as with [`FaultError::Oom`].
