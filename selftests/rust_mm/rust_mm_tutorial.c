@@ -197,7 +197,9 @@ TEST_F(tutorial, step5)
 	MAP_START(2);
 	EXPECT_TRUE(has_vm_flag(self->map, "pf"));
 	EXPECT_TRUE(has_vm_flag(self->map, "io"));
+	strcpy(self->map, "memory");
 	strcpy(self->map + self->page, "device");
+	EXPECT_STREQ(self->map, "memory");
 
 	/* The device has 16 MiB. */
 	EXPECT_EQ(MAP((16 << 20) / self->page, 1), MAP_FAILED);
