@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Step 4 of the tutorial: the driver takes memory back that user space has mapped.
+//! Step 4 of the tutorial: memory that the driver revokes while user space has it mapped.
 
 use kernel::{
     fs::File,
@@ -43,10 +43,10 @@ module! {
     license: "GPL",
 }
 
-/// Takes the memory back: each access raises SIGBUS until [`STEP4_GIVE`].
-const STEP4_TAKE: u32 = _IO('4' as u32, 0);
-/// Gives new memory, filled with zeroes.
-const STEP4_GIVE: u32 = _IO('4' as u32, 1);
+/// Revokes and frees the memory: each access raises SIGBUS until [`STEP4_RESTORE`].
+const STEP4_REVOKE: u32 = _IO('4' as u32, 0);
+/// Restores the memory, with new pages, which are zeroed.
+const STEP4_RESTORE: u32 = _IO('4' as u32, 1);
 
 /// The module: the device exists for as long as the module is loaded.
 #[pin_data]
@@ -81,9 +81,9 @@ struct Memory {
 }
 
 impl Memory {
-    /// Takes the memory back and frees it.
-    fn take(&self) {
-        // Not under the lock of the pages: `revoke` waits for fault handlers, which take it.
+    /// Revokes the memory and frees its pages.
+    fn revoke(&self) {
+        // Not with `pages` locked: this waits for fault handlers, which take that lock.
         self.revocation.revoke();
         *self.pages.lock() = Pages::default();
     }
@@ -117,11 +117,11 @@ impl MiscDevice for Memory {
     }
 
     fn ioctl(memory: Pin<&Self>, _file: &File, cmd: u32, _arg: usize) -> Result<isize> {
-        // The memory must not be given again before `take` has freed it.
+        // Do not restore the memory before `revoke` has freed its pages.
         let _switching = memory.switching.lock();
         match cmd {
-            STEP4_TAKE => memory.take(),
-            STEP4_GIVE => memory.revocation.restore(),
+            STEP4_REVOKE => memory.revoke(),
+            STEP4_RESTORE => memory.revocation.restore(),
             _ => return Err(ENOTTY),
         }
         Ok(0)
