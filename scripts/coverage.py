@@ -171,7 +171,7 @@ def measure(files, table, executed):
 
 
 def read_modules(tree, ours):
-    found = sorted((Path(tree) / "samples/rust/mm").glob("*.ko"))
+    found = sorted((Path(tree) / "samples/rust/mm").rglob("*.ko"))
     return {m.name: m for m in (line_table.read_module(path, ours) for path in found)}
 
 

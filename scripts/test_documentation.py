@@ -18,16 +18,16 @@ EVIDENCE = REPO / "evidence"
 FOLDERS = ("Documentation", "config", "evidence", "rust", "samples", "scripts", "selftests")
 
 # Columns in which tests are named.
-COLUMNS = ("Case", "Cases", "Asserted by", "Shown by")
+COLUMNS = ("Case", "Cases", "Asserted by", "Shown by", "Test")
 # The pages that must have one: else a table may have got another heading unnoticed.
-WITH_TESTS = ("history", "locking", "page-tables", "user-space")
+WITH_TESTS = ("history", "locking", "page-tables", "tutorial", "user-space")
 
 # Rust types that the pages name, and that neither rust/ nor an insertion declares; `MyDevice` is an
 # example.
 UPSTREAM = {
-    "ARef", "Arc", "ControlFlow", "File", "Iterator", "KBox", "MiscDevice", "MmWithUser",
-    "MmapReadGuard", "MyDevice", "None", "Ok", "SetOnce", "Task", "UserSlice", "VmaReadGuard",
-    "VmaRef",
+    "ARef", "Arc", "ControlFlow", "Drop", "File", "Iterator", "KBox", "MiscDevice", "MmWithUser",
+    "MmapReadGuard", "Mutex", "MyDevice", "None", "Ok", "Pin", "SetOnce", "Task", "UserSlice",
+    "VmaReadGuard", "VmaRef",
 }
 # Their functions that the pages name.
 UPSTREAM_FUNCTIONS = {"into_mmput_async", "mmap", "mmap_read_lock"}
@@ -41,8 +41,33 @@ class Toctree(Directive):
         return []
 
 
+class LiteralInclude(Directive):
+    """Checks that the file, and the lines that it starts and ends at, are there."""
+
+    required_arguments = 1
+    option_spec = {"language": str, "dedent": directives.nonnegative_int}
+    option_spec |= {option: str for option in ("start-at", "end-at", "end-before")}
+
+    def run(self):
+        path = PAGES / self.arguments[0]
+        if not path.is_file():
+            raise self.error(f"no file {path}")
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for option, text in sorted(self.options.items(), key=lambda option: option[0] != "start-at"):
+            if option not in ("start-at", "end-at", "end-before"):
+                continue
+            # The first line that has the text; what ends before a line has one before that.
+            found = [i for i in range(option == "end-before", len(lines)) if text in lines[i]]
+            if not found:
+                raise self.error(f"{path.name}: no line with `{text}`")
+            if option == "start-at":
+                lines = lines[found[0]:]
+        return []
+
+
 # What our pages use of Sphinx.
 directives.register_directive("toctree", Toctree)
+directives.register_directive("literalinclude", LiteralInclude)
 roles.register_generic_role("doc", nodes.literal)
 
 
@@ -87,7 +112,8 @@ class Items:
     """The Rust items that can be named."""
 
     def __init__(self, repo=REPO):
-        text = "\n".join(p.read_text(encoding="utf-8") for p in (repo / "rust").rglob("*.rs"))
+        sources = [p for f in ("rust", "samples") for p in (repo / f).rglob("*.rs")]
+        text = "\n".join(p.read_text(encoding="utf-8") for p in sources)
         inserts = tomllib.loads((repo / "integration.toml").read_text(encoding="utf-8"))["insert"]
         text += "\n".join(insert.get("text", "") for insert in inserts)
         declared = r"\b(?:struct|enum|trait|union|type) (\w+)"
@@ -209,7 +235,11 @@ class Read(unittest.TestCase):
         )
 
     def test_mistakes(self):
-        for page in ("A\n=\n\n``a\n", ":no:`x`\n", ".. no::\n", "=  =\na  b\n", "ABCDEF\n=====\n"):
+        include = ".. literalinclude:: ../../../samples/rust/mm/Makefile\n    "
+        read(f"{include}:start-at: _MMAP)\n    :end-before: _DEMAND)\n")
+        for page in ("A\n=\n\n``a\n", ":no:`x`\n", ".. no::\n", "=  =\na  b\n", "ABCDEF\n=====\n",
+                     ".. literalinclude:: no\n", f"{include}:start-at: no such line\n",
+                     f"{include}:start-at: _DEMAND)\n    :end-at: _MMAP)\n"):
             with self.subTest(page), self.assertRaises(utils.SystemMessage):
                 read(page)
 

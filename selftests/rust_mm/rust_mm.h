@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -34,13 +35,14 @@ static inline int unload_module(const char *name)
 }
 
 /*
- * Loads a sample driver from the folder that RUST_MM_MODULES names. Returns 0 or
- * -errno; -ENOENT if there is no such module. If a failed test has left the module
- * loaded, unloads it first.
+ * Loads a sample driver from the folder that RUST_MM_MODULES names, or from one in
+ * it if @name has a slash. Returns 0 or -errno; -ENOENT if there is no such module.
+ * If a failed test has left the module loaded, unloads it first.
  */
 static inline int load_module(const char *name, const char *params)
 {
 	const char *folder = getenv("RUST_MM_MODULES");
+	const char *slash = strrchr(name, '/');
 	char path[512];
 	int fd, ret;
 
@@ -50,7 +52,7 @@ static inline int load_module(const char *name, const char *params)
 	if (fd < 0)
 		return -errno;
 	ret = syscall(SYS_finit_module, fd, params, 0) ? -errno : 0;
-	if (ret == -EEXIST && !unload_module(name))
+	if (ret == -EEXIST && !unload_module(slash ? slash + 1 : name))
 		ret = syscall(SYS_finit_module, fd, params, 0) ? -errno : 0;
 	close(fd);
 	return ret;
@@ -60,6 +62,26 @@ static inline int load_module(const char *name, const char *params)
 static inline bool has_ivshmem(void)
 {
 	return !system("grep -qs PCI_ID=1AF4:1110 /sys/bus/pci/devices/*/uevent");
+}
+
+/*
+ * Finds the name of the PCI device that a driver is bound to; @driver is the folder of
+ * the driver in /sys. Returns 0, or -1.
+ */
+static inline int bound_device(const char *driver, char *name, size_t len)
+{
+	DIR *dir = opendir(driver);
+	struct dirent *entry;
+	int found = -1;
+
+	while (dir && (entry = readdir(dir)))
+		if (strchr(entry->d_name, ':')) {
+			snprintf(name, len, "%s", entry->d_name);
+			found = 0;
+		}
+	if (dir)
+		closedir(dir);
+	return found;
 }
 
 /* Writes text to a file in /proc or /sys. Returns 0 or -errno. */
@@ -153,6 +175,27 @@ static inline bool has_vm_flag(void *start, const char *flag)
 				found = !strcmp(word, flag);
 			break;
 		}
+	}
+	if (smaps)
+		fclose(smaps);
+	return found;
+}
+
+/* Returns the kilobytes that smaps counts as @what in the VMA that starts at @start, or -1. */
+static inline long smaps_kb(void *start, const char *what)
+{
+	unsigned long from = 0, to, at;
+	char line[512], key[64];
+	long value, found = -1;
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+
+	while (smaps && fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &at, &to) == 2)
+			from = at;
+		else if (from == (unsigned long)start &&
+			 sscanf(line, "%63[^:]: %ld kB", key, &value) == 2 &&
+			 !strcmp(key, what))
+			found = value;
 	}
 	if (smaps)
 		fclose(smaps);

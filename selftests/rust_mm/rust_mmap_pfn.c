@@ -8,7 +8,6 @@
 #include "rust_mm.h"
 #include "kselftest_harness.h"
 
-#include <dirent.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
@@ -231,23 +230,6 @@ TEST_F(pfn, life)
 	munmap(map, self->page);
 }
 
-/* Finds the name of the device that the driver is bound to. Returns 0, or -1. */
-static int pci_name(char *name, size_t len)
-{
-	DIR *dir = opendir(DRIVER);
-	struct dirent *entry;
-	int found = -1;
-
-	while (dir && (entry = readdir(dir)))
-		if (strchr(entry->d_name, ':')) {
-			snprintf(name, len, "%s", entry->d_name);
-			found = 0;
-		}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
 /* Unbinding the driver revokes existing mappings: accesses raise SIGBUS. */
 TEST_F(pfn, unbind_while_mapped)
 {
@@ -258,7 +240,7 @@ TEST_F(pfn, unbind_while_mapped)
 
 	ASSERT_NE(map, MAP_FAILED);
 	map[0] = 'u';
-	ASSERT_EQ(pci_name(name, sizeof(name)), 0);
+	ASSERT_EQ(bound_device(DRIVER, name, sizeof(name)), 0);
 	ASSERT_EQ(write_text(DRIVER "/unbind", name), 0);
 	ASSERT_EQ(try_read(map), SIGBUS);
 	ASSERT_EQ(try_write(map + self->page), SIGBUS);

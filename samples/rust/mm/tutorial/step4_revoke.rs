@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Step 4 of the tutorial: memory that the driver revokes while user space has it mapped.
+
+use kernel::{
+    fs::File,
+    ioctl::_IO,
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    mm::{
+        desc::{
+            Mapping,
+            VmaDesc, //
+        },
+        ops::{
+            Fault,
+            FaultAnswer,
+            FaultError,
+            Ordinary,
+            PerFile,
+            VmOperations, //
+        },
+        revoke::Revocation,
+        rmap::AddressSpace,
+        Folio, //
+    },
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Mutex, //
+    }, //
+};
+
+module! {
+    type: Step4,
+    name: "step4_revoke",
+    authors: ["Rust mm developers"],
+    description: "Rust mm tutorial, step 4: memory that is revoked",
+    license: "GPL",
+}
+
+/// Revokes and frees the memory: each access raises SIGBUS until [`STEP4_RESTORE`].
+const STEP4_REVOKE: u32 = _IO('4' as u32, 0);
+/// Restores the memory, with new pages, which are zeroed.
+const STEP4_RESTORE: u32 = _IO('4' as u32, 1);
+
+/// The module: the device exists for as long as the module is loaded.
+#[pin_data]
+struct Step4 {
+    #[pin]
+    _device: MiscDeviceRegistration<Memory>,
+}
+
+impl kernel::InPlaceModule for Step4 {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _device <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                name: c"step4_revoke",
+            }),
+        })
+    }
+}
+
+/// The pages of the memory; `None` before the first access.
+type Pages = [Option<ARef<Folio>>; 4];
+
+/// What belongs to an open file.
+#[pin_data]
+struct Memory {
+    #[pin]
+    pages: Mutex<Pages>,
+    #[pin]
+    revocation: Revocation,
+    /// Held by an ioctl: only one runs at a time.
+    #[pin]
+    switching: Mutex<()>,
+}
+
+impl Memory {
+    /// Revokes the memory and frees its pages.
+    fn revoke(&self) {
+        // Not with `pages` locked: this waits for fault handlers, which take that lock.
+        self.revocation.revoke();
+        *self.pages.lock() = Pages::default();
+    }
+}
+
+#[vtable]
+impl MiscDevice for Memory {
+    type Ptr = Pin<KBox<Self>>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Pin<KBox<Self>>> {
+        KBox::try_pin_init(
+            try_pin_init!(Self {
+                pages <- new_mutex!(Pages::default()),
+                revocation <- Revocation::new::<Self>(),
+                switching <- new_mutex!(()),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    fn address_space<'a>(memory: Pin<&'a Self>, _file: &'a File) -> &'a AddressSpace {
+        memory.get_ref().revocation.address_space()
+    }
+
+    fn mmap_prepare<'f>(
+        _memory: Pin<&'f Self>,
+        mut desc: VmaDesc<'f, Self>,
+    ) -> Result<Mapping<'f, Self>> {
+        desc.deny_cow()?;
+        Ok(desc.with_ops::<MemoryOps>()?.on_fault())
+    }
+
+    fn ioctl(memory: Pin<&Self>, _file: &File, cmd: u32, _arg: usize) -> Result<isize> {
+        // Do not restore the memory before `revoke` has freed its pages.
+        let _switching = memory.switching.lock();
+        match cmd {
+            STEP4_REVOKE => memory.revoke(),
+            STEP4_RESTORE => memory.revocation.restore(),
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+}
+
+/// The callbacks of the mappings.
+struct MemoryOps;
+
+#[vtable]
+impl VmOperations for MemoryOps {
+    type File = Memory;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        let mut pages = vmf.data().get_ref().pages.lock();
+        let page = pages.get_mut(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        let folio = match page {
+            Some(folio) => folio,
+            None => page.insert(Folio::alloc(0, GFP_KERNEL)?),
+        };
+        vmf.return_page(folio.clone(), 0)
+    }
+}
+
+kernel::vm_operations!(MemoryOps);
