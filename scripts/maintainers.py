@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Which sections of the kernel's MAINTAINERS own our files.
+"""Checks which sections of the kernel's MAINTAINERS own our files.
 
     maintainers.py TREE    compares the tree's file with config/maintainers.toml
 
-Prints TAP: a test for each of our files that the tree has, and one for each set of sections that own
-files of ours, for which get_maintainer.pl must name a person.
+Prints TAP: a test for each of our files that the tree has, and one for each set of sections that
+own files of ours, for which get_maintainer.pl must name a person.
 """
 
 import re
@@ -20,7 +20,7 @@ REPO = Path(__file__).resolve().parent.parent
 
 
 def regex(pattern):
-    """A file pattern of MAINTAINERS, as get_maintainer.pl understands it."""
+    """Returns the regular expression that get_maintainer.pl makes of a file pattern."""
     text = re.escape(pattern)
     text = text.replace(r"\*\*", "\0").replace(r"\*", ".*").replace(r"\?", ".")
     # It escapes dots only, so a character class is one.
@@ -29,14 +29,14 @@ def regex(pattern):
 
 
 def matches(pattern, path):
-    """A folder's pattern is for all below it; another one does not go down into folders."""
+    """Returns whether a pattern matches; only that of a folder matches files in subfolders."""
     if not regex(pattern).match(path):
         return False
     return pattern.endswith("/") or "**" in pattern or path.count("/") == pattern.count("/")
 
 
 def sections(text):
-    """{name: (file patterns, excluded patterns, whether there is a maintainer)}, of all sections."""
+    """Returns {section: (file patterns, excluded patterns, whether it has a maintainer)}."""
     found, name = {}, None
     for line in text.splitlines():
         if match := re.match(r"([A-Z]):\s*(.*)", line):
@@ -56,7 +56,7 @@ def sections(text):
 
 
 def owners(known, path):
-    """The names of the sections that own the file."""
+    """Returns the sections that own a file."""
     return {
         name
         for name, (files, excluded, _) in known.items()
@@ -66,12 +66,14 @@ def owners(known, path):
 
 
 def wanted(config, path):
-    """The sections that config/maintainers.toml gives the file to; a pattern here goes down."""
+    """Returns the sections that should own a file: patterns there match in subfolders, too."""
     return {
         name
         for name, patterns in config["sections"].items()
-        if any(regex(pattern).match(path) and (pattern[-1] in "/*" or pattern == path)
-               for pattern in patterns)
+        if any(
+            regex(pattern).match(path) and (pattern[-1] in "/*" or pattern == path)
+            for pattern in patterns
+        )
     }
 
 
@@ -92,12 +94,12 @@ def compare(config, known, paths):
 
 
 def representatives(config, paths):
-    """One file for each set of sections."""
+    """Returns one file for each set of sections."""
     return sorted({frozenset(wanted(config, path)): path for path in reversed(paths)}.values())
 
 
 def people(tree, path):
-    """How many maintainers get_maintainer.pl finds, but for those of THE REST."""
+    """Returns how many maintainers get_maintainer.pl finds, without those of THE REST."""
     options = ["--nogit", "--nogit-fallback", "--nor", "--nol", "--norolestats", "--roles"]
     command = ["perl", "scripts/get_maintainer.pl", *options, "-f", path]
     found = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False).stdout
