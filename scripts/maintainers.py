@@ -116,11 +116,13 @@ def main():
     known = sections((tree / "MAINTAINERS").read_text(encoding="utf-8"))
     series, _ = integrate.kernel_version(tree)
     paths = [path for path in integrate.load_copies(REPO, series) if (tree / path).exists()]
+    chosen = representatives(config, paths)
     failed = False
+    print(f"1..{len(paths) + len(chosen)}")
     for path, wrong in compare(config, known, paths).items():
         print(f"{'not ok' if wrong else 'ok'} {path}" + (f": {wrong}" if wrong else ""))
         failed |= wrong is not None
-    for path in representatives(config, paths):
+    for path in chosen:
         found = people(tree, path)
         print(f"{'ok' if found else 'not ok'} get_maintainer.pl {path} # {found} people")
         failed |= not found

@@ -4,7 +4,10 @@
 
     series.py list              prints one line for each patch
     series.py plan TREE OUT     writes to OUT what each patch changes in a clean tree, and its message
-    series.py checkpatch MAIL   prints what checkpatch.pl finds in a mail, without the exceptions
+    series.py checkpatch [--unused] MAILS
+                                prints what checkpatch.pl finds in the mails below the folder, without
+                                the exceptions, as TAP; run it in a kernel tree. With --unused, an
+                                exception without a finding is a failure
 
 After the last patch, the tree is as integrate.py leaves it. After an earlier patch, it has the
 files of the patches up to that one, without these parts:
@@ -15,7 +18,9 @@ files of the patches up to that one, without these parts:
 - C functions that no code calls yet.
 """
 
+import concurrent.futures
 import fnmatch
+import os
 import re
 import shutil
 import subprocess
@@ -416,14 +421,27 @@ def text_mistakes(name, subject, message):
     return wrong
 
 
-def upstream_names(plan, tree):
+def upstream_files(plan, tree):
+    """Returns {path: text} of the files that the edits change; the tree may have the layer."""
+    clean = integrate.Plan(tree)
+    clean.take_out()
+    return {insert["file"]: clean.text(insert["file"]) for insert in plan.inserts}
+
+
+def upstream_names(plan, tree, edited):
     """Returns the names that upstream's crate defines."""
+    files = {str(path.relative_to(tree)): path for path in (tree / "rust/kernel").rglob("*.rs")}
     return {
         name
-        for path in (tree / "rust/kernel").rglob("*.rs")
-        if str(path.relative_to(tree)) not in plan.full
-        for name in pieces.defined(path.read_text(encoding="utf-8"))
+        for file, path in files.items()
+        if file not in plan.full
+        for name in pieces.defined(edited.get(file) or path.read_text(encoding="utf-8"))
     }
+
+
+def put(path, text, executable):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    integrate.write(path, text.encode(), 0o755 if executable else 0o644)
 
 
 def is_executable(path):
@@ -433,32 +451,38 @@ def is_executable(path):
 def write_plan(plan, tree, out):
     """Writes what each patch changes to `out`.
 
-    The files are <number>/{series,message,tree/...}, <series>.cover, and `partial`, which lists the
-    Rust sources that are not whole.
+    The files are <number>/{series,message,tree/...}, <series>.cover, `partial`, which lists the Rust
+    sources that are not whole, and upstream/..., upstream's files that the patches change.
     """
     if wrong := mistakes(plan):
         raise Mistake("\n".join(wrong))
     series, version = integrate.kernel_version(tree)
     if series != KERNEL:
         raise Mistake(f"the series are for Linux {KERNEL}")
-    upstream = {i["file"]: (tree / i["file"]).read_bytes().decode() for i in plan.inserts}
+    upstream = upstream_files(plan, tree)
     shutil.rmtree(out, ignore_errors=True)
+    for path, text in upstream.items():
+        put(out / "upstream" / path, text, is_executable(tree / path))
     before, partial = dict(upstream), []
-    names = upstream_names(plan, tree)
+    edited = {}  # {path: (the edits that were applied last, the result)}
+    names = upstream_names(plan, tree, upstream)
     for number, patch in enumerate(plan.patches, 1):
         texts, edits = plan.state(number)
         for path, found in plan.early(number, texts, names):
             print(f"early: {patch.subject}: {path} names {', '.join(found)}")
-        after = {in_tree(path): text for path, text in texts.items()} | upstream
-        for edit in edits:
-            after[edit["file"]], _ = integrate.apply(after[edit["file"]], edit, version)
+        after = {in_tree(path): text for path, text in texts.items()}
+        for path, text in upstream.items():
+            own = [edit for edit in edits if edit["file"] == path]
+            if path not in edited or edited[path][0] != own:
+                for edit in own:
+                    text, _ = integrate.apply(text, edit, version)
+                edited[path] = own, text
+            after[path] = edited[path][1]
         folder = out / f"{number:03}"
         for path, text in after.items():
             if before.get(path) != text:
                 target = folder / "tree" / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                executable = plan.modes.get(path) or is_executable(tree / path)
-                integrate.write(target, text.encode(), 0o755 if executable else 0o644)
+                put(target, text, plan.modes.get(path) or is_executable(tree / path))
                 if path.endswith(".rs") and text != plan.full.get(in_repository(path), text):
                     partial.append(f"{target.relative_to(out)}\n")
         if not folder.exists():
@@ -483,29 +507,71 @@ def exceptions(repo=REPO):
     ]
 
 
-def checkpatch(mail, known):
-    """Returns the findings of checkpatch.pl that are no exceptions, one line each."""
+def run_checkpatch(mail, text=None):
     options = ["--strict", "--no-summary", "--terse", "--show-types", "--showfile"]
     command = ["perl", "scripts/checkpatch.pl", *options, str(mail)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    left = []
-    for line in found.splitlines():
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+
+
+def checkpatch(mail, known):
+    """Returns what checkpatch.pl finds in a mail: [lines that are no exceptions], {exceptions}."""
+    run = run_checkpatch(mail)
+    left, used = [], set()
+    if run.returncode not in (0, 1) or run.stderr:
+        left.append(f"checkpatch.pl ends with status {run.returncode}: {run.stderr.strip()}")
+    for line in run.stdout.splitlines():
         match = re.match(r".*?: (?:ERROR|WARNING|CHECK):(\w+): ", line)
-        if not match or any(
-            match[1] in kinds.split("|") and where.search(line) for kinds, where, _ in known
-        ):
+        if not match:
             continue
-        left.append(line)
-    return left
+        fitting = {k for k in known if match[1] in k[0].split("|") and k[1].search(line)}
+        used |= fitting
+        if not fitting:
+            left.append(line)
+    return left, used
+
+
+# A name that makes checkpatch.pl collect those of include/.
+CAMELCASE = "--- /dev/null\n+++ b/mm/a.c\n@@ -0,0 +1,1 @@\n+int aName;\n"
+
+
+def check_mails(mails, known, with_unused):
+    """Yields (name of a mail, [findings]); with_unused, (name of an exception, [why]) as well."""
+    # It keeps the names in the tree. Several at once would read them while the first one writes.
+    run_checkpatch("-", CAMELCASE)
+    seen = set()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for mail, (left, used) in zip(mails, pool.map(lambda m: checkpatch(m, known), mails)):
+            seen |= used
+            yield f"{mail.parent.name}/{mail.name}", left
+    if with_unused:
+        for exception in known:
+            kinds, where, _ = exception
+            yield f"exception {kinds} {where.pattern}", (
+                [] if exception in seen else ["there is no such finding"]
+            )
+
+
+def show_tap(count, results):
+    """Prints TAP; returns whether a test has failed."""
+    failed = False
+    print(f"1..{count}")
+    for number, (name, left) in enumerate(results, 1):
+        print(f"{'not ok' if left else 'ok'} {number} {name}")
+        for line in left:
+            print(f"# {line}")
+        failed |= bool(left)
+    return failed
 
 
 def main():
     command, *args = sys.argv[1:]
     try:
         if command == "checkpatch":
-            left = checkpatch(args[0], exceptions())
-            print("\n".join(left))
-            sys.exit(bool(left))
+            known, unused = exceptions(), args[0] == "--unused"
+            mails = sorted(Path(args[-1]).rglob("*.patch"))
+            mails = [mail for mail in mails if not mail.name.startswith("0000-")]
+            count = len(mails) + (len(known) if unused else 0)
+            sys.exit(show_tap(count, check_mails(mails, known, unused)))
         plan = Plan()
         if command == "list":
             for patch in plan.patches:

@@ -220,6 +220,20 @@ class States(Base):
         self.assertEqual((self.out / "partial").read_text(), "001/tree/rust/kernel/mm/low.rs\n")
         self.assertTrue((self.out / "0-a.cover").read_text().startswith("rust: mm: letter\n\n"))
 
+    def test_plan_from_a_tree_with_the_layer(self):
+        (self.repo / "mm/rust_d.c").unlink()
+        self.list(LIST.replace('"mm/rust_d.c", ', ""))
+        self.put(self.repo, "integration.toml", FILES["integration.toml"].replace(" rust_d.o", ""))
+        plans = []
+        for _ in range(2):
+            with mock.patch("builtins.print"):
+                series.write_plan(series.Plan(self.repo), self.tree, self.out)
+                integrate.integrate(self.repo, self.tree)
+            files = sorted(path for path in self.out.rglob("*") if path.is_file())
+            plans.append({path: path.read_text() for path in files})
+        self.assertEqual(*plans)
+        self.assertEqual((self.out / "upstream/rust/kernel/old.rs").read_text(), "fn b() {}\nfn c() {}\n")
+
 
 class Mistakes(Base):
     def setUp(self):
@@ -283,12 +297,13 @@ class Checkpatch(unittest.TestCase):
         "total: 0 errors\n"
     )
 
-    def left(self, *known):
-        answer = subprocess.CompletedProcess([], 1, self.OUTPUT)
+    def checkpatch(self, known, status=1, stderr=""):
+        answer = subprocess.CompletedProcess([], status, self.OUTPUT, stderr)
         with mock.patch("subprocess.run", return_value=answer):
-            return series.checkpatch(
-                "a.patch", [(k, series.re.compile(w), "why") for k, w in known]
-            )
+            return series.checkpatch("a.patch", known)
+
+    def left(self, *known):
+        return self.checkpatch([(k, series.re.compile(w), "why") for k, w in known])[0]
 
     def test_all(self):
         self.assertEqual(len(self.left()), 2)
@@ -298,6 +313,32 @@ class Checkpatch(unittest.TestCase):
             self.left(("BIT_MACRO", "^selftests/")), [self.OUTPUT.split("\n", maxsplit=1)[0]]
         )
         self.assertEqual(len(self.left(("BIT_MACRO", "^samples/"))), 2)
+
+    def test_that_does_not_run(self):
+        for status, stderr in ((2, ""), (1, "Can't open perl script")):
+            with self.subTest(status):
+                self.assertEqual(len(self.checkpatch([], status, stderr)[0]), 3)
+
+    def test_tap(self):
+        known = [
+            ("BIT_MACRO|VOLATILE", series.re.compile("^selftests/"), "why"),
+            ("VOLATILE", series.re.compile(""), "why"),
+        ]
+        answer = subprocess.CompletedProcess([], 1, self.OUTPUT, "")
+        with mock.patch("subprocess.run", return_value=answer), mock.patch("builtins.print") as out:
+            results = series.check_mails([Path("a/0001.patch")], known, True)
+            self.assertTrue(series.show_tap(3, results))
+        self.assertEqual(
+            [call.args[0] for call in out.call_args_list],
+            [
+                "1..3",
+                "not ok 1 a/0001.patch",
+                "# a.patch:12: WARNING:LONG_LINE: line length of 101 exceeds 100 columns",
+                "ok 2 exception BIT_MACRO|VOLATILE ^selftests/",
+                "not ok 3 exception VOLATILE ",
+                "# there is no such finding",
+            ],
+        )
 
 
 if __name__ == "__main__":
