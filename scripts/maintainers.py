@@ -8,6 +8,7 @@ Prints TAP: a test for each of our files that the tree has, and one for each set
 own files of ours, for which get_maintainer.pl must name a person.
 """
 
+import functools
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import integrate
 REPO = Path(__file__).resolve().parent.parent
 
 
+@functools.cache
 def regex(pattern):
     """Returns the regular expression that get_maintainer.pl makes of a file pattern."""
     text = re.escape(pattern)

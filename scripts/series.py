@@ -554,9 +554,9 @@ def check_mails(mails, known, with_unused):
 def show_tap(count, results):
     """Prints TAP; returns whether a test has failed."""
     failed = False
-    print(f"1..{count}")
+    print(f"1..{count}", flush=True)
     for number, (name, left) in enumerate(results, 1):
-        print(f"{'not ok' if left else 'ok'} {number} {name}")
+        print(f"{'not ok' if left else 'ok'} {number} {name}", flush=True)
         for line in left:
             print(f"# {line}")
         failed |= bool(left)

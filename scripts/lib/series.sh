@@ -128,7 +128,7 @@ series_plan() { # TREE-FOR-PYTHON TREE-IN-THE-ENVIRONMENT
 
 # Commits with an index of its own: no working tree changes.
 series_commits() { # THE COMMIT THAT THE FIRST SERIES IS BASED ON
-    local patch series commit
+    local patch series commit last=
     stage_begin commits
     export GIT_INDEX_FILE=$WORK/index
     commit=$("${GIT[@]}" rev-parse "$1")
@@ -137,6 +137,8 @@ series_commits() { # THE COMMIT THAT THE FIRST SERIES IS BASED ON
         series=$(<"$patch/series")
         commit=$(commit_patch "$patch" "$commit" 2>>"$LOG") || stage_fail
         logged "${GIT[@]}" update-ref "refs/heads/$series" "$commit" || stage_fail
+        [[ $series != "$last" ]] || continue
+        last=$series
         logged "${GIT[@]}" config "branch.$series.description" "$(<"$WORK/plan/$series.cover")" ||
             stage_fail
     done
