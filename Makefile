@@ -3,7 +3,7 @@
 # on the command line or in the environment reach it alike (`make help`).
 
 commands := run test test-all soak coverage mutants build shell integrate unintegrate doctor lint rustdoc \
-	clippy clean distclean
+	clippy series clean distclean
 
 help $(commands):
 	@scripts/rust-mm $@

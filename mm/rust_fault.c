@@ -149,7 +149,7 @@ bool rust_mm_fault_release_lock(struct vm_fault *vmf)
 		goto release;
 
 	/* Each fault of a system call may get here, so user space pays for the memory. */
-	kept = kmalloc(sizeof(*kept), GFP_KERNEL_ACCOUNT);
+	kept = kmalloc_obj(*kept, GFP_KERNEL_ACCOUNT);
 	if (!kept)
 		return false;
 	init_task_work(&kept->work, rust_mm_put_kept_file);

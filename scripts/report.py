@@ -140,6 +140,16 @@ def compile_fail(log):
     return plain_tap("compile-fail", log)
 
 
+def checkpatch(log):
+    """From series.py checkpatch."""
+    return plain_tap("checkpatch", log)
+
+
+def maintainers(log):
+    """From maintainers.py."""
+    return plain_tap("MAINTAINERS", log)
+
+
 def cross(log):
     """From cross_builds() in lib/cross.sh; all are skipped or none."""
     return plain_tap("cross builds", log)
@@ -182,7 +192,9 @@ def main():
     for name in ("kselftest", "console"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="LOG")
     # Not each kind of run has these.
-    for name in ("unittest", "clippy", "compile-fail", "cross", "kunit", "controls"):
+    for name in (
+        "unittest", "clippy", "compile-fail", "checkpatch", "maintainers", "cross", "kunit", "controls"
+    ):
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
     parser.add_argument("--vm", required=True, help="exit status of the guest, hung or died")
     args = parser.parse_args()
@@ -194,6 +206,8 @@ def main():
         (unit_tests, args.unittest),
         (clippy, args.clippy),
         (compile_fail, args.compile_fail),
+        (checkpatch, args.checkpatch),
+        (maintainers, args.maintainers),
         (cross, args.cross),
         (kunit, args.kunit),
         (kselftest, args.kselftest),

@@ -265,7 +265,8 @@ class Main(unittest.TestCase):
 
     def test_each_kind_can_fail(self):
         for name, log in {
-            "unittest": "", "clippy": "1..1\nnot ok 1 a\n", "compile_fail": "1..1\n", "cross": "1..1\nnot ok arm\n", "kunit": "", "kselftest": "",
+            "unittest": "", "clippy": "1..1\nnot ok 1 a\n", "compile_fail": "1..1\n", "cross": "1..1\nnot ok arm\n",
+            "checkpatch": "1..2\nok 1 0-fixes/0001.patch\n", "maintainers": "1..1\nnot ok mm/a.c: belongs to no section\n", "kunit": "", "kselftest": "",
             "controls": "1..1\nnot ok zap\n", "console": WARN,
         }.items():
             with self.subTest(name):

@@ -18,7 +18,7 @@ __rust_helper int rust_helper_mmap_write_lock_killable(struct mm_struct *mm)
 }
 
 __rust_helper void rust_helper_mmap_write_lock_nested(struct mm_struct *mm,
-						       int subclass)
+						      int subclass)
 {
 	mmap_write_lock_nested(mm, subclass);
 }

@@ -48,7 +48,7 @@ rust_helper_userfaultfd_unmap_complete(struct mm_struct *mm,
 }
 
 __rust_helper int rust_helper_vm_fault_to_errno(vm_fault_t vm_fault,
-						 int foll_flags)
+						int foll_flags)
 {
 	return vm_fault_to_errno(vm_fault, foll_flags);
 }

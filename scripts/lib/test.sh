@@ -14,6 +14,7 @@ run_tests() {
     build_selftests
     clippy_stage
     compile_fail
+    posted_stages
     cross_builds
     probe_kvm
     vm_tests
@@ -109,6 +110,8 @@ report() {
         --kunit "$P_WORK/logs/kunit.json" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
         --clippy "$P_WORK/logs/${CLIPPY##*/}" \
         --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
+        --checkpatch "$P_WORK/logs/${CHECKPATCH##*/}" \
+        --maintainers "$P_WORK/logs/${MAINTAINERS##*/}" \
         --cross "$P_WORK/logs/${CROSS##*/}" \
         --controls "$P_WORK/logs/${CONTROLS##*/}" \
         --console "$P_WORK/logs/console.log" --vm "$VM_STATUS"

@@ -224,7 +224,7 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	for (size_t i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(controls); i++) {
 		if (argc == 2 && !strcmp(argv[1], controls[i].name)) {
 			controls[i].provoke();
 			return 0;

@@ -165,9 +165,9 @@ static inline bool has_vm_flag(void *start, const char *flag)
 	FILE *smaps = fopen("/proc/self/smaps", "r");
 
 	while (smaps && fgets(line, sizeof(line), smaps)) {
-		if (sscanf(line, "%lx-%lx ", &at, &to) == 2)
+		if (sscanf(line, "%lx-%lx ", &at, &to) == 2) {
 			from = at;
-		else if (from == (unsigned long)start &&
+		} else if (from == (unsigned long)start &&
 			 !strncmp(line, "VmFlags:", 8)) {
 			char *word = strtok(line + 8, " \n");
 

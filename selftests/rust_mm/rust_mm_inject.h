@@ -25,7 +25,7 @@ static const char *const settings[][2] = {
 	{ "fail_page_alloc/min-order", "0" },
 };
 
-#define NR_SETTINGS	(sizeof(settings) / sizeof(settings[0]))
+#define NR_SETTINGS	ARRAY_SIZE(settings)
 
 static inline void mount_debugfs(void)
 {

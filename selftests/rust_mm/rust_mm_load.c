@@ -190,7 +190,7 @@ static const int errnos[] = {
 
 static bool is_expected(int error)
 {
-	for (size_t i = 0; i < sizeof(errnos) / sizeof(errnos[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(errnos); i++)
 		if (errnos[i] == error)
 			return true;
 	return false;

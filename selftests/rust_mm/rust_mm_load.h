@@ -33,6 +33,7 @@ enum kind {
 #include "rust_mm_load_kinds.h"
 	NR_KINDS
 };
+
 #undef KIND
 
 struct kind_statistics {

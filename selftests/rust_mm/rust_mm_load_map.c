@@ -276,7 +276,7 @@ static const struct {
 	{ ADVISE_GUARD_REMOVE, MADV_GUARD_REMOVE },
 };
 
-#define NR_ADVICES (sizeof(advices) / sizeof(advices[0]))
+#define NR_ADVICES ARRAY_SIZE(advices)
 
 void op_madvise(struct worker *w)
 {

@@ -101,7 +101,8 @@ static void op_vm_readv(struct worker *w)
 	if (below(w, 2)) {
 		count(VM_READV, process_vm_readv(getpid(), &local, 1, &remote, 1, 0));
 	} else {
-		local.iov_len = remote.iov_len = len % (w->page - 64);
+		local.iov_len = len % (w->page - 64);
+		remote.iov_len = local.iov_len;
 		count(VM_WRITEV, process_vm_writev(getpid(), &local, 1, &remote, 1, 0));
 	}
 }
@@ -419,7 +420,7 @@ void any_operation(struct worker *w)
 {
 	int total = 0, n, i = 0;
 
-	for (size_t j = 0; j < sizeof(operations) / sizeof(operations[0]); j++)
+	for (size_t j = 0; j < ARRAY_SIZE(operations); j++)
 		total += operations[j].weight;
 	n = below(w, total);
 	while (n >= operations[i].weight)

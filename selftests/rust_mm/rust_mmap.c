@@ -186,7 +186,7 @@ TEST_F(rust_mmap, bad_ranges)
 	};
 	char *whole;
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		void *map = mmap(NULL, cases[i].pages * self->page, RW,
 				 MAP_SHARED, self->fd, cases[i].offset);
 

@@ -439,7 +439,7 @@ TEST_F(demand, madvise)
 	};
 
 	memset(self->map, 'v', self->size);
-	for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(advices); i++) {
 		int ret = madvise(self->map, self->size, advices[i].advice);
 
 		EXPECT_EQ(ret ? errno : 0, advices[i].error)

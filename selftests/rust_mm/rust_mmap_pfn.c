@@ -182,7 +182,7 @@ TEST_F(pfn, madvise)
 
 	ASSERT_NE(map, MAP_FAILED);
 	map[0] = 'm';
-	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		EXPECT_EQ(madvise(map, self->page, refused[i]), -1)
 			TH_LOG("advice %d", refused[i]);
 		EXPECT_EQ(errno, EINVAL);

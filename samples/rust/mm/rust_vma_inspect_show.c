@@ -113,9 +113,9 @@ int main(int argc, char **argv)
 
 			/* A VMA that only smaps shows does not end the comparison. */
 			while (seen.start < vma->start) {
-				if (!next_seen(smaps, &seen))
+				if (!next_seen(smaps, &seen)) {
 					seen.start = -1UL;
-				else if (seen.start < vma->start) {
+				} else if (seen.start < vma->start) {
 					printf("! %013lx-%013lx %s in smaps only\n",
 					       seen.start, seen.end, seen.perms);
 					differ++;
