@@ -27,7 +27,7 @@ lint_stage() { # NAME FUNCTION
 
 lint_shell() {
     # shellcheck disable=SC2016 # for the other shell
-    in_env bash -c 'cd "$0" && shellcheck -x scripts/rust-mm scripts/*/*.sh selftests/*/*.sh .ci/run \
+    in_env bash -c 'cd "$0" && shellcheck -x scripts/rust-mm scripts/*/*.sh scripts/guest/bashrc scripts/guest/bin/* selftests/*/*.sh .ci/run \
         config/rootfs/usr/bin/* config/rootfs/usr/lib/systemd/*' "$E_REPO"
 }
 
@@ -41,6 +41,19 @@ our_files() { # PATTERN
 
 lint_rust() {
     our_files '*.rs' | in_env xargs -r rustfmt --check --color never
+}
+
+# rustfmt finds the kernel's rules above the files only in the tree.
+fmt() {
+    use_tree
+    prepare_toolchain
+    prepare_source
+    stage_begin fmt
+    # shellcheck disable=SC2016 # for the other shell
+    logged in_env bash -c 'cd "$1" && find rust samples -name "*.rs" -print0 |
+        xargs -0 rustfmt --config-path "$2/.rustfmt.toml" --edition 2021' bash "$E_REPO" "$E_TREE" ||
+        stage_fail
+    stage_end "$(git -C "$REPO" diff --stat --shortstat 2>/dev/null | tail -n1)"
 }
 
 lint_c() {

@@ -1,0 +1,43 @@
+# shellcheck shell=bash disable=SC2153
+# make watch: what a change touches is built and tested again.
+
+WATCHED=(drivers fs include kernel mm rust samples selftests scripts)
+
+watch() {
+    local events file changed
+    use_tree
+    prepare_toolchain
+    use_python
+    # Each run takes it for itself.
+    unlock "$TREE_LOCK"
+    # Once a file is written, not at each of the writes.
+    exec {events}< <(exec 3>&- && in_env inotifywait -qmr --format '%w%f' \
+        -e close_write -e moved_to -e delete "${WATCHED[@]/#/$E_REPO/}" \
+        ${DRIVER:+"$E_WORK/driver"})
+    trap 'kill $! 2>/dev/null; end_job' EXIT
+    note "waiting for a change; Ctrl-C ends"
+    while read -r file <&"$events"; do
+        changed=("$file")
+        while read -rt 0.5 file <&"$events"; do
+            changed+=("$file")
+        done
+        mapfile -t changed < <(printf '%s\n' "${changed[@]}" | sed "s,^$E_REPO/,," | sort -u)
+        rerun "${changed[@]}"
+    done
+    die "inotifywait has ended"
+}
+
+rerun() { # FILE...
+    local test
+    if [[ -n $DRIVER && "$*" == *"$E_WORK/driver/"* ]]; then
+        note "$* has changed"
+        "$REPO/scripts/rust-mm" run </dev/null || :
+    else
+        test=$("${PYTHON[@]}" "$P_REPO/scripts/chosen.py" changed "$P_REPO" "$@")
+        # An editor's own files have none.
+        [[ -n $test ]] || return 0
+        note "$* has changed: TEST=$test"
+        TEST=$test "$REPO/scripts/rust-mm" test </dev/null || :
+    fi
+    note "waiting for a change; Ctrl-C ends"
+}
