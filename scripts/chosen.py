@@ -183,9 +183,9 @@ def plan(tests, patterns):
     return lines, vain
 
 
-def of_changed(repo, files):
+def of_changed(repo, files, tests):
     """The patterns that name the tests for files that have changed."""
-    names = {name for test in all_tests(repo) for name in test.names}
+    names = {name for test in tests for name in test.names}
     mutants = tomllib.loads(read(repo / "config/mutants.toml")).values()
     patterns = set()
     for file in files:
@@ -209,7 +209,7 @@ def main(arguments):
     command, repo, *rest = arguments
     repo = Path(repo)
     if command == "changed":
-        print(",".join(of_changed(repo, rest)))
+        print(",".join(of_changed(repo, rest, all_tests(repo))))
         return 0
     patterns = [pattern.strip() for pattern in rest[0].split(",")]
     lines, vain = plan(all_tests(repo), patterns)
