@@ -43,17 +43,17 @@ lint_rust() {
     our_files '*.rs' | in_env xargs -r rustfmt --check --color never
 }
 
-# rustfmt finds the kernel's rules above the files only in the tree.
 fmt() {
     use_tree
     prepare_toolchain
     prepare_source
     stage_begin fmt
+    # The files where they are edited; the kernel's rules are in its tree.
     # shellcheck disable=SC2016 # for the other shell
     logged in_env bash -c 'cd "$1" && find rust samples -name "*.rs" -print0 |
-        xargs -0 rustfmt --config-path "$2/.rustfmt.toml" --edition 2021' bash "$E_REPO" "$E_TREE" ||
-        stage_fail
-    stage_end "$(git -C "$REPO" diff --stat --shortstat 2>/dev/null | tail -n1)"
+        xargs -0 rustfmt -l --config-path "$2/.rustfmt.toml"' bash "$E_REPO" "$E_TREE" || stage_fail
+    sed "s,^$E_REPO/,," "$LOG"
+    stage_end "$(grep -c . "$LOG") files changed"
 }
 
 lint_c() {
