@@ -98,6 +98,8 @@ class Changed(unittest.TestCase):
         self.check("scripts/test_console.py", "test_console")
         self.check("rust/helpers/no_such_file.c", chosen.ALL_SUITES)
         self.check("README.md")
+        self.check("rust/kernel/mm/.flags.rs.swp")
+        self.check("rust/kernel/mm/flags.rs~")
         self.check("rust/kernel/mm/tests/flags.rs", "rust_mm_flags")
 
     def test_layer(self):

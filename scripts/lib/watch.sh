@@ -1,24 +1,28 @@
-# shellcheck shell=bash disable=SC2153
+# shellcheck shell=bash disable=SC2034,SC2153
 # make watch: what a change touches is built and tested again.
 
 WATCHED=(drivers fs include kernel mm rust samples selftests scripts)
 
 watch() {
-    local events file changed
+    local file changed
     use_tree
     prepare_toolchain
     use_python
     # Each run takes it for itself.
     unlock "$TREE_LOCK"
-    # Once a file is written, not at each of the writes.
-    exec {events}< <(exec 3>&- && in_env inotifywait -qmr --format '%w%f' \
-        -e close_write -e moved_to -e delete "${WATCHED[@]/#/$E_REPO/}" \
-        ${DRIVER:+"$E_WORK/driver"})
-    trap 'kill $! 2>/dev/null; end_job' EXIT
+    # Once a file is written, not at each of the writes. A job, so that its end is seen to.
+    set -m
+    coproc EVENTS {
+        exec 3>&-
+        in_env inotifywait -qmr --format '%w%f' -e close_write -e moved_to -e delete \
+            "${WATCHED[@]/#/$E_REPO/}" ${DRIVER:+"$E_WORK/driver"}
+    }
+    set +m
+    JOB=$EVENTS_PID
     note "waiting for a change; Ctrl-C ends"
-    while read -r file <&"$events"; do
+    while read -r file <&"${EVENTS[0]}"; do
         changed=("$file")
-        while read -rt 0.5 file <&"$events"; do
+        while read -rt 0.5 file <&"${EVENTS[0]}"; do
             changed+=("$file")
         done
         mapfile -t changed < <(printf '%s\n' "${changed[@]}" | sed "s,^$E_REPO/,," | sort -u)
