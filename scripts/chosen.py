@@ -201,7 +201,12 @@ def of_changed(repo, files, tests):
         if path.suffix == ".rs" and (repo / file).exists():
             patterns |= {suite for suite, _ in kunit(read(repo / file))}
         # By name: a unit test of a script, the selftest of a sample, a selftest, a compile-fail case.
-        patterns |= {path.stem, path.name, f"test_{path.stem}", file} & names
+        by_name = {path.stem, path.name, f"test_{path.stem}", file} & names
+        if path.parts[0] in ("samples", "selftests") and not by_name:
+            # A header, or a module that several programs insert.
+            word = path.name if path.suffix == ".h" else path.stem
+            by_name = {name for name, source in programs(repo) if word in read(source)}
+        patterns |= by_name
         if path.parts[0] in ("rust", "mm", "include") and not patterns:
             patterns.add(ALL_SUITES)
     return sorted(patterns & {*names, ALL_SUITES})

@@ -94,6 +94,7 @@ class Changed(unittest.TestCase):
     def test_files(self):
         self.check("samples/rust/mm/rust_mmap.rs", "rust_mmap")
         self.check("selftests/rust_mm/rust_mmap.c", "rust_mmap")
+        self.check("selftests/rust_mm/rust_mm_lib.sh", "rust_mm_stress.sh", "rust_mm_trinity.sh")
         self.check("scripts/console.py", "test_console")
         self.check("scripts/test_console.py", "test_console")
         self.check("rust/helpers/no_such_file.c", chosen.ALL_SUITES)
