@@ -2,8 +2,12 @@
 # The front door. Every target is a command of scripts/rust-mm; variables given
 # on the command line or in the environment reach it alike (`make help`).
 
-commands := run test test-all soak coverage mutants build shell integrate unintegrate doctor lint rustdoc \
-	clippy series clean distclean
+commands := run test test-all watch soak coverage mutants build shell gdb integrate unintegrate doctor fmt \
+	rust-analyzer lint rustdoc clippy series clean distclean
+
+# As it was written: a command's dollars are not for make.
+override CMD := $(value CMD)
+export CMD
 
 help $(commands):
 	@scripts/rust-mm $@

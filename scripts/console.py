@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Finds reports (WARN, BUG, lockdep, KASAN, ...) in a kernel's console log.
 
+    console.py LOG      prints them; the exit status is 1 if there is one
+
 What has to end in a report is in a boot of its own: see controls.py.
 
 Data races that upstream's code has with itself are listed in config/known-races.toml, with
@@ -8,6 +10,7 @@ reasons. A report of one is told apart, if none of our code is on either stack.
 """
 
 import re
+import sys
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,3 +110,14 @@ def scan(log, races=None):
         report.body = bare[report.line : end]
         report.known = known_race(bare[report.line :][:LONGEST_RACE], races)
     return reports
+
+
+def main(path):
+    reports = [r for r in scan(Path(path).read_text(errors="replace")) if not r.known]
+    for report in reports:
+        print("\n".join(report.context))
+    return int(bool(reports))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

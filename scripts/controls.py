@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Controls: boots in which a given report of the kernel has to come.
 
-    controls.py list LIST CONFIG [PATTERN]      "name<TAB>dies<TAB>command" lines
+    controls.py list LIST CONFIG [NAME...]      "name<TAB>dies<TAB>command" lines
     controls.py judge LIST NAME CONSOLE VM      one result, as TAP
 
 LIST is selftests/rust_mm/controls.toml, which describes itself. VM is how the
 virtual machine ended: the exit status of the guest, "hung" or "died".
 """
 
-import fnmatch
 import re
 import sys
 import tomllib
@@ -71,12 +70,12 @@ def parse(text):
     return controls
 
 
-def applicable(controls, config, pattern="*"):
-    """Those of the configuration whose names match a shell pattern."""
+def applicable(controls, config, names=()):
+    """Those of the configuration, or the named ones of them."""
     options = set(re.findall(r"^(CONFIG_\w+)=", config, re.M))
     return [
         control for control in controls
-        if fnmatch.fnmatchcase(control.name, pattern)
+        if (not names or control.name in names)
         and options.issuperset(control.config.split())
     ]
 
@@ -125,9 +124,9 @@ def main(arguments):
     except Mistake as e:
         sys.exit(f"{path}: {e}")
     if command == "list":
-        config, *pattern = rest
+        config, *names = rest
         text = Path(config).read_text(encoding="utf-8")
-        for control in applicable(controls, text, *pattern):
+        for control in applicable(controls, text, names):
             print(f"{control.name}\t{int(control.dies)}\t{control.run}")
         return 0
     if command == "judge":

@@ -189,14 +189,17 @@ def kernel(log, vm):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("kselftest", "console"):
-        parser.add_argument(f"--{name}", type=Path, required=True, metavar="LOG")
-    # Not each kind of run has these.
+    # Not each kind of run has all of these. What is of a boot is there for each one.
     for name in (
-        "unittest", "clippy", "compile-fail", "checkpatch", "maintainers", "cross", "kunit", "controls"
+        "unittest", "clippy", "compile-fail", "checkpatch", "maintainers", "cross", "kselftest",
+        "controls",
     ):
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
-    parser.add_argument("--vm", required=True, help="exit status of the guest, hung or died")
+    for name in ("kunit", "console"):
+        parser.add_argument(f"--{name}", type=Path, action="append", default=[], metavar="LOG")
+    parser.add_argument(
+        "--vm", action="append", default=[], help="exit status of the guest, hung or died"
+    )
     args = parser.parse_args()
 
     def read(path):
@@ -209,19 +212,23 @@ def main():
         (checkpatch, args.checkpatch),
         (maintainers, args.maintainers),
         (cross, args.cross),
-        (kunit, args.kunit),
+        *((kunit, log) for log in args.kunit),
         (kselftest, args.kselftest),
         (controls, args.controls),
     )
     everything = [judge(read(path)) for judge, path in logs if path]
-    everything.append(kernel(read(args.console), args.vm))
-    if args.vm not in ("0", "hung", "died") and not any(r.failed for r in everything):
-        everything[-1].failed.append(f"the tests ended with status {args.vm}")
+    for log, vm in zip(args.console, args.vm, strict=True):
+        everything.append(kernel(read(log), vm))
+        if vm not in ("0", "hung", "died") and not any(r.failed for r in everything):
+            everything[-1].failed.append(f"the tests ended with status {vm}")
     for results in everything:
         results.show()
     passed = sum(r.passed for r in everything)
     failed = sum(len(r.failed) for r in everything)
     skipped = sum(r.skipped for r in everything)
+    if not passed + failed + skipped:
+        print("not one test ran: does the configuration have what they need?")
+        failed = 1
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     sys.exit(failed > 0)
 

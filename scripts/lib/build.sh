@@ -82,7 +82,7 @@ KBUILD_OPTIONS=()
 expected_objects() {
     local series
     series=$(tree_series)
-    cat "$CACHE/objects/$series" 2>/dev/null ||
+    cat "$CACHE/objects/$series${VARIANT:+-$VARIANT}" 2>/dev/null ||
         cat "$REPO/series/$series/objects" 2>/dev/null || :
 }
 
@@ -90,12 +90,29 @@ built_objects() {
     grep -cE '^  (CC|AS|RUSTC)' "$LOG" || :
 }
 
+# Without the total when it turns out to be wrong: another variant makes more.
 build_progress() {
-    echo "$(built_objects)${EXPECTED:+ of $EXPECTED} objects"
+    local built
+    built=$(built_objects)
+    ((built <= ${EXPECTED:-0})) || EXPECTED=
+    echo "$built${EXPECTED:+ of $EXPECTED} objects"
+}
+
+# Of a stage that has succeeded. Code that is built without optimization, for make coverage, has too
+# many of objtool's.
+show_warnings() {
+    local warning='(^|: )(warning|WARNING)(\[[^]]*\])?: ' count
+    ((!${#KBUILD_OPTIONS[@]})) || return 0
+    count=$(grep -E "$warning" "$LOG" | grep -vcE 'warnings? emitted') || return 0
+    echo "--- $count warnings in $LOG"
+    # Of rustc's, also where it is.
+    grep -E -A 8 --no-group-separator "$warning" "$LOG" |
+        grep -vE 'warnings? emitted|^  ([A-Z]+|\[M\]) |^make' | head -n 60
 }
 
 build_kernel() {
-    local built log
+    local built log targets=(bzImage modules)
+    ! grep -q '^CONFIG_GDB_SCRIPTS=y' "$TREE/.config" || targets+=(scripts_gdb)
     EXPECTED=
     [[ -e $TREE/vmlinux ]] || EXPECTED=$(expected_objects)
     # The log of a first build goes on where it was cut off, and the count with it.
@@ -104,13 +121,14 @@ build_kernel() {
     stage_begin "kernel build"
     [[ -z $log ]] || printf '%s\n' "$log" >"$LOG"
     PROGRESS=build_progress logged in_env make LLVM=1 -j"$JOBS" ${V:+V=$V} "${KBUILD_OPTIONS[@]}" \
-        bzImage modules || stage_fail
+        "${targets[@]}" || stage_fail
     built=$(built_objects)
     if [[ -n $EXPECTED ]]; then
         mkdir -p "$CACHE/objects"
-        echo "$built" >"$CACHE/objects/$(tree_series)"
+        echo "$built" >"$CACHE/objects/$(tree_series)${VARIANT:+-$VARIANT}"
     fi
     stage_end "$built objects"
+    show_warnings
 }
 
 # --- selftests
@@ -124,4 +142,5 @@ build_selftests() {
     logged in_env make LLVM=1 -C tools/testing/selftests TARGETS=rust_mm FORCE_TARGETS=1 \
         install INSTALL_PATH="$E_WORK/kselftest" || stage_fail
     stage_end "$(wc -l <"$WORK/kselftest/kselftest-list.txt") programs"
+    show_warnings
 }

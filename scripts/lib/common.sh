@@ -14,6 +14,8 @@ TOOLCHAIN=${TOOLCHAIN:-auto}
 JOBS=${JOBS:-$(nproc)}
 CPUS=${CPUS:-2}
 TEST=${TEST:-}
+DRIVER=${DRIVER:-}
+CMD=${CMD:-}
 MUTANTS=${MUTANTS:-*}
 SOAK=${SOAK:-60}
 RUST_MM_SEED=${RUST_MM_SEED:-}
@@ -44,6 +46,9 @@ die() {
     echo "rust-mm: $*" >&2
     exit 1
 }
+
+# Standard output, also where stages talk on standard error (see shell()).
+exec 3>&1
 
 # --- stages: each ends in exactly one line with its time
 

@@ -13,6 +13,12 @@ mount -t tmpfs tmpfs "$root/tmp"
 [[ ! -d $tree ]] || mount --bind "$tree" "$root/build/linux"
 mount --bind "$work" "$root/build/work"
 mount --bind "$repo" "$root/build/repo"
+# A driver of the user's, and what a shell in the VM begins with.
+if [[ -n ${DRIVER-} ]]; then
+    mkdir -p "$work/driver"
+    mount --bind "$DRIVER" "$root/build/work/driver"
+fi
+mount --bind "$repo/scripts/guest/bashrc" "$root/root/.bashrc"
 
 cd /
 exec chroot "$root" /usr/bin/env -i -C /build/linux HOME=/root USER=root \

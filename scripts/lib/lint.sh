@@ -27,7 +27,7 @@ lint_stage() { # NAME FUNCTION
 
 lint_shell() {
     # shellcheck disable=SC2016 # for the other shell
-    in_env bash -c 'cd "$0" && shellcheck -x scripts/rust-mm scripts/*/*.sh selftests/*/*.sh .ci/run \
+    in_env bash -c 'cd "$0" && shellcheck -x scripts/rust-mm scripts/*/*.sh scripts/guest/bashrc scripts/guest/bin/* selftests/*/*.sh .ci/run \
         config/rootfs/usr/bin/* config/rootfs/usr/lib/systemd/*' "$E_REPO"
 }
 
@@ -41,6 +41,19 @@ our_files() { # PATTERN
 
 lint_rust() {
     our_files '*.rs' | in_env xargs -r rustfmt --check --color never
+}
+
+fmt() {
+    use_tree
+    prepare_toolchain
+    prepare_source
+    stage_begin fmt
+    # The files where they are edited; the kernel's rules are in its tree.
+    # shellcheck disable=SC2016 # for the other shell
+    logged in_env bash -c 'cd "$1" && find rust samples -name "*.rs" -print0 |
+        xargs -0 rustfmt -l --config-path "$2/.rustfmt.toml"' bash "$E_REPO" "$E_TREE" || stage_fail
+    sed "s,^$E_REPO/,," "$LOG"
+    stage_end "$(grep -c . "$LOG") files changed"
 }
 
 clippy() {

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2153
+# shellcheck shell=bash disable=SC2034,SC2119,SC2120,SC2153
 # make test.
 
 run_tests() {
@@ -50,10 +50,10 @@ clippy_stage() {
 }
 
 # What must not compile, against the crate that was just built.
-compile_fail() {
+compile_fail() { # [CASE...]
     stage_begin "compile-fail"
     COMPILE_FAIL=$LOG
-    logged in_env python3 "$E_REPO/scripts/compile_fail.py" "$E_TREE" || :
+    logged in_env python3 "$E_REPO/scripts/compile_fail.py" "$E_TREE" "$@" || :
     stage_end "$(grep -c '^ok ' "$COMPILE_FAIL") of $(grep -c 'ok ' "$COMPILE_FAIL") cases"
 }
 
@@ -70,9 +70,8 @@ vm_tests() {
     vm_stage_end
 }
 
-# What has to end in a report of the kernel: a boot for each (see the list). TEST
-# chooses among them, too.
-control_tests() {
+# What has to end in a report of the kernel: a boot for each (see the list).
+control_tests() { # [NAME...]
     local list=selftests/rust_mm/controls.toml controls name dies run rc line
     stage_begin controls
     CONTROLS=$LOG
@@ -82,7 +81,7 @@ control_tests() {
         return
     }
     "${PYTHON[@]}" "$P_REPO/scripts/controls.py" list "$P_REPO/$list" "$P_TREE/.config" \
-        "${TEST:-*}" >"$LOGS/controls.list" 2>>"$LOG" || stage_fail
+        "$@" >"$LOGS/controls.list" 2>>"$LOG" || stage_fail
     mapfile -t controls <"$LOGS/controls.list"
     echo "1..${#controls[@]}" >>"$LOG"
     for line in "${controls[@]}"; do
@@ -100,12 +99,17 @@ control_tests() {
     stage_end "$(grep -c '^ok ' "$LOG" || :) of ${#controls[@]} as expected"
 }
 
-report() {
+# Of the files in the folder of the logs.
+parse_kunit() { # JSON CONSOLE
     stage_begin kunit
-    : >"$LOGS/kunit.json"
-    in_env python3 tools/testing/kunit/kunit.py parse --json="$E_WORK/logs/kunit.json" \
-        "$E_WORK/logs/console.log" >>"$LOG" 2>&1 || :
+    : >"$LOGS/$1"
+    in_env python3 tools/testing/kunit/kunit.py parse --json="$E_WORK/logs/$1" \
+        "$E_WORK/logs/$2" >>"$LOG" 2>&1 || :
     stage_end "$(grep -o 'Testing complete.*' "$LOG" || echo "no results")"
+}
+
+report() {
+    parse_kunit kunit.json console.log
     "${PYTHON[@]}" "$P_REPO/scripts/report.py" --unittest "$P_WORK/logs/${UNIT##*/}" \
         --kunit "$P_WORK/logs/kunit.json" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
         --clippy "$P_WORK/logs/${CLIPPY##*/}" \

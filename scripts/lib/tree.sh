@@ -43,9 +43,21 @@ use_tree() {
     BUILD_LOG=$LOGS/kernel-build.log
     mkdir -p "$CACHE/work"
     lock "${WORK##*/}" "${KDIR:+this tree}${KDIR:-this checkout}"
+    TREE_LOCK=$LOCK_FD
     drop_orphans
     mkdir -p "$WORK"
     echo "$owner" >"$WORK/owner"
+}
+
+# Lets others build while a VM, which sees the tree live, is open; nobody removes it then.
+release_tree() {
+    lock "${WORK##*/}.vm" "this checkout's tree" --shared
+    unlock "$TREE_LOCK"
+}
+
+no_open_vm() {
+    lock "${WORK##*/}.vm" "this checkout's tree in a VM"
+    unlock "$LOCK_FD"
 }
 
 # Work folders whose checkout is gone: one is taken over, the others removed.
@@ -143,6 +155,7 @@ copy_progress() {
 STAMPS=(configured)
 
 remove_tree() {
+    no_open_vm
     rm -f "$WORK/source" "$BUILD_LOG" "${STAMPS[@]/#/$WORK/}"
     rm -rf "$TREE" "$WORK/kselftest"
 }
@@ -182,6 +195,7 @@ integrate() {
 
 clean() {
     use_tree
+    no_open_vm
     stage_begin clean
     rm -rf --one-file-system "$WORK"
     if [[ -n $KDIR ]]; then
@@ -204,7 +218,7 @@ distclean() {
             */src) name=source ;;
             *.part) name=${name%.part} ;;
         esac
-        if ! try_lock "$name"; then
+        if { [[ $dir == */work/* ]] && ! try_lock "$name.vm"; } || ! try_lock "$name"; then
             left+=("${dir#"$CACHE"/}")
             continue
         fi

@@ -89,10 +89,20 @@ console_tail() {
     fi
 }
 
-boot_demo() {
-    local rc=0
-    stage_begin demo
-    boot cat run.sh "$E_TREE" || rc=$?
+# Boots for one program; what it prints is all that goes to standard output (see common.sh).
+# Ends with its exit status, and fails as well if the kernel has reported something.
+boot_program() { # STAGE SCRIPT ARGUMENT...
+    local stage=$1 rc=0 reports
+    shift
+    stage_begin "$stage"
+    # KUnit is make test's.
+    APPEND="kunit.enable=0 ${APPEND:-}" boot cat "$@" >&3 || rc=$?
+    use_python
+    if reports=$("${PYTHON[@]}" "$P_REPO/scripts/console.py" "$P_WORK/logs/${CONSOLE##*/}"); then
+        reports=
+    else
+        echo "$reports"
+    fi
     if ((rc == 124)); then
         console_tail
         stage_end "FAILED: the VM hung for $TIMEOUT s"
@@ -102,6 +112,9 @@ boot_demo() {
         rc=1
     elif ((rc)); then
         stage_end "FAILED: exit status $rc (kernel console: $CONSOLE)"
+    elif [[ -n $reports ]]; then
+        stage_end "FAILED: the kernel has reported something (kernel console: $CONSOLE)"
+        rc=1
     else
         stage_end "exit status 0 (kernel console: $CONSOLE)"
     fi
@@ -113,10 +126,34 @@ guest_ended() {
     grep -q 'virtme-init: script returned' "$CONSOLE"
 }
 
+# On the terminal. What the shell says first is in scripts/guest/bashrc.
 boot_shell() {
-    local options=()
+    local options=(--append kunit.enable=0)
     [[ $ACCELERATOR == kvm ]] || options+=(--disable-kvm)
-    echo "The modules are in samples/rust/mm; exit or Ctrl-D ends the VM."
     in_env vng "${DEVICES[@]}" "${options[@]}" -r arch/x86/boot/bzImage --cpus "$CPUS" --memory "$MEM" \
         --user root --append root=/dev/root
+}
+
+# --- debugger
+
+# A socket of QEMU's for gdb, and no debug information without the variant.
+gdb_server() {
+    [[ ,$VARIANT, == *,debug,* ]] || return 0
+    DEVICES+=(--qemu-opts="-chardev socket,path=$E_WORK/gdb.sock,server=on,wait=off,id=gdb -gdb chardev:gdb")
+    note "to debug this kernel, in another terminal: make gdb VARIANT=$VARIANT"
+}
+
+debugger() {
+    local options=()
+    use_tree
+    prepare_toolchain >&2
+    release_tree
+    [[ -S $WORK/gdb.sock ]] ||
+        die "there is no VM to debug; in another terminal: make shell VARIANT=debug"
+    [[ -z $CMD ]] || options=(-batch)
+    options+=(-q -iex "set auto-load safe-path $E_TREE" -ex "target remote $E_WORK/gdb.sock")
+    # The modules that are loaded; a kernel that has just been started has none.
+    options+=(-ex "lx-symbols samples/rust/mm")
+    [[ -z $CMD ]] || options+=(-ex "$CMD")
+    in_env gdb "${options[@]}" vmlinux
 }
