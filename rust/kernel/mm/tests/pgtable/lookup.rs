@@ -153,8 +153,8 @@ mod cases {
             let vma = guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr();
             let flags = bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY
                 | bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT;
-            // SAFETY: The mmap lock is held, and with these flags it remains held. The address is in
-            // the VMA, which permits reads.
+            // SAFETY: The mmap lock is held, and with these flags it remains held. The address is
+            // in the VMA, which permits reads.
             let code =
                 unsafe { bindings::handle_mm_fault(vma, addr, flags, core::ptr::null_mut()) };
             assert_eq!(code, bindings::vm_fault_reason_VM_FAULT_RETRY);
