@@ -130,6 +130,16 @@ def plain_tap(kind, log, may_be_empty=False):
     return results
 
 
+def shellcheck(log):
+    """From check_each() in lib/lint.sh."""
+    return plain_tap("shellcheck", log)
+
+
+def rustfmt(log):
+    """From check_each() in lib/lint.sh."""
+    return plain_tap("rustfmt", log)
+
+
 def clippy(log):
     """From clippy.py."""
     return plain_tap("clippy", log)
@@ -182,7 +192,10 @@ def main():
     for name in ("kselftest", "console"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="LOG")
     # Not each kind of run has these.
-    for name in ("unittest", "clippy", "compile-fail", "cross", "kunit", "controls"):
+    for name in (
+        "unittest", "shellcheck", "rustfmt", "clippy", "compile-fail", "cross",
+        "kunit", "controls",
+    ):
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
     parser.add_argument("--vm", required=True, help="exit status of the guest, hung or died")
     args = parser.parse_args()
@@ -192,6 +205,8 @@ def main():
 
     logs = (
         (unit_tests, args.unittest),
+        (shellcheck, args.shellcheck),
+        (rustfmt, args.rustfmt),
         (clippy, args.clippy),
         (compile_fail, args.compile_fail),
         (cross, args.cross),

@@ -9,6 +9,7 @@ run_tests() {
     unit_tests
     prepare_source
     integrate
+    style_stages
     configure
     build_kernel
     build_selftests
@@ -107,6 +108,8 @@ report() {
     stage_end "$(grep -o 'Testing complete.*' "$LOG" || echo "no results")"
     "${PYTHON[@]}" "$P_REPO/scripts/report.py" --unittest "$P_WORK/logs/${UNIT##*/}" \
         --kunit "$P_WORK/logs/kunit.json" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
+        --shellcheck "$P_WORK/logs/${SHELLCHECK##*/}" \
+        --rustfmt "$P_WORK/logs/${RUSTFMT##*/}" \
         --clippy "$P_WORK/logs/${CLIPPY##*/}" \
         --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
         --cross "$P_WORK/logs/${CROSS##*/}" \
