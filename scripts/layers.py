@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which modules of rust/kernel/mm import which: files or folders directly below it.
+"""Which modules of rust/kernel/mm import which: files or folders directly below it; and the orders
+that README.md and the page of `kernel::mm` give them.
 
 Imports are what `use` trees name, and paths that begin with `crate` or `super`. Names that mm.rs
 hands on count for the module that has them.
@@ -94,6 +95,16 @@ def order(repo):
     readme = (repo / "README.md").read_text(encoding="utf-8")
     text = re.search(r"^In `rust/kernel/mm/`, from bottom to top: (.+?)\n\n", readme, re.M | re.S)[1]
     return re.findall(r"`(\w+)`", text)
+
+
+def page_order(repo):
+    """The modules in the order of the table on the page of `kernel::mm`, by what the rows link."""
+    inserts = tomllib.loads((repo / "integration.toml").read_text(encoding="utf-8"))["insert"]
+    text = "".join(i.get("text", "") for i in inserts if i["file"] == "rust/kernel/mm.rs")
+    names = handed_on(repo)
+    rows = re.findall(r"^//! \| (\[.+?) \|", text, re.M)
+    links = [name for row in rows for name in re.findall(r"\[`(\w+)`\]", row)]
+    return list(dict.fromkeys(names.get(name, name) for name in links))
 
 
 def upward(graph, modules):

@@ -130,6 +130,16 @@ def plain_tap(kind, log, may_be_empty=False):
     return results
 
 
+def shellcheck(log):
+    """From check_each() in lib/lint.sh."""
+    return plain_tap("shellcheck", log)
+
+
+def rustfmt(log):
+    """From check_each() in lib/lint.sh."""
+    return plain_tap("rustfmt", log)
+
+
 def clippy(log):
     """From clippy.py."""
     return plain_tap("clippy", log)
@@ -191,8 +201,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     # Not each kind of run has all of these. What is of a boot is there for each one.
     for name in (
-        "unittest", "clippy", "compile-fail", "checkpatch", "maintainers", "cross", "kselftest",
-        "controls",
+        "unittest", "shellcheck", "rustfmt", "clippy", "compile-fail", "checkpatch", "maintainers",
+        "cross", "kselftest", "controls",
     ):
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
     for name in ("kunit", "console"):
@@ -207,6 +217,8 @@ def main():
 
     logs = (
         (unit_tests, args.unittest),
+        (shellcheck, args.shellcheck),
+        (rustfmt, args.rustfmt),
         (clippy, args.clippy),
         (compile_fail, args.compile_fail),
         (checkpatch, args.checkpatch),

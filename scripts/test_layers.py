@@ -14,6 +14,11 @@ class Repository(unittest.TestCase):
     def test_imports_go_down(self):
         self.assertEqual(layers.upward(layers.imports(REPO), layers.order(REPO)), [])
 
+    def test_page_of_the_module(self):
+        # `static_table` exports nothing.
+        order = [module for module in layers.order(REPO) if module != "static_table"]
+        self.assertEqual(layers.page_order(REPO), order)
+
     def test_there_are_imports(self):
         self.assertIn("rmap", layers.imports(REPO)["revoke"])
 
@@ -71,6 +76,14 @@ class MadeUp(unittest.TestCase):
     def test_unknown(self):
         self.write("new.rs", "")
         self.assertEqual(self.wrong(), ["new: not in the order"])
+
+    def test_page(self):
+        with open(self.repo / "integration.toml", "a", encoding="utf-8") as inserts:
+            inserts.write(
+                '[[insert]]\nfile = "rust/kernel/mm.rs"\ntext = """\n'
+                '//! | module | contains |\n//! |---|---|\n//! | [`low`] | [`x`] |\n//! | [`A`], [`B`](high::B) | y |\n"""\n'
+            )
+        self.assertEqual(layers.page_order(self.repo), ["low", "high"])
 
     def test_tests(self):
         self.write("low.rs", "use super::testing::*;")

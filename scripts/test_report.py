@@ -24,6 +24,9 @@ COMPILE_FAIL = "TAP version 13\n1..2\nok 1 one\nok 2 two\n"
 
 CLIPPY = "TAP version 13\n1..1\nok 1 rust/kernel\n"
 
+# Of one file, page or crate.
+PASSED = "1..1\nok 1 a\n"
+
 CROSS = "1..2\nok arm\nok arm64\n"
 
 # What kunit.py parse --json has made of consoles: of ours, shortened,
@@ -244,7 +247,8 @@ class Main(unittest.TestCase):
 
     def run_main(self, vm="0", **changed):
         logs = {
-            "unittest": UNITTEST, "clippy": CLIPPY, "compile-fail": COMPILE_FAIL, "cross": CROSS,
+            "unittest": UNITTEST, "shellcheck": PASSED, "rustfmt": PASSED,
+           "clippy": CLIPPY, "compile-fail": COMPILE_FAIL, "cross": CROSS,
             "kunit": KUNIT, "kselftest": KSELFTEST, "controls": CONTROLS, "console": "",
         }
         logs.update({name.replace("_", "-"): log for name, log in changed.items()})
@@ -261,12 +265,15 @@ class Main(unittest.TestCase):
         return out.getvalue().splitlines()[-1], int(end.exception.code)
 
     def test_all_passed(self):
-        self.assertEqual(self.run_main(), ("16 passed, 0 failed, 2 skipped", 0))
+        self.assertEqual(self.run_main(), ("18 passed, 0 failed, 2 skipped", 0))
 
     def test_each_kind_can_fail(self):
         for name, log in {
-            "unittest": "", "clippy": "1..1\nnot ok 1 a\n", "compile_fail": "1..1\n", "cross": "1..1\nnot ok arm\n",
-            "checkpatch": "1..2\nok 1 0-fixes/0001.patch\n", "maintainers": "1..1\nnot ok mm/a.c: belongs to no section\n", "kunit": "", "kselftest": "",
+            "unittest": "", "shellcheck": "1..2\nok a\n", "rustfmt": "1..1\nnot ok a\n",
+            "clippy": "1..1\nnot ok 1 a\n", "compile_fail": "1..1\n", "cross": "1..1\nnot ok arm\n",
+            "checkpatch": "1..2\nok 1 0-fixes/0001.patch\n",
+            "maintainers": "1..1\nnot ok mm/a.c: belongs to no section\n",
+            "kunit": "", "kselftest": "",
             "controls": "1..1\nnot ok zap\n", "console": WARN,
         }.items():
             with self.subTest(name):
@@ -274,7 +281,7 @@ class Main(unittest.TestCase):
 
     def test_status_of_the_guest(self):
         # Although nothing that was counted has failed.
-        self.assertEqual(self.run_main(vm="1"), ("16 passed, 1 failed, 2 skipped", 1))
+        self.assertEqual(self.run_main(vm="1"), ("18 passed, 1 failed, 2 skipped", 1))
         self.assertEqual(self.run_main(vm="died")[1], 1)
 
 

@@ -1,46 +1,57 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153
 # What looks at our files without running them.
 
 lint() {
-    local failed=0
     use_tree
     prepare_toolchain
     prepare_source
     integrate
-    lint_stage shellcheck lint_shell || failed=1
-    lint_stage rustfmt lint_rust || failed=1
+    VARIANT=''
+    style_stages
     posted_stages
-    ! grep -hE '^(not ok|#) ' "$CHECKPATCH" "$MAINTAINERS" || failed=1
-    return "$failed"
+    ! grep -hE '^(not ok|#) ' "$SHELLCHECK" "$RUSTFMT" "$CHECKPATCH" "$MAINTAINERS"
 }
 
-lint_stage() { # NAME FUNCTION
-    stage_begin "$1"
-    if logged "$2"; then
-        stage_end "clean"
-    else
-        stage_line "$(grep -c . "$LOG") lines to look at"
-        cat -- "$LOG"
-        return 1
-    fi
-}
-
-lint_shell() {
+# Leaves TAP in SHELLCHECK and in RUSTFMT, for the report. The files are the same in all variants.
+style_stages() {
+    stage_begin shellcheck
+    SHELLCHECK=$LOG
+    check_each shell_files shellcheck -x
+    stage_begin rustfmt
+    RUSTFMT=$LOG
+    # From standard input: it does not go on to the modules that a file declares.
     # shellcheck disable=SC2016 # for the other shell
-    in_env bash -c 'cd "$0" && shellcheck -x scripts/rust-mm scripts/*/*.sh scripts/guest/bashrc scripts/guest/bin/* selftests/*/*.sh .ci/run \
-        config/rootfs/usr/bin/* config/rootfs/usr/lib/systemd/*' "$E_REPO"
+    check_each rust_files bash -c 'rustfmt --check --color never --config-path "$0" <"$1"' \
+        "$E_TREE/.rustfmt.toml"
 }
 
-# Our files by where they lie in the tree, whose rules apply.
-our_files() { # PATTERN
-    local base
-    for base in "$REPO" "$REPO/series/$(tree_series)"; do
-        (cd "$base" && find drivers fs include kernel mm rust samples selftests -name "$1") 2>/dev/null || :
-    done | sed 's,^selftests/,tools/testing/selftests/,' | sort
+# A case of TAP for each file: the command must succeed.
+check_each() { # FUNCTION-THAT-LISTS-FILES COMMAND...
+    local files
+    if [[ -n $VARIANT ]]; then
+        echo "ok # SKIP" >>"$LOG"
+        stage_end "skipped: VARIANT=$VARIANT"
+        return
+    fi
+    mapfile -t files < <("$1" | sort)
+    echo "1..${#files[@]}" >>"$LOG"
+    printf '%s\0' "${files[@]}" >"$WORK/files"
+    logged in_env env -C "$E_REPO" xargs -0 -a "$E_WORK/files" -P "$JOBS" -n 1 \
+        scripts/lib/check-one.sh "${@:2}" || :
+    stage_end "$(grep -c '^ok ' "$LOG") of ${#files[@]} files"
 }
 
-lint_rust() {
-    our_files '*.rs' | in_env xargs -r rustfmt --check --color never
+# By their first lines.
+shell_files() {
+    local file line
+    while read -r file; do
+        read -r line <"$REPO/$file" || :
+        case $line in '#!'*/sh | '#!'*/bash | '# shellcheck shell='*) echo "$file" ;; esac
+    done < <(cd "$REPO" && find .ci config scripts selftests -type f)
+}
+
+rust_files() {
+    (cd "$REPO" && find rust samples selftests series -name '*.rs')
 }
 
 fmt() {
@@ -65,15 +76,4 @@ clippy() {
     build_kernel
     clippy_stage
     ! grep -E '^(not ok|#) ' "$CLIPPY"
-}
-
-rustdoc() {
-    use_tree
-    prepare_toolchain
-    prepare_source
-    integrate
-    configure
-    stage_begin rustdoc
-    logged in_env make LLVM=1 -j"$JOBS" rustdoc || stage_fail
-    stage_end "$TREE/Documentation/output/rust/rustdoc/kernel/mm/index.html"
 }

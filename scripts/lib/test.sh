@@ -9,6 +9,7 @@ run_tests() {
     unit_tests
     prepare_source
     integrate
+    style_stages
     configure
     build_kernel
     build_selftests
@@ -112,6 +113,8 @@ report() {
     parse_kunit kunit.json console.log
     "${PYTHON[@]}" "$P_REPO/scripts/report.py" --unittest "$P_WORK/logs/${UNIT##*/}" \
         --kunit "$P_WORK/logs/kunit.json" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
+        --shellcheck "$P_WORK/logs/${SHELLCHECK##*/}" \
+        --rustfmt "$P_WORK/logs/${RUSTFMT##*/}" \
         --clippy "$P_WORK/logs/${CLIPPY##*/}" \
         --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
         --checkpatch "$P_WORK/logs/${CHECKPATCH##*/}" \

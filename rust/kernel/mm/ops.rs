@@ -202,8 +202,8 @@ pub enum MmuPageSize {
 ///   and when it splits or moves one.
 /// - It calls [`close`](Self::close) once for each of these VMAs, when it removes the VMA.
 ///
-/// The driver sees these calls balance, whatever fails in between: the layer calls neither `open`
-/// nor `close` for a VMA whose `mapped` has failed or has not been called.
+/// The driver sees these calls balance, also when a step in between fails: the layer calls neither
+/// `open` nor `close` for a VMA whose `mapped` has failed or has not been called.
 ///
 /// There are two exceptions, which do not affect memory safety:
 ///

@@ -482,9 +482,10 @@ mod cases {
         Ok(())
     }
 
-    /// The layer gives a driver the strong view (`DriverVma`) only of the driver's own mappings:
-    /// not of another driver's, with callbacks of the layer or without, and not of anonymous
-    /// memory.
+    /// The layer gives a driver the strong view (`DriverVma`) only of the driver's own mappings.
+    ///
+    /// It does not give it of another driver's, with callbacks of the layer or without, nor of
+    /// anonymous memory.
     #[test]
     fn only_its_own() -> Result {
         let mm = UserMm::attach()?;

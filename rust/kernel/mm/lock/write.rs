@@ -334,7 +334,7 @@ impl MmWithUser {
     /// `fork` does this with the mm that it makes. No other thread can know that mm yet, so the two
     /// locks have an order. Callers that take the locks of two mms which other threads know must
     /// agree on an order, for example that of the addresses. Lockdep does not check it: it sees two
-    /// levels of one hierarchy, whichever lock comes first, and would report a third lock.
+    /// levels of one hierarchy in either order, and would report a third lock.
     ///
     /// # Context
     ///

@@ -96,8 +96,8 @@ fn position(pos: i64) -> Result<usize> {
 impl KernelPages {
     /// Allocates `nr_pages` pages, filled with zeroes.
     ///
-    /// The pages are zeroed whatever `flags` says, since user space will see them. Bits of `flags`
-    /// for which [`alloc::flags`](crate::alloc::flags) has no name are ignored.
+    /// The pages are zeroed with any `flags`, since user space will see them. Bits of `flags` for
+    /// which [`alloc::flags`](crate::alloc::flags) has no name are ignored.
     ///
     /// # Context
     ///

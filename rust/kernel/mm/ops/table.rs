@@ -72,7 +72,7 @@ impl<O: VmOperations> VmOpsTable<O> {
         );
 
         let mut ops: bindings::vm_operations_struct = pin_init::zeroed();
-        // The layer needs the lifecycle callbacks, whatever the driver implements.
+        // The layer needs the lifecycle callbacks, also those that the driver does not implement.
         ops.mapped = Some(trampoline::mapped::<O>);
         if O::Data::PER_VMA || O::HAS_OPEN || O::HAS_CLOSE {
             ops.open = Some(trampoline::open::<O>);

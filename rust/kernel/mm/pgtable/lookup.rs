@@ -49,8 +49,8 @@ pub struct PfnmapEntry {
     pub pfn: usize,
     /// Whether user space could write through the entry.
     pub writable: bool,
-    /// Whether the entry is special: the kernel manages no page for it, whatever memory the PFN
-    /// stands for.
+    /// Whether the entry is special: the kernel manages no page for it, even if the PFN stands for
+    /// memory that has pages.
     pub special: bool,
     /// The number of bytes that the entry maps, to which its addresses are aligned.
     pub size: usize,

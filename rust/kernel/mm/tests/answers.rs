@@ -222,7 +222,7 @@ mod cases {
         })
     }
 
-    /// The folio is unlocked after the fault, in whatever way the fault ends.
+    /// The folio is unlocked after each fault, also after one that fails.
     #[test]
     fn unlocked_afterwards() -> Result {
         for order in [0, 2] {

@@ -66,7 +66,7 @@ use crate::{
 };
 use core::ops::Range;
 
-/// A device whose handlers map every page of a folio, whatever `may_map` permits.
+/// A device whose handlers map every page of a folio, also those that `may_map` refuses.
 ///
 /// The first byte of each page is its index.
 struct Device {

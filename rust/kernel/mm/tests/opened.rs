@@ -165,8 +165,9 @@ impl MiscDevice for EarlyFile {
     }
 }
 
-/// A file that cannot be mapped. While it is being opened, `vm_mmap` refuses to map it; there is no
-/// hook that could.
+/// A file that cannot be mapped.
+///
+/// While it is being opened, `vm_mmap` refuses to map it; there is no hook that could.
 struct BareFile(Arc<Device>);
 
 #[vtable]

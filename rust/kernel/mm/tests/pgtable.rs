@@ -184,7 +184,7 @@ fn notes_of(mm: &UserMm, addr: usize, len: usize, mut notes: Notes) -> Result<No
 /// Maps memory that starts at the first entry of a PTE table, and writes to its first pages.
 fn aligned(mm: &UserMm, pages: usize) -> Result<usize> {
     let start = mm.mmap_anonymous(3 * PMD)?;
-    // No huge pages, whatever the kernel's default is.
+    // No huge pages, even if they are the kernel's default.
     #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     madvise(start, 3 * PMD, bindings::MADV_NOHUGEPAGE)?;
     let addr = (start + PAGE_SIZE).next_multiple_of(PMD);

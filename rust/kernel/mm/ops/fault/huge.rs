@@ -190,7 +190,7 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     ///
     /// `first` is the index in `pfns` of the PFN for the first address of the leaf, whose page
     /// offset is the start of [`pgoff_range`](Self::pgoff_range). An address must get the same PFN
-    /// here and in [`fault`](VmOperations::fault), whatever the size.
+    /// here and in [`fault`](VmOperations::fault), at any size of the leaf.
     ///
     /// It falls back if
     ///

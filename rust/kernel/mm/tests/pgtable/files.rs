@@ -109,7 +109,7 @@ impl VmOperations for FolioOps {
     type Memory = Ordinary;
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
-        // The handler walks page tables, under whichever lock it is called with.
+        // The handler walks page tables, under the VMA lock or the mmap lock.
         let addr = vmf.address();
         if PageCounts::of(vmf, addr..addr + PAGE_SIZE)?.present != 0 {
             return Err(FaultError::SigBus);
