@@ -50,8 +50,11 @@ shell_files() {
     done < <(cd "$REPO" && find .ci config scripts selftests -type f)
 }
 
+# Ours, and upstream's that lines of ours are in, which lie in the tree.
 rust_files() {
     (cd "$REPO" && find rust samples selftests series -name '*.rs')
+    (cd "$REPO" && cat integration.toml "series/$(tree_series)"/*.toml) |
+        sed -n 's,^file = "\(.*\.rs\)".*,'"$E_TREE"'/\1,p' | sort -u
 }
 
 fmt() {
