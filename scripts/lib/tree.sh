@@ -56,7 +56,7 @@ release_tree() {
 }
 
 no_open_vm() {
-    lock "${WORK##*/}.vm" "this checkout's tree in a VM"
+    try_lock "${WORK##*/}.vm" || die "a VM of this checkout's tree is open (make shell): end it first"
     unlock "$LOCK_FD"
 }
 
