@@ -3,7 +3,7 @@
 # on the command line or in the environment reach it alike (`make help`).
 
 commands := run test test-all watch soak coverage mutants build shell gdb integrate unintegrate doctor fmt \
-	rust-analyzer lint rustdoc clippy series clean distclean
+	rust-analyzer lint htmldocs rustdoc clippy series clean distclean
 
 # As it was written: a command's dollars are not for make.
 override CMD := $(value CMD)

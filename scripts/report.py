@@ -140,6 +140,11 @@ def rustfmt(log):
     return plain_tap("rustfmt", log)
 
 
+def sphinx(log):
+    """From sphinx.py."""
+    return plain_tap("Sphinx", log)
+
+
 def clippy(log):
     """From clippy.py."""
     return plain_tap("clippy", log)
@@ -201,8 +206,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     # Not each kind of run has all of these. What is of a boot is there for each one.
     for name in (
-        "unittest", "shellcheck", "rustfmt", "clippy", "compile-fail", "checkpatch", "maintainers",
-        "cross", "kselftest", "controls",
+        "unittest", "shellcheck", "rustfmt", "sphinx", "clippy", "compile-fail",
+        "checkpatch", "maintainers", "cross", "kselftest", "controls",
     ):
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
     for name in ("kunit", "console"):
@@ -219,6 +224,7 @@ def main():
         (unit_tests, args.unittest),
         (shellcheck, args.shellcheck),
         (rustfmt, args.rustfmt),
+        (sphinx, args.sphinx),
         (clippy, args.clippy),
         (compile_fail, args.compile_fail),
         (checkpatch, args.checkpatch),

@@ -9,7 +9,17 @@ lint() {
     VARIANT=''
     style_stages
     posted_stages
-    ! grep -hE '^(not ok|#) ' "$SHELLCHECK" "$RUSTFMT" "$CHECKPATCH" "$MAINTAINERS"
+    tap_passed "$SHELLCHECK" "$RUSTFMT" "$CHECKPATCH" "$MAINTAINERS"
+}
+
+# Prints what has failed. A file without a case, of a script that has crashed, is a failure.
+tap_passed() { # LOG...
+    local log failed=0
+    for log in "$@"; do
+        ! grep -E '^(not ok|#) ' "$log" || failed=1
+        grep -q '^ok ' "$log" || { ((failed)) || cat -- "$log"; failed=1; }
+    done
+    return "$failed"
 }
 
 # Leaves TAP in SHELLCHECK and in RUSTFMT, for the report. The files are the same in all variants.
@@ -78,5 +88,5 @@ clippy() {
     configure
     build_kernel
     clippy_stage
-    ! grep -E '^(not ok|#) ' "$CLIPPY"
+    tap_passed "$CLIPPY"
 }

@@ -10,6 +10,7 @@ run_tests() {
     prepare_source
     integrate
     style_stages
+    sphinx_stage
     configure
     build_kernel
     build_selftests
@@ -115,6 +116,7 @@ report() {
         --kunit "$P_WORK/logs/kunit.json" --kselftest "$P_WORK/logs/${KSELFTEST##*/}" \
         --shellcheck "$P_WORK/logs/${SHELLCHECK##*/}" \
         --rustfmt "$P_WORK/logs/${RUSTFMT##*/}" \
+        --sphinx "$P_WORK/logs/${SPHINX##*/}" \
         --clippy "$P_WORK/logs/${CLIPPY##*/}" \
         --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
         --checkpatch "$P_WORK/logs/${CHECKPATCH##*/}" \

@@ -24,7 +24,8 @@ ROOTFS=$CACHE/root/$(rootfs_recipe | sha256sum | cut -c1-12)
 # --- choice
 
 HOST_COMMANDS=(clang ld.lld llvm-ar rustc clippy-driver bindgen pahole flex bison bc perl python3
-    cpio xz make vng qemu-system-x86_64 script insmod mkswap stress-ng trinity)
+    cpio xz make vng qemu-system-x86_64 script insmod mkswap stress-ng trinity
+    rustfmt shellcheck sphinx-build)
 
 missing_on_host() {
     local command
@@ -34,6 +35,7 @@ missing_on_host() {
     [[ -e /usr/include/libelf.h ]] || echo libelf-dev
     python3 -c 'import docutils' 2>/dev/null || echo python3-docutils
     python3 -c 'import elftools' 2>/dev/null || echo python3-pyelftools
+    python3 -c 'import yaml' 2>/dev/null || echo python3-yaml
     # In host mode kbuild sees the real path.
     [[ $TREE != *[[:space:]:]* ]] || echo "a path without spaces"
 }
