@@ -180,10 +180,9 @@ def kernel(log, vm):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     # Not each kind of run has all of these. What is of a boot is there for each one.
-    for name in ("unittest", "clippy", "compile-fail", "cross", "kselftest", "controls"):
+    for name in ("unittest", "clippy", "compile-fail", "cross", "kunit", "kselftest", "controls"):
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
-    for name in ("kunit", "console"):
-        parser.add_argument(f"--{name}", type=Path, action="append", default=[], metavar="LOG")
+    parser.add_argument("--console", type=Path, action="append", default=[], metavar="LOG")
     parser.add_argument(
         "--vm", action="append", default=[], help="exit status of the guest, hung or died"
     )
@@ -197,7 +196,7 @@ def main():
         (clippy, args.clippy),
         (compile_fail, args.compile_fail),
         (cross, args.cross),
-        *((kunit, log) for log in args.kunit),
+        (kunit, args.kunit),
         (kselftest, args.kselftest),
         (controls, args.controls),
     )
