@@ -150,6 +150,11 @@ def compile_fail(log):
     return plain_tap("compile-fail", log)
 
 
+def series(log):
+    """From series.py plan."""
+    return plain_tap("series", log)
+
+
 def checkpatch(log):
     """From series.py checkpatch."""
     return plain_tap("checkpatch", log)
@@ -201,8 +206,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     # Not each kind of run has all of these. What is of a boot is there for each one.
     for name in (
-        "unittest", "shellcheck", "rustfmt", "clippy", "compile-fail", "checkpatch", "maintainers",
-        "cross", "kselftest", "controls",
+        "unittest", "shellcheck", "rustfmt", "clippy", "compile-fail", "series", "checkpatch",
+        "maintainers", "cross", "kselftest", "controls",
     ):
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
     for name in ("kunit", "console"):
@@ -221,6 +226,7 @@ def main():
         (rustfmt, args.rustfmt),
         (clippy, args.clippy),
         (compile_fail, args.compile_fail),
+        (series, args.series),
         (checkpatch, args.checkpatch),
         (maintainers, args.maintainers),
         (cross, args.cross),

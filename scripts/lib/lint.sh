@@ -9,7 +9,7 @@ lint() {
     VARIANT=''
     style_stages
     posted_stages
-    ! grep -hE '^(not ok|#) ' "$SHELLCHECK" "$RUSTFMT" "$CHECKPATCH" "$MAINTAINERS"
+    ! grep -hE '^(not ok|#) ' "$SHELLCHECK" "$RUSTFMT" "$PLAN" "$CHECKPATCH" "$MAINTAINERS"
 }
 
 # Leaves TAP in SHELLCHECK and in RUSTFMT, for the report. The files are the same in all variants.
