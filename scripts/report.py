@@ -155,6 +155,11 @@ def compile_fail(log):
     return plain_tap("compile-fail", log)
 
 
+def series(log):
+    """From series.py plan."""
+    return plain_tap("series", log)
+
+
 def checkpatch(log):
     """From series.py checkpatch."""
     return plain_tap("checkpatch", log)
@@ -206,7 +211,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     # Not each kind of run has all of these. What is of a boot is there for each one.
     for name in (
-        "unittest", "shellcheck", "rustfmt", "sphinx", "clippy", "compile-fail",
+        "unittest", "shellcheck", "rustfmt", "sphinx", "clippy", "compile-fail", "series",
         "checkpatch", "maintainers", "cross", "kunit", "kselftest", "controls",
     ):
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
@@ -226,6 +231,7 @@ def main():
         (sphinx, args.sphinx),
         (clippy, args.clippy),
         (compile_fail, args.compile_fail),
+        (series, args.series),
         (checkpatch, args.checkpatch),
         (maintainers, args.maintainers),
         (cross, args.cross),

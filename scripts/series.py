@@ -451,6 +451,8 @@ def is_executable(path):
 def write_plan(plan, tree, out):
     """Writes what each patch changes to `out`.
 
+    Prints TAP: a patch fails if it names what comes with a later one, so its build is likely to fail.
+
     The files are <number>/{series,message,tree/...}, <series>.cover, `partial`, which lists the Rust
     sources that are not whole, and upstream/..., upstream's files that the patches change.
     """
@@ -459,6 +461,7 @@ def write_plan(plan, tree, out):
     series, version = integrate.kernel_version(tree)
     if series != KERNEL:
         raise Mistake(f"the series are for Linux {KERNEL}")
+    print(f"1..{len(plan.patches)}")
     upstream = upstream_files(plan, tree)
     shutil.rmtree(out, ignore_errors=True)
     for path, text in upstream.items():
@@ -468,8 +471,8 @@ def write_plan(plan, tree, out):
     names = upstream_names(plan, tree, upstream)
     for number, patch in enumerate(plan.patches, 1):
         texts, edits = plan.state(number)
-        for path, found in plan.early(number, texts, names):
-            print(f"early: {patch.subject}: {path} names {', '.join(found)}")
+        early = [f"{path} names {', '.join(found)}" for path, found in plan.early(number, texts, names)]
+        print("\n# ".join([f"{'not ok' if early else 'ok'} {patch.subject}", *early]))
         after = {in_tree(path): text for path, text in texts.items()}
         for path, text in upstream.items():
             own = [edit for edit in edits if edit["file"] == path]

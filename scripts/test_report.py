@@ -272,7 +272,7 @@ class Main(unittest.TestCase):
             "unittest": "", "shellcheck": "1..2\nok a\n", "rustfmt": "1..1\nnot ok a\n",
             "sphinx": "",
             "clippy": "1..1\nnot ok 1 a\n", "compile_fail": "1..1\n", "cross": "1..1\nnot ok arm\n",
-            "checkpatch": "1..2\nok 1 0-fixes/0001.patch\n",
+            "series": "1..2\nok rust: mm: add a\n", "checkpatch": "1..2\nok 1 0-fixes/0001.patch\n",
             "maintainers": "1..1\nnot ok mm/a.c: belongs to no section\n",
             "kunit": "", "kselftest": "",
             "controls": "1..1\nnot ok zap\n", "console": WARN,

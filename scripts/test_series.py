@@ -192,6 +192,17 @@ class States(Base):
         self.assertEqual(list(plan.early(1, texts, set())), [("rust/kernel/mm/low.rs", ["High"])])
         self.assertEqual(list(plan.early(1, texts, set())), [])
 
+    def test_early_in_the_plan(self):
+        self.put(self.repo, "mm/rust_d.c", "int d;\n")
+        with mock.patch("builtins.print") as out, mock.patch.object(
+            series.Plan, "early", lambda plan, number, *_: [("a.rs", ["High"])] * (number == 1)
+        ):
+            series.write_plan(series.Plan(self.repo), self.tree, self.out)
+        self.assertEqual(
+            [call.args[0] for call in out.call_args_list][:3],
+            ["1..2", "not ok rust: mm: add low\n# a.rs names High", "ok rust: mm: add high"],
+        )
+
     def test_last(self):
         texts, edits = series.Plan(self.repo).state(2)
         for path, text in texts.items():

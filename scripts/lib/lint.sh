@@ -9,7 +9,7 @@ lint() {
     VARIANT=''
     style_stages
     posted_stages
-    tap_passed "$SHELLCHECK" "$RUSTFMT" "$CHECKPATCH" "$MAINTAINERS"
+    tap_passed "$SHELLCHECK" "$RUSTFMT" "$PLAN" "$CHECKPATCH" "$MAINTAINERS"
 }
 
 # Prints what has failed. A file without a case, of a script that has crashed, is a failure.

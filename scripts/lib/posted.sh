@@ -6,11 +6,11 @@
 #       git/      a repository with just the files that the patches change
 #       plan/, mails/   as those of make series
 
-# Leaves TAP in CHECKPATCH and in MAINTAINERS, for the report.
+# Leaves TAP in PLAN, CHECKPATCH and MAINTAINERS, for the report.
 posted_stages() {
     if [[ -n $VARIANT || $(tree_series) != "$POSTED" ]]; then
         stage_begin checkpatch
-        CHECKPATCH=$LOG MAINTAINERS=$LOG
+        PLAN=$LOG CHECKPATCH=$LOG MAINTAINERS=$LOG
         echo "ok # SKIP" >>"$LOG"
         stage_end "skipped: the patches are for $POSTED, and the same for each VARIANT"
         return
@@ -29,6 +29,7 @@ posted_mails() {
     [[ $TOOLCHAIN == rootfs ]] || E_WORK=$WORK
     use_python
     stage_begin "series plan"
+    PLAN=$LOG
     mkdir -p "$WORK"
     series_plan "$P_TREE" "$E_TREE"
     logged posted_base || stage_fail

@@ -118,7 +118,7 @@ series_plan() { # TREE-FOR-PYTHON TREE-IN-THE-ENVIRONMENT
     # Names that a patch uses before they are defined: its build is likely to fail.
     while read -r line; do
         note "$line"
-    done < <(sed -n 's/^early: //p' "$LOG")
+    done < <(grep -A20 '^not ok ' "$LOG" | grep -E '^(not ok|# .* names)')
     # Leaving out pieces of a source can leave lines that rustfmt would join or break.
     logged in_env bash -c 'cd "$0" && xargs -r -a partial -d "\n" -n1 bash -c '\''
         rustfmt --config-path "$0" <"$1" >"$1.new" && mv "$1.new" "$1"'\'' "$1"' \

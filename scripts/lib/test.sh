@@ -119,6 +119,7 @@ report() {
         --sphinx "$P_WORK/logs/${SPHINX##*/}" \
         --clippy "$P_WORK/logs/${CLIPPY##*/}" \
         --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
+        --series "$P_WORK/logs/${PLAN##*/}" \
         --checkpatch "$P_WORK/logs/${CHECKPATCH##*/}" \
         --maintainers "$P_WORK/logs/${MAINTAINERS##*/}" \
         --cross "$P_WORK/logs/${CROSS##*/}" \
