@@ -145,6 +145,11 @@ def sphinx(log):
     return plain_tap("Sphinx", log)
 
 
+def rustdoc(log):
+    """From rustdoc.py."""
+    return plain_tap("rustdoc", log)
+
+
 def clippy(log):
     """From clippy.py."""
     return plain_tap("clippy", log)
@@ -211,8 +216,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     # Not each kind of run has all of these. What is of a boot is there for each one.
     for name in (
-        "unittest", "shellcheck", "rustfmt", "sphinx", "clippy", "compile-fail", "series",
-        "checkpatch", "maintainers", "cross", "kunit", "kselftest", "controls",
+        "unittest", "shellcheck", "rustfmt", "sphinx", "clippy", "rustdoc", "compile-fail",
+        "series", "checkpatch", "maintainers", "cross", "kunit", "kselftest", "controls",
     ):
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
     parser.add_argument("--console", type=Path, action="append", default=[], metavar="LOG")
@@ -230,6 +235,7 @@ def main():
         (rustfmt, args.rustfmt),
         (sphinx, args.sphinx),
         (clippy, args.clippy),
+        (rustdoc, args.rustdoc),
         (compile_fail, args.compile_fail),
         (series, args.series),
         (checkpatch, args.checkpatch),

@@ -248,7 +248,7 @@ class Main(unittest.TestCase):
     def run_main(self, vm="0", **changed):
         logs = {
             "unittest": UNITTEST, "shellcheck": PASSED, "rustfmt": PASSED, "sphinx": PASSED,
-           "clippy": CLIPPY, "compile-fail": COMPILE_FAIL, "cross": CROSS,
+            "rustdoc": PASSED, "clippy": CLIPPY, "compile-fail": COMPILE_FAIL, "cross": CROSS,
             "kunit": KUNIT, "kselftest": KSELFTEST, "controls": CONTROLS, "console": "",
         }
         logs.update({name.replace("_", "-"): log for name, log in changed.items()})
@@ -265,12 +265,12 @@ class Main(unittest.TestCase):
         return out.getvalue().splitlines()[-1], int(end.exception.code)
 
     def test_all_passed(self):
-        self.assertEqual(self.run_main(), ("19 passed, 0 failed, 2 skipped", 0))
+        self.assertEqual(self.run_main(), ("20 passed, 0 failed, 2 skipped", 0))
 
     def test_each_kind_can_fail(self):
         for name, log in {
             "unittest": "", "shellcheck": "1..2\nok a\n", "rustfmt": "1..1\nnot ok a\n",
-            "sphinx": "",
+            "sphinx": "", "rustdoc": "1..1\nnot ok a\n# why\n",
             "clippy": "1..1\nnot ok 1 a\n", "compile_fail": "1..1\n", "cross": "1..1\nnot ok arm\n",
             "series": "1..2\nok rust: mm: add a\n", "checkpatch": "1..2\nok 1 0-fixes/0001.patch\n",
             "maintainers": "1..1\nnot ok mm/a.c: belongs to no section\n",
@@ -282,7 +282,7 @@ class Main(unittest.TestCase):
 
     def test_status_of_the_guest(self):
         # Although nothing that was counted has failed.
-        self.assertEqual(self.run_main(vm="1"), ("19 passed, 1 failed, 2 skipped", 1))
+        self.assertEqual(self.run_main(vm="1"), ("20 passed, 1 failed, 2 skipped", 1))
         self.assertEqual(self.run_main(vm="died")[1], 1)
 
 

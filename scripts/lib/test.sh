@@ -15,6 +15,7 @@ run_tests() {
     build_kernel
     build_selftests
     clippy_stage
+    rustdoc_stage
     compile_fail
     posted_stages
     cross_builds
@@ -118,6 +119,7 @@ report() {
         --rustfmt "$P_WORK/logs/${RUSTFMT##*/}" \
         --sphinx "$P_WORK/logs/${SPHINX##*/}" \
         --clippy "$P_WORK/logs/${CLIPPY##*/}" \
+        --rustdoc "$P_WORK/logs/${RUSTDOC##*/}" \
         --compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}" \
         --series "$P_WORK/logs/${PLAN##*/}" \
         --checkpatch "$P_WORK/logs/${CHECKPATCH##*/}" \
