@@ -19,6 +19,7 @@ and the tests that it runs, if not all.
 """
 
 import ast
+import os
 import re
 import sys
 import tomllib
@@ -142,26 +143,15 @@ def matching(tests, patterns):
     return found, vain
 
 
-def filters(cases, everything):
-    """The filters of KUnit, of which a boot takes one, for cases "suite.case"."""
-    suites, documented = [], []
-    for suite in sorted({case.split(".")[0] for case in cases}):
-        chosen = [case for case in cases if case.startswith(f"{suite}.")]
-        if suite == DOCTESTS and len(chosen) > 1:
-            # Those of a file at once.
-            documented = sorted({re.sub(r"\d+$", "[0-9]*", case) for case in chosen})
-        elif suite == DOCTESTS:
-            documented = chosen
-        elif len(chosen) == sum(case.startswith(f"{suite}.") for case in everything):
-            suites.append(f"{suite}.*")
-        else:
-            suites += chosen
-    # Many boots take longer than some cases more.
-    if len(suites) > 2:
-        suites = [ALL_SUITES]
-    if len(documented) > 2:
-        documented = [f"{DOCTESTS}.rust_doctest_kernel_*"]
-    return suites + documented
+def narrowest_filter(cases):
+    """The narrowest filter of KUnit that has all of the cases "suite.case": one boot takes one.
+
+    It may have others as well. They take less time than another boot.
+    """
+    if len(cases) == 1:
+        return cases[0]
+    prefix = os.path.commonprefix(cases)
+    return f"{prefix}*" if "." in prefix else f"{prefix}*.*"
 
 
 def plan(tests, patterns):
@@ -171,9 +161,9 @@ def plan(tests, patterns):
     units = [t.run for t in found if t.kind == "unit"]
     # A module or class brings those that are in it.
     lines += [("unit", u) for u in units if not any(u.startswith(f"{v}.") for v in units)]
-    everything = [t.run for t in tests if t.kind == "kunit"]
     cases = [t.run for t in found if t.kind == "kunit"]
-    lines += [("kunit", name) for name in filters(cases, everything)]
+    if cases:
+        lines.append(("kunit", narrowest_filter(cases)))
     chosen = {}
     for run in (t.run for t in found if t.kind == "selftest"):
         program, _, test = run.partition("\t")

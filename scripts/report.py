@@ -202,11 +202,10 @@ def main():
     # Not each kind of run has all of these. What is of a boot is there for each one.
     for name in (
         "unittest", "shellcheck", "rustfmt", "clippy", "compile-fail", "checkpatch", "maintainers",
-        "cross", "kselftest", "controls",
+        "cross", "kunit", "kselftest", "controls",
     ):
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
-    for name in ("kunit", "console"):
-        parser.add_argument(f"--{name}", type=Path, action="append", default=[], metavar="LOG")
+    parser.add_argument("--console", type=Path, action="append", default=[], metavar="LOG")
     parser.add_argument(
         "--vm", action="append", default=[], help="exit status of the guest, hung or died"
     )
@@ -224,7 +223,7 @@ def main():
         (checkpatch, args.checkpatch),
         (maintainers, args.maintainers),
         (cross, args.cross),
-        *((kunit, log) for log in args.kunit),
+        (kunit, args.kunit),
         (kselftest, args.kselftest),
         (controls, args.controls),
     )

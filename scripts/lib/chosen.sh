@@ -2,7 +2,7 @@
 # make test TEST=...: only the tests that it names.
 
 run_chosen() {
-    local kind name units=() compile_fails=() filters=() selftests=() controls=()
+    local kind name filter='' units=() compile_fails=() selftests=() controls=()
     use_tree
     use_python
     # Before anything is built.
@@ -11,7 +11,7 @@ run_chosen() {
         case $kind in
             unit) units+=("$name") ;;
             compile_fail) compile_fails+=("$name") ;;
-            kunit) filters+=("$name") ;;
+            kunit) filter=$name ;;
             selftest) selftests+=("$name") ;;
             control) controls+=("$name") ;;
         esac
@@ -21,18 +21,18 @@ run_chosen() {
     REPORT=()
     prepare_toolchain
     ((!${#units[@]})) || chosen_units "${units[@]}"
-    if ((${#compile_fails[@]} + ${#filters[@]} + ${#selftests[@]} + ${#controls[@]})); then
+    if [[ -n $filter ]] || ((${#compile_fails[@]} + ${#selftests[@]} + ${#controls[@]})); then
         prepare_source
         integrate
         configure
         build_kernel
     fi
     ((!${#compile_fails[@]})) || chosen_compile_fails "${compile_fails[@]}"
-    if ((${#filters[@]} + ${#selftests[@]} + ${#controls[@]})); then
-        ((!${#selftests[@]} && !${#controls[@]})) || build_selftests
+    ((!${#selftests[@]} && !${#controls[@]})) || build_selftests
+    if [[ -n $filter ]] || ((${#selftests[@]} + ${#controls[@]})); then
         probe_kvm
     fi
-    ((!${#filters[@]})) || chosen_kunit "${filters[@]}"
+    [[ -z $filter ]] || chosen_kunit "$filter"
     ((!${#selftests[@]})) || chosen_selftests "${selftests[@]}"
     ((!${#controls[@]})) || chosen_controls "${controls[@]}"
     "${PYTHON[@]}" "$P_REPO/scripts/report.py" "${REPORT[@]}"
@@ -51,20 +51,14 @@ chosen_compile_fails() { # CASE...
     REPORT+=(--compile-fail "$P_WORK/logs/${COMPILE_FAIL##*/}")
 }
 
-# KUnit takes one filter for a boot.
-chosen_kunit() { # FILTER...
-    local filter number=0
-    for filter in "$@"; do
-        ((number += 1))
-        stage_begin KUnit
-        VM_STATUS=0
-        APPEND="kunit.filter_glob=$filter" CONSOLE_LOG=console-kunit-$number.log \
-            boot cat true.sh || VM_STATUS=$?
-        vm_stage_end
-        parse_kunit "kunit-$number.json" "console-kunit-$number.log"
-        REPORT+=(--kunit "$P_WORK/logs/kunit-$number.json")
-        REPORT+=(--console "$P_WORK/logs/console-kunit-$number.log" --vm "$VM_STATUS")
-    done
+chosen_kunit() { # FILTER
+    stage_begin KUnit
+    VM_STATUS=0
+    APPEND="kunit.filter_glob=$1" CONSOLE_LOG=console-kunit.log boot cat true.sh || VM_STATUS=$?
+    vm_stage_end
+    parse_kunit kunit.json console-kunit.log
+    REPORT+=(--kunit "$P_WORK/logs/kunit.json")
+    REPORT+=(--console "$P_WORK/logs/console-kunit.log" --vm "$VM_STATUS")
 }
 
 # A program, or it and which of its tests.
