@@ -34,7 +34,9 @@ CORE = "https://doc.rust-lang.org/"
 def command(tree, crate, output):
     line = re.sub(r"\brustc\b", "rustdoc", saved_command(tree, crate), count=1)
     # Nothing of a module is public.
-    private = "" if crate == KERNEL else "--document-private-items"
+    private = "" if crate == KERNEL else (
+        "--document-private-items -Arustdoc::private_intra_doc_links"
+    )
     line += f" --extern-html-root-url core={CORE} {private}"
     return f"{line} --out-dir {output} --error-format=json"
 
