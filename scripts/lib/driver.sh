@@ -22,8 +22,6 @@ build_driver() {
     local out
     [[ -n $DRIVER ]] || return 0
     stage_begin driver
-    E_DRIVER=$DRIVER
-    [[ $TOOLCHAIN == host ]] || E_DRIVER=$E_WORK/driver
     out=drivers/$(sum_of "$DRIVER")
     mkdir -p "$WORK/$out"
     ln -sfn "$out" "$WORK/modules"

@@ -74,8 +74,9 @@ fmt() {
     stage_begin fmt
     # The files where they are edited; the kernel's rules are in its tree.
     # shellcheck disable=SC2016 # for the other shell
-    logged in_env bash -c 'cd "$1" && find rust samples -name "*.rs" -print0 |
-        xargs -0 rustfmt -l --config-path "$2/.rustfmt.toml"' bash "$E_REPO" "$E_TREE" || stage_fail
+    logged in_env bash -c 'cd "$1" && config=$2 && shift 2 && find "$@" -name "*.rs" -print0 |
+        xargs -0 rustfmt -l --config-path "$config"' bash "$E_REPO" "$E_TREE/.rustfmt.toml" \
+        rust samples ${DRIVER:+"$E_DRIVER"} || stage_fail
     sed "s,^$E_REPO/,," "$LOG"
     stage_end "$(grep -c . "$LOG") files changed"
 }

@@ -57,11 +57,12 @@ prepare_toolchain() {
 
 use_toolchain() {
     if [[ $TOOLCHAIN == host ]]; then
-        E_TREE=$TREE E_WORK=$WORK E_REPO=$REPO
+        E_TREE=$TREE E_WORK=$WORK E_REPO=$REPO E_DRIVER=$DRIVER
     else
         # Always the same paths: a tree that was built for one checkout stays
         # built when another one takes it over.
         E_TREE=/build/linux E_WORK=/build/work E_REPO=/build/repo
+        E_DRIVER=$E_WORK/driver
         prepare_rootfs
     fi
 }

@@ -15,7 +15,7 @@ watch() {
     coproc EVENTS {
         exec 3>&-
         in_env inotifywait -qmr --format '%w%f' -e close_write -e moved_to -e delete \
-            "${WATCHED[@]/#/$E_REPO/}" ${DRIVER:+"$E_WORK/driver"}
+            "${WATCHED[@]/#/$E_REPO/}" ${DRIVER:+"$E_DRIVER"}
     }
     set +m
     JOB=$EVENTS_PID
@@ -33,7 +33,7 @@ watch() {
 
 rerun() { # FILE...
     local test
-    if [[ -n $DRIVER && "$*" == *"$E_WORK/driver/"* ]]; then
+    if [[ -n $DRIVER && "$*" == *"$E_DRIVER/"* ]]; then
         note "$* has changed"
         "$REPO/scripts/rust-mm" run </dev/null || :
     else
