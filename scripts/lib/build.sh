@@ -107,7 +107,7 @@ show_warnings() {
     echo "--- $count warnings in $LOG"
     # Of rustc's, also where it is.
     grep -E -A 8 --no-group-separator "$warning" "$LOG" |
-        grep -vE 'warnings? emitted|^  ([A-Z]+|\[M\]) |^make' | head -n 60
+        grep -vE 'warnings? emitted|^  ([A-Z]+|\[M\]) |^make' | head -n 60 | outside
 }
 
 build_kernel() {

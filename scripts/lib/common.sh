@@ -87,12 +87,21 @@ stage_end() { # DETAIL
 stage_fail() { # [MESSAGE]
     stage_line "FAILED${1:+: $1}"
     if [[ -s $LOG ]]; then
-        first_error
+        first_error | outside
         echo "--- last lines of $LOG"
-        tail -n 30 -- "$LOG"
+        tail -n 30 -- "$LOG" | outside
     fi
     ${AT_FAILURE-}
     exit 1
+}
+
+# Names of files as they are outside of the root file system, where an editor finds them.
+outside() {
+    if [[ ${E_TREE:-$TREE} == "$TREE" ]]; then
+        cat
+    else
+        sed "s,$E_DRIVER/,${DRIVER:-$E_DRIVER}/,g; s,$E_TREE/,$TREE/,g"
+    fi
 }
 
 COMPILER_ERROR='(^|: )(fatal )?error(\[E[0-9]+\])?: |: undefined reference|\*\*\* '
