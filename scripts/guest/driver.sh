@@ -25,5 +25,6 @@ for module in "${inserted[@]}"; do
     rmmod "${module##*/}" || status=1
 done
 echo "--- the kernel's messages"
-dmesg | sed "1,/$mark/d"
+# Each line with its time, as on the console.
+dmesg -p | sed "1,/$mark/d"
 exit "$status"

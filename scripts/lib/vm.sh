@@ -101,7 +101,8 @@ boot_program() { # STAGE SCRIPT ARGUMENT...
     if reports=$("${PYTHON[@]}" "$P_REPO/scripts/console.py" "$P_WORK/logs/${CONSOLE##*/}"); then
         reports=
     else
-        echo "$reports"
+        # Without the lines that the guest has shown itself.
+        grep -vxFf "$LOG" <<<"$reports" || :
     fi
     if ((rc == 124)); then
         console_tail
