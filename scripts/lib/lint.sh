@@ -77,7 +77,7 @@ fmt() {
     logged in_env bash -c 'cd "$1" && config=$2 && shift 2 && find "$@" -name "*.rs" -print0 |
         xargs -0 rustfmt -l --config-path "$config"' bash "$E_REPO" "$E_TREE/.rustfmt.toml" \
         rust samples ${DRIVER:+"$E_DRIVER"} || stage_fail
-    sed "s,^$E_REPO/,," "$LOG"
+    sed "s,^$E_REPO/,," "$LOG" | outside
     stage_end "$(grep -c . "$LOG") files changed"
 }
 

@@ -101,8 +101,8 @@ boot_program() { # STAGE SCRIPT ARGUMENT...
     if reports=$("${PYTHON[@]}" "$P_REPO/scripts/console.py" "$P_WORK/logs/${CONSOLE##*/}"); then
         reports=
     else
-        # Without the lines that the guest has shown itself.
-        grep -vxFf "$LOG" <<<"$reports" || :
+        # Without the lines that the guest has shown itself, and empty ones.
+        grep -vxFf "$LOG" <<<"$reports" | grep -v '\] $' || :
     fi
     if ((rc == 124)); then
         console_tail
