@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2153
 # Where the kernel is built and booted: on the host, or in a root file system.
 
 # NS: what makes a mount namespace. A user without root needs a user namespace
