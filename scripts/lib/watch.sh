@@ -34,7 +34,7 @@ watch() {
 rerun() { # FILE...
     local test
     if [[ -n $DRIVER && "$*" == *"$E_DRIVER/"* ]]; then
-        note "$* has changed"
+        note "$(outside <<<"$*") has changed"
         "$REPO/scripts/rust-mm" run </dev/null || :
     else
         test=$("${PYTHON[@]}" "$P_REPO/scripts/chosen.py" changed "$P_REPO" "$@")
