@@ -49,8 +49,12 @@ def compile_crate(tree, crate):
         )
 
 
-def findings(stderr, ours):
-    """What was found in our files, as the compiler shows it."""
+def file_of(span):
+    return span["file_name"].removeprefix("./")
+
+
+def findings(stderr, is_ours):
+    """What was found where is_ours(span), as the compiler shows it."""
     found = []
     for line in stderr.splitlines():
         try:
@@ -58,8 +62,7 @@ def findings(stderr, ours):
         except ValueError:
             continue
         # Those without a place count the others.
-        files = {span["file_name"].removeprefix("./") for span in message.get("spans", ())}
-        if files & ours:
+        if any(is_ours(span) for span in message.get("spans", ())):
             found.append(message["rendered"])
     return found
 
@@ -68,6 +71,10 @@ def main():
     tree = Path(sys.argv[1]).resolve()
     manifest = integrate.read_manifest(tree)
     ours = set(manifest["copies"]) | {insert["file"] for insert in manifest["inserts"]}
+
+    def is_ours(span):
+        return file_of(span) in ours
+
     names = crates(tree, manifest["copies"])
     print("TAP version 13")
     print(f"1..{len(names)}")
@@ -75,7 +82,7 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda name: compile_crate(tree, name), names)
         for number, (name, result) in enumerate(zip(names, results), 1):
-            found = findings(result.stderr, ours)
+            found = findings(result.stderr, is_ours)
             if result.returncode and not found:
                 found = ["it does not compile:\n", result.stderr]
             failed += bool(found)

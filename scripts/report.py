@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import console
@@ -130,54 +131,19 @@ def plain_tap(kind, log, may_be_empty=False):
     return results
 
 
-def shellcheck(log):
-    """From check_each() in lib/lint.sh."""
-    return plain_tap("shellcheck", log)
-
-
-def rustfmt(log):
-    """From check_each() in lib/lint.sh."""
-    return plain_tap("rustfmt", log)
-
-
-def sphinx(log):
-    """From sphinx.py."""
-    return plain_tap("Sphinx", log)
-
-
-def rustdoc(log):
-    """From rustdoc.py."""
-    return plain_tap("rustdoc", log)
-
-
-def clippy(log):
-    """From clippy.py."""
-    return plain_tap("clippy", log)
-
-
-def compile_fail(log):
-    """From compile_fail.py."""
-    return plain_tap("compile-fail", log)
-
-
-def series(log):
-    """From series.py plan."""
-    return plain_tap("series", log)
-
-
-def checkpatch(log):
-    """From series.py checkpatch."""
-    return plain_tap("checkpatch", log)
-
-
-def maintainers(log):
-    """From maintainers.py."""
-    return plain_tap("MAINTAINERS", log)
-
-
-def cross(log):
-    """From cross_builds() in lib/cross.sh; all are skipped or none."""
-    return plain_tap("cross builds", log)
+# What prints TAP by itself, and what its line in the summary is called.
+PLAIN = {
+    "shellcheck": "shellcheck",  # check_each() in lib/lint.sh
+    "rustfmt": "rustfmt",  # as well
+    "sphinx": "Sphinx",  # sphinx.py
+    "clippy": "clippy",  # clippy.py
+    "rustdoc": "rustdoc",  # rustdoc.py
+    "compile_fail": "compile-fail",  # compile_fail.py
+    "series": "series",  # series.py plan
+    "checkpatch": "checkpatch",  # series.py checkpatch
+    "maintainers": "MAINTAINERS",  # maintainers.py
+    "cross": "cross builds",  # cross_builds() in lib/cross.sh: all are skipped, or none
+}
 
 
 def controls(log):
@@ -215,10 +181,8 @@ def kernel(log, vm):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     # Not each kind of run has all of these. What is of a boot is there for each one.
-    for name in (
-        "unittest", "shellcheck", "rustfmt", "sphinx", "clippy", "rustdoc", "compile-fail",
-        "series", "checkpatch", "maintainers", "cross", "kunit", "kselftest", "controls",
-    ):
+    for name in ("unittest", *PLAIN, "kunit", "kselftest", "controls"):
+        name = name.replace("_", "-")
         parser.add_argument(f"--{name}", type=Path, metavar="LOG")
     parser.add_argument("--console", type=Path, action="append", default=[], metavar="LOG")
     parser.add_argument(
@@ -229,18 +193,10 @@ def main():
     def read(path):
         return path.read_text(errors="replace")
 
+    plain = ((partial(plain_tap, kind), getattr(args, name)) for name, kind in PLAIN.items())
     logs = (
         (unit_tests, args.unittest),
-        (shellcheck, args.shellcheck),
-        (rustfmt, args.rustfmt),
-        (sphinx, args.sphinx),
-        (clippy, args.clippy),
-        (rustdoc, args.rustdoc),
-        (compile_fail, args.compile_fail),
-        (series, args.series),
-        (checkpatch, args.checkpatch),
-        (maintainers, args.maintainers),
-        (cross, args.cross),
+        *plain,
         (kunit, args.kunit),
         (kselftest, args.kselftest),
         (controls, args.controls),

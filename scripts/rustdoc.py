@@ -13,7 +13,6 @@ lines do not count. The pages of the `kernel` crate are in OUTPUT/kernel.
 Prints TAP.
 """
 
-import json
 import os
 import re
 import shutil
@@ -65,22 +64,8 @@ def our_lines(tree, manifest):
 
 
 def is_ours(span, ours):
-    lines = ours.get(span["file_name"].removeprefix("./"), set())
+    lines = ours.get(clippy.file_of(span), set())
     return lines is None or not lines.isdisjoint(range(span["line_start"], span["line_end"] + 1))
-
-
-def findings(stderr, ours):
-    """What was found in our lines, as rustdoc shows it."""
-    found = []
-    for line in stderr.splitlines():
-        try:
-            message = json.loads(line)
-        except ValueError:
-            continue
-        # Those without a place count the others.
-        if any(is_ours(span, ours) for span in message.get("spans", ())):
-            found.append(message["rendered"])
-    return found
 
 
 def missing_files(tree, ours):
@@ -107,7 +92,7 @@ def main():
     failed = False
     for number, name in enumerate(names, 1):
         result = document(tree, name, output)
-        found = findings(result.stderr, ours)
+        found = clippy.findings(result.stderr, lambda span: is_ours(span, ours))
         if result.returncode and not found:
             found = ["rustdoc failed:\n", result.stderr]
         if name == KERNEL:

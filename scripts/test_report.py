@@ -184,13 +184,13 @@ class Kselftest(unittest.TestCase):
 
 class PlainTap(unittest.TestCase):
     def test_passed(self):
-        self.assertEqual(counts(report.compile_fail(COMPILE_FAIL)), (2, 0, 0))
+        self.assertEqual(counts(report.plain_tap("compile-fail", COMPILE_FAIL)), (2, 0, 0))
         self.assertEqual(counts(report.controls(CONTROLS)), (1, 0, 0))
-        self.assertEqual(counts(report.cross(CROSS)), (2, 0, 0))
+        self.assertEqual(counts(report.plain_tap("cross builds", CROSS)), (2, 0, 0))
 
     def test_failed_with_its_reasons(self):
         log = "1..3\nok 1 one\nnot ok 2 two\n# why\n# because\nnot ok 3 three\n"
-        results = report.compile_fail(log)
+        results = report.plain_tap("compile-fail", log)
         self.assertEqual(counts(results), (1, 2, 0))
         self.assertEqual(results.failed[0], "two\n# why\n# because\n")
         self.assertEqual(results.failed[1], "three\n")
@@ -199,18 +199,18 @@ class PlainTap(unittest.TestCase):
 
     def test_skipped(self):
         log = "ok arm # SKIP\nok arm64 # SKIP\n"
-        self.assertEqual(counts(report.cross(log)), (0, 0, 2))
-        self.assertEqual(counts(report.cross("1..2\n" + log)), (0, 0, 2))
+        self.assertEqual(counts(report.plain_tap("cross builds", log)), (0, 0, 2))
+        self.assertEqual(counts(report.plain_tap("cross builds", "1..2\n" + log)), (0, 0, 2))
 
     def test_cut_off(self):
-        self.assertEqual(counts(report.compile_fail("1..2\nok 1 one\n")), (1, 1, 0))
-        self.assertEqual(counts(report.cross("1..2\nok arm\n")), (1, 1, 0))
+        self.assertEqual(counts(report.plain_tap("compile-fail", "1..2\nok 1 one\n")), (1, 1, 0))
+        self.assertEqual(counts(report.plain_tap("cross builds", "1..2\nok arm\n")), (1, 1, 0))
         self.assertEqual(counts(report.controls("1..1\n")), (0, 1, 0))
 
     def test_nothing(self):
-        self.assertEqual(counts(report.compile_fail("1..0\n")), (0, 1, 0))
+        self.assertEqual(counts(report.plain_tap("compile-fail", "1..0\n")), (0, 1, 0))
         self.assertEqual(counts(report.controls("")), (0, 1, 0))
-        self.assertEqual(counts(report.cross("1..0\n")), (0, 1, 0))
+        self.assertEqual(counts(report.plain_tap("cross builds", "1..0\n")), (0, 1, 0))
         # TEST has chosen others.
         self.assertEqual(counts(report.controls("1..0\n")), (0, 0, 0))
 

@@ -4,6 +4,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import clippy
 import rustdoc
 
 
@@ -48,7 +49,7 @@ class InATree(unittest.TestCase):
             message("upstream's file", "rust/kernel/page.rs", 1),
             json.dumps({"spans": [], "rendered": "2 warnings emitted\n"}),
         ))
-        found = rustdoc.findings(log, self.ours)
+        found = clippy.findings(log, lambda span: rustdoc.is_ours(span, self.ours))
         self.assertEqual(found, ["a line\n", "across\n", "a file\n"])
 
     def test_missing_files(self):

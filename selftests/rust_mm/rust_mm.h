@@ -156,50 +156,47 @@ static inline bool has_vma(void *start, size_t len)
 	return found;
 }
 
-/* Returns whether smaps lists the two-letter @flag for the VMA that starts at @start. */
-static inline bool has_vm_flag(void *start, const char *flag)
+/*
+ * Finds the line of smaps that starts with @key, for the VMA that starts at @start. Returns
+ * what follows the key in @line, or NULL.
+ */
+static inline char *smaps_line(void *start, const char *key, char *line, int size)
 {
-	unsigned long from = 0, to, at;
-	bool found = false;
-	char line[512];
 	FILE *smaps = fopen("/proc/self/smaps", "r");
+	unsigned long from = 0, to, at;
+	char *found = NULL;
 
-	while (smaps && fgets(line, sizeof(line), smaps)) {
-		if (sscanf(line, "%lx-%lx ", &at, &to) == 2) {
+	while (smaps && !found && fgets(line, size, smaps)) {
+		if (sscanf(line, "%lx-%lx ", &at, &to) == 2)
 			from = at;
-		} else if (from == (unsigned long)start &&
-			 !strncmp(line, "VmFlags:", 8)) {
-			char *word = strtok(line + 8, " \n");
-
-			for (; word && !found; word = strtok(NULL, " \n"))
-				found = !strcmp(word, flag);
-			break;
-		}
+		else if (from == (unsigned long)start &&
+			 !strncmp(line, key, strlen(key)))
+			found = line + strlen(key);
 	}
 	if (smaps)
 		fclose(smaps);
 	return found;
 }
 
-/* Returns the kilobytes that smaps counts as @what in the VMA that starts at @start, or -1. */
-static inline long smaps_kb(void *start, const char *what)
+/* Returns whether smaps lists the two-letter @flag for the VMA that starts at @start. */
+static inline bool has_vm_flag(void *start, const char *flag)
 {
-	unsigned long from = 0, to, at;
-	char line[512], key[64];
-	long value, found = -1;
-	FILE *smaps = fopen("/proc/self/smaps", "r");
+	char line[512], *word = smaps_line(start, "VmFlags:", line, sizeof(line));
+	bool found = false;
 
-	while (smaps && fgets(line, sizeof(line), smaps)) {
-		if (sscanf(line, "%lx-%lx ", &at, &to) == 2)
-			from = at;
-		else if (from == (unsigned long)start &&
-			 sscanf(line, "%63[^:]: %ld kB", key, &value) == 2 &&
-			 !strcmp(key, what))
-			found = value;
-	}
-	if (smaps)
-		fclose(smaps);
+	if (word)
+		word = strtok(word, " \n");
+	for (; word && !found; word = strtok(NULL, " \n"))
+		found = !strcmp(word, flag);
 	return found;
+}
+
+/* Returns the kilobytes of a line of smaps ("Rss:") in the VMA that starts at @start, or -1. */
+static inline long smaps_kb(void *start, const char *key)
+{
+	char line[512], *value = smaps_line(start, key, line, sizeof(line));
+
+	return value ? atol(value) : -1;
 }
 
 /* Returns a counter in a driver's fdinfo, or -1 if there is no such counter. */

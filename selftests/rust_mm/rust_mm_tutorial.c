@@ -253,7 +253,7 @@ TEST_F(tutorial, step6)
 	*last = 'y';
 	EXPECT_EQ(fdinfo(self->fd, "huge_faults"), 1);
 	EXPECT_EQ(fdinfo(self->fd, "faults"), 0);
-	EXPECT_EQ(smaps_kb(aligned, "FilePmdMapped"), huge >> 10);
+	EXPECT_EQ(smaps_kb(aligned, "FilePmdMapped:"), huge >> 10);
 
 	/* One page less: a PMD mapping would extend past the VMA. */
 	ASSERT_EQ(mmap(aligned, huge - self->page, RW, MAP_SHARED | MAP_FIXED, self->fd, 0),
@@ -261,7 +261,7 @@ TEST_F(tutorial, step6)
 	EXPECT_EQ(aligned[0], 'x');
 	EXPECT_EQ(fdinfo(self->fd, "huge_faults"), 1);
 	EXPECT_EQ(fdinfo(self->fd, "faults"), 1);
-	EXPECT_EQ(smaps_kb(aligned, "FilePmdMapped"), 0);
+	EXPECT_EQ(smaps_kb(aligned, "FilePmdMapped:"), 0);
 
 	/* Another page offset at the same address: the folio does not start there. */
 	ASSERT_EQ(mmap(aligned, huge, RW, MAP_SHARED | MAP_FIXED, self->fd, self->page), aligned);
