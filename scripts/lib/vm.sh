@@ -66,9 +66,10 @@ boot_selftests() { # ARGUMENT-OF-test.sh...
     boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" "$@" || VM_STATUS=$?
 }
 
-# Of TAP the results.
+# Of TAP the results, and what an EXPECT or ASSERT that failed has said.
 kselftest_short() {
-    grep --line-buffered -E '^(# )*(not )?ok |^TAP|^# selftests:|no selftest|^# 1\.\.0 # SKIP' || :
+    grep --line-buffered -E \
+        '^(# )*(not )?ok |^TAP|^# selftests:|no selftest|^# 1\.\.0 # SKIP|\.c:[0-9]+:\w+:Expected ' || :
 }
 
 # Says how a VM has ended. The report, which has the last word, is told by VM_STATUS.
