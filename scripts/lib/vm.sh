@@ -142,7 +142,7 @@ boot_shell() {
 gdb_server() {
     [[ ,$VARIANT, == *,debug,* ]] || return 0
     DEVICES+=(--qemu-opts="-chardev socket,path=$E_WORK/gdb.sock,server=on,wait=off,id=gdb -gdb chardev:gdb")
-    note "to debug this kernel, in another terminal: make gdb VARIANT=$VARIANT"
+    note "to debug this kernel, in another terminal: make gdb VARIANT=$VARIANT${DRIVER:+ DRIVER=$DRIVER}"
 }
 
 debugger() {
@@ -155,7 +155,7 @@ debugger() {
     [[ -z $CMD ]] || options=(-batch)
     options+=(-q -iex "set auto-load safe-path $E_TREE" -ex "target remote $E_WORK/gdb.sock")
     # The modules that are loaded; a kernel that has just been started has none.
-    options+=(-ex "lx-symbols samples/rust/mm")
+    options+=(-ex "lx-symbols samples/rust/mm${DRIVER:+ $E_WORK/modules}")
     [[ -z $CMD ]] || options+=(-ex "$CMD")
     in_env gdb "${options[@]}" vmlinux
 }
