@@ -79,6 +79,7 @@ mod lock;
 mod may_map;
 mod opened;
 mod pgtable;
+mod reclaim;
 mod refs;
 #[cfg(CONFIG_X86)]
 mod revocable;
