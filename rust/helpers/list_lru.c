@@ -1,20 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-#include <linux/list_lru.h>
+/* list_lru_count() and list_lru_walk() are in binder.c. */
+
 #include <linux/nodemask.h>
 #include <linux/preempt.h>
-
-__rust_helper unsigned long rust_helper_list_lru_count(struct list_lru *lru)
-{
-	return list_lru_count(lru);
-}
-
-__rust_helper unsigned long
-rust_helper_list_lru_walk(struct list_lru *lru, list_lru_walk_cb isolate,
-			  void *cb_arg, unsigned long nr_to_walk)
-{
-	return list_lru_walk(lru, isolate, cb_arg, nr_to_walk);
-}
 
 __rust_helper int rust_helper_node_state(int node, enum node_states state)
 {

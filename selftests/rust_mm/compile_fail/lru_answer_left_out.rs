@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // The callback of a walk leaks its item instead of answering for it.
-// error: E0271
-// message: to be a closure that returns `Answer<'_>`, but it returns `()`
+// error: E0308
+// message: expected `Answer<'_>`, found `()`
 
 include!("prelude.rs");
 

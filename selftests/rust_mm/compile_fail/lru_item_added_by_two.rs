@@ -2,7 +2,7 @@
 
 // A driver adds an item through a shared reference, as several threads could do at once.
 // error: E0596
-// message: cannot borrow data in an `Arc` as mutable
+// message: it is not implemented for `Arc<core::pin::Pin<Box<LruItem<u32>, Kmalloc>>>`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A driver moves an item that may be on the list.
 // error: E0596
-// message: cannot borrow data in dereference of `Pin<Box<LruItem<u32>, Kmalloc>>` as mutable
+// message: it is not implemented for `core::pin::Pin<Box<LruItem<u32>, Kmalloc>>`
 
 include!("prelude.rs");
 

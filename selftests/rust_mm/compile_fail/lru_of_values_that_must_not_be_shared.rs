@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // The items of a list have values that only one thread may use at a time.
-// error: E0277
+// error: E0277 E0277
 // message: `Cell<u32>` cannot be shared between threads safely
 
 include!("prelude.rs");

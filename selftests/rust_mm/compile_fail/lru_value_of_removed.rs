@@ -2,7 +2,7 @@
 
 // The callback of a walk asks a removed item for its value.
 // error: E0599
-// message: no method named `value` found for struct `Removed<
+// message: no method named `value` found for struct `Removed`
 
 include!("prelude.rs");
 

@@ -13,14 +13,14 @@ use kernel::shrinker::{
     Shrinker, //
 };
 
-struct Cache;
+struct Buffers;
 
 struct Data {
     kept: Mutex<Option<&'static Data>>,
 }
 
 #[vtable]
-impl Shrinker for Cache {
+impl Shrinker for Buffers {
     type Ptr = Arc<Data>;
 
     fn count(_: ArcBorrow<'_, Data>, _: &ShrinkControl) -> Count {

@@ -19,10 +19,10 @@ type Data = Cell<usize>;
 #[cfg(twin)]
 type Data = usize;
 
-struct Cache;
+struct Buffers;
 
 #[vtable]
-impl Shrinker for Cache {
+impl Shrinker for Buffers {
     type Ptr = KBox<Data>;
 
     fn count(_: &Data, _: &ShrinkControl) -> Count {

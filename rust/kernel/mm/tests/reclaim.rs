@@ -2,6 +2,8 @@
 
 //! Tests of lists of reclaimable items, of shrinkers, and of giving mapped pages back.
 
+#[cfg(CONFIG_PER_VMA_LOCK)]
+use super::lock::look_write_locked;
 use super::{
     threads::elsewhere,
     FaultFile,
@@ -106,7 +108,7 @@ impl Drop for Canary {
     }
 }
 
-#[macros::kunit_tests(rust_list_lru)]
+#[macros::kunit_tests(rust_mm_list_lru)]
 mod lists {
     use super::*;
 
@@ -561,12 +563,15 @@ impl Shrinker for Mapped {
     }
 }
 
-#[macros::kunit_tests(rust_shrinker)]
+#[macros::kunit_tests(rust_mm_shrinker)]
 mod shrinkers {
     use super::*;
 
     fn registered(told: &Arc<Told>) -> Result<Registration<Told>> {
-        Registration::new(c"%s rust test %n", KBox::new(Data(told.clone()), GFP_KERNEL)?)
+        Registration::new(
+            c"%s rust test %n",
+            KBox::new(Data(told.clone()), GFP_KERNEL)?,
+        )
     }
 
     /// No answer is one that the kernel gives another meaning, or that makes it overflow.
@@ -708,6 +713,25 @@ mod shrinkers {
         Ok(())
     }
 
+    /// If the VMA lock is not free and the mmap lock is, the VMA is found under that.
+    #[cfg(CONFIG_PER_VMA_LOCK)]
+    #[test]
+    fn falls_back_to_the_mmap_lock() -> Result {
+        let mm = UserMm::attach()?;
+        let probe = Probe::new()?;
+        let file = mm.open::<FaultFile>(KBox::new(FaultFile(probe), GFP_KERNEL)?)?;
+        let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+        let user = mm.current();
+        look_write_locked(user, addr)?;
+        assert!(user.lock_vma_under_rcu(addr).is_none());
+        {
+            let vma = user.try_lock_driver_vma::<FaultOps>(addr).ok_or(EAGAIN)?;
+            assert_eq!(vma.start(), addr);
+            vma.zap(addr, PAGE_SIZE)?;
+        }
+        Ok(())
+    }
+
     /// The try-forms wait for nothing, and can be used under a spinlock.
     #[test]
     fn try_locks_under_a_spinlock() -> Result {
@@ -729,7 +753,9 @@ mod shrinkers {
             assert!(async_mm.try_lock_vma(addr + PAGE_SIZE - 1).is_some());
             assert!(async_mm.try_lock_driver_vma::<FaultOps>(other).is_none());
             assert!(async_mm.try_lock_driver_vma::<FaultOps>(0).is_none());
-            guard = async_mm.try_lock_driver_vma::<FaultOps>(addr).ok_or(EAGAIN)?;
+            guard = async_mm
+                .try_lock_driver_vma::<FaultOps>(addr)
+                .ok_or(EAGAIN)?;
             guard.start()
         };
         assert_eq!(free, addr);
