@@ -172,6 +172,15 @@ impl Folio {
         self.nr_pages() << PAGE_SHIFT
     }
 
+    /// Returns the number of the NUMA node that the pages are on.
+    ///
+    /// This is for [`LruItem::add`](crate::list_lru::LruItem::add).
+    #[inline]
+    pub fn nid(&self) -> i32 {
+        // SAFETY: By the type invariants, the folio has references, so its first page is valid.
+        unsafe { bindings::page_to_nid(&raw const (*self.as_ptr()).__bindgen_anon_1.page) }
+    }
+
     /// Returns the number of references.
     ///
     /// For tests and statistics: the number may have changed already.

@@ -366,7 +366,7 @@ mod lists {
     /// Two threads add, delete and drop items, while this one and another walk.
     #[test]
     fn races() -> Result {
-        const ROUNDS: usize = 2_000;
+        const ROUNDS: usize = 20_000;
         let lru = list::<Canary>()?;
         let running = Arc::new(Atomic::new(2), GFP_KERNEL)?;
 
@@ -424,7 +424,8 @@ mod lists {
                         _ => item.skip(),
                     }
                 });
-                crate::task::cond_resched();
+                // SAFETY: The test may sleep here.
+                unsafe { bindings::schedule() };
             }
             match bad {
                 0 => Ok(()),
@@ -680,13 +681,13 @@ mod shrinkers {
             };
             items.push(added(&lru, page)?, GFP_KERNEL)?;
         }
-        assert_eq!(probe.folio.ref_count(), 1 + NR as i32);
+        assert_eq!(probe.folio.ref_count(), 1 + NR);
         assert_eq!(shrinker.call_count(0), Count::Objects(NR));
 
         // As many as reclaim asks for, the oldest first.
         assert_eq!(shrinker.call_scan(0, 1), Scan::Freed(1));
         assert!(!items[0].is_linked() && items[1].is_linked());
-        assert_eq!(probe.folio.ref_count(), NR as i32);
+        assert_eq!(probe.folio.ref_count(), NR);
 
         // A page whose lock is not free is left alone.
         {
@@ -695,7 +696,7 @@ mod shrinkers {
             assert_eq!(shrinker.call_scan(0, 128), Scan::Freed(0));
         }
         assert_eq!(shrinker.call_count(0), Count::Objects(NR - 1));
-        assert_eq!(probe.folio.ref_count(), NR as i32);
+        assert_eq!(probe.folio.ref_count(), NR);
 
         // The rest, by the kernel itself.
         // SAFETY: This thread holds no lock.
@@ -744,7 +745,9 @@ mod shrinkers {
         let spin = KBox::pin_init(new_spinlock!(()), GFP_KERNEL)?;
         let mutex = KBox::pin_init(new_mutex!(()), GFP_KERNEL)?;
 
-        let (guard, async_mm);
+        // The guard is dropped before the reference to the mm.
+        let async_mm;
+        let guard;
         let free = {
             let _spin = spin.lock();
             assert!(spin.try_lock().is_none());
