@@ -159,6 +159,9 @@ fn is_possible(nid: i32) -> bool {
 
 /// Returns whether `nid` is the number of a node that is in `state`.
 fn has_state(nid: i32, state: bindings::node_states) -> bool {
+    if bindings::MAX_NUMNODES == 1 {
+        return nid == 0;
+    }
     // SAFETY: `nid` is a bit of the node masks, which is all that `node_state` requires.
     NumaNode::new(nid).is_ok() && unsafe { bindings::node_state(nid, state) } != 0
 }
@@ -495,7 +498,8 @@ impl<'a, T: Send + Sync + 'static> Isolate<'a, T> {
 
     /// Leaves the item on the list, as the newest one: it gets another pass.
     ///
-    /// A walk can come to the item again.
+    /// A walk comes to the item again if it is to see more items than there are. A callback that
+    /// rotates all of them keeps the lru lock until then, so `nr` must not be unlimited.
     #[inline]
     pub fn rotate(self) -> Answer<'a> {
         // INVARIANT: The kernel moves the item. The lock is held.

@@ -348,6 +348,8 @@ mod lists {
         let owner = elsewhere(move || {
             while !theirs.lock().is_empty() {
                 theirs.lock().retain(|item| item.is_linked());
+                // SAFETY: The test may sleep here.
+                unsafe { bindings::schedule() };
             }
             Ok(())
         })?;
@@ -750,7 +752,6 @@ mod shrinkers {
         let guard;
         let free = {
             let _spin = spin.lock();
-            assert!(spin.try_lock().is_none());
             let _mutex = mutex.try_lock().ok_or(EAGAIN)?;
             async_mm = MmWithUser::into_mmput_async(mm.current().mmget_not_zero().ok_or(ESRCH)?);
             assert!(async_mm.try_lock_vma(addr + PAGE_SIZE - 1).is_some());
