@@ -29,10 +29,11 @@
 //! - `MmWithUser::try_lock_driver_vma`, `MmWithUser::lock_vma_under_rcu` and
 //!   `MmWithUser::mmap_read_trylock`.
 //!
-//! Under the lru lock of a node, a callback deadlocks if it walks the same list, or if it adds,
-//! deletes or drops an item of the same list that is linked. That includes dropping the last
-//! reference to an object which owns such items. An item that is not linked can be dropped: this
-//! does not take the lock. So a callback can drop its own item after [`Isolate::remove`].
+//! Under the lru lock, a callback deadlocks if it walks the same list, adds an item to it, or
+//! deletes or drops an item that is on it. That includes dropping the last reference to an object
+//! which owns such items. The compiler cannot exclude this, because a callback can reach an item
+//! through anything that it captures. To drop an item that is not linked does not take the lock, so
+//! a callback can drop its own item after [`Isolate::remove`].
 //!
 //! None of these mistakes is a soundness problem. A thread that waits for a lock which it holds
 //! never accesses the list again. A kernel for one processor has no spinlocks, so there the list
