@@ -50,6 +50,21 @@ static inline bool file_is_opened(const struct file *file)
 	return true;
 }
 
+/**
+ * file_set_opened() - Set whether a file that is being made counts as opened
+ * @file: A file that was made without ->open, which counts as opened from the start.
+ * @opened: Whether the file counts as opened.
+ *
+ * Context: Process context. The caller has just made the file, and holds a reference to it.
+ */
+static inline void file_set_opened(struct file *file, bool opened)
+{
+	fmode_t mode = file->f_mode & ~FMODE_OPENED;
+
+	/* Pairs with file_is_opened(); file_set_mapping() has the barrier. */
+	WRITE_ONCE(file->f_mode, opened ? mode | FMODE_OPENED : mode);
+}
+
 char *rust_file_user_d_path(struct file *file, char *buf, int len);
 
 #endif /* _LINUX_RUST_FILE_H */

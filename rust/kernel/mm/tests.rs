@@ -69,6 +69,7 @@ mod answers;
 mod callbacks;
 #[cfg(CONFIG_X86)]
 mod fault;
+mod file_table;
 mod flags;
 mod folio;
 #[cfg(CONFIG_X86)]
