@@ -5,7 +5,7 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use super::{
-    is_opened,
+    opened,
     FileOf,
     FileOperations, //
 };
@@ -199,13 +199,8 @@ impl<T: FileOperations> FileTable<T> {
         &'static self,
         file: *const bindings::file,
     ) -> Result<<T::Ptr as ForeignOwnable>::Borrowed<'a>> {
-        // SAFETY: By the safety requirements of this function, the file is valid.
-        if !unsafe { is_opened(file) } {
-            return Err(EBADF);
-        }
-        // SAFETY: By the type invariants, the file is of the kind `FileOf<T>`. It has been opened,
-        // so its private data comes from `into_foreign`. By the safety requirements of this
-        // function, it does not go back to `from_foreign` during `'a`.
-        Ok(unsafe { T::Ptr::borrow((*file).private_data) })
+        // SAFETY: By the type invariants, the file is of the kind `FileOf<T>`. By the safety
+        // requirements of this function, it is not released during `'a`.
+        unsafe { opened::private_data::<T::Ptr>(file) }
     }
 }

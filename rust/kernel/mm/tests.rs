@@ -65,6 +65,7 @@ use core::{
     ptr::NonNull, //
 };
 
+mod anon_inode;
 mod answers;
 mod callbacks;
 #[cfg(CONFIG_X86)]
