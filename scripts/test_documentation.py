@@ -26,11 +26,10 @@ WITH_TESTS = ("history", "locking", "page-tables", "tutorial", "user-space")
 # example.
 UPSTREAM = {
     "ARef", "Arc", "ControlFlow", "Drop", "File", "Iterator", "KBox", "Kiocb", "MiscDevice",
-    "MmWithUser", "MmapReadGuard", "Mutex", "MyDevice", "None", "Ok", "Pin", "PollCondVar",
-    "PollTable", "SetOnce", "Task", "UserSlice", "VmaReadGuard", "VmaRef",
+    "MmWithUser", "MmapReadGuard", "Mutex", "MyDevice", "None", "Ok", "Pin", "SetOnce", "Task", "UserSlice", "VmaReadGuard", "VmaRef",
 }
 # Their functions that the pages name.
-UPSTREAM_FUNCTIONS = {"into_mmput_async", "mmap", "mmap_read_lock", "register_wait"}
+UPSTREAM_FUNCTIONS = {"into_mmput_async", "mmap", "mmap_read_lock"}
 
 
 class Toctree(Directive):

@@ -7,14 +7,16 @@
 
 use super::{
     opened::private_data,
-    poll::Events,
+    poll::{
+        Events,
+        Poll, //
+    },
     seek::Seek,
     File, //
 };
 use crate::{
     bindings,
     prelude::*,
-    sync::poll::PollTable,
     types::ForeignOwnable, //
 };
 
@@ -30,11 +32,7 @@ pub(crate) trait FileHooks: Sized {
     fn llseek(device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>, seek: Seek<'_>) -> Result<i64>;
 
     /// Returns what the file is ready for.
-    fn poll(
-        device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>,
-        file: &File,
-        table: &PollTable<'_>,
-    ) -> Events;
+    fn poll<'a>(device: <Self::Ptr as ForeignOwnable>::Borrowed<'a>, poll: &Poll<'a>) -> Events;
 
     /// Called when a file descriptor is closed.
     fn flush(device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>, file: &File) -> Result;

@@ -9,7 +9,10 @@ use super::{
     is_opened,
     opened::private_data,
     owner,
-    poll::Events,
+    poll::{
+        Events,
+        Poll, //
+    },
     seek::Seek,
     File,
     Kiocb,
@@ -24,7 +27,6 @@ use crate::{
     },
     prelude::*,
     seq_file::SeqFile,
-    sync::poll::PollTable,
     types::ForeignOwnable, //
 };
 use core::marker::PhantomData;
@@ -122,8 +124,8 @@ pub trait FileOperations: Sized + 'static {
     /// Returns what the file is ready for, and registers the condition variables that are notified
     /// when that changes.
     ///
-    /// The hook registers first ([`PollTable::register_wait`]), and then looks at the state, so
-    /// that no change is missed.
+    /// The hook registers first ([`Poll::register_wait`]), and then looks at the state, so that no
+    /// change is missed.
     ///
     /// Without this operation, the file is always ready for reading and writing.
     ///
@@ -131,12 +133,8 @@ pub trait FileOperations: Sized + 'static {
     ///
     /// Process context. May sleep. The kernel calls it again after each notification.
     ///
-    /// [`PollTable::register_wait`]: crate::sync::poll::PollTable::register_wait
-    fn poll(
-        _device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>,
-        _file: &File,
-        _table: &PollTable<'_>,
-    ) -> Events {
+    /// [`Poll::register_wait`]: crate::fs::poll::Poll::register_wait
+    fn poll<'a>(_device: <Self::Ptr as ForeignOwnable>::Borrowed<'a>, _poll: &Poll<'a>) -> Events {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -330,12 +328,8 @@ impl<T: FileOperations> FileHooks for FileOf<T> {
     }
 
     #[inline]
-    fn poll(
-        device: <T::Ptr as ForeignOwnable>::Borrowed<'_>,
-        file: &File,
-        table: &PollTable<'_>,
-    ) -> Events {
-        T::poll(device, file, table)
+    fn poll<'a>(device: <T::Ptr as ForeignOwnable>::Borrowed<'a>, poll: &Poll<'a>) -> Events {
+        T::poll(device, poll)
     }
 
     #[inline]

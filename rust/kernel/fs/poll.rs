@@ -12,11 +12,17 @@ use super::{
 };
 use crate::{
     bindings,
-    sync::poll::PollTable, //
+    sync::poll::{
+        PollCondVar,
+        PollTable, //
+    }, //
 };
-use core::ops::{
-    BitOr,
-    BitOrAssign, //
+use core::{
+    marker::PhantomData,
+    ops::{
+        BitOr,
+        BitOrAssign, //
+    }, //
 };
 
 /// What a file is ready for, as `poll(2)` and `epoll_wait(2)` report it.
@@ -78,6 +84,87 @@ impl BitOrAssign for Events {
     }
 }
 
+/// A call of `poll(2)`, `select(2)` or epoll that asks what a file is ready for.
+///
+/// `'a` is the lifetime for which the hook borrows the data of the file, which lasts until the file
+/// is released. The hook does not know how long that is.
+///
+/// # Invariants
+///
+/// - `file` is a valid file, and this thread is in its `poll` operation.
+/// - `table` is null or valid.
+/// - What is borrowed for `'a` exists until the file is released.
+pub struct Poll<'a> {
+    file: *const bindings::file,
+    table: *mut bindings::poll_table,
+    /// Invariant: with a shorter lifetime, `register_wait` would accept anything.
+    _data: PhantomData<fn(&'a ()) -> &'a ()>,
+}
+
+impl<'a> Poll<'a> {
+    /// Returns the file.
+    #[inline]
+    pub fn file(&self) -> &File {
+        // SAFETY: By the type invariants, the file is valid, and this thread is in its `poll`
+        // operation, so it has no active `fdget_pos` region on it.
+        unsafe { File::from_raw_file(self.file) }
+    }
+
+    /// Registers a condition variable, which is notified when the file becomes ready.
+    ///
+    /// If nothing is ready, the caller waits for all that the hook has registered, and then calls
+    /// the hook again.
+    ///
+    /// The condition variable is a part of the data of the file, or static. One that is dropped
+    /// earlier would be used after it is freed: `poll(2)` gives it up only when it returns.
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     fs::{poll::{Events, Poll}, FileOperations},
+    ///     sync::{atomic::{Atomic, Relaxed}, poll::PollCondVar, Arc, ArcBorrow},
+    /// };
+    ///
+    /// #[pin_data]
+    /// struct Queue {
+    ///     len: Atomic<usize>,
+    ///     /// Notified when `len` is no longer 0.
+    ///     #[pin]
+    ///     filled: PollCondVar,
+    /// }
+    ///
+    /// #[vtable]
+    /// impl FileOperations for Queue {
+    ///     type Ptr = Arc<Self>;
+    ///
+    ///     fn poll<'a>(queue: ArcBorrow<'a, Self>, poll: &Poll<'a>) -> Events {
+    ///         let queue = queue.into_ref();
+    ///         // Before the queue is looked at, so that no notification is missed.
+    ///         poll.register_wait(&queue.filled);
+    ///         if queue.len.load(Relaxed) == 0 {
+    ///             return Events::NONE;
+    ///         }
+    ///         Events::READABLE
+    ///     }
+    /// }
+    /// ```
+    #[inline]
+    pub fn register_wait(&self, condvar: &'a PollCondVar) {
+        // By the type invariants, `condvar` exists until the file is released. Each caller that
+        // waits for it has a reference to the file, or, as epoll does, removes itself before the
+        // file is released.
+        //
+        // SAFETY: By the type invariants, the table is null or valid as long as `self` exists.
+        let table = unsafe { PollTable::from_raw(self.table) };
+        table.register_wait(self.file(), condvar);
+    }
+}
+
 /// `file_operations::poll` of each kind of file.
 ///
 /// # Safety
@@ -92,11 +179,14 @@ pub(crate) unsafe extern "C" fn poll<F: FileHooks>(
     let Ok(device) = (unsafe { private_data::<F::Ptr>(file) }) else {
         return Events::ERROR.0;
     };
-    // SAFETY: The file is not released before this function returns, and this thread has no active
-    // `fdget_pos` region on it.
-    let file = unsafe { File::from_raw_file(file) };
-    // SAFETY: By the safety requirements of this function, `table` is null or valid until this
-    // function returns.
-    let table = unsafe { PollTable::from_raw(table) };
-    F::poll(device, file, &table).0
+    // INVARIANT: By the safety requirements of this function, C is calling the operation of `file`
+    // with `table`. The hook borrows the private data of the file for `'a`, and that exists until
+    // the file is released. All else that it borrows for `'a` is static, since it does not know the
+    // lifetime.
+    let poll = Poll {
+        file,
+        table,
+        _data: PhantomData,
+    };
+    F::poll(device, &poll).0
 }

@@ -8,12 +8,14 @@ use super::MiscDevice;
 use crate::{
     fs::{
         hooks::FileHooks,
-        poll::Events,
+        poll::{
+            Events,
+            Poll, //
+        },
         seek::Seek,
         File, //
     },
     prelude::*,
-    sync::poll::PollTable,
     types::ForeignOwnable, //
 };
 
@@ -26,12 +28,8 @@ impl<T: MiscDevice> FileHooks for T {
     }
 
     #[inline]
-    fn poll(
-        device: <T::Ptr as ForeignOwnable>::Borrowed<'_>,
-        file: &File,
-        table: &PollTable<'_>,
-    ) -> Events {
-        <T as MiscDevice>::poll(device, file, table)
+    fn poll<'a>(device: <T::Ptr as ForeignOwnable>::Borrowed<'a>, poll: &Poll<'a>) -> Events {
+        <T as MiscDevice>::poll(device, poll)
     }
 
     #[inline]

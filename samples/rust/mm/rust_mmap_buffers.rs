@@ -23,7 +23,10 @@ use kernel::{
             O_CLOEXEC,
             O_RDWR, //
         },
-        poll::Events,
+        poll::{
+            Events,
+            Poll, //
+        },
         seek::Seek,
         File,
         FileOf,
@@ -71,10 +74,7 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        poll::{
-            PollCondVar,
-            PollTable, //
-        },
+        poll::PollCondVar,
         Arc,
         ArcBorrow,
         Mutex, //
@@ -259,8 +259,8 @@ impl FileOperations for Buffer {
         Ok(desc.with_ops::<BufferOps>()?.on_fault())
     }
 
-    fn poll(buffer: ArcBorrow<'_, Self>, file: &File, table: &PollTable<'_>) -> Events {
-        table.register_wait(file, &buffer.revoked);
+    fn poll<'a>(buffer: ArcBorrow<'a, Self>, poll: &Poll<'a>) -> Events {
+        poll.register_wait(&buffer.into_ref().revoked);
         if buffer.revocation.is_revoked() {
             Events::HANGUP
         } else {

@@ -18,7 +18,10 @@ use crate::{
             O_RDWR,
             O_WRONLY, //
         },
-        poll::Events,
+        poll::{
+            Events,
+            Poll, //
+        },
         seek::Seek,
         File,
         FileOf,
@@ -57,7 +60,6 @@ use crate::{
             Atomic,
             Relaxed, //
         },
-        poll::PollTable,
         Arc,
         ArcBorrow, //
     }, //
@@ -186,7 +188,7 @@ impl FileOperations for Buffer {
         Ok(arg as isize + 2)
     }
 
-    fn poll(buffer: ArcBorrow<'_, Self>, _file: &File, _table: &PollTable<'_>) -> Events {
+    fn poll<'a>(buffer: ArcBorrow<'a, Self>, _poll: &Poll<'a>) -> Events {
         if buffer.0.revocation.is_revoked() {
             Events::HANGUP | Events::PRIORITY
         } else {

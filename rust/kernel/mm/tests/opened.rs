@@ -16,7 +16,10 @@ use crate::{
             O_ACCMODE,
             O_RDWR, //
         },
-        poll::Events,
+        poll::{
+            Events,
+            Poll, //
+        },
         seek::Seek,
         File,
         Kiocb,
@@ -53,7 +56,6 @@ use crate::{
             Atomic,
             Relaxed, //
         },
-        poll::PollTable,
         Arc, //
     }, //
 };
@@ -166,7 +168,7 @@ impl MiscDevice for EarlyFile {
         this.0.calls.fetch_add(1, Relaxed);
     }
 
-    fn poll(this: &Self, _file: &File, _table: &PollTable<'_>) -> Events {
+    fn poll<'a>(this: &'a Self, _poll: &Poll<'a>) -> Events {
         this.0.calls.fetch_add(1, Relaxed);
         Events::READABLE
     }
