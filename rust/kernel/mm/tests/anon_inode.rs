@@ -64,6 +64,7 @@ use crate::{
         ArcBorrow, //
     }, //
 };
+use core::ptr;
 
 /// The device of a case, and what its hooks have seen.
 #[pin_data]
@@ -284,27 +285,36 @@ mod cases {
 
         let file = anon_inode::getfile::<Buffer>(c"[test]", Buffer::new(&device)?, O_RDWR)?;
         let raw = file.as_ptr();
-        // SAFETY: The file is open, so it has its operations, which are called as C does.
-        unsafe {
-            let ops = &*(*raw).f_op;
-            assert_eq!(ops.unlocked_ioctl.ok_or(EINVAL)?(raw, 1, 7), 8);
-            let unknown = ENOTTY.to_errno() as isize;
-            assert_eq!(ops.unlocked_ioctl.ok_or(EINVAL)?(raw, 2, 7), unknown);
-            #[cfg(CONFIG_COMPAT)]
-            assert_eq!(ops.compat_ioctl.ok_or(EINVAL)?(raw, 1, 7), 9);
-            let size = 4 * PAGE_SIZE as i64;
-            assert_eq!(ops.llseek.ok_or(EINVAL)?(raw, 0, 2), size);
+        // SAFETY: The file is open, so it has its operations.
+        let ops = unsafe { &*(*raw).f_op };
+        let ioctl = ops.unlocked_ioctl.ok_or(EINVAL)?;
+        let llseek = ops.llseek.ok_or(EINVAL)?;
+        let poll = ops.poll.ok_or(EINVAL)?;
+        let flush = ops.flush.ok_or(EINVAL)?;
+        // The results of `poll` and `flush`.
+        //
+        // SAFETY: The file is open. The table of `poll` can be null.
+        let ready = || unsafe { (poll(raw, ptr::null_mut()), flush(raw, ptr::null_mut())) };
 
-            let poll = ops.poll.ok_or(EINVAL)?;
-            let flush = ops.flush.ok_or(EINVAL)?;
-            let (none, id) = (core::ptr::null_mut(), core::ptr::null_mut());
-            let writable = bindings::POLLOUT | bindings::POLLWRNORM;
-            assert_eq!(poll(raw, none), writable);
-            assert_eq!(flush(raw, id), 0);
-            device.revocation.revoke();
-            assert_eq!(poll(raw, none), bindings::POLLHUP | bindings::POLLPRI);
-            assert_eq!(flush(raw, id), ENODEV.to_errno());
+        // SAFETY: The file is open.
+        let (known, unknown) = unsafe { (ioctl(raw, 1, 7), ioctl(raw, 2, 7)) };
+        assert_eq!(known, 8);
+        assert_eq!(unknown, ENOTTY.to_errno() as isize);
+        #[cfg(CONFIG_COMPAT)]
+        {
+            let compat = ops.compat_ioctl.ok_or(EINVAL)?;
+            // SAFETY: The file is open.
+            let result = unsafe { compat(raw, 1, 7) };
+            assert_eq!(result, 9);
         }
+        // SAFETY: The file is open. 2 is `SEEK_END`.
+        let end = unsafe { llseek(raw, 0, 2) };
+        assert_eq!(end, 4 * PAGE_SIZE as i64);
+
+        assert_eq!(ready(), (bindings::POLLOUT | bindings::POLLWRNORM, 0));
+        device.revocation.revoke();
+        let gone = bindings::POLLHUP | bindings::POLLPRI;
+        assert_eq!(ready(), (gone, ENODEV.to_errno()));
         Ok(())
     }
 
