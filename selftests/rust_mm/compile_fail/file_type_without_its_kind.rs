@@ -2,7 +2,7 @@
 
 // The callbacks of a mapping name the data of a file, instead of the kind of file.
 // error: E0277
-// message: `Buffer` is not a type of file that can be mapped
+// message: the trait bound `Buffer: MapFile` is not satisfied
 
 include!("prelude.rs");
 
