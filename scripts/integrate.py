@@ -3,6 +3,7 @@
 """Lay this repository over a Linux source tree, or take it out again.
 
     integrate.py TREE            lay it over (again: only what changed is written)
+    integrate.py --only F TREE   only what is in the folder F, and no lines in upstream's files
     integrate.py --remove TREE   restore the tree
 
 Folders of ours are copied; lines that upstream's own files need are inserted,
@@ -255,11 +256,12 @@ def is_junk(name):
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in JUNK)
 
 
-def load_copies(repo, series):
-    """Returns {path in the tree: (content, executable)} of our files."""
+def load_copies(repo, series, only=None):
+    """Returns {path in the tree: (content, executable)} of our files, or of those in one folder."""
     copies = {}
+    folders = {only: FOLDERS[only]} if only else FOLDERS
     for base in folders_for(repo, series):
-        for folder, target in FOLDERS.items():
+        for folder, target in folders.items():
             for source in files_below(base / folder):
                 path = str(PurePosixPath(target, source.relative_to(base / folder).as_posix()))
                 if path in copies:
@@ -464,10 +466,10 @@ class Plan:
         return True
 
 
-def integrate(repo, tree):
+def integrate(repo, tree, only=None):
     plan = Plan(tree)
-    inserts = load_inserts(repo, plan.series)
-    copies = load_copies(repo, plan.series)
+    inserts = [] if only else load_inserts(repo, plan.series)
+    copies = load_copies(repo, plan.series, only)
     plan.take_out()
     inserts = plan.put_in(inserts)
     plan.copy(copies)
@@ -504,13 +506,14 @@ def remove(tree):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--remove", action="store_true", help="restore the tree")
+    parser.add_argument("--only", choices=FOLDERS, help="lay over only this folder")
     parser.add_argument("tree", type=Path)
     args = parser.parse_args()
     try:
         if args.remove:
             remove(args.tree)
         else:
-            integrate(Path(__file__).resolve().parent.parent, args.tree)
+            integrate(Path(__file__).resolve().parent.parent, args.tree, args.only)
     except (Error, OSError) as err:
         sys.exit(f"integrate: {err}")
 

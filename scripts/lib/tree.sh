@@ -184,10 +184,21 @@ copy_tree() { # ID
     return 1
 }
 
+# The folder of the repository that alone is laid over the tree, if a variant says so.
+only_folder() {
+    local variant
+    for variant in ${VARIANT//,/ }; do
+        sed -n 's/^# ONLY=//p' "$REPO/config/variants/$variant.config"
+    done
+}
+
 integrate() {
+    local only
     use_python
     stage_begin integrate
-    "${PYTHON[@]}" "$P_REPO/scripts/integrate.py" "$P_TREE" >>"$LOG" 2>&1 || stage_fail
+    only=$(only_folder)
+    "${PYTHON[@]}" "$P_REPO/scripts/integrate.py" ${only:+--only "$only"} "$P_TREE" >>"$LOG" 2>&1 ||
+        stage_fail
     stage_end "$(tail -n1 "$LOG")"
 }
 
