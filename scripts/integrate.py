@@ -3,7 +3,8 @@
 """Lay this repository over a Linux source tree, or take it out again.
 
     integrate.py TREE            lay it over (again: only what changed is written)
-    integrate.py --only F TREE   only what is in the folder F, and no lines in upstream's files
+    integrate.py --only F TREE   only what is in the folder F, or in several of them, and no lines in
+                                 upstream's files
     integrate.py --remove TREE   restore the tree
 
 Folders of ours are copied; lines that upstream's own files need are inserted,
@@ -256,10 +257,10 @@ def is_junk(name):
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in JUNK)
 
 
-def load_copies(repo, series, only=None):
-    """Returns {path in the tree: (content, executable)} of our files, or of those in one folder."""
+def load_copies(repo, series, only=()):
+    """Returns {path in the tree: (content, executable)} of our files, or of those in some folders."""
     copies = {}
-    folders = {only: FOLDERS[only]} if only else FOLDERS
+    folders = {folder: FOLDERS[folder] for folder in only or FOLDERS}
     for base in folders_for(repo, series):
         for folder, target in folders.items():
             for source in files_below(base / folder):
@@ -466,7 +467,7 @@ class Plan:
         return True
 
 
-def integrate(repo, tree, only=None):
+def integrate(repo, tree, only=()):
     plan = Plan(tree)
     inserts = [] if only else load_inserts(repo, plan.series)
     copies = load_copies(repo, plan.series, only)
@@ -506,7 +507,9 @@ def remove(tree):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--remove", action="store_true", help="restore the tree")
-    parser.add_argument("--only", choices=FOLDERS, help="lay over only this folder")
+    parser.add_argument(
+        "--only", choices=FOLDERS, action="append", default=[], help="lay over only this folder"
+    )
     parser.add_argument("tree", type=Path)
     args = parser.parse_args()
     try:

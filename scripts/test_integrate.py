@@ -380,7 +380,7 @@ class Only(Base):
 
     def test_one_folder(self):
         self.put(self.repo, "selftests/rust_mm/a.c", "// a\n")
-        self.run_quiet(integrate.integrate, self.repo, self.tree, "selftests")
+        self.run_quiet(integrate.integrate, self.repo, self.tree, ["selftests"])
         self.assertEqual(self.text("rust/kernel/mm.rs"), MM)
         self.assertEqual(self.text("tools/testing/selftests/rust_mm/a.c"), "// a\n")
         self.assertFalse((self.tree / "rust/kernel/mm/description.rs").exists())
@@ -388,7 +388,7 @@ class Only(Base):
     def test_after_all(self):
         self.put(self.repo, "selftests/rust_mm/a.c", "// a\n")
         self.integrate()
-        self.run_quiet(integrate.integrate, self.repo, self.tree, "selftests")
+        self.run_quiet(integrate.integrate, self.repo, self.tree, ["selftests"])
         self.assertEqual(self.text("rust/kernel/mm.rs"), MM)
         self.assertFalse((self.tree / "rust/kernel/mm/description.rs").exists())
         self.integrate()
