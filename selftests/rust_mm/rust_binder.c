@@ -12,6 +12,7 @@
 #include "rust_mm.h"
 #include "kselftest_harness.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -93,6 +94,7 @@ enum code {
 	KEEP_OBJECT,	/* keeps the object in the message: replies with the handle */
 	GIVE_OBJECT,	/* replies with the object that it keeps at an index */
 	CALL_OBJECT,	/* calls the object in the message with PING, and then replies */
+	POKE_OBJECT,	/* calls the object that it keeps one way */
 	DROP_OBJECTS,	/* gives all references back */
 	READ_FD,	/* replies with what it reads from the descriptor in the message */
 	GIVE_FD,	/* replies with a descriptor */
@@ -260,6 +262,7 @@ static bool answer(struct server *s, struct looper *l, struct event *e, struct m
 	const struct flat_binder_object *object = event_object(e, 0);
 	const uint64_t *words = (const uint64_t *)event_data(e);
 	size_t size = e->data.data_size;
+	struct event reply;
 	unsigned int i;
 
 	switch (e->data.code) {
@@ -310,6 +313,9 @@ static bool answer(struct server *s, struct looper *l, struct event *e, struct m
 		return true;
 	case CALL_OBJECT:
 		answer_call(s, l, e, m);
+		return true;
+	case POKE_OBJECT:
+		put_u64(m, looper_call(l, s->handles[0], PING, TF_ONE_WAY, NULL, &reply));
 		return true;
 	case DROP_OBJECTS:
 		while (s->objects)
@@ -518,7 +524,8 @@ static FILE *open_shrinker(const char *file, const char *mode)
 		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	dir = opendir(SHRINKERS);
 	while (dir && !found && (entry = readdir(dir))) {
-		if (!strstr(entry->d_name, "binder"))
+		/* The super block of binderfs has one, too: "sb-binder-". */
+		if (strncmp(entry->d_name, "android-binder-", 15))
 			continue;
 		snprintf(path, sizeof(path), SHRINKERS "/%s/%s", entry->d_name, file);
 		found = fopen(path, mode);
@@ -1179,6 +1186,30 @@ TEST_F(binder, oneway)
 	ASSERT_EQ(looper_call(&self->l, CONTEXT_MANAGER, PING, TF_ONE_WAY, &m, &e),
 		  BR_FAILED_REPLY);
 	message_free(&m);
+}
+
+/* A thread can wait with poll(2). */
+TEST_F(binder, poll)
+{
+	struct pollfd fd = { .fd = self->b.fd, .events = POLLIN };
+	struct message m = {};
+	struct event e;
+
+	looper_put(&self->l, BC_ENTER_LOOPER);
+	message_put_object(&m, 0x1000, 0x2000);
+	ASSERT_EQ(call(&self->l, CONTEXT_MANAGER, KEEP_OBJECT, &m, NULL), REPLY);
+	message_free(&m);
+	ASSERT_EQ(looper_flush(&self->l), 0);
+	ASSERT_EQ(poll(&fd, 1, 100), 0);
+	ASSERT_EQ(call(&self->l, CONTEXT_MANAGER, POKE_OBJECT, NULL, NULL), REPLY);
+	ASSERT_EQ(looper_flush(&self->l), 0);
+	ASSERT_EQ(poll(&fd, 1, 10000), 1);
+	ASSERT_EQ(fd.revents, POLLIN);
+	looper_next(&self->l, &e);
+	ASSERT_EQ(e.command, BR_TRANSACTION);
+	ASSERT_EQ(e.data.cookie, 0x2000);
+	looper_free(&self->l, e.data.data.ptr.buffer);
+	ASSERT_EQ(looper_flush(&self->l), 0);
 }
 
 /* Who asks for it learns of a process that dies. */

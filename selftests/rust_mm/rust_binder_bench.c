@@ -93,7 +93,8 @@ static void find_shrinker(void)
 		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	dir = opendir(SHRINKERS);
 	while (dir && scan_fd < 0 && (entry = readdir(dir))) {
-		if (!strstr(entry->d_name, "binder"))
+		/* The super block of binderfs has one, too: "sb-binder-". */
+		if (strncmp(entry->d_name, "android-binder-", 15))
 			continue;
 		snprintf(path, sizeof(path), SHRINKERS "/%s/scan", entry->d_name);
 		scan_fd = open(path, O_WRONLY | O_CLOEXEC);
