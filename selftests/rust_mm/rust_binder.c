@@ -1156,6 +1156,8 @@ TEST_F(binder, descriptor_array)
 		fds[i] = text_fd(&"abc"[i]);
 		ASSERT_GE((int)fds[i], 0);
 	}
+	/* C Binder does not take the first byte of a message for a parent. */
+	message_put(&m, "head", 4);
 	parent = message_put_buffer(&m, fds, sizeof(fds));
 	message_put_fds(&m, 3, parent, 0);
 	ASSERT_EQ(looper_call(&self->l, CONTEXT_MANAGER, READ_FDS, TF_ACCEPT_FDS, &m, &reply),
