@@ -1,12 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* File paths for Rust. */
+/* Files for Rust: their paths, and files of an anonymous inode. */
 
+#include <linux/anon_inodes.h>
 #include <linux/dcache.h>
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/rust_file.h>
 #include <linux/sched.h>
+
+/**
+ * rust_file_anon() - Make a file of the anonymous inode
+ * @name: Name of the kind of file, which /proc/<pid>/fd and /proc/<pid>/maps show.
+ * @fops: Operations of the file.
+ * @flags: O_RDONLY, O_WRONLY or O_RDWR, and O_NONBLOCK.
+ *
+ * Anonymous files have no position, and so neither pread() nor pwrite(), unless their maker
+ * says so. A file with ->llseek gets both.
+ *
+ * Context: Process context. May sleep.
+ * Return: The file without private data, or an error pointer. It counts as opened.
+ */
+struct file *rust_file_anon(const char *name, const struct file_operations *fops,
+			    int flags)
+{
+	fmode_t mode = fops->llseek ? FMODE_PREAD | FMODE_PWRITE : 0;
+
+	return anon_inode_getfile_fmode(name, fops, NULL, flags, mode);
+}
+EXPORT_SYMBOL_GPL(rust_file_anon);
 
 /**
  * rust_file_user_d_path() - Return the path of the file that user space has opened

@@ -175,3 +175,43 @@ void rust_mm_memcpy_to_page(struct page *page, size_t offset, const char *from,
 	memcpy_to_page(page, offset, from, len);
 }
 EXPORT_SYMBOL_GPL(rust_mm_memcpy_to_page);
+
+/**
+ * rust_mm_memzero_page() - Zero bytes of a page that other threads may access meanwhile
+ * @page: The page.
+ * @offset: Offset of the first byte in the page.
+ * @len: Number of bytes, all of them in the page.
+ *
+ * See rust_mm_memcpy_from_page() for why this is not a helper.
+ *
+ * Context: The caller holds a reference to the page. Does not sleep.
+ */
+void rust_mm_memzero_page(struct page *page, size_t offset, size_t len)
+{
+	memzero_page(page, offset, len);
+}
+EXPORT_SYMBOL_GPL(rust_mm_memzero_page);
+
+/**
+ * rust_mm_copy_page_from_user() - Copy from user space to a page that other threads may access
+ * @page: The page.
+ * @offset: Offset of the first byte in the page.
+ * @from: Source.
+ * @len: Number of bytes, all of them in the page.
+ *
+ * See rust_mm_memcpy_from_page() for why this is not a helper.
+ *
+ * Context: The caller holds a reference to the page. May fault in user memory, and so may sleep.
+ * Return: The number of bytes that could not be copied.
+ */
+unsigned long rust_mm_copy_page_from_user(struct page *page, size_t offset,
+					  const void __user *from, size_t len)
+{
+	char *to = kmap_local_page(page);
+	unsigned long left = copy_from_user(to + offset, from, len);
+
+	kunmap_local(to);
+	flush_dcache_page(page);
+	return left;
+}
+EXPORT_SYMBOL_GPL(rust_mm_copy_page_from_user);

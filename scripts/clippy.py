@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs clippy on our Rust code in a built tree.
 
-    clippy.py TREE
+    clippy.py TREE [OUT SOURCE]
 
 The crates are compiled once more, as far as clippy needs it, with the commands that built them;
 nothing in the tree is built anew. The kernel's Makefile and .clippy.toml say what clippy looks for:
 a SAFETY comment at each block of unsafe code, and a section "Safety" in the documentation of each
 unsafe function, also of private ones, among other things. What it finds in upstream's files of the
 `kernel` crate does not count, unless lines of ours are in them.
+
+With OUT and SOURCE, it is the crates of a driver outside of the tree instead: the folder with what
+was built of it, and the one with its source.
 
 Prints TAP.
 """
@@ -37,13 +40,19 @@ def built(tree, crate):
     return (tree / folder / f".{name}.o.cmd").exists()
 
 
-def compile_crate(tree, crate):
-    """What clippy has printed, one JSON object a line."""
-    line = re.sub(r"\brustc\b", "clippy-driver", saved_command(tree, crate), count=1)
+def crates_of_driver(out, source):
+    """The files that were built, as a module or as a part of one."""
+    files = (file.relative_to(source).with_suffix("") for file in source.rglob("*.rs"))
+    return sorted(str(file) for file in files if built(out, file))
+
+
+def compile_crate(tree, folder, crate):
+    """What clippy has printed, one JSON object a line. The crate was built in the folder."""
+    line = re.sub(r"\brustc\b", "clippy-driver", saved_command(folder, crate), count=1)
     with tempfile.TemporaryDirectory() as out:
         return subprocess.run(
             f"{line} --emit=metadata --out-dir {out} --error-format=json",
-            shell=True, cwd=tree, capture_output=True, text=True, check=False,
+            shell=True, cwd=folder, capture_output=True, text=True, check=False,
             # What the kernel's Makefile exports.
             env={**os.environ, "RUSTC_BOOTSTRAP": "1", "CLIPPY_CONF_DIR": str(tree)},
         )
@@ -68,19 +77,28 @@ def findings(stderr, is_ours):
 
 
 def main():
-    tree = Path(sys.argv[1]).resolve()
-    manifest = integrate.read_manifest(tree)
-    ours = set(manifest["copies"]) | {insert["file"] for insert in manifest["inserts"]}
+    tree, *driver = (Path(argument).resolve() for argument in sys.argv[1:])
+    if driver:
+        folder, source = driver
+        names = crates_of_driver(folder, source)
 
-    def is_ours(span):
-        return file_of(span) in ours
+        def is_ours(span):
+            # A name that is relative is so to the folder, which has no source.
+            return Path(span["file_name"]).is_relative_to(source)
+    else:
+        folder = tree
+        manifest = integrate.read_manifest(tree)
+        names = crates(tree, manifest["copies"])
+        ours = set(manifest["copies"]) | {insert["file"] for insert in manifest["inserts"]}
 
-    names = crates(tree, manifest["copies"])
+        def is_ours(span):
+            return file_of(span) in ours
+
     print("TAP version 13")
     print(f"1..{len(names)}")
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda name: compile_crate(tree, name), names)
+        results = pool.map(lambda name: compile_crate(tree, folder, name), names)
         for number, (name, result) in enumerate(zip(names, results), 1):
             found = findings(result.stderr, is_ours)
             if result.returncode and not found:

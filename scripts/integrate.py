@@ -3,6 +3,8 @@
 """Lay this repository over a Linux source tree, or take it out again.
 
     integrate.py TREE            lay it over (again: only what changed is written)
+    integrate.py --only F TREE   only what is in the folder F, or in several of them, and no lines in
+                                 upstream's files
     integrate.py --remove TREE   restore the tree
 
 Folders of ours are copied; lines that upstream's own files need are inserted,
@@ -52,6 +54,9 @@ PRODUCTS = (".*.cmd", ".*.d", "*.o", "*.ko", "*.mod", "*.mod.c", "*.a", "modules
 INSERT_KEYS = {
     "file", "after", "before", "replace", "remove", "until", "within", "text", "text_file"
 }
+
+# As `until`: all lines to the end of the file.
+END = "<end of file>"
 
 # Where the text goes, seen from its anchor.
 SIDES = ("after", "before", "replace", "remove")
@@ -143,6 +148,7 @@ def read_inserts(repo, path):
                 "until": entry.get("until"),
                 "within": entry.get("within"),
                 "text": text,
+                "text_file": entry.get("text_file"),
             }
         )
     return inserts
@@ -182,7 +188,9 @@ def apply(text, insert, version):
         raise error(f"the anchor {insert['anchor']!r}", len(found))
     at = found[0] + (insert["side"] == "after")
     rest = found[0] + (insert["side"] != "before")
-    if insert["until"] is not None:
+    if insert["until"] == END:
+        rest = len(lines)
+    elif insert["until"] is not None:
         last = [i for i in positions(lines, [insert["until"] + "\n"]) if i >= rest]
         if not last:
             raise error(f"the `until` line {insert['until']!r} after {insert['anchor']!r}", 0)
@@ -255,12 +263,20 @@ def is_junk(name):
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in JUNK)
 
 
-def load_copies(repo, series):
-    """Returns {path in the tree: (content, executable)} of our files."""
+def load_copies(repo, series, only=()):
+    """Returns {path in the tree: (content, executable)} of our files, or of those in some folders.
+
+    A file that is the text of an insertion is in the tree by that.
+    """
     copies = {}
+    folders = {folder: FOLDERS[folder] for folder in only or FOLDERS}
+    inserts = load_inserts(repo, series)
+    texts = {repo / insert["text_file"] for insert in inserts if insert["text_file"]}
     for base in folders_for(repo, series):
-        for folder, target in FOLDERS.items():
+        for folder, target in folders.items():
             for source in files_below(base / folder):
+                if source in texts:
+                    continue
                 path = str(PurePosixPath(target, source.relative_to(base / folder).as_posix()))
                 if path in copies:
                     raise Error(f"{path}: is there for all series, and for {series}")
@@ -464,10 +480,10 @@ class Plan:
         return True
 
 
-def integrate(repo, tree):
+def integrate(repo, tree, only=()):
     plan = Plan(tree)
-    inserts = load_inserts(repo, plan.series)
-    copies = load_copies(repo, plan.series)
+    inserts = [] if only else load_inserts(repo, plan.series)
+    copies = load_copies(repo, plan.series, only)
     plan.take_out()
     inserts = plan.put_in(inserts)
     plan.copy(copies)
@@ -504,13 +520,16 @@ def remove(tree):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--remove", action="store_true", help="restore the tree")
+    parser.add_argument(
+        "--only", choices=FOLDERS, action="append", default=[], help="lay over only this folder"
+    )
     parser.add_argument("tree", type=Path)
     args = parser.parse_args()
     try:
         if args.remove:
             remove(args.tree)
         else:
-            integrate(Path(__file__).resolve().parent.parent, args.tree)
+            integrate(Path(__file__).resolve().parent.parent, args.tree, args.only)
     except (Error, OSError) as err:
         sys.exit(f"integrate: {err}")
 

@@ -9,6 +9,8 @@ import pieces
 
 # Items of C that can be left out, besides functions.
 C_ITEM = re.compile(r"^(?:#define (\w+)|(?:struct|enum|union) (\w+) \{)", re.M)
+# What the kernel calls when it boots, without another caller.
+INITCALL = re.compile(r"\w+_initcall\b(?:\((\w+)\);)?")
 
 
 @functools.lru_cache(maxsize=None)
@@ -26,7 +28,7 @@ def c_items(text):
     return {
         name: sorted(names)
         for name, names in found.items()
-        if not name.startswith(("EXPORT_", "MODULE_", "_LINUX_"))
+        if not name.startswith(("EXPORT_", "MODULE_", "_LINUX_")) and not INITCALL.match(name)
     }
 
 
@@ -50,7 +52,10 @@ def used_c(full, texts, called):
             for piece in found:
                 first, last = pieces.extent(texts[path], piece)
                 items.setdefault(name, set()).update(c_words("\n".join(lines[first:last])))
+    # bindgen puts the name of an enum before those of its values.
+    called = called | {name for name in items if any(c.startswith(f"{name}_") for c in called)}
     used, todo = set(), {name for name in items if name.removeprefix("rust_helper_") in called}
+    todo |= {name for p in ours for name in INITCALL.findall(texts[p]) if name in items}
     while todo:
         used |= todo
         todo = {word for name in todo for word in items[name] if word in items} - used

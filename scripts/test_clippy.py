@@ -37,6 +37,15 @@ class Crates(unittest.TestCase):
             copies = ("samples/rust/mm/b.rs", "samples/rust/mm/c.rs", "samples/rust/mm/b.c")
             self.assertEqual(clippy.crates(tree, copies), ["rust/kernel", "samples/rust/mm/b"])
 
+    def test_of_a_driver(self):
+        with tempfile.TemporaryDirectory() as out, tempfile.TemporaryDirectory() as source:
+            for name in ("one.rs", "part.rs", "Kbuild"):
+                (Path(source) / name).touch()
+            # The last one is of a file that is gone.
+            for name in (".one.o.cmd", ".one.mod.o.cmd", ".two.o.cmd"):
+                (Path(out) / name).touch()
+            self.assertEqual(clippy.crates_of_driver(Path(out), Path(source)), ["one"])
+
 
 if __name__ == "__main__":
     unittest.main()

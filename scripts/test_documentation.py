@@ -25,12 +25,14 @@ WITH_TESTS = ("history", "locking", "page-tables", "tutorial", "user-space")
 # Rust types that the pages name, and that neither rust/ nor an insertion declares; `MyDevice` is an
 # example.
 UPSTREAM = {
-    "ARef", "Arc", "ControlFlow", "Drop", "File", "Iterator", "KBox", "MiscDevice", "MmWithUser",
-    "MmapReadGuard", "Mutex", "MyDevice", "None", "Ok", "Pin", "SetOnce", "Task", "UserSlice",
-    "VmaReadGuard", "VmaRef",
+    "ARef", "Arc", "ControlFlow", "Drop", "File", "Iterator", "KBox", "Kiocb", "MiscDevice", "Mm",
+    "MmWithUser", "MmapReadGuard", "Mutex", "MyDevice", "None", "Ok", "Pin", "SetOnce", "SpinLock",
+    "Sync", "Task", "UserSlice", "VmaReadGuard", "VmaRef",
 }
 # Their functions that the pages name.
-UPSTREAM_FUNCTIONS = {"into_mmput_async", "mmap", "mmap_read_lock"}
+UPSTREAM_FUNCTIONS = {
+    "into_mmput_async", "mmap", "mmap_read_lock", "mmap_read_trylock", "mmget_not_zero", "try_lock",
+}
 
 
 class Toctree(Directive):

@@ -375,6 +375,28 @@ class Copies(Base):
         self.assertEqual(other.read_text(), MM)
 
 
+class Only(Base):
+    """One folder, on a tree that is upstream's otherwise."""
+
+    def test_one_folder(self):
+        self.put(self.repo, "selftests/rust_mm/a.c", "// a\n")
+        self.run_quiet(integrate.integrate, self.repo, self.tree, ["selftests"])
+        self.assertEqual(self.text("rust/kernel/mm.rs"), MM)
+        self.assertEqual(self.text("tools/testing/selftests/rust_mm/a.c"), "// a\n")
+        self.assertFalse((self.tree / "rust/kernel/mm/description.rs").exists())
+
+    def test_after_all(self):
+        self.put(self.repo, "selftests/rust_mm/a.c", "// a\n")
+        self.integrate()
+        self.run_quiet(integrate.integrate, self.repo, self.tree, ["selftests"])
+        self.assertEqual(self.text("rust/kernel/mm.rs"), MM)
+        self.assertFalse((self.tree / "rust/kernel/mm/description.rs").exists())
+        self.integrate()
+        self.assertIn("description", self.text("rust/kernel/mm.rs"))
+        self.remove()
+        self.assertEqual(self.state(), self.upstream)
+
+
 class Series(Base):
     """What is in series/<series>/ comes besides, and for that series only."""
 

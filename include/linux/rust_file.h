@@ -7,6 +7,16 @@
 #define _LINUX_RUST_FILE_H
 
 #include <linux/fs.h>
+#include <linux/eventpoll.h>
+
+/* What ->poll returns, for fs::poll::Events. */
+enum rust_poll_events {
+	RUST_POLL_READABLE = (__force u32)(EPOLLIN | EPOLLRDNORM),
+	RUST_POLL_WRITABLE = (__force u32)(EPOLLOUT | EPOLLWRNORM),
+	RUST_POLL_PRIORITY = (__force u32)EPOLLPRI,
+	RUST_POLL_ERROR = (__force u32)EPOLLERR,
+	RUST_POLL_HANGUP = (__force u32)EPOLLHUP,
+};
 
 /**
  * file_set_mapping() - Give a file the address space of its device
@@ -50,6 +60,44 @@ static inline bool file_is_opened(const struct file *file)
 	return true;
 }
 
+/**
+ * file_set_opened() - Set whether a file that is being made counts as opened
+ * @file: A file that was made without ->open, which counts as opened from the start.
+ * @opened: Whether the file counts as opened.
+ *
+ * Context: Process context. The caller has just made the file, and holds a reference to it.
+ */
+static inline void file_set_opened(struct file *file, bool opened)
+{
+	fmode_t mode = file->f_mode & ~FMODE_OPENED;
+
+	/* Pairs with file_is_opened(); file_set_mapping() has the barrier. */
+	WRITE_ONCE(file->f_mode, opened ? mode | FMODE_OPENED : mode);
+}
+
+/**
+ * kiocb_is_nonblocking() - Check whether a read or write must not wait
+ * @kiocb: The operation.
+ *
+ * Context: ->read_iter or ->write_iter.
+ * Return: Whether the file has O_NONBLOCK, or the operation has IOCB_NOWAIT.
+ */
+static inline bool kiocb_is_nonblocking(const struct kiocb *kiocb)
+{
+	return kiocb->ki_flags & IOCB_NOWAIT ||
+	       READ_ONCE(kiocb->ki_filp->f_flags) & O_NONBLOCK;
+}
+
+struct rust_cdev;
+
+struct rust_cdev *rust_cdev_add(dev_t devt, const char *name,
+				const struct file_operations *fops, void *data);
+void rust_cdev_del(struct rust_cdev *rdev);
+void *rust_cdev_open_begin(struct inode *inode);
+void rust_cdev_open_end(struct inode *inode);
+
+struct file *rust_file_anon(const char *name, const struct file_operations *fops,
+			    int flags);
 char *rust_file_user_d_path(struct file *file, char *buf, int len);
 
 #endif /* _LINUX_RUST_FILE_H */

@@ -248,6 +248,9 @@ void rust_mm_memcpy_from_page(char *to, struct page *page, size_t offset,
 			      size_t len);
 void rust_mm_memcpy_to_page(struct page *page, size_t offset, const char *from,
 			    size_t len);
+void rust_mm_memzero_page(struct page *page, size_t offset, size_t len);
+unsigned long rust_mm_copy_page_from_user(struct page *page, size_t offset,
+					  const void __user *from, size_t len);
 
 /*
  * Faults: mm/rust_fault.c

@@ -25,6 +25,11 @@ __rust_helper unsigned int rust_helper_folio_order(const struct folio *folio)
 	return folio_order(folio);
 }
 
+__rust_helper int rust_helper_folio_nid(const struct folio *folio)
+{
+	return folio_nid(folio);
+}
+
 __rust_helper int rust_helper_folio_ref_count(const struct folio *folio)
 {
 	return folio_ref_count(folio);

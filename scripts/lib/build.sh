@@ -5,7 +5,7 @@
 fragments() {
     local variant
     echo "$REPO/config/base.config"
-    [[ ! -d $REPO/samples ]] || echo "$REPO/config/samples.config"
+    [[ ! -d $REPO/samples || -n $(only_folders) ]] || echo "$REPO/config/samples.config"
     for variant in ${VARIANT//,/ }; do
         echo "$REPO/config/variants/$variant.config"
     done

@@ -81,6 +81,7 @@ fmt() {
     stage_end "$(grep -c . "$LOG") files changed"
 }
 
+# Of the driver alone, if there is one.
 clippy() {
     use_tree
     prepare_toolchain
@@ -88,6 +89,7 @@ clippy() {
     integrate
     configure
     build_kernel
-    clippy_stage
-    tap_passed "$CLIPPY"
+    build_driver
+    clippy_stage ${DRIVER:+"$E_WORK/modules" "$E_DRIVER"}
+    tap_passed "$CLIPPY" | outside
 }

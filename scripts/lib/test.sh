@@ -45,10 +45,10 @@ unit_tests() {
 }
 
 # That unsafe code has its comments, and whatever else clippy looks for.
-clippy_stage() {
+clippy_stage() { # [OUT SOURCE]
     stage_begin clippy
     CLIPPY=$LOG
-    logged in_env python3 -B "$E_REPO/scripts/clippy.py" "$E_TREE" || :
+    logged in_env python3 -B "$E_REPO/scripts/clippy.py" "$E_TREE" "$@" || :
     stage_end "$(grep -c '^ok ' "$CLIPPY") of $(grep -c 'ok ' "$CLIPPY") crates"
 }
 

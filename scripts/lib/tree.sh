@@ -160,10 +160,11 @@ remove_tree() {
     rm -rf "$TREE" "$WORK/kselftest"
 }
 
-# From a checkout that is not at work in it just now.
+# From a checkout that is not at work in it just now. One whose last variant is the same comes first:
+# less of it has to be built anew.
 copy_tree() { # ID
     local other from stamp
-    for other in "$CACHE/work"/*/; do
+    for other in "$CACHE/work/$KERNEL${VARIANT:+-*${VARIANT##*,}}"-????????????/ "$CACHE/work"/*/; do
         other=${other%/}
         [[ $other != "$WORK" && $(cat "$other/source" 2>/dev/null) == "$1" ]] || continue
         try_lock "${other##*/}" --shared || continue
@@ -184,10 +185,22 @@ copy_tree() { # ID
     return 1
 }
 
+# The folders of the repository that alone are laid over the tree, if a variant says so.
+only_folders() {
+    local variant
+    for variant in ${VARIANT//,/ }; do
+        sed -n 's/^# ONLY=//p' "$REPO/config/variants/$variant.config"
+    done
+}
+
 integrate() {
+    local folder only=()
     use_python
     stage_begin integrate
-    "${PYTHON[@]}" "$P_REPO/scripts/integrate.py" "$P_TREE" >>"$LOG" 2>&1 || stage_fail
+    for folder in $(only_folders); do
+        only+=(--only "$folder")
+    done
+    "${PYTHON[@]}" "$P_REPO/scripts/integrate.py" "${only[@]}" "$P_TREE" >>"$LOG" 2>&1 || stage_fail
     stage_end "$(tail -n1 "$LOG")"
 }
 

@@ -66,9 +66,10 @@ boot_selftests() { # ARGUMENT-OF-test.sh...
     boot kselftest_short test.sh "$E_TREE" "$E_WORK/kselftest" "$@" || VM_STATUS=$?
 }
 
-# Of TAP the results.
+# Of TAP the results, and what an EXPECT or ASSERT that failed has said.
 kselftest_short() {
-    grep --line-buffered -E '^(# )*(not )?ok |^TAP|^# selftests:|no selftest|^# 1\.\.0 # SKIP' || :
+    grep --line-buffered -E \
+        '^(# )*(not )?ok |^TAP|^# selftests:|no selftest|^# 1\.\.0 # SKIP|\.c:[0-9]+:\w+:Expected ' || :
 }
 
 # Says how a VM has ended. The report, which has the last word, is told by VM_STATUS.
@@ -141,7 +142,7 @@ boot_shell() {
 gdb_server() {
     [[ ,$VARIANT, == *,debug,* ]] || return 0
     DEVICES+=(--qemu-opts="-chardev socket,path=$E_WORK/gdb.sock,server=on,wait=off,id=gdb -gdb chardev:gdb")
-    note "to debug this kernel, in another terminal: make gdb VARIANT=$VARIANT"
+    note "to debug this kernel, in another terminal: make gdb VARIANT=$VARIANT${DRIVER:+ DRIVER=$DRIVER}"
 }
 
 debugger() {
@@ -154,7 +155,7 @@ debugger() {
     [[ -z $CMD ]] || options=(-batch)
     options+=(-q -iex "set auto-load safe-path $E_TREE" -ex "target remote $E_WORK/gdb.sock")
     # The modules that are loaded; a kernel that has just been started has none.
-    options+=(-ex "lx-symbols samples/rust/mm")
+    options+=(-ex "lx-symbols samples/rust/mm${DRIVER:+ $E_WORK/modules}")
     [[ -z $CMD ]] || options+=(-ex "$CMD")
     in_env gdb "${options[@]}" vmlinux
 }

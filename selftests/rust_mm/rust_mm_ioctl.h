@@ -13,6 +13,13 @@
 #define DEMAND_TAKE	_IOW('d', 2, unsigned int)
 #define DEMAND_CLEAN	_IOR('d', 3, unsigned int)
 
+/* rust_mmap_buffers */
+#define BUFFERS_CREATE	_IOW('B', 0, unsigned long long)
+#define BUFFERS_REVOKE	_IO('B', 1)
+
+/* rust_mmap_cdev */
+#define CDEV_UNREGISTER	_IO('C', 0)
+
 /* rust_mm_misuse */
 #define MISUSE_TWICE	_IO('m', 0)
 #define MISUSE_ORDER	_IO('m', 1)

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     bindings,
     prelude::*,
-    sync::aref::ARef, //
+    sync::aref::ARef,
+    types::ForeignOwnable, //
 };
 
 /// Returns whether a file has been opened, and so has its private data.
@@ -28,6 +29,30 @@ use crate::{
 pub(crate) unsafe fn is_opened(file: *const bindings::file) -> bool {
     // SAFETY: By the safety requirements of this function, `file` is valid.
     unsafe { bindings::file_is_opened(file) }
+}
+
+/// Borrows the private data of a file, in one of its operations.
+///
+/// # Errors
+///
+/// [`EBADF`] if the file is in its `open`, or if its `open` has failed.
+///
+/// # Safety
+///
+/// - `file` must be valid, and must not be released during `'a`.
+/// - If the file has been opened, its private data must come from `into_foreign` of `P`, and not
+///   change until `release` passes it to `from_foreign`.
+#[inline]
+pub(crate) unsafe fn private_data<'a, P: ForeignOwnable>(
+    file: *const bindings::file,
+) -> Result<P::Borrowed<'a>> {
+    // SAFETY: By the safety requirements of this function, `file` is valid.
+    if !unsafe { is_opened(file) } {
+        return Err(EBADF);
+    }
+    // SAFETY: By the safety requirements of this function, the file is valid, and its private data
+    // comes from `into_foreign` and is not passed to `from_foreign` during `'a`.
+    Ok(unsafe { P::borrow((*file).private_data) })
 }
 
 impl LocalFile {

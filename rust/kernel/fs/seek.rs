@@ -4,15 +4,14 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
-use super::is_opened;
+use super::{
+    hooks::FileHooks,
+    opened::private_data, //
+};
 use crate::{
     bindings,
-    miscdevice::MiscDevice,
     prelude::*,
-    types::{
-        ForeignOwnable,
-        NotThreadSafe, //
-    }, //
+    types::NotThreadSafe, //
 };
 use core::{
     marker::PhantomData,
@@ -92,31 +91,25 @@ impl Seek<'_> {
     }
 }
 
-/// `file_operations::llseek` of a misc device.
+/// `file_operations::llseek` of each kind of file.
 ///
 /// # Safety
 ///
-/// C must be calling this for `file`, which must be associated with a `MiscDeviceRegistration<T>`.
-pub(crate) unsafe extern "C" fn llseek_misc<T: MiscDevice>(
+/// C must be calling this for `file`, which must be of the kind `F`.
+pub(crate) unsafe extern "C" fn llseek<F: FileHooks>(
     file: *mut bindings::file,
     offset: bindings::loff_t,
     whence: c_int,
 ) -> bindings::loff_t {
-    // SAFETY: By the safety requirements of this function, the file is valid.
-    if !unsafe { is_opened(file) } {
-        return bindings::loff_t::from(EBADF.to_errno());
-    }
-    // SAFETY: By the safety requirements of this function, the file is valid. Its private data does
-    // not change after it has been opened.
-    let private = unsafe { (*file).private_data };
-    // SAFETY: The private data of a file that has been opened comes from `into_foreign`. It goes
-    // back to `from_foreign` in `release`, after all other operations.
-    let device = unsafe { <T::Ptr as ForeignOwnable>::borrow(private) };
-    // SAFETY: By the safety requirements of this function, C is calling the `llseek` operation of
-    // the file, which is open meanwhile. The pointer to it is not null.
-    let seek = unsafe { Seek::from_raw(NonNull::new_unchecked(file), offset, whence) };
-
-    match T::llseek(device, seek) {
+    // SAFETY: By the safety requirements of this function, the file is of the kind `F`. It is not
+    // released before this function returns.
+    let position = unsafe { private_data::<F::Ptr>(file) }.and_then(|device| {
+        // SAFETY: By the safety requirements of this function, C is calling the `llseek` operation
+        // of the file, which is open meanwhile. The pointer to it is not null.
+        let seek = unsafe { Seek::from_raw(NonNull::new_unchecked(file), offset, whence) };
+        F::llseek(device, seek)
+    });
+    match position {
         Ok(position) => position,
         Err(err) => bindings::loff_t::from(err.to_errno()),
     }

@@ -134,7 +134,7 @@ enum Source<'a> {
     /// The current mm, whose mmap lock is not held; C tries the page tables without the lock first.
     Fast,
     /// The current mm, whose mmap lock is not held; C takes it.
-    Unlocked,
+    NotLocked,
     /// The current mm, whose mmap lock is held.
     Current,
     /// An mm whose mmap lock is held; C may drop it if there is a flag in which to say so.
@@ -270,7 +270,7 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn unlocked(start: usize, nr_pages: usize) -> Result<Self> {
-        Self::new(Source::Unlocked, start, nr_pages)
+        Self::new(Source::NotLocked, start, nr_pages)
     }
 
     /// Holds pages of the current mm, whose mmap lock the caller holds (`get_user_pages`,
@@ -488,7 +488,7 @@ fn hold(
     let array = pages.as_mut_ptr();
     // SAFETY:
     // - The array has room for `nr_pages` pointers.
-    // - `Fast`, `Unlocked` and `Current` use the mm of the current task, which has one, as was
+    // - `Fast`, `NotLocked` and `Current` use the mm of the current task, which has one, as was
     //   checked above. The callers have a guard of its mmap lock if they pass `Current`.
     // - The callers have a guard of the mmap lock of `mm` if they pass `Remote`. C drops the lock
     //   only if `locked` is not null, and says so there.
@@ -501,10 +501,10 @@ fn hold(
             (Source::Fast, false) => {
                 bindings::get_user_pages_fast(start, nr_pages as c_int, flags, array) as isize
             }
-            (Source::Unlocked, true) => {
+            (Source::NotLocked, true) => {
                 bindings::pin_user_pages_unlocked(start, nr_pages, array, flags)
             }
-            (Source::Unlocked, false) => {
+            (Source::NotLocked, false) => {
                 bindings::get_user_pages_unlocked(start, nr_pages, array, flags)
             }
             (Source::Current, true) => bindings::pin_user_pages(start, nr_pages, flags, array),

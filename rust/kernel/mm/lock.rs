@@ -20,9 +20,9 @@
 //! A thread takes the mmap lock before every VMA lock, also before those of other mms: two threads
 //! that each hold a VMA lock and wait for the mmap lock of the other's mm deadlock. So a thread
 //! that holds a [`VmaReadGuard`] or a [`StableVmaGuard`] must not call a function of this module
-//! that takes a lock, nor any other function that takes the mmap lock. It must not access user
-//! memory either. The borrow checker cannot enforce this, and cannot exclude that a thread takes
-//! the mmap lock twice, since the mm can be reached through any number of references. Lockdep
+//! that waits for a lock, nor any other function that waits for the mmap lock. It must not access
+//! user memory either. The borrow checker cannot enforce this, and cannot exclude that a thread
+//! takes the mmap lock twice, since the mm can be reached through any number of references. Lockdep
 //! reports both.
 //!
 //! No guard can be sent to another thread. Leaking a guard leaves the lock held forever. If memory

@@ -29,9 +29,11 @@ use crate::{
         from_err_ptr,
         to_result, //
     },
-    fs::File,
-    miscdevice::{
+    fs::{
         mmap::set_address_space,
+        File, //
+    },
+    miscdevice::{
         MiscDevice,
         MiscDeviceOptions,
         MiscDeviceRegistration, //
@@ -47,6 +49,7 @@ use crate::{
     },
     page::PAGE_SHIFT,
     prelude::*,
+    sync::aref::ARef,
     types::{
         ForeignOwnable,
         NotThreadSafe, //
@@ -257,6 +260,15 @@ impl UserMm {
                 drop(unsafe { T::Ptr::from_foreign(private) });
                 Err(err)
             }
+        }
+    }
+
+    /// Returns a file of any kind, to be mapped in this mm.
+    pub fn file(&self, file: ARef<File>) -> UserFile<'_> {
+        // INVARIANT: The `ARef` owns a reference to the file, which this takes over.
+        UserFile {
+            file: ARef::into_raw(file).cast(),
+            _mm: PhantomData,
         }
     }
 

@@ -65,10 +65,12 @@ use core::{
     ptr::NonNull, //
 };
 
+mod anon_inode;
 mod answers;
 mod callbacks;
 #[cfg(CONFIG_X86)]
 mod fault;
+mod file_table;
 mod flags;
 mod folio;
 #[cfg(CONFIG_X86)]
@@ -79,6 +81,7 @@ mod lock;
 mod may_map;
 mod opened;
 mod pgtable;
+mod reclaim;
 mod refs;
 #[cfg(CONFIG_X86)]
 mod revocable;
@@ -543,28 +546,6 @@ mod cases {
         assert_eq!(probe.counts(), (1, 0, 1, 0));
         assert_eq!(second.counts(), (1, 0, 1, 0));
         Ok(())
-    }
-
-    /// Upstream's view zaps nothing unless the range is whole pages of the VMA; it returns no
-    /// error.
-    #[test]
-    fn zap_that_is_not_whole_pages() -> Result {
-        let mm = UserMm::attach()?;
-        let (_probe, file) = filled(&mm)?;
-        let addr = file.mmap(LEN, READ, SHARED, 0)?;
-        let zap = |at, len| -> Result {
-            let guard = mm.current().mmap_read_lock();
-            guard.vma_lookup(addr).ok_or(EFAULT)?.zap_vma_range(at, len);
-            Ok(())
-        };
-        for (at, len) in [(addr, 1), (addr + 1, PAGE_SIZE), (addr, LEN + PAGE_SIZE)] {
-            zap(at, len)?;
-            assert_eq!(mm.read(addr)?, [0]);
-        }
-        zap(addr, PAGE_SIZE)?;
-        assert_eq!(mm.read::<1>(addr), Err(EFAULT));
-        assert_eq!(mm.read(addr + PAGE_SIZE)?, [0]);
-        mm.munmap(addr, LEN)
     }
 
     #[test]

@@ -14,6 +14,7 @@ struct Dev;
 #[cfg(not(twin))]
 impl MapFile for Dev {
     type Ptr = Arc<u32>;
+    type Driver = Dev;
     const HAS_ADDRESS_SPACE: bool = false;
 }
 

@@ -171,6 +171,45 @@ impl MmWithUser {
             None => self.mmap_read_lock().into_vma(addr),
         }
     }
+
+    /// Finds the VMA at an address, and locks it if that is possible without waiting.
+    ///
+    /// Takes the VMA lock if it is free. Otherwise, takes the mmap lock if that is free, and does
+    /// what [`lock_vma`](Self::lock_vma) does under it. Returns [`None`] if there is no VMA, or the
+    /// locks are not free.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep. The caller may hold other locks, also those of this mm and spinlocks: this
+    /// does not wait, so it cannot deadlock. Under a spinlock, the caller must not call functions
+    /// of the guard that sleep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::testing::*, page::PAGE_SIZE};
+    ///
+    /// let user = UserMm::attach()?;
+    /// let file = user.device(|dev, desc| desc.map_kernel_pages(&dev.pages))?;
+    /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+    ///
+    /// let vma = user.current().try_lock_vma(addr).ok_or(EAGAIN)?;
+    /// assert_eq!(vma.start(), addr);
+    /// drop(vma);
+    /// assert!(user.current().try_lock_vma(addr + PAGE_SIZE).is_none());
+    ///
+    /// // Under the write locks, none of them is free.
+    /// let guard = user.current().mmap_write_lock();
+    /// guard.vma_lookup(addr).ok_or(EFAULT)?.start_write();
+    /// assert!(user.current().try_lock_vma(addr).is_none());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn try_lock_vma(&self, addr: usize) -> Option<StableVmaGuard<'_>> {
+        match self.lock_vma_under_rcu(addr) {
+            Some(guard) => Some(guard.into()),
+            None => self.mmap_read_trylock()?.into_vma(addr),
+        }
+    }
 }
 
 impl<'a> MmapReadGuard<'a> {

@@ -31,7 +31,8 @@ use crate::{
         ARef,
         AlwaysRefCounted, //
     },
-    types::Opaque, //
+    types::Opaque,
+    uaccess::UserSliceReader, //
 };
 use core::{
     mem::ManuallyDrop,
@@ -172,6 +173,13 @@ impl Folio {
         self.nr_pages() << PAGE_SHIFT
     }
 
+    /// Returns the NUMA node that the folio is on.
+    #[inline]
+    pub fn nid(&self) -> i32 {
+        // SAFETY: By the type invariants, the folio has references, so it is valid.
+        unsafe { bindings::folio_nid(self.as_ptr()) }
+    }
+
     /// Returns the number of references.
     ///
     /// For tests and statistics: the number may have changed already.
@@ -229,6 +237,85 @@ impl Folio {
     /// [`EINVAL`] if the range is not inside the folio. Nothing is copied in that case.
     pub fn write_at(&self, offset: usize, data: &[u8]) -> Result {
         page_array::write_at(self, offset, data)
+    }
+
+    /// Fills bytes of the folio with zeroes.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the range is not inside the folio. Nothing is zeroed in that case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::Folio;
+    ///
+    /// let folio = Folio::alloc(0, GFP_KERNEL)?;
+    /// folio.write_at(0, b"abcd")?;
+    /// folio.zero(1, 2)?;
+    /// let mut out = [0; 4];
+    /// folio.read_at(0, &mut out)?;
+    /// assert_eq!(&out, b"a\0\0d");
+    /// assert_eq!(folio.zero(folio.len(), 1), Err(EINVAL));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn zero(&self, offset: usize, len: usize) -> Result {
+        page_array::zero(self, offset, len)
+    }
+
+    /// Copies `len` bytes from user space, to `offset` in the folio.
+    ///
+    /// # Context
+    ///
+    /// May fault in user memory, and so may sleep. The caller must hold neither the mmap lock nor a
+    /// lock that a [fault handler](crate::mm::ops::VmOperations::fault) takes: `from` may point
+    /// into a mapping of the same driver, whose fault handler would wait forever for the caller's
+    /// lock.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if the range is not inside the folio. Nothing is copied in that case.
+    /// - [`EFAULT`] if `from` has less than `len` bytes, or user space cannot access some of them.
+    ///   The folio may have been written in part.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     mm::{testing::*, Folio},
+    ///     page::PAGE_SIZE,
+    ///     uaccess::{UserPtr, UserSlice}, //
+    /// };
+    ///
+    /// let user = UserMm::attach()?;
+    /// let file = user.device(|dev, desc| {
+    ///     dev.pages.write_at(PAGE_SIZE - 4, b"from user space")?;
+    ///     desc.map_kernel_pages(&dev.pages)
+    /// })?;
+    /// let addr = file.mmap(2 * PAGE_SIZE, READ, SHARED, 0)?;
+    ///
+    /// let folio = Folio::alloc(1, GFP_KERNEL)?;
+    /// let mut from = UserSlice::new(UserPtr::from_addr(addr + PAGE_SIZE - 4), 10).reader();
+    /// folio.copy_from_user(PAGE_SIZE - 2, &mut from, 9)?;
+    /// let mut out = [0; 10];
+    /// folio.read_at(PAGE_SIZE - 2, &mut out)?;
+    /// assert_eq!(&out, b"from user\0");
+    ///
+    /// // One byte is left.
+    /// assert_eq!(folio.copy_from_user(0, &mut from, 2), Err(EFAULT));
+    /// // The second byte is not mapped.
+    /// user.munmap(addr + PAGE_SIZE, PAGE_SIZE)?;
+    /// let mut from = UserSlice::new(UserPtr::from_addr(addr + PAGE_SIZE - 1), 2).reader();
+    /// assert_eq!(folio.copy_from_user(0, &mut from, 2), Err(EFAULT));
+    /// assert_eq!(folio.copy_from_user(folio.len(), &mut from, 1), Err(EINVAL));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn copy_from_user(&self, offset: usize, from: &mut UserSliceReader, len: usize) -> Result {
+        page_array::copy_from_user(self, offset, from, len)
     }
 
     /// Copies bytes to user space, starting at `offset` in the folio.

@@ -16,7 +16,8 @@ use crate::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
-    prelude::*, //
+    prelude::*,
+    uaccess::UserSliceReader, //
 };
 use core::ptr::NonNull;
 
@@ -124,6 +125,56 @@ pub(in crate::mm) fn write_at(array: &impl PageArray, offset: usize, data: &[u8]
         len
     });
     Ok(())
+}
+
+/// Zeroes bytes of the pages.
+///
+/// # Errors
+///
+/// [`EINVAL`] if the range is not inside the array. Nothing is zeroed in that case.
+pub(in crate::mm) fn zero(array: &impl PageArray, offset: usize, len: usize) -> Result {
+    check(array, offset, len)?;
+    for_each_part(array, offset, len, |page, at, len| {
+        // SAFETY: `page` is a valid page, and `at + len` is inside it. No Rust reference to its
+        // contents exists.
+        unsafe { bindings::rust_mm_memzero_page(page.as_ptr(), at, len) };
+        len
+    });
+    Ok(())
+}
+
+/// Copies bytes from user space into the pages.
+///
+/// # Context
+///
+/// May fault in user memory, and so may sleep. The caller must hold neither the mmap lock nor a
+/// lock that a fault handler takes: `from` may point into a mapping of the same pages.
+///
+/// # Errors
+///
+/// - [`EINVAL`] if the range is not inside the array. Nothing is copied in that case.
+/// - [`EFAULT`] if `from` has less than `len` bytes, or user space cannot access some of them. The
+///   pages may have been written in part.
+pub(in crate::mm) fn copy_from_user(
+    array: &impl PageArray,
+    offset: usize,
+    from: &mut UserSliceReader,
+    len: usize,
+) -> Result {
+    check(array, offset, len)?;
+    let done = for_each_part(array, offset, len, |page, at, len| {
+        let copied = from.read_with(len, |from| {
+            // SAFETY: `page` is a valid page, and `at + len` is inside it. No Rust reference to its
+            // contents exists.
+            unsafe { bindings::rust_mm_copy_page_from_user(page.as_ptr(), at, from, len) }
+        });
+        copied.map_or(0, |()| len)
+    });
+    if done == len {
+        Ok(())
+    } else {
+        Err(EFAULT)
+    }
 }
 
 /// Copies bytes to user space, starting at `offset`, and returns their number.

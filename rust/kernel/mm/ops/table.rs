@@ -155,10 +155,12 @@ pub unsafe trait HasVmOps: VmOperations {
 /// A type of file whose mappings with the operations [`Ops`](Self::Ops) can be merged.
 ///
 /// The kernel does not compare tables when it merges VMAs, so a type of file can have mergeable
-/// mappings with only one table. It can implement this trait only once.
-pub trait MergeableFile: MapFile {
+/// mappings with only one table. So the type that the driver has declared for these files can
+/// implement this trait only once: `T`, if the type of the file is
+/// [`FileOf<T>`](crate::fs::FileOf).
+pub trait MergeableFile {
     /// The operations whose table is mergeable.
-    type Ops: VmOperations<File = Self>;
+    type Ops: VmOperations;
 }
 
 /// Makes the table of callbacks of a [`VmOperations`](crate::mm::ops::VmOperations) implementation.
@@ -166,9 +168,9 @@ pub trait MergeableFile: MapFile {
 /// A driver calls it once, next to the implementation; for a generic type, once for each instance.
 ///
 /// With `mergeable: File`, where `File` is the type of the file, the kernel may merge such
-/// mappings, and user space may grow them with `mremap`. This needs
-/// [`PerFile`](crate::mm::ops::PerFile) data and [`Ordinary`](crate::mm::ops::Ordinary) memory, and
-/// a type of file can have only one such table.
+/// mappings, and user space may grow them with `mremap`. A file type `FileOf<Driver>` is written
+/// just like this, without a path. This needs [`PerFile`](crate::mm::ops::PerFile) data and
+/// [`Ordinary`](crate::mm::ops::Ordinary) memory, and a type of file can have only one such table.
 ///
 /// **`mmap_prepare` does not check what a mapping grows by**: the kernel does not call the driver
 /// when `mremap` grows a mapping. So a mergeable table must have
@@ -176,11 +178,22 @@ pub trait MergeableFile: MapFile {
 /// mapped first, and for each page that is accessed later.
 #[macro_export]
 macro_rules! vm_operations {
-    // One rule, without a helper that could be called with other arguments: a file cannot have two
-    // mergeable tables because it can implement `MergeableFile` only once.
-    ($ops:ty $(, mergeable: $file:ty)?) => {
+    // `FileOf<File>` is not a type of the driver: the trait is implemented for `File`.
+    ($ops:ty, mergeable: FileOf<$file:ty>) => {
+        $crate::vm_operations!(@table $ops, $crate::fs::FileOf<$file>, $file);
+    };
+    ($ops:ty) => {
+        $crate::vm_operations!(@table $ops);
+    };
+    ($ops:ty, mergeable: $file:ty) => {
+        $crate::vm_operations!(@table $ops, $file, $file);
+    };
+    // A driver can use this rule with other types. `is_mergeable` compiles only if they are right:
+    // a file cannot have two mergeable tables because its driver's type can implement
+    // `MergeableFile` only once.
+    (@table $ops:ty $(, $file:ty, $driver:ty)?) => {
         $(
-            impl $crate::mm::ops::MergeableFile for $file {
+            impl $crate::mm::ops::MergeableFile for $driver {
                 type Ops = $ops;
             }
         )?
@@ -197,7 +210,8 @@ macro_rules! vm_operations {
             // SAFETY:
             // - `table` always returns `TABLE`, a static of the module that has the type.
             // - If `MERGEABLE` is true, `is_mergeable` has checked the data, the memory and
-            //   `may_map`, and `$file` has these operations as its one `MergeableFile::Ops`.
+            //   `may_map`, and the type that the driver has declared for `$file` has these
+            //   operations as its one `MergeableFile::Ops`.
             unsafe impl $crate::mm::ops::HasVmOps for $ops {
                 const MERGEABLE: bool = MERGEABLE;
 
@@ -226,7 +240,8 @@ pub(super) const fn may_merge<O: VmOperations>() -> bool {
 pub const fn is_mergeable<O, F>() -> bool
 where
     O: VmOperations<File = F>,
-    F: MergeableFile<Ops = O>,
+    F: MapFile,
+    F::Driver: MergeableFile<Ops = O>,
 {
     // With the next one, it follows from what `VmOpsTable::new` asserts. This message is clearer.
     assert!(

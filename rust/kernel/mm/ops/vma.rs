@@ -143,7 +143,8 @@ impl<O: VmOperations> DriverVmaInfo<O> {
 /// # Invariants
 ///
 /// The invariants of [`DriverVmaInfo`] hold. The mmap lock or the VMA lock is held, at least for
-/// reading, and sleeping is allowed.
+/// reading, and the kernel code that has called the driver is not in an RCU read-side section. A
+/// caller that holds a spinlock must not call the methods that sleep.
 ///
 /// # Examples
 ///
@@ -229,7 +230,8 @@ impl<O: VmOperations> DriverVma<O> {
     /// # Safety
     ///
     /// The requirements of [`DriverVmaInfo::from_raw`] must be met. The mmap lock or the VMA lock
-    /// must be held during `'a`, at least for reading, and sleeping must be allowed.
+    /// must be held during `'a`, at least for reading. The kernel code that has called the driver
+    /// must not be in an RCU read-side section.
     #[inline]
     pub(super) unsafe fn from_raw<'a>(vma: *const bindings::vm_area_struct) -> &'a Self {
         // SAFETY: The types have the same layout, and by the safety requirements of this function
@@ -477,8 +479,9 @@ pub trait Install: Traverse {
             return None;
         }
         // SAFETY: The lock is held while `self` is borrowed. The VMA has the operations `O`, and
-        // its `vm_private_data` is live. Views under these locks exist only where sleeping is
-        // allowed.
+        // its `vm_private_data` is live. A callback that runs in an RCU read-side section gets no
+        // view under these locks. If it takes one and sleeps, that is the exception that `mm::lock`
+        // names.
         Some(unsafe { DriverVma::from_raw(vma) })
     }
 }
@@ -551,14 +554,27 @@ pub struct DriverVmaGuard<'a, O> {
     _ops: PhantomData<fn(O) -> O>,
 }
 
+impl<'a, O: HasVmOps> DriverVmaGuard<'a, O> {
+    /// Returns [`None`] if the VMA does not have the operations `O`.
+    #[inline]
+    fn new(guard: StableVmaGuard<'a>) -> Option<Self> {
+        guard.as_driver_vma::<O>()?;
+        // INVARIANT: `as_driver_vma` has just checked the operations and the data.
+        Some(Self {
+            guard,
+            _ops: PhantomData,
+        })
+    }
+}
+
 impl<O: VmOperations> Deref for DriverVmaGuard<'_, O> {
     type Target = DriverVma<O>;
 
     #[inline]
     fn deref(&self) -> &DriverVma<O> {
         // SAFETY: By the type invariants, the VMA has the operations `O` and live data. The guard
-        // holds the mmap lock or the VMA lock while `self` is borrowed, and exists only where
-        // sleeping is allowed.
+        // holds the mmap lock or the VMA lock while `self` is borrowed. The locks themselves allow
+        // sleeping.
         unsafe { DriverVma::from_raw(self.guard.as_ptr()) }
     }
 }
@@ -591,13 +607,36 @@ impl MmWithUser {
     /// statement. To test a VMA without using it, call
     /// [`is_driver_vma_at`](Self::is_driver_vma_at).
     pub fn lock_driver_vma<O: HasVmOps>(&self, addr: usize) -> Option<DriverVmaGuard<'_, O>> {
-        let guard = self.lock_vma(addr)?;
-        guard.as_driver_vma::<O>()?;
-        // INVARIANT: `as_driver_vma` has just checked the operations and the data.
-        Some(DriverVmaGuard {
-            guard,
-            _ops: PhantomData,
-        })
+        DriverVmaGuard::new(self.lock_vma(addr)?)
+    }
+
+    /// Finds the VMA at `addr` and locks it if that is possible without waiting, if it has the
+    /// operations `O`.
+    ///
+    /// It locks the VMA as [`try_lock_vma`](Self::try_lock_vma) does. A shrinker uses it to zap
+    /// pages of the driver's own mapping.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep. The caller may hold other locks, also those of this mm and spinlocks: this
+    /// does not wait, so it cannot deadlock. A guard that was taken under a spinlock can be used to
+    /// [zap](DriverVma::zap) or insert pages after the spinlock was released.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::{ops::HasVmOps, Mm, MmWithUser}, page::PAGE_SIZE};
+    ///
+    /// /// Zaps a page of a driver's mapping, from a shrinker.
+    /// fn give_back<O: HasVmOps>(mm: &Mm, addr: usize) -> Result {
+    ///     // The last reference to the mm must not be dropped here.
+    ///     let mm = MmWithUser::into_mmput_async(mm.mmget_not_zero().ok_or(ESRCH)?);
+    ///     let vma = mm.try_lock_driver_vma::<O>(addr).ok_or(EAGAIN)?;
+    ///     vma.zap(addr, PAGE_SIZE)
+    /// }
+    /// ```
+    pub fn try_lock_driver_vma<O: HasVmOps>(&self, addr: usize) -> Option<DriverVmaGuard<'_, O>> {
+        DriverVmaGuard::new(self.try_lock_vma(addr)?)
     }
 
     /// Returns whether the VMA at `addr` has the operations `O`.

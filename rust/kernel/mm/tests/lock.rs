@@ -159,7 +159,7 @@ fn readers(vma: &StableVma) -> i32 {
 
 /// Makes a VMA look write-locked to readers without the mmap lock, as after 2^32 write locks.
 #[cfg(CONFIG_PER_VMA_LOCK)]
-fn look_write_locked(mm: &MmWithUser, addr: usize) -> Result {
+pub(super) fn look_write_locked(mm: &MmWithUser, addr: usize) -> Result {
     let guard = mm.mmap_read_lock();
     let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
     // SAFETY: The mm and the VMA are valid, and no other thread uses this mm.

@@ -8,9 +8,17 @@
 use crate::{
     bindings,
     fs::{
+        area::{
+            Area,
+            AreaRequest, //
+        },
         file::flags::{
             O_ACCMODE,
             O_RDWR, //
+        },
+        poll::{
+            Events,
+            Poll, //
         },
         seek::Seek,
         File,
@@ -160,6 +168,24 @@ impl MiscDevice for EarlyFile {
         this.0.calls.fetch_add(1, Relaxed);
     }
 
+    fn poll<'a>(this: &'a Self, _poll: &Poll<'a>) -> Events {
+        this.0.calls.fetch_add(1, Relaxed);
+        Events::READABLE
+    }
+
+    fn flush(this: &Self, _file: &File) -> Result {
+        this.0.calls.fetch_add(1, Relaxed);
+        Err(EIO)
+    }
+
+    fn get_unmapped_area<'a>(this: &'a Self, request: AreaRequest<'a>) -> Result<Area<'a>> {
+        if request.len() != PAGE_SIZE || request.pgoff() != 0 {
+            return Err(EINVAL);
+        }
+        this.0.calls.fetch_add(1, Relaxed);
+        request.anywhere()
+    }
+
     fn mmap_prepare<'f>(this: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
         desc.map_kernel_pages(&this.0.pages)
     }
@@ -185,13 +211,13 @@ impl MiscDevice for BareFile {
 }
 
 /// Calls the file operations that use the device, and returns their results, except that of
-/// `show_fdinfo`, which has none.
+/// `show_fdinfo`, which has none, and that of `get_unmapped_area`, which `mmap` calls.
 ///
 /// # Safety
 ///
 /// `file` must be a file of type `EarlyFile`. If it is opened, its private data must be an
 /// `EarlyFile`.
-unsafe fn operate(file: *mut bindings::file) -> Result<[isize; 5]> {
+unsafe fn operate(file: *mut bindings::file) -> Result<[isize; 7]> {
     let mut kiocb = bindings::kiocb {
         ki_filp: file,
         ..Default::default()
@@ -216,6 +242,8 @@ unsafe fn operate(file: *mut bindings::file) -> Result<[isize; 5]> {
             ops.llseek.ok_or(EINVAL)?(file, 0, 0) as isize,
             ops.read_iter.ok_or(EINVAL)?(&mut kiocb, &mut dest),
             ops.write_iter.ok_or(EINVAL)?(&mut kiocb, &mut source),
+            ops.poll.ok_or(EINVAL)?(file, core::ptr::null_mut()) as isize,
+            ops.flush.ok_or(EINVAL)?(file, core::ptr::null_mut()) as isize,
         ];
         ops.show_fdinfo.ok_or(EINVAL)?(&mut *seq, file);
         Ok(results)
@@ -239,11 +267,17 @@ mod cases {
         };
         // SAFETY: No other thread uses the file.
         unsafe { bindings::rust_mm_test_mark_opened(file.as_ptr(), true) };
-        assert_eq!(early?, [EBADF.to_errno() as isize; 5]);
+        let early = early?;
+        assert_eq!(early[..5], [EBADF.to_errno() as isize; 5]);
+        let (error, readable) = (bindings::POLLERR, bindings::POLLIN | bindings::POLLRDNORM);
+        // `flush` must not fail: that would be the error of close(2).
+        assert_eq!(early[5..], [error as isize, 0]);
         assert_eq!(device.calls.load(Relaxed), 0);
         // SAFETY: The file is of type `EarlyFile`, and its private data is an `EarlyFile`.
-        assert_eq!(unsafe { operate(file.as_ptr()) }?, [0; 5]);
-        assert_eq!(device.calls.load(Relaxed), 6);
+        let results = unsafe { operate(file.as_ptr()) }?;
+        assert_eq!(results[..5], [0; 5]);
+        assert_eq!(results[5..], [readable as isize, EIO.to_errno() as isize]);
+        assert_eq!(device.calls.load(Relaxed), 8);
         Ok(())
     }
 
@@ -275,10 +309,14 @@ mod cases {
         //
         // SAFETY: No other thread uses the file.
         unsafe { bindings::rust_mm_test_mark_opened(file.as_ptr(), false) };
+        let calls = device.calls.load(Relaxed);
         assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 0), Err(EBADF));
+        assert_eq!(device.calls.load(Relaxed), calls);
         // SAFETY: No other thread uses the file.
         unsafe { bindings::rust_mm_test_mark_opened(file.as_ptr(), true) };
         let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+        // By `get_unmapped_area`.
+        assert_eq!(device.calls.load(Relaxed), calls + 1);
         mm.munmap(addr, PAGE_SIZE)?;
 
         drop(file);

@@ -146,15 +146,6 @@ mod cases {
         }
         assert_eq!(entries.iter().filter(|e| e.is_present()).count(), 1);
 
-        // Upstream's `zap_vma_range` must leave hugetlb memory alone.
-        {
-            let guard = user.current().mmap_read_lock();
-            let vma = guard.vma_lookup(shared).ok_or(EFAULT)?;
-            vma.zap_vma_range(shared + PMD, PMD);
-        }
-        let (entries, _) = walk(&user, shared + PMD, PMD)?;
-        assert_eq!(entries.first().and_then(|entry| entry.pfn()), Some(pfn));
-
         // For a part of a huge page, the walk reports that part.
         let (entries, holes) = walk(&user, shared + PMD + PAGE_SIZE, 2 * PAGE_SIZE)?;
         assert_eq!((entries.len(), holes), (1, 0));

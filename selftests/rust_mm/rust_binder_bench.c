@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * What Binder costs: `make binder-bench` runs this in a VM whose processor's time stamp counter
+ * counts instructions, and compares the drivers.
+ *
+ *	rust_binder_bench calls		one thread on each side, on one processor
+ *	rust_binder_bench threads	with a thread that maps and unmaps memory, on two processors
+ *
+ * Prints a line for each figure: its name, a tab, the figure.
+ */
+
+#include "rust_binder.h"
+#include "kselftest.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SHRINKERS	"/sys/kernel/debug/shrinker"
+#define PAGE		4096UL
+#define SIZE		BINDER_MAX_SIZE
+#define ROUNDS		31
+#define MANY		512
+
+/* What the other side does with the buffer. */
+enum code {
+	FREE_IT,
+	KEEP_IT,
+	FREE_ALL,
+};
+
+static void check(bool good, const char *what)
+{
+	if (!good) {
+		fprintf(stderr, "rust_binder_bench: %s failed\n", what);
+		exit(1);
+	}
+}
+
+static inline uint64_t now(void)
+{
+#ifdef __x86_64__
+	uint32_t low, high;
+
+	asm volatile("lfence\n\trdtsc\n\tlfence" : "=a" (low), "=d" (high) : : "memory");
+	return (uint64_t)high << 32 | low;
+#else
+#error "no counter of instructions"
+#endif
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t median(uint64_t *values, size_t count)
+{
+	qsort(values, count, sizeof(*values), compare);
+	return values[count / 2];
+}
+
+static void on_processor(int number)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(number, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static int scan_fd = -1;
+
+static void find_shrinker(void)
+{
+	char path[512];
+	struct dirent *entry;
+	DIR *dir;
+
+	if (access(SHRINKERS, F_OK))
+		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+	dir = opendir(SHRINKERS);
+	while (dir && scan_fd < 0 && (entry = readdir(dir))) {
+		/* The super block of binderfs has one, too: "sb-binder-". */
+		if (strncmp(entry->d_name, "android-binder-", 15))
+			continue;
+		snprintf(path, sizeof(path), SHRINKERS "/%s/scan", entry->d_name);
+		scan_fd = open(path, O_WRONLY | O_CLOEXEC);
+	}
+	if (dir)
+		closedir(dir);
+	check(scan_fd >= 0, "the shrinker in debugfs");
+}
+
+static void reclaim(unsigned int count)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "0 0 %u", count);
+
+	check(write(scan_fd, text, len) == len, "reclaim");
+}
+
+/* --- the other side */
+
+/* Maps and unmaps memory in the process that receives. */
+static void *map_memory(void *data)
+{
+	(void)data;
+	on_processor(1);
+	for (;;) {
+		char *map = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		check(map != MAP_FAILED, "mmap");
+		munmap(map, 16 * PAGE);
+	}
+	return NULL;
+}
+
+static void serve(const char *path, int ready, bool mapper)
+{
+	static binder_uintptr_t kept[MANY];
+	unsigned int count = 0;
+	struct binder b;
+	struct looper l;
+	struct event e;
+	pthread_t thread;
+
+	check(!binder_open(&b, path, SIZE) && !binder_become_manager(&b), "context manager");
+	if (mapper)
+		check(!pthread_create(&thread, NULL, map_memory, NULL), "pthread_create");
+	looper_init(&l, &b);
+	looper_put(&l, BC_ENTER_LOOPER);
+	check(write(ready, "r", 1) == 1, "write");
+	for (;;) {
+		looper_next(&l, &e);
+		if (!e.command)
+			exit(1);
+		if (e.command != BR_TRANSACTION)
+			continue;
+		if (e.data.code == KEEP_IT)
+			kept[count++] = e.data.data.ptr.buffer;
+		else
+			looper_free(&l, e.data.data.ptr.buffer);
+		while (e.data.code == FREE_ALL && count)
+			looper_free(&l, kept[--count]);
+		looper_reply(&l, 0, NULL);
+	}
+}
+
+static pid_t start(const char *path, bool mapper)
+{
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	check(!pipe(ready), "pipe");
+	pid = fork();
+	if (!pid)
+		serve(path, ready[1], mapper);
+	check(read(ready[0], &c, 1) == 1, "read");
+	return pid;
+}
+
+/* The buffer of the reply is freed with the next command. */
+static void call(struct looper *l, enum code what, const struct message *m)
+{
+	struct event reply;
+
+	check(looper_call(l, CONTEXT_MANAGER, what, 0, m, &reply) == BR_REPLY, "call");
+	looper_free(l, reply.data.data.ptr.buffer);
+}
+
+static uint64_t timed_call(struct looper *l, const struct message *m)
+{
+	uint64_t from = now();
+
+	call(l, FREE_IT, m);
+	return now() - from;
+}
+
+/* --- figures */
+
+static void calls(const char *path)
+{
+	static const struct {
+		const char *name;
+		size_t size;
+	} sizes[] = {
+		{ "call, 0 bytes", 0 },
+		{ "call, 4 KiB", 4 << 10 },
+		{ "call, 64 KiB", 64 << 10 },
+		{ "call, 512 KiB", 512 << 10 },
+	};
+	const size_t pages = 256;
+	uint64_t values[ROUNDS], warm[ROUNDS], taken[ROUNDS], from;
+	struct message m = {};
+	struct binder b;
+	struct looper l;
+	char *bytes = calloc(1, pages * PAGE);
+	pid_t pid = start(path, false);
+
+	check(!binder_open(&b, path, SIZE), "open");
+	looper_init(&l, &b);
+	memset(bytes, 'b', pages * PAGE);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		message_put(&m, bytes, sizes[i].size);
+		for (int j = 0; j < 5; j++)
+			call(&l, FREE_IT, &m);
+		for (int j = 0; j < ROUNDS; j++)
+			values[j] = timed_call(&l, &m);
+		printf("%s\t%lu\n", sizes[i].name, median(values, ROUNDS));
+		message_free(&m);
+	}
+
+	/* The same with all pages there, and with none: the other side gets new ones. */
+	message_put(&m, bytes, pages * PAGE);
+	call(&l, FREE_IT, &m);
+	for (int j = 0; j < ROUNDS; j++) {
+		warm[j] = timed_call(&l, &m);
+		check(!looper_flush(&l), "free");
+		from = now();
+		reclaim(pages);
+		taken[j] = now() - from;
+		reclaim(1 << 20);
+		values[j] = timed_call(&l, &m);
+	}
+	printf("first use of a page\t%.1f\n",
+	       (double)(median(values, ROUNDS) - median(warm, ROUNDS)) / pages);
+	printf("reclaim of a page\t%.1f\n", (double)median(taken, ROUNDS) / pages);
+	message_free(&m);
+	binder_close(&b);
+
+	/* A file of its own for each. */
+	for (int j = 0; j < ROUNDS; j++) {
+		check(!binder_open(&b, path, 0), "open");
+		from = now();
+		b.map = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, b.fd, 0);
+		values[j] = now() - from;
+		check(b.map != MAP_FAILED, "mmap");
+		from = now();
+		munmap(b.map, SIZE);
+		warm[j] = now() - from;
+		b.map = NULL;
+		binder_close(&b);
+	}
+	printf("mmap\t%lu\n", median(values, ROUNDS));
+	printf("munmap\t%lu\n", median(warm, ROUNDS));
+
+	/* The driver releases in a work queue: between the rounds, on this processor. */
+	for (int j = 0; j < ROUNDS; j++) {
+		from = now();
+		for (int k = 0; k < 16; k++) {
+			check(!binder_open(&b, path, SIZE), "open");
+			binder_close(&b);
+			sched_yield();
+		}
+		values[j] = (now() - from) / 16;
+	}
+	printf("open, mmap, munmap, close\t%lu\n", median(values, ROUNDS));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/*
+ * Calls that need new pages, for each second: 1e9 ticks of the counter, which counts what both
+ * processors execute, one after the other.
+ */
+static double throughput(const char *path, bool mapper, size_t size)
+{
+	const unsigned int count = (SIZE - (64 << 10)) / size;
+	struct message m = {};
+	char *bytes = calloc(1, size);
+	uint64_t values[9], from;
+	pid_t pid = start(path, mapper);
+	struct binder b;
+	struct looper l;
+
+	check(!binder_open(&b, path, SIZE), "open");
+	looper_init(&l, &b);
+	message_put(&m, bytes, size);
+	for (int j = 0; j < 9; j++) {
+		call(&l, FREE_ALL, NULL);
+		check(!looper_flush(&l), "free");
+		reclaim(1 << 20);
+		from = now();
+		for (unsigned int i = 0; i < count; i++)
+			call(&l, KEEP_IT, &m);
+		values[j] = now() - from;
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	binder_close(&b);
+	message_free(&m);
+	free(bytes);
+	return count * 1e9 / median(values, 9);
+}
+
+static void threads(const char *path)
+{
+	printf("calls/s, 16 new pages\t%.0f\n", throughput(path, false, 16 * PAGE));
+	usleep(100000);
+	printf("calls/s, 16 new pages, while the receiver maps\t%.0f\n",
+	       throughput(path, true, 16 * PAGE));
+}
+
+int main(int argc, char **argv)
+{
+	struct binder_device device;
+
+	check(argc == 2, "usage");
+	check(!binder_device_add(&device), "binderfs");
+	find_shrinker();
+	on_processor(0);
+	if (!strcmp(argv[1], "threads"))
+		threads(device.path);
+	else
+		calls(device.path);
+	binder_device_remove(&device);
+	return 0;
+}
