@@ -237,6 +237,10 @@ impl ShrinkControl {
 ///
 /// Dropping it ends the registration, waits for functions that are running, and drops the data.
 ///
+/// A module that leaks it must not be unloaded: the kernel would go on to call the functions, whose
+/// code is gone. The types do not exclude this. A registration in the data of the module ends when
+/// the module is unloaded.
+///
 /// # Invariants
 ///
 /// - `shrinker` is registered, with the functions of `S`, and this value owns it.

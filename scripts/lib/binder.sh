@@ -14,7 +14,7 @@ BINDER_KERNELS=(
 BINDER_QEMU="-icount shift=0,sleep=off -cpu max,-erms,-fsrm,-fsrs"
 
 binder_bench() {
-    local kernel name rc=0 logs=()
+    local kernel name logs=()
     [[ -z $KDIR && -z $VARIANT ]] || die "make binder-bench chooses the variants itself"
     mkdir -p "$CACHE"
     for kernel in "${BINDER_KERNELS[@]}"; do

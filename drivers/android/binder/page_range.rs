@@ -595,10 +595,12 @@ fn free_page<'a>(item: Isolate<'a, Entry>, freed: &mut usize) -> Answer<'a> {
     // If the process exits, or has unmapped the pages, no zapping is needed: the kernel does it or
     // has done it, and no page will be mapped again.
     let mm = match state.mapping {
-        Mapping::At(start) => range.mm.mmget_not_zero().map(|mm| (mm, start)),
+        Mapping::At(start) => {
+            let mm = range.mm.mmget_not_zero();
+            mm.map(|mm| (MmWithUser::into_mmput_async(mm), start))
+        }
         _ => None,
     };
-    let mm = mm.map(|(mm, start)| (MmWithUser::into_mmput_async(mm), start));
     let vma = match &mm {
         Some((mm, start)) => match mm.try_lock_driver_vma::<BinderVma>(*start) {
             Some(vma) if range.is_mapped_by(&vma) => Some((vma, start + (index << PAGE_SHIFT))),
