@@ -297,7 +297,6 @@ impl<T: CharDevice> FileOf<T> {
     /// The operations of the files of a character device.
     const CHAR_DEVICE_OPERATIONS: &'static bindings::file_operations = &bindings::file_operations {
         open: Some(Self::open_char_device),
-        owner: Self::OWNED_OPERATIONS.owner,
         ..Self::OPERATIONS
     };
 

@@ -18,11 +18,10 @@ use kernel::{
 #[no_mangle]
 #[used]
 // SAFETY: `open` calls `opened` before it returns 0, and nothing can fail after that. `poll` gets
-// the private data from `private_data`. All other operations are those of the `kernel` crate. The
-// owner is this module.
+// the private data from `private_data`. The owner and all other operations are those of the
+// `kernel` crate.
 static rust_binder_fops: FileTable<Process> = unsafe {
     FileTable::new(bindings::file_operations {
-        owner: crate::OWNER,
         open: Some(open),
         poll: Some(poll),
         ..FileTable::<Process>::OPERATIONS

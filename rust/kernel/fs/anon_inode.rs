@@ -109,11 +109,7 @@ pub fn getfile<T: FileOperations>(name: &CStr, device: T::Ptr, flags: u32) -> Re
     // SAFETY: The operations are a constant of the module that they call into, which is their
     // owner. The name is only read during the call.
     let file = from_err_ptr(unsafe {
-        bindings::rust_file_anon(
-            name.as_char_ptr(),
-            FileOf::<T>::OWNED_OPERATIONS,
-            flags as c_int,
-        )
+        bindings::rust_file_anon(name.as_char_ptr(), &FileOf::<T>::OPERATIONS, flags as c_int)
     })?;
     // SAFETY: The file has been made with the operations of `FileOf<T>`, and no other thread has it
     // yet.

@@ -350,8 +350,9 @@ impl<T: FileOperations> FileHooks for FileOf<T> {
 impl<T: FileOperations> FileOf<T> {
     /// The operations that `T` implements, and `release`.
     ///
-    /// There is no `open` and no owner.
+    /// There is no `open`. The owner is the module of `T`.
     pub(crate) const OPERATIONS: bindings::file_operations = bindings::file_operations {
+        owner: owner::<T>(),
         release: Some(Self::release),
         #[cfg(CONFIG_MMU)]
         mmap_prepare: if T::HAS_MMAP_PREPARE {
@@ -410,13 +411,6 @@ impl<T: FileOperations> FileOf<T> {
         },
         ..pin_init::zeroed()
     };
-
-    /// [`OPERATIONS`](Self::OPERATIONS), with the module of `T` as their owner.
-    pub(crate) const OWNED_OPERATIONS: &'static bindings::file_operations =
-        &bindings::file_operations {
-            owner: owner::<T>(),
-            ..Self::OPERATIONS
-        };
 
     /// Gives a file its private data, and the address space of the driver.
     ///

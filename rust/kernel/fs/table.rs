@@ -78,8 +78,8 @@ use core::marker::PhantomData;
 ///     }
 /// }
 ///
-/// // SAFETY: `open` calls `opened`, just before it returns 0. `release` is that of the layer. The
-/// // code is built in, so there is no owner.
+/// // SAFETY: `open` calls `opened`, just before it returns 0. `release` and the owner are those of
+/// // the layer, and `open` is code of this module.
 /// static TABLE: FileTable<Buffer> = unsafe {
 ///     FileTable::new(bindings::file_operations {
 ///         open: Some(open),
@@ -117,7 +117,7 @@ pub struct FileTable<T>(bindings::file_operations, PhantomData<fn(T) -> T>);
 unsafe impl<T> Sync for FileTable<T> {}
 
 impl<T: FileOperations> FileTable<T> {
-    /// The operations that `T` implements, and `release`.
+    /// The operations that `T` implements, `release`, and the module of `T` as the owner.
     ///
     /// A table takes all of them, or single ones, which are [`None`] if `T` does not implement
     /// them.
@@ -139,7 +139,8 @@ impl<T: FileOperations> FileTable<T> {
     /// - Each operation that is not from [`OPERATIONS`](Self::OPERATIONS), and that uses the
     ///   private data, gets it from [`private_data`](Self::private_data).
     ///
-    /// `owner` must be the module of the code of `T`, unless that is built in.
+    /// `owner` must be that of [`OPERATIONS`](Self::OPERATIONS), and all operations must be code of
+    /// that module or built in.
     pub const unsafe fn new(operations: bindings::file_operations) -> Self {
         // INVARIANT: By the safety requirements of this function, the private data and the address
         // space of each file are set by `opened`, and taken back in `release`. The owner keeps the
