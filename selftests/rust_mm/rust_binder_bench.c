@@ -30,7 +30,7 @@
 #define PAGE		4096UL
 #define SIZE		BINDER_MAX_SIZE
 #define ROUNDS		31
-#define MANY		512
+#define MANY		1024
 
 /* What the other side does with the buffer. */
 enum code {
@@ -81,7 +81,7 @@ static void on_processor(int number)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-static int scan_fd = -1;
+static int scan_fd = -1, count_fd = -1;
 
 static void find_shrinker(void)
 {
@@ -98,18 +98,39 @@ static void find_shrinker(void)
 			continue;
 		snprintf(path, sizeof(path), SHRINKERS "/%s/scan", entry->d_name);
 		scan_fd = open(path, O_WRONLY | O_CLOEXEC);
+		snprintf(path, sizeof(path), SHRINKERS "/%s/count", entry->d_name);
+		count_fd = open(path, O_RDONLY | O_CLOEXEC);
 	}
 	if (dir)
 		closedir(dir);
-	check(scan_fd >= 0, "the shrinker in debugfs");
+	check(scan_fd >= 0 && count_fd >= 0, "the shrinker in debugfs");
 }
 
-static void reclaim(unsigned int count)
+/* How many pages the driver could free. There is no memory cgroup, and one node. */
+static unsigned long reclaimable(void)
 {
-	char text[32];
-	int len = snprintf(text, sizeof(text), "0 0 %u", count);
+	char text[64];
+	unsigned long count;
+	ssize_t len = pread(count_fd, text, sizeof(text) - 1, 0);
 
-	check(write(scan_fd, text, len) == len, "reclaim");
+	check(len >= 0, "count");
+	text[len] = 0;
+	/* Without a line, there are none. */
+	return sscanf(text, "%*u %lu", &count) == 1 ? count : 0;
+}
+
+/* Frees all pages, and returns what that takes: a driver may spare some of them at first. */
+static uint64_t reclaim(void)
+{
+	static const char text[] = "0 0 1048576";
+	uint64_t taken = 0, from;
+
+	while (reclaimable()) {
+		from = now();
+		check(write(scan_fd, text, strlen(text)) == strlen(text), "reclaim");
+		taken += now() - from;
+	}
+	return taken;
 }
 
 /* --- the other side */
@@ -205,7 +226,7 @@ static void calls(const char *path)
 		{ "call, 512 KiB", 512 << 10 },
 	};
 	const size_t pages = 256;
-	uint64_t values[ROUNDS], warm[ROUNDS], taken[ROUNDS], from;
+	uint64_t values[ROUNDS], warm[ROUNDS], once[ROUNDS], again[ROUNDS], from;
 	struct message m = {};
 	struct binder b;
 	struct looper l;
@@ -231,20 +252,23 @@ static void calls(const char *path)
 	for (int j = 0; j < ROUNDS; j++) {
 		warm[j] = timed_call(&l, &m);
 		check(!looper_flush(&l), "free");
-		from = now();
-		reclaim(pages);
-		taken[j] = now() - from;
-		reclaim(1 << 20);
+		again[j] = reclaim();
 		values[j] = timed_call(&l, &m);
+		check(!looper_flush(&l), "free");
+		once[j] = reclaim();
+		call(&l, FREE_IT, &m);
 	}
 	printf("first use of a page\t%.1f\n",
 	       (double)(median(values, ROUNDS) - median(warm, ROUNDS)) / pages);
-	printf("reclaim of a page\t%.1f\n", (double)median(taken, ROUNDS) / pages);
+	printf("reclaim of a page\t%.1f\n", (double)median(once, ROUNDS) / pages);
+	printf("reclaim of a page that was used again\t%.1f\n",
+	       (double)median(again, ROUNDS) / pages);
 	message_free(&m);
 	binder_close(&b);
 
-	/* A file of its own for each. */
+	/* A file of its own for each. The driver releases the one before in a work queue. */
 	for (int j = 0; j < ROUNDS; j++) {
+		usleep(20000);
 		check(!binder_open(&b, path, 0), "open");
 		from = now();
 		b.map = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, b.fd, 0);
@@ -259,7 +283,7 @@ static void calls(const char *path)
 	printf("mmap\t%lu\n", median(values, ROUNDS));
 	printf("munmap\t%lu\n", median(warm, ROUNDS));
 
-	/* The driver releases in a work queue: between the rounds, on this processor. */
+	/* Here, the work queue is between the rounds, on this processor. */
 	for (int j = 0; j < ROUNDS; j++) {
 		from = now();
 		for (int k = 0; k < 16; k++) {
@@ -283,7 +307,7 @@ static double throughput(const char *path, bool mapper, size_t size)
 	const unsigned int count = (SIZE - (64 << 10)) / size;
 	struct message m = {};
 	char *bytes = calloc(1, size);
-	uint64_t values[9], from;
+	uint64_t values[ROUNDS], from;
 	pid_t pid = start(path, mapper);
 	struct binder b;
 	struct looper l;
@@ -291,10 +315,10 @@ static double throughput(const char *path, bool mapper, size_t size)
 	check(!binder_open(&b, path, SIZE), "open");
 	looper_init(&l, &b);
 	message_put(&m, bytes, size);
-	for (int j = 0; j < 9; j++) {
+	for (int j = 0; j < ROUNDS; j++) {
 		call(&l, FREE_ALL, NULL);
 		check(!looper_flush(&l), "free");
-		reclaim(1 << 20);
+		reclaim();
 		from = now();
 		for (unsigned int i = 0; i < count; i++)
 			call(&l, KEEP_IT, &m);
@@ -305,15 +329,21 @@ static double throughput(const char *path, bool mapper, size_t size)
 	binder_close(&b);
 	message_free(&m);
 	free(bytes);
-	return count * 1e9 / median(values, 9);
+	return count * 1e9 / median(values, ROUNDS);
 }
 
 static void threads(const char *path)
 {
-	printf("calls/s, 16 new pages\t%.0f\n", throughput(path, false, 16 * PAGE));
-	usleep(100000);
-	printf("calls/s, 16 new pages, while the receiver maps\t%.0f\n",
-	       throughput(path, true, 16 * PAGE));
+	static const unsigned int sizes[] = { 1, 4, 16, 64 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		printf("calls/s, %u new pages\t%.0f\n", sizes[i],
+		       throughput(path, false, sizes[i] * PAGE));
+		usleep(100000);
+		printf("calls/s, %u new pages, while the receiver maps\t%.0f\n", sizes[i],
+		       throughput(path, true, sizes[i] * PAGE));
+		usleep(100000);
+	}
 }
 
 int main(int argc, char **argv)

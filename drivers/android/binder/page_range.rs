@@ -109,8 +109,7 @@ struct Entry {
     used: Atomic<bool>,
     /// Whether a buffer has covered the page since it was put into the LRU list.
     ///
-    /// Written under `Range::state`. The shrinker moves such a page to the end of the list once
-    /// before it frees it.
+    /// The shrinker moves such a page to the end of the list once before it frees it.
     referenced: Atomic<bool>,
 }
 
@@ -145,6 +144,37 @@ impl State {
     /// [`EFAULT`] if it is not.
     fn folio(&self, index: usize) -> Result<&Folio> {
         Ok(&self.page(index).ok_or(EFAULT)?.value().folio)
+    }
+
+    /// Takes a page that the shrinker has removed from the LRU list, and available ones before it.
+    ///
+    /// Returns the number of pages, which is at most `max` and at least 1: if the process is just
+    /// dropping all of its pages, it has this one.
+    fn take_available(
+        &mut self,
+        last: usize,
+        max: usize,
+        pages: &mut [Option<Page>; BATCH],
+    ) -> usize {
+        let mut nr = 0;
+        for (index, taken) in (0..=last).rev().take(max).zip(pages) {
+            let Some(page) = self.pages.get_mut(index) else {
+                break;
+            };
+            if let Some(page) = page.as_mut().filter(|_| index != last) {
+                let entry = page.value();
+                if entry.used.load(Relaxed) || entry.referenced.load(Relaxed) {
+                    break;
+                }
+                page.as_mut().del();
+            }
+            *taken = page.take();
+            if taken.is_none() {
+                break;
+            }
+            nr += 1;
+        }
+        nr.max(1)
     }
 }
 
@@ -339,7 +369,8 @@ impl ShrinkablePageRange {
     #[cold]
     fn populate(&self, indices: Indices<usize>) -> Result {
         let mut new: [Option<Page>; BATCH] = [const { None }; BATCH];
-        for (index, new) in indices.clone().zip(&mut new) {
+        let new = new.get_mut(..indices.len()).ok_or(EINVAL)?;
+        for (index, new) in indices.clone().zip(new.iter_mut()) {
             *new = Some(self.new_page(index)?);
         }
 
@@ -351,7 +382,7 @@ impl ShrinkablePageRange {
             let Mapping::At(start) = state.mapping else {
                 return Err(ESRCH);
             };
-            for (index, new) in indices.clone().zip(&mut new) {
+            for (index, new) in indices.clone().zip(new.iter_mut()) {
                 // Another thread was faster.
                 if let Some(page) = state.page(index) {
                     page.value().used.store(true, Relaxed);
@@ -370,22 +401,39 @@ impl ShrinkablePageRange {
             return Err(ESRCH);
         }
         let mut result = Ok(());
-        for (index, new) in indices.clone().zip(&mut new) {
-            if let (Ok(()), Some(page)) = (result, &new) {
-                result = vma.insert_page(start + (index << PAGE_SHIFT), &page.value().folio, 0);
-            }
-            if result.is_err() {
-                *new = None;
+        // In pieces between the pages that another thread has mapped.
+        for pages in new.split_mut(Option::is_none) {
+            if let Err(err) = Self::map(&vma, start, pages) {
+                result = Err(err);
+                pages.fill_with(|| None);
             }
         }
 
         let mut state = self.range.state.lock();
         for (index, new) in indices.zip(new) {
             if let (Some(page), Some(_)) = (state.pages.get_mut(index), &new) {
-                *page = new;
+                core::mem::swap(page, new);
             }
         }
         result
+    }
+
+    /// Maps pages with consecutive indices, all or none; [`BATCH`] at most.
+    fn map(vma: &DriverVma<BinderVma>, start: usize, pages: &[Option<Page>]) -> Result {
+        let Some(first) = pages.first().and_then(Option::as_ref) else {
+            return Ok(());
+        };
+        let addr = start + (first.value().index << PAGE_SHIFT);
+        let mut folios: [&Folio; BATCH] = [&first.value().folio; BATCH];
+        for (page, folio) in pages.iter().flatten().zip(&mut folios) {
+            *folio = &page.value().folio;
+        }
+        vma.insert_folios(addr, &folios[..pages.len()])
+            .inspect_err(|_| {
+                // Some may be mapped. All addresses are those of pages of the mapping, so this
+                // cannot fail.
+                let _ = vma.zap(addr, pages.len() << PAGE_SHIFT);
+            })
     }
 
     /// Allocates a page that is used already.
@@ -566,15 +614,26 @@ impl Shrinker for Reclaim {
     }
 
     fn scan(lru: ArcBorrow<'_, PageLru>, sc: &mut ShrinkControl) -> Scan {
-        let mut freed = 0;
-        lru.shrink_walk(sc, |entry| free_page(entry, &mut freed));
+        let (max, mut freed) = (sc.nr_to_scan(), 0);
+        lru.shrink_walk(sc, |item| free_pages(item, max, &mut freed));
         Scan::Freed(freed)
     }
 }
 
-/// Frees a page of the LRU list, if it is available and its locks are free.
-fn free_page<'a>(item: Isolate<'a, Entry>, freed: &mut usize) -> Answer<'a> {
+/// Frees a page of the LRU list, if it is available and its locks are free, and those before it.
+///
+/// To zap a page takes longer than to free it, so pages that are next to each other are zapped
+/// together. Buffers usually have several.
+fn free_pages<'a>(item: Isolate<'a, Entry>, max: usize, freed: &mut usize) -> Answer<'a> {
+    if *freed >= max {
+        return item.stop();
+    }
     let entry = item.value();
+    // Without the lock: it is only a hint.
+    if entry.referenced.load(Relaxed) {
+        entry.referenced.store(false, Relaxed);
+        return item.rotate();
+    }
     let range = entry.range.clone();
     let index = entry.index;
 
@@ -583,10 +642,6 @@ fn free_page<'a>(item: Isolate<'a, Entry>, freed: &mut usize) -> Answer<'a> {
     };
     if entry.used.load(Relaxed) {
         return item.remove().done();
-    }
-    if entry.referenced.load(Relaxed) {
-        entry.referenced.store(false, Relaxed);
-        return item.rotate();
     }
     let Some(_populate) = range.populate.try_lock() else {
         return item.skip();
@@ -603,23 +658,22 @@ fn free_page<'a>(item: Isolate<'a, Entry>, freed: &mut usize) -> Answer<'a> {
     };
     let vma = match &mm {
         Some((mm, start)) => match mm.try_lock_driver_vma::<BinderVma>(*start) {
-            Some(vma) if range.is_mapped_by(&vma) => Some((vma, start + (index << PAGE_SHIFT))),
+            Some(vma) if range.is_mapped_by(&vma) => Some((vma, *start)),
             _ => return item.skip(),
         },
         None => None,
     };
 
-    let item = item.remove();
-    // If the process is just dropping its pages, this one is dropped there.
-    let page = state.pages.get_mut(index).and_then(Option::take);
+    let unlocked = item.remove().unlock();
+    let mut pages: [Option<Page>; BATCH] = [const { None }; BATCH];
+    let nr = state.take_available(index, max - *freed, &mut pages);
     drop(state);
-    let unlocked = item.unlock();
 
-    if let Some((vma, addr)) = &vma {
-        // The address is that of a page of the mapping, so this cannot fail.
-        let _ = vma.zap(*addr, PAGE_SIZE);
+    if let Some((vma, start)) = &vma {
+        // The addresses are those of pages of the mapping, so this cannot fail.
+        let first = index + 1 - nr;
+        let _ = vma.zap(start + (first << PAGE_SHIFT), nr << PAGE_SHIFT);
     }
-    drop(page);
-    *freed += 1;
+    *freed += nr;
     unlocked.done()
 }

@@ -18,9 +18,13 @@ use crate::{
         Folio,
         KernelPagesSlice, //
     },
+    page::PAGE_SHIFT,
     prelude::*, //
 };
 use core::ptr::NonNull;
+
+/// How many folios are mapped after a check of their references.
+const FOLIOS_AT_ONCE: usize = 512;
 
 /// Converts the code of an insertion into a result; `VM_FAULT_NOPAGE` is success.
 #[inline]
@@ -240,6 +244,47 @@ pub(super) unsafe fn pages(
     // All addresses are in the VMA, so with EFAULT C has failed to allocate a page table
     // (`insert_pages()` in mm/memory.c).
     result.map_err(|err| if err == EFAULT { ENOMEM } else { err })
+}
+
+/// Maps the first pages of folios at consecutive addresses.
+///
+/// The pages before the one that could not be mapped remain mapped.
+///
+/// # Errors
+///
+/// - As [`page`].
+/// - [`ENOMEM`] if a folio has [too many references](Folio#references).
+///
+/// # Safety
+///
+/// - The VMA lock or the mmap lock must be held.
+/// - The VMA must be a MIXEDMAP one, and must have the addresses of all the pages.
+#[inline]
+pub(super) unsafe fn folios(
+    vma: *mut bindings::vm_area_struct,
+    mut addr: usize,
+    folios: &[&Folio],
+) -> Result {
+    // The references that a part takes are counted before the next one, which can have the same
+    // folio.
+    for part in folios.chunks(FOLIOS_AT_ONCE) {
+        let mut left = part.len();
+        // A reference to a folio is a pointer to its first page, with which `struct folio` begins.
+        // C does not write the array.
+        let array = part.as_ptr().cast_mut().cast::<*mut bindings::page>();
+        // SAFETY: `array` holds as many pages of folios, which are valid while they are borrowed.
+        if !unsafe { bindings::rust_mm_pages_may_be_mapped(array, left) } {
+            return Err(ENOMEM);
+        }
+        // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is
+        // held, and the VMA is a MIXEDMAP one that has all the addresses. The folios have
+        // references while they are borrowed.
+        let result = to_result(unsafe { bindings::vm_insert_pages(vma, addr, array, &mut left) });
+        // All addresses are in the VMA: see `pages`.
+        result.map_err(|err| if err == EFAULT { ENOMEM } else { err })?;
+        addr += part.len() << PAGE_SHIFT;
+    }
+    Ok(())
 }
 
 /// Maps consecutive PFNs with one leaf, and returns whether the architecture has such leaves.

@@ -424,6 +424,44 @@ impl<O: VmOperations<Memory = Mixed>> DriverVma<O> {
         // The pages have references, which their owner keeps while it is borrowed.
         unsafe { insert::pages(self.as_ptr(), addr, pages) }
     }
+
+    /// Maps the first pages of folios at consecutive addresses, that of the first folio at `addr`.
+    ///
+    /// Does for each folio what [`insert_page`](Self::insert_page) does with index 0, but faster.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert_page`](Self::insert_page), and [`EINVAL`] if `folios` is empty. The pages before
+    /// the one that could not be mapped remain mapped, and the driver can [`zap`](Self::zap) them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::{ops::{Mixed, DriverVma, VmOperations}, Folio}, prelude::*};
+    ///
+    /// /// Maps two pages at the start of a mapping.
+    /// fn fill<O>(vma: &DriverVma<O>, header: &Folio, data: &Folio) -> Result
+    /// where
+    ///     O: VmOperations<Memory = Mixed>,
+    /// {
+    ///     vma.insert_folios(vma.start(), &[header, data])
+    /// }
+    /// ```
+    pub fn insert_folios(&self, addr: usize, folios: &[&Folio]) -> Result {
+        let len = folios.len().checked_mul(PAGE_SIZE).ok_or(EINVAL)?;
+        if !self.contains_pages(addr, len) || !self.flags().contains(VmaFlag::MIXEDMAP) {
+            return Err(EINVAL);
+        }
+        might_sleep();
+        let _guard = self.enter()?;
+        // SAFETY: By the type invariants, the mmap lock or the VMA lock is held, either of which
+        // allows installing. The addresses are those of pages in the VMA, which is a MIXEDMAP one.
+        unsafe { insert::folios(self.as_ptr(), addr, folios) }
+    }
 }
 
 /// A view of a VMA under the mmap lock or the VMA lock, with which page tables can be installed if

@@ -350,6 +350,9 @@ mod cases {
                 let _two = Count::set(second, xchg_folio, TOO_MANY);
                 assert_eq!(vma.insert_page(addr, &folio, 0), Err(ENOMEM));
                 assert_eq!(vma.insert_pages(addr, pages.slice(0, 2)?), Err(ENOMEM));
+                let good = Folio::alloc(0, GFP_KERNEL)?;
+                assert_eq!(vma.insert_folios(addr, &[&good, &folio]), Err(ENOMEM));
+                assert_eq!(good.ref_count(), 1);
             }
             vma.insert_pages(addr, pages.slice(0, 2)?)?;
             vma.insert_page(addr + 2 * PAGE_SIZE, &folio, 0)?;

@@ -42,6 +42,7 @@ use crate::{
             WRITE, //
         },
         Cache,
+        Folio,
         KernelPages, //
     },
     page::PAGE_SIZE,
@@ -268,6 +269,56 @@ mod cases {
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));
         assert_eq!(probe.folio.ref_count(), 1);
         mm.munmap(addr, LEN)
+    }
+
+    #[test]
+    fn insert_folios() -> Result {
+        let mm = UserMm::attach()?;
+        let probe = Probe::new()?;
+        let file = mm.open::<FilledFile>(KBox::new(FilledFile(probe.clone()), GFP_KERNEL)?)?;
+        let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
+        let (one, two) = (Folio::alloc(0, GFP_KERNEL)?, Folio::alloc(1, GFP_KERNEL)?);
+        one.write_at(0, b"one")?;
+        two.write_at(0, b"two")?;
+        let insert = |addr: usize, folios: &[&Folio]| -> Result {
+            let current = mm.current();
+            let vma = current.lock_driver_vma::<FilledOps>(addr).ok_or(ESRCH)?;
+            vma.insert_folios(addr, folios)
+        };
+        let counts = || (one.ref_count(), two.ref_count());
+
+        assert_eq!(insert(addr, &[&one, &two]), Err(EBUSY));
+        probe.revocation.revoke();
+        assert_eq!(insert(addr, &[&one, &two]), Err(ENODEV));
+        assert_eq!(counts(), (1, 1));
+
+        probe.revocation.restore();
+        insert(addr, &[&one, &two])?;
+        assert_eq!(mm.read(addr)?, *b"one");
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"two");
+        assert_eq!(counts(), (2, 2));
+
+        probe.revocation.revoke();
+        probe.revocation.restore();
+        for (addr, folios) in [
+            (addr, &[][..]),
+            (addr + 1, &[&*one][..]),
+            (addr + PAGE_SIZE, &[&*one, &*two][..]),
+            (addr, &[&*one, &*one, &*two][..]),
+        ] {
+            assert_eq!(insert(addr, folios), Err(EINVAL));
+        }
+        assert_eq!(counts(), (1, 1));
+
+        // What comes before the page that cannot be mapped remains.
+        insert(addr + PAGE_SIZE, &[&two])?;
+        assert_eq!(insert(addr, &[&one, &one]), Err(EBUSY));
+        assert_eq!(mm.read(addr)?, *b"one");
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"two");
+        assert_eq!(counts(), (2, 2));
+        mm.munmap(addr, LEN)?;
+        assert_eq!(counts(), (1, 1));
+        Ok(())
     }
 
     #[test]
