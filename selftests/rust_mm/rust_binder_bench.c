@@ -32,6 +32,9 @@
 #define ROUNDS		31
 #define MANY		1024
 
+/* Far from all others: the kernel would also look for pages in a table that a neighbour has. */
+#define PLACE		((void *)(1UL << 44))
+
 /* What the other side does with the buffer. */
 enum code {
 	FREE_IT,
@@ -204,12 +207,28 @@ static void call(struct looper *l, enum code what, const struct message *m)
 	looper_free(l, reply.data.data.ptr.buffer);
 }
 
-static uint64_t timed_call(struct looper *l, const struct message *m)
+/* So that the rounds differ in where the scheduler and the timers are. */
+static void pause_before(int round)
 {
-	uint64_t from = now();
+	usleep(5000 + round * 7919 % 3989);
+}
 
+static uint64_t timed_call(struct looper *l, const struct message *m, int round)
+{
+	uint64_t from;
+
+	pause_before(round);
+	from = now();
 	call(l, FREE_IT, m);
 	return now() - from;
+}
+
+static void map_at_place(struct binder *b)
+{
+	b->map = mmap(PLACE, SIZE, PROT_READ, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+		      b->fd, 0);
+	check(b->map == PLACE, "mmap");
+	b->size = SIZE;
 }
 
 /* --- figures */
@@ -241,7 +260,7 @@ static void calls(const char *path)
 		for (int j = 0; j < 5; j++)
 			call(&l, FREE_IT, &m);
 		for (int j = 0; j < ROUNDS; j++)
-			values[j] = timed_call(&l, &m);
+			values[j] = timed_call(&l, &m, j);
 		printf("%s\t%lu\n", sizes[i].name, median(values, ROUNDS));
 		message_free(&m);
 	}
@@ -250,10 +269,10 @@ static void calls(const char *path)
 	message_put(&m, bytes, pages * PAGE);
 	call(&l, FREE_IT, &m);
 	for (int j = 0; j < ROUNDS; j++) {
-		warm[j] = timed_call(&l, &m);
+		warm[j] = timed_call(&l, &m, j);
 		check(!looper_flush(&l), "free");
 		again[j] = reclaim();
-		values[j] = timed_call(&l, &m);
+		values[j] = timed_call(&l, &m, j);
 		check(!looper_flush(&l), "free");
 		once[j] = reclaim();
 		call(&l, FREE_IT, &m);
@@ -268,12 +287,11 @@ static void calls(const char *path)
 
 	/* A file of its own for each. The driver releases the one before in a work queue. */
 	for (int j = 0; j < ROUNDS; j++) {
-		usleep(20000);
+		pause_before(j);
 		check(!binder_open(&b, path, 0), "open");
 		from = now();
-		b.map = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, b.fd, 0);
+		map_at_place(&b);
 		values[j] = now() - from;
-		check(b.map != MAP_FAILED, "mmap");
 		from = now();
 		munmap(b.map, SIZE);
 		warm[j] = now() - from;
@@ -287,7 +305,8 @@ static void calls(const char *path)
 	for (int j = 0; j < ROUNDS; j++) {
 		from = now();
 		for (int k = 0; k < 16; k++) {
-			check(!binder_open(&b, path, SIZE), "open");
+			check(!binder_open(&b, path, 0), "open");
+			map_at_place(&b);
 			binder_close(&b);
 			sched_yield();
 		}
