@@ -5,15 +5,17 @@
     integrate.py TREE            lay it over (again: only what changed is written)
     integrate.py --only F TREE   only what is in the folder F, or in several of them, and no lines in
                                  upstream's files
+    integrate.py --also F TREE   also what is in the folder F, which has the same folders, and an
+                                 integration.toml
     integrate.py --remove TREE   restore the tree
 
 Folders of ours are copied; lines that upstream's own files need are inserted,
 or take the place of upstream's, as integration.toml says. What one series of the
 kernel needs besides is in series/<series>/, in the same folders and with an
-integration.toml of its own, which is applied after the common one. What was done,
-and what was taken out, is recorded in TREE/.rust-mm.json, so that a newer state
-of the repository replaces the older one, and removal gives upstream's files back
-byte for byte.
+integration.toml of its own, which is applied after the common one; so is that of
+a folder that only some variants need, such as bench/. What was done, and what was
+taken out, is recorded in TREE/.rust-mm.json, so that a newer state of the repository
+replaces the older one, and removal gives upstream's files back byte for byte.
 
 Everything is computed before anything is written: an error leaves the tree as
 it was.
@@ -87,19 +89,19 @@ def kernel_version(tree):
     return series, f"{series}.{fields['SUBLEVEL']}{fields['EXTRAVERSION']}"
 
 
-def folders_for(repo, series):
-    """Where files and insertions for a series are: the common ones, and its own."""
-    return repo, repo / "series" / series
+def folders_for(repo, series, also=()):
+    """Where files and insertions for a series are: the common ones, its own, and those of a variant."""
+    return repo, repo / "series" / series, *(repo / folder for folder in also)
 
 
 # --- insertions ---------------------------------------------------------------
 
 
-def load_inserts(repo, series):
+def load_inserts(repo, series, also=()):
     """Returns the insertions for this series as plain dictionaries."""
     return [
         insert
-        for folder in folders_for(repo, series)
+        for folder in folders_for(repo, series, also)
         for insert in read_inserts(repo, folder / "integration.toml")
     ]
 
@@ -263,23 +265,23 @@ def is_junk(name):
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in JUNK)
 
 
-def load_copies(repo, series, only=()):
+def load_copies(repo, series, only=(), also=()):
     """Returns {path in the tree: (content, executable)} of our files, or of those in some folders.
 
     A file that is the text of an insertion is in the tree by that.
     """
     copies = {}
     folders = {folder: FOLDERS[folder] for folder in only or FOLDERS}
-    inserts = load_inserts(repo, series)
+    inserts = load_inserts(repo, series, also)
     texts = {repo / insert["text_file"] for insert in inserts if insert["text_file"]}
-    for base in folders_for(repo, series):
+    for base in folders_for(repo, series, also):
         for folder, target in folders.items():
             for source in files_below(base / folder):
                 if source in texts:
                     continue
                 path = str(PurePosixPath(target, source.relative_to(base / folder).as_posix()))
                 if path in copies:
-                    raise Error(f"{path}: is there for all series, and for {series}")
+                    raise Error(f"{path}: is there for all series, and in {base.relative_to(repo)}")
                 copies[path] = (source.read_bytes(), os.access(source, os.X_OK))
     return copies
 
@@ -480,10 +482,10 @@ class Plan:
         return True
 
 
-def integrate(repo, tree, only=()):
+def integrate(repo, tree, only=(), also=()):
     plan = Plan(tree)
-    inserts = [] if only else load_inserts(repo, plan.series)
-    copies = load_copies(repo, plan.series, only)
+    inserts = [] if only else load_inserts(repo, plan.series, also)
+    copies = load_copies(repo, plan.series, only, also)
     plan.take_out()
     inserts = plan.put_in(inserts)
     plan.copy(copies)
@@ -523,13 +525,16 @@ def main():
     parser.add_argument(
         "--only", choices=FOLDERS, action="append", default=[], help="lay over only this folder"
     )
+    parser.add_argument(
+        "--also", action="append", default=[], help="lay over this folder of the repository as well"
+    )
     parser.add_argument("tree", type=Path)
     args = parser.parse_args()
     try:
         if args.remove:
             remove(args.tree)
         else:
-            integrate(Path(__file__).resolve().parent.parent, args.tree, args.only)
+            integrate(Path(__file__).resolve().parent.parent, args.tree, args.only, args.also)
     except (Error, OSError) as err:
         sys.exit(f"integrate: {err}")
 

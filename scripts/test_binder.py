@@ -6,6 +6,7 @@ import unittest
 from pathlib import Path
 
 import binder
+import figures
 
 ONE = "boot\r\ncall, 0 bytes\t1000\nreclaim\t50.5\ncalls/s, new\t200\n"
 TWO = "call, 0 bytes\t500\nreclaim\t101\ncalls/s, new\t300\n"
@@ -19,7 +20,7 @@ class Figures(unittest.TestCase):
         self.assertEqual(binder.read("no figure"), {})
 
     def test_table(self):
-        lines = list(binder.table({"old": binder.read(ONE), "new": binder.read(TWO)}))
+        lines = list(figures.table({"old": binder.read(ONE), "new": binder.read(TWO)}))
         self.assertEqual(lines[0].split(), ["old", "new", "ratio"])
         self.assertEqual(lines[1].split()[-3:], ["1000", "500", "0.500"])
         self.assertEqual(lines[2].split()[-3:], ["50.5", "101", "2.000"])
@@ -28,7 +29,7 @@ class Figures(unittest.TestCase):
         self.assertEqual(lines[4].split()[-1], "1.000")
 
     def test_row_that_is_missing(self):
-        lines = list(binder.table({"old": binder.read(ONE), "new": {"reclaim": 50.5}}))
+        lines = list(figures.table({"old": binder.read(ONE), "new": {"reclaim": 50.5}}))
         self.assertEqual(lines[1].split()[-2:], ["-", "-"])
         self.assertEqual(lines[-1].split()[-1], "1.000")
 

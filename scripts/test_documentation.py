@@ -15,7 +15,7 @@ PAGES = REPO / "Documentation/mm/rust-mmap"
 # About this repository, and not laid over the kernel tree.
 EVIDENCE = REPO / "evidence"
 
-FOLDERS = ("Documentation", "config", "evidence", "rust", "samples", "scripts", "selftests")
+FOLDERS = ("Documentation", "bench", "config", "evidence", "rust", "samples", "scripts", "selftests")
 
 # Columns in which tests are named.
 COLUMNS = ("Case", "Cases", "Asserted by", "Shown by", "Test")

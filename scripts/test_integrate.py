@@ -418,6 +418,23 @@ class Series(Base):
         self.assertEqual(self.ours(), ["description.rs", "newer.rs"])
         self.assertEqual(self.text("rust/kernel/mm/newer.rs"), "// 7.3\n")
 
+    def test_folder_of_a_variant(self):
+        """Its insertions come last: they can be at lines of ours."""
+        self.put(self.repo, "bench/rust/kernel/mm/twin.rs", "// twin\n")
+        self.put(
+            self.repo, "bench/integration.toml", INSERT.replace("description", "twin").replace(
+                '"pub mod virt;"', '"pub mod description;"'
+            ),
+        )
+        self.put(self.repo, "integration.toml", INSERT)
+        self.run_quiet(integrate.integrate, self.repo, self.tree, (), ["bench"])
+        self.assertIn("pub mod description;\npub mod twin;\n", self.text("rust/kernel/mm.rs"))
+        self.assertEqual(self.ours(), ["description.rs", "newer.rs", "twin.rs"])
+        # Without it, they are taken out.
+        self.integrate()
+        self.assertNotIn("twin", self.text("rust/kernel/mm.rs"))
+        self.assertEqual(self.ours(), ["description.rs", "newer.rs"])
+
     def test_insertions_come_after_the_common_ones(self):
         self.move_to(2)
         self.integrate()

@@ -11,7 +11,7 @@ REPO = Path(__file__).resolve().parent.parent
 
 # What people read. Scripts and configuration are for those who work on this repository.
 READ = (
-    "Documentation", "README.md", "drivers", "evidence", "fs", "include", "kernel", "mm", "rust",
+    "Documentation", "README.md", "bench", "drivers", "evidence", "fs", "include", "kernel", "mm", "rust",
     "samples", "selftests", "series",
 )
 
@@ -43,7 +43,7 @@ def texts():
     for name in READ:
         path = REPO / name
         for file in sorted([path] if path.is_file() else path.rglob("*")):
-            if not file.is_file() or file.suffix in (".pyc", ".o", ".ko"):
+            if not file.is_file() or file.suffix in (".pyc", ".o", ".ko", ".csv", ".svg"):
                 continue
             text = file.read_text(encoding="utf-8")
             if file.name != "integration.toml":

@@ -9,10 +9,6 @@ BINDER_KERNELS=(
     "C=upstream,binder-c,fast"
 )
 
-# As a program of the VM can count them: one tick of the time stamp counter for each instruction. A
-# copy by `rep movsb` would count each byte.
-BINDER_QEMU="-icount shift=0,sleep=off -cpu max,-erms,-fsrm,-fsrs"
-
 binder_bench() {
     local kernel name logs=()
     [[ -z $KDIR && -z $VARIANT ]] || die "make binder-bench chooses the variants itself"
@@ -42,7 +38,7 @@ binder_figures() {
     exec >&2
     build
     ACCELERATOR=tcg
-    DEVICES=(--qemu-opts="$BINDER_QEMU")
+    DEVICES=(--qemu-opts="$ICOUNT_QEMU")
     (CPUS=1 boot_program "calls" cases.sh "$E_TREE" "$E_WORK/kselftest" "rust_binder_bench calls")
     boot_program "two processors" cases.sh "$E_TREE" "$E_WORK/kselftest" "rust_binder_bench threads"
 }

@@ -58,7 +58,8 @@ config_stamp() { # FRAGMENT...
 
 # Our Kconfig files, and upstream's that lines of ours are in.
 our_kconfig() {
-    (cd "$REPO/samples" 2>/dev/null && find . -name 'Kconfig*' | sort | xargs -r cat) || :
+    # shellcheck disable=SC2046 # words
+    (cd "$REPO" && find samples $(also_folders) -name 'Kconfig*' 2>/dev/null | sort | xargs -r cat) || :
     (cd "$TREE" && cat "$REPO/integration.toml" "$REPO/series/$(tree_series)"/*.toml |
         sed -n 's/^file = "\(.*Kconfig[^"]*\)".*/\1/p' | sort -u | xargs -r cat) 2>/dev/null || :
 }

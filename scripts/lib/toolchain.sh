@@ -25,7 +25,7 @@ ROOTFS=$CACHE/root/$(rootfs_recipe | sha256sum | cut -c1-12)
 
 HOST_COMMANDS=(clang ld.lld llvm-ar rustc clippy-driver bindgen pahole flex bison bc perl python3
     cpio xz make vng qemu-system-x86_64 script insmod mkswap stress-ng trinity
-    rustdoc rustfmt shellcheck sphinx-build)
+    rustdoc rustfmt shellcheck sphinx-build gnuplot)
 
 missing_on_host() {
     local command

@@ -187,20 +187,32 @@ copy_tree() { # ID
 
 # The folders of the repository that alone are laid over the tree, if a variant says so.
 only_folders() {
+    variants_say ONLY
+}
+
+# The folders that a variant lays over the tree in addition.
+also_folders() {
+    variants_say ALSO
+}
+
+variants_say() { # NAME
     local variant
     for variant in ${VARIANT//,/ }; do
-        sed -n 's/^# ONLY=//p' "$REPO/config/variants/$variant.config"
+        sed -n "s/^# $1=//p" "$REPO/config/variants/$variant.config"
     done
 }
 
 integrate() {
-    local folder only=()
+    local folder options=()
     use_python
     stage_begin integrate
     for folder in $(only_folders); do
-        only+=(--only "$folder")
+        options+=(--only "$folder")
     done
-    "${PYTHON[@]}" "$P_REPO/scripts/integrate.py" "${only[@]}" "$P_TREE" >>"$LOG" 2>&1 || stage_fail
+    for folder in $(also_folders); do
+        options+=(--also "$folder")
+    done
+    "${PYTHON[@]}" "$P_REPO/scripts/integrate.py" "${options[@]}" "$P_TREE" >>"$LOG" 2>&1 || stage_fail
     stage_end "$(tail -n1 "$LOG")"
 }
 

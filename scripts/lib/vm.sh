@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # The virtual machine: virtme-ng over the environment's own root, read only.
 
 # --- KVM or not
@@ -30,6 +30,10 @@ CONSOLE=
 
 # Memory behind a PCI BAR, for the sample driver rust_mmap_pfn.
 DEVICES=(--qemu-opts='-object memory-backend-ram,size=16M,id=shm -device ivshmem-plain,memdev=shm')
+
+# For a program of the VM that counts instructions: one tick of the time stamp counter for each. A copy
+# by `rep movsb` would count each byte.
+ICOUNT_QEMU="-icount shift=0,sleep=off -cpu max,-erms,-fsrm,-fsrs"
 
 # Boots, runs a script of scripts/guest/ and passes its output and exit status
 # on. The kernel's console goes to a log of its own: CONSOLE_LOG names it; words

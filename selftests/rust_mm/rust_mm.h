@@ -28,10 +28,25 @@
 
 #include "../mm/vm_util.h"
 
+/*
+ * Returns the module that the test runs with, instead of the sample driver @name: with RUST_MM_TWIN
+ * in the environment, the one that it names ("bench/c_mmap"), which takes the name of the device as
+ * its parameter.
+ */
+static inline const char *tested_module(const char *name)
+{
+	const char *twin = getenv("RUST_MM_TWIN");
+
+	return twin ? twin : name;
+}
+
 /* Unloads a sample driver, without waiting. Returns 0 or -errno. */
 static inline int unload_module(const char *name)
 {
-	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+	const char *module = tested_module(name);
+	const char *slash = strrchr(module, '/');
+
+	return syscall(SYS_delete_module, slash ? slash + 1 : module, O_NONBLOCK) ? -errno : 0;
 }
 
 /*
@@ -42,18 +57,20 @@ static inline int unload_module(const char *name)
 static inline int load_module(const char *name, const char *params)
 {
 	const char *folder = getenv("RUST_MM_MODULES");
-	const char *slash = strrchr(name, '/');
-	char path[512];
+	const char *module = tested_module(name);
+	char path[512], all[256];
 	int fd, ret;
 
 	snprintf(path, sizeof(path), "%s/%s.ko",
-		 folder ? folder : "/lib/modules", name);
+		 folder ? folder : "/lib/modules", module);
+	snprintf(all, sizeof(all), "%s%s%s", params, module == name ? "" : " device=",
+		 module == name ? "" : name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	ret = syscall(SYS_finit_module, fd, params, 0) ? -errno : 0;
-	if (ret == -EEXIST && !unload_module(slash ? slash + 1 : name))
-		ret = syscall(SYS_finit_module, fd, params, 0) ? -errno : 0;
+	ret = syscall(SYS_finit_module, fd, all, 0) ? -errno : 0;
+	if (ret == -EEXIST && !unload_module(name))
+		ret = syscall(SYS_finit_module, fd, all, 0) ? -errno : 0;
 	close(fd);
 	return ret;
 }

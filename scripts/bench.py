@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What the samples cost beside their C twins: prints a table of a run, and compares it with one that
+is recorded.
+
+    bench.py FIGURES SIZES RECORDED OUT     FIGURES: what rust_mm_bench has printed
+                                            SIZES: what llvm-size has printed of the modules
+                                            RECORDED: the CSV file of a run before, if there is one
+                                            OUT: name of the files to write, without .csv and .dat
+    bench.py --check ...                    fails if a row is 3 % above the recorded one
+
+A row is executed instructions, or bytes of a module. The CSV file has all of them, OUT.dat what
+bench.gp draws, and OUT-sizes.dat what bench-sizes.gp draws.
+"""
+
+import argparse
+import csv
+import re
+import sys
+from pathlib import Path
+
+import figures
+
+FIELDS = ("pair", "row", "c", "rust", "ratio")
+
+# Which module is the twin of which.
+TWINS = {
+    "rust_mmap": "c_mmap",
+    "rust_mmap_plain": "c_plain",
+    "rust_mmap_demand": "c_demand",
+    "rust_mmap_pfn": "c_pfn",
+    "rust_vma_inspect": "c_inspect",
+}
+SIZES = "bytes of a module"
+
+# A row that is one of several sizes: of as many pages, or of one of as many.
+SIZE = re.compile(r"(?P<what>.*), (?:per page )?(?:(?P<one>of )(?P<of>\d+)|(?P<all>\d+) pages?(?: mapped)?)")
+
+# How much a ratio may grow.
+TOLERANCE = 0.03
+
+
+def read(text):
+    """{pair: {row: (C, Rust)}}, of the lines that are a row."""
+    pairs = {}
+    for line in text.splitlines():
+        fields = line.strip().split("\t")
+        if len(fields) == 4:
+            pair, row, c, rust = fields
+            pairs.setdefault(pair, {})[row] = float(c), float(rust)
+    return pairs
+
+
+def read_sizes(text):
+    """{row: (C, Rust)}: the text of the modules, of the lines "text data bss dec hex file"."""
+    text_of = {}
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) == 6 and fields[0].isdigit():
+            text_of[Path(fields[5]).stem] = int(fields[0])
+    return {
+        f"{rust}, text": (text_of[c], text_of[rust])
+        for rust, c in TWINS.items()
+        if c in text_of and rust in text_of
+    }
+
+
+def read_recorded(path):
+    """{(pair, row): ratio}; empty if there is no such file."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return {
+                (row["pair"], row["row"]): float(row["ratio"])
+                for row in csv.DictReader(file)
+                if row["ratio"]
+            }
+    except FileNotFoundError:
+        return {}
+
+
+def rows(pairs):
+    """(pair, row, C, Rust, ratio) of each row."""
+    for pair, group in pairs.items():
+        for row, (c, rust) in group.items():
+            yield pair, row, c, rust, figures.ratio(c, rust)
+
+
+def instructions(pairs):
+    """The ratios that are of instructions."""
+    return [
+        ratio
+        for pair, row, _, _, ratio in rows(pairs)
+        if ratio is not None and pair != SIZES and not figures.is_rate(row)
+    ]
+
+
+def sizes(pairs):
+    """{what: {size: (C, Rust)}} for a page, or for a VMA, of what was done with three sizes or more."""
+    found = {}
+    for pair, row, c, rust, _ in rows(pairs):
+        match = SIZE.fullmatch(row)
+        if match:
+            size = int(match["of"] or match["all"])
+            per = 1 if match["one"] else size
+            found.setdefault(f"{match['what']} ({pair})", {})[size] = c / per, rust / per
+    return {what: by_size for what, by_size in found.items() if len(by_size) >= 3}
+
+
+def tables(pairs, recorded):
+    """The lines of all tables."""
+    width = max(len(name) for pair, group in pairs.items() for name in (pair, *group))
+    for pair, group in pairs.items():
+        columns = {
+            "C": {row: c for row, (c, _) in group.items()},
+            "Rust": {row: rust for row, (_, rust) in group.items()},
+        }
+        before = {row: ratio for (other, row), ratio in recorded.items() if other == pair} or None
+        rate = all(map(figures.is_rate, group))
+        total = "" if rate else "geometric mean"
+        yield from figures.table(columns, pair, before, total, width)
+        yield ""
+    ratios = instructions(pairs)
+    if ratios:
+        above = sum(ratio > 1 for ratio in ratios)
+        yield (
+            f"geometric mean of all {len(ratios)} rows of instructions: {figures.mean(ratios):.3f}; "
+            f"{above} above 1"
+        )
+
+
+def worse(pairs, recorded):
+    """A line for each row that is more than a run before allows."""
+    for pair, row, _, _, ratio in rows(pairs):
+        before = recorded.get((pair, row))
+        if before is None or ratio is None or figures.is_rate(row):
+            continue
+        if ratio > before * (1 + TOLERANCE):
+            yield f"{pair}: {row}: {ratio:.3f}, recorded {before:.3f}"
+
+
+def block(what, by_size):
+    """What bench-sizes.gp draws of one operation."""
+    what = what.partition(" (")[0]
+    lines = [f"{size} {c:.1f} {rust:.1f}" for size, (c, rust) in sorted(by_size.items())]
+    return "\n".join([f'size "{what}, C" "{what}, Rust"', *lines, ""])
+
+
+def write(pairs, out):
+    """The CSV file, and what bench.gp draws: number, ratio, name, also for the name of each pair."""
+    with open(f"{out}.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(FIELDS)
+        for pair, row, c, rust, ratio in rows(pairs):
+            writer.writerow((pair, row, f"{c:.10g}", f"{rust:.10g}", f"{ratio:.4f}" if ratio else ""))
+    number = 0
+    with open(f"{out}.dat", "w", encoding="utf-8") as file:
+        for pair, group in pairs.items():
+            if all(map(figures.is_rate, group)):
+                continue
+            number += 1
+            file.write(f'{number} 1 "== {pair}"\n')
+            for row, (c, rust) in group.items():
+                number += 1
+                file.write(f'{number} {figures.ratio(c, rust) or 1:.4f} "{row}"\n')
+    with open(f"{out}-sizes.dat", "w", encoding="utf-8") as file:
+        # gnuplot takes two empty lines for the end of a block.
+        file.write("\n\n".join(block(what, by_size) for what, by_size in sizes(pairs).items()))
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="fail if a row is above the recorded one")
+    for name in ("figures", "sizes", "recorded", "out"):
+        parser.add_argument(name, type=Path)
+    args = parser.parse_args(argv)
+    pairs = read(args.figures.read_text(encoding="utf-8"))
+    if not pairs:
+        print(f"{args.figures.name}: no figures", file=sys.stderr)
+        return 1
+    sizes = read_sizes(args.sizes.read_text(encoding="utf-8"))
+    if sizes:
+        pairs[SIZES] = sizes
+    recorded = read_recorded(args.recorded)
+    print("\n".join(tables(pairs, recorded)))
+    write(pairs, args.out)
+    if args.check:
+        if not recorded:
+            print(f"there is no run to compare with: {args.recorded}", file=sys.stderr)
+            return 1
+        lines = list(worse(pairs, recorded))
+        print("\n".join([f"{len(lines)} rows are 3 % above the recorded run", *lines]))
+        return 1 if lines else 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
