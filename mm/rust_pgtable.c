@@ -12,6 +12,8 @@
 #include <linux/rust_mm.h>
 #include <linux/sched/signal.h>
 
+#include "internal.h"
+
 /**
  * pgtable_softleaf() - Describe an entry that is not present
  * @leaf: The entry.
@@ -46,13 +48,76 @@ static inline void pgtable_softleaf(softleaf_t leaf, unsigned long offset,
 }
 
 /**
+ * pgtable_pte_is_normal() - Check whether the kernel counts a page as the mapping's
+ * @vma: The VMA.
+ * @addr: The address that the entry maps.
+ * @pte: The entry, which is present.
+ *
+ * Context: The page table lock is held. Does not sleep.
+ * Return: Whether vm_normal_page() finds a page, which it is not called for in most cases.
+ */
+static inline bool pgtable_pte_is_normal(struct vm_area_struct *vma,
+					 unsigned long addr, pte_t pte)
+{
+	/* Where entries have a bit for the others, no VMA decides about those without it. */
+	if (IS_ENABLED(CONFIG_ARCH_HAS_PTE_SPECIAL) &&
+	    likely(!pte_special(pte) && pte_pfn(pte) <= highest_memmap_pfn))
+		return true;
+	return vm_normal_page(vma, addr, pte);
+}
+
+/**
+ * pgtable_pte_flags() - Return what is to be said of a present PTE, except for its PFN
+ * @vma: The VMA.
+ * @addr: The address that the entry maps.
+ * @pte: The entry, which is present.
+ *
+ * Context: The page table lock is held. Does not sleep.
+ * Return: A set of enum rust_pgtable_flags.
+ */
+static inline unsigned int pgtable_pte_flags(struct vm_area_struct *vma,
+					     unsigned long addr, pte_t pte)
+{
+	unsigned int flags = 0;
+
+	if (pte_write(pte))
+		flags |= RUST_PGTABLE_WRITABLE;
+	if (pte_dirty(pte))
+		flags |= RUST_PGTABLE_DIRTY;
+	if (pte_young(pte))
+		flags |= RUST_PGTABLE_YOUNG;
+	if (pgtable_pte_is_normal(vma, addr, pte))
+		flags |= RUST_PGTABLE_NORMAL;
+	return flags;
+}
+
+/**
+ * rust_mm_pgtable_lock_table() - Lock the table of the lowest level that a PMD points to
+ * @walk: A walk, in a VMA.
+ * @pmdp: The entry that points to the table.
+ * @addr: An address that it covers.
+ * @ptl: Set to the lock of the table.
+ *
+ * Context: ->pmd_entry of the walk. Does not sleep. If the function returns an entry, it has
+ * taken *@ptl and the RCU read lock, and the caller drops both with pte_unmap_unlock().
+ * Return: The entry of @addr; or NULL if the PMD has changed and points to no table.
+ */
+pte_t *rust_mm_pgtable_lock_table(struct mm_walk *walk, pmd_t *pmdp,
+				  unsigned long addr, spinlock_t **ptl)
+{
+	return pte_offset_map_lock(walk->mm, pmdp, addr, ptl);
+}
+EXPORT_SYMBOL_GPL(rust_mm_pgtable_lock_table);
+
+/**
  * rust_mm_pgtable_read_pte() - Read a PTE
  * @walk: A walk, in a VMA.
  * @ptep: The entry.
  * @addr: The address that it maps.
  * @out: Set to what the entry is.
  *
- * Context: A callback of the walk. The page table lock is held. Does not sleep.
+ * Context: ->pmd_entry of the walk, after rust_mm_pgtable_lock_table() has locked the table.
+ * Does not sleep.
  */
 void rust_mm_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
 			      unsigned long addr,
@@ -69,16 +134,67 @@ void rust_mm_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
 	}
 	out->kind = RUST_PGTABLE_PRESENT;
 	out->pfn = pte_pfn(pte);
-	if (pte_write(pte))
-		out->flags |= RUST_PGTABLE_WRITABLE;
-	if (pte_dirty(pte))
-		out->flags |= RUST_PGTABLE_DIRTY;
-	if (pte_young(pte))
-		out->flags |= RUST_PGTABLE_YOUNG;
-	if (vm_normal_page(walk->vma, addr, pte))
-		out->flags |= RUST_PGTABLE_NORMAL;
+	out->flags = pgtable_pte_flags(walk->vma, addr, pte);
 }
 EXPORT_SYMBOL_GPL(rust_mm_pgtable_read_pte);
+
+/**
+ * rust_mm_pgtable_run() - Find out how many PTEs are alike
+ * @walk: A walk, in a VMA.
+ * @ptep: The first entry.
+ * @addr: The address that it maps.
+ * @end: Where the last address of the table, or of the walk, ends; above @addr.
+ * @out: Set to what the first entry is. Kind and flags are those of all entries of the run.
+ *
+ * A walk hands runs to Rust instead of entries, so that an entry costs what it costs in a
+ * loop in C.
+ *
+ * Context: ->pmd_entry of the walk, after rust_mm_pgtable_lock_table() has locked the table.
+ * Does not sleep.
+ * Return: The end of the addresses that the run maps.
+ */
+unsigned long rust_mm_pgtable_run(struct mm_walk *walk, pte_t *ptep,
+				  unsigned long addr, unsigned long end,
+				  struct rust_pgtable_entry *out)
+{
+	struct vm_area_struct *vma = walk->vma;
+	pte_t pte = ptep_get(ptep);
+
+	*out = (struct rust_pgtable_entry){ .kind = RUST_PGTABLE_NONE };
+	if (pte_none(pte)) {
+		do {
+			addr += PAGE_SIZE;
+		} while (addr != end && pte_none(ptep_get(++ptep)));
+		return addr;
+	}
+	if (pte_present(pte)) {
+		unsigned int flags = pgtable_pte_flags(vma, addr, pte);
+
+		out->kind = RUST_PGTABLE_PRESENT;
+		out->pfn = pte_pfn(pte);
+		out->flags = flags;
+		while ((addr += PAGE_SIZE) != end) {
+			pte = ptep_get(++ptep);
+			if (!pte_present(pte) ||
+			    pgtable_pte_flags(vma, addr, pte) != flags)
+				break;
+		}
+		return addr;
+	}
+	pgtable_softleaf(softleaf_from_pte(pte), 0, out);
+	while ((addr += PAGE_SIZE) != end) {
+		struct rust_pgtable_entry next = {};
+
+		pte = ptep_get(++ptep);
+		if (pte_none(pte) || pte_present(pte))
+			break;
+		pgtable_softleaf(softleaf_from_pte(pte), 0, &next);
+		if (next.kind != out->kind)
+			break;
+	}
+	return addr;
+}
+EXPORT_SYMBOL_GPL(rust_mm_pgtable_run);
 
 /**
  * rust_mm_pgtable_lock_pmd() - Lock and read a PMD that may be a leaf
@@ -102,10 +218,10 @@ enum rust_pgtable_lock rust_mm_pgtable_lock_pmd(struct mm_walk *walk,
 #ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
 	pmd_t pmd = pmdp_get_lockless(pmdp);
 
-	*out = (struct rust_pgtable_entry){ .kind = RUST_PGTABLE_NONE };
 	if (pmd_present(pmd) && !pmd_leaf(pmd))
 		return RUST_PGTABLE_IS_TABLE;
 
+	*out = (struct rust_pgtable_entry){ .kind = RUST_PGTABLE_NONE };
 	*ptl = pmd_lock(walk->mm, pmdp);
 	pmd = pmdp_get(pmdp);
 	if (pmd_none(pmd)) {
@@ -158,10 +274,10 @@ enum rust_pgtable_lock rust_mm_pgtable_lock_pud(struct mm_walk *walk,
 #ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
 	pud_t pud = pudp_get(pudp);
 
-	*out = (struct rust_pgtable_entry){ .kind = RUST_PGTABLE_NONE };
 	if (pud_present(pud) && !pud_leaf(pud))
 		return RUST_PGTABLE_IS_TABLE;
 
+	*out = (struct rust_pgtable_entry){ .kind = RUST_PGTABLE_NONE };
 	*ptl = pud_lock(walk->mm, pudp);
 	pud = pudp_get(pudp);
 	if (pud_none(pud)) {

@@ -271,7 +271,7 @@ vm_fault_t rust_mm_fault_finish_cow(struct vm_fault *vmf);
  * Page tables: mm/rust_pgtable.c
  */
 
-/* Kinds of page table entries. */
+/* Kinds of page table entries, in the order of State in rust/kernel/mm/pgtable.rs. */
 enum rust_pgtable_kind {
 	RUST_PGTABLE_NONE,
 	RUST_PGTABLE_PRESENT,
@@ -279,9 +279,9 @@ enum rust_pgtable_kind {
 	RUST_PGTABLE_MIGRATION,
 	RUST_PGTABLE_DEVICE,
 	RUST_PGTABLE_HWPOISON,
-	RUST_PGTABLE_MARKER,
 	RUST_PGTABLE_GUARD,
 	RUST_PGTABLE_POISON,
+	RUST_PGTABLE_MARKER,
 	RUST_PGTABLE_OTHER,
 };
 
@@ -318,9 +318,14 @@ struct rust_folio_walk {
 	bool writable;
 };
 
+pte_t *rust_mm_pgtable_lock_table(struct mm_walk *walk, pmd_t *pmdp,
+				  unsigned long addr, spinlock_t **ptl);
 void rust_mm_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
 			      unsigned long addr,
 			      struct rust_pgtable_entry *out);
+unsigned long rust_mm_pgtable_run(struct mm_walk *walk, pte_t *ptep,
+				  unsigned long addr, unsigned long end,
+				  struct rust_pgtable_entry *out);
 enum rust_pgtable_lock
 rust_mm_pgtable_lock_pmd(struct mm_walk *walk, pmd_t *pmdp, unsigned long addr,
 			 struct rust_pgtable_entry *out, spinlock_t **ptl);

@@ -30,7 +30,13 @@ use super::MmapReadGuard;
 use crate::{
     bindings,
     fmt,
-    mm::vma::Traverse,
+    mm::vma::{
+        evidence::{
+            Held,
+            Token, //
+        },
+        Traverse, //
+    },
     prelude::*,
     types::NotThreadSafe, //
 };
@@ -59,6 +65,7 @@ pub use lookup::{
 pub use walk::{
     walk_page_range_vma,
     Hole,
+    LockedRun,
     PageWalk,
     Visit, //
 };
@@ -326,9 +333,31 @@ impl PageCounts {
     /// # Examples
     ///
     /// See [`PageCounts`].
+    #[inline]
     pub fn of(vma: &impl Traverse, range: Range<usize>) -> Result<Self> {
+        // SAFETY: By the safety requirements of `Sealed`, which `Traverse` builds on, `vma` is a
+        // VMA that the lock which `held` names keeps, and the current thread holds that lock.
+        unsafe { Self::under(vma.held(Token(())), vma.vma(Token(())), range) }
+    }
+
+    /// Counts what is mapped in a range of a VMA.
+    ///
+    /// Not generic and not inlined: all modules share this instance of the walk.
+    ///
+    /// # Safety
+    ///
+    /// The current thread must hold the lock that `held` names, which must keep `vma` and its page
+    /// tables.
+    #[inline(never)]
+    unsafe fn under(
+        held: Held,
+        vma: *mut bindings::vm_area_struct,
+        range: Range<usize>,
+    ) -> Result<Self> {
         let mut counter = Counter(Self::default());
-        walk_page_range_vma(vma, range, &mut counter)?;
+        // SAFETY: By the safety requirements of this function, this thread holds the lock that
+        // `held` names, which keeps `vma` and its page tables.
+        unsafe { walk::of_vma(held, vma, range, &mut counter) }?;
         Ok(counter.0)
     }
 
@@ -362,23 +391,37 @@ impl PageCounts {
         Ok(counter.0)
     }
 
-    fn add(&mut self, entry: &Entry) {
-        let len = entry.len();
-        match entry.state() {
+    /// Adds `len` bytes of what an entry or a run of entries is.
+    #[inline(always)]
+    fn add(&mut self, len: usize, state: State, normal: bool, young: bool, dirty: bool) {
+        match state {
             State::Present => {
                 self.present += len;
-                if entry.level() != Level::Pte {
-                    self.huge += len;
-                }
-                if entry.is_normal() {
+                if normal {
                     self.normal += len;
-                    self.young += if entry.is_young() { len } else { 0 };
-                    self.dirty += if entry.is_dirty() { len } else { 0 };
+                    self.young += if young { len } else { 0 };
+                    self.dirty += if dirty { len } else { 0 };
                 }
             }
             State::Swap => self.swap += len,
             State::Migration | State::Device | State::HwPoison => self.elsewhere += len,
             _ => {}
+        }
+    }
+
+    /// Adds an entry above the lowest level.
+    #[inline(never)]
+    fn add_huge(&mut self, entry: &Entry) {
+        let len = entry.len();
+        self.add(
+            len,
+            entry.state(),
+            entry.is_normal(),
+            entry.is_young(),
+            entry.is_dirty(),
+        );
+        if entry.is_present() {
+            self.huge += len;
         }
     }
 }
@@ -393,20 +436,26 @@ impl PageWalk for Counter {
     type Break = Infallible;
 
     #[inline]
-    fn pte(&mut self, entry: &LockedEntry<'_>) -> ControlFlow<Infallible> {
-        self.0.add(entry);
+    fn pte_run(&mut self, run: &LockedRun<'_>) -> ControlFlow<Infallible> {
+        self.0.add(
+            run.len(),
+            run.state(),
+            run.is_normal(),
+            run.is_young(),
+            run.is_dirty(),
+        );
         ControlFlow::Continue(())
     }
 
     #[inline]
     fn pmd_leaf(&mut self, entry: &LockedEntry<'_>) -> ControlFlow<Infallible> {
-        self.0.add(entry);
+        self.0.add_huge(entry);
         ControlFlow::Continue(())
     }
 
     #[inline]
     fn pud_leaf(&mut self, entry: &LockedEntry<'_>) -> ControlFlow<Infallible> {
-        self.0.add(entry);
+        self.0.add_huge(entry);
         ControlFlow::Continue(())
     }
 

@@ -23,6 +23,7 @@ use crate::{
                 Token, //
             },
             Traverse,
+            VmaRange,
             VmaUnderMmap, //
         },
         MmapReadGuard, //
@@ -41,6 +42,9 @@ use core::{
 };
 
 mod raw;
+mod run;
+
+pub use run::LockedRun;
 
 use raw::{
     hole_begin,
@@ -48,11 +52,11 @@ use raw::{
     lock_hugetlb,
     lock_pmd,
     lock_pud,
-    read_pte,
     walk_mapping,
     walk_range,
     walk_vma,
-    Found, //
+    Found,
+    Table, //
 };
 
 /// Whether a walk enters a VMA or a table.
@@ -78,18 +82,21 @@ pub struct Hole {
 /// The callbacks of a walk through the page tables (`mm_walk_ops`).
 ///
 /// All functions are optional, and a walk skips what it has no function for: without
-/// [`pte`](Self::pte), it does not walk the lowest level at all. A function stops the walk by
-/// returning [`ControlFlow::Break`].
+/// [`pte_run`](Self::pte_run) and [`pte`](Self::pte), it does not walk the lowest level at all. A
+/// function stops the walk by returning [`ControlFlow::Break`].
 ///
 /// The functions get copies of entries, and cannot change an entry. The walk neither allocates
 /// tables nor splits PMD and PUD mappings.
 ///
 /// # Context
 ///
-/// The lock under which the VMA was found is held. Functions with a [`LockedEntry`] run under the
-/// page table lock: they must not sleep and must not start another walk. The guarantee that safe
-/// code cannot break memory safety [does not cover](crate::mm::lock#sleeping) a function that
-/// sleeps there. The other functions may sleep, as far as the lock of the VMA permits it.
+/// The lock under which the VMA was found is held. Functions with a [`LockedEntry`] or a
+/// [`LockedRun`] run under the page table lock: they must not sleep and must not start another
+/// walk. The guarantee that safe code cannot break memory safety
+/// [does not cover](crate::mm::lock#sleeping) a function that sleeps there. The other functions may
+/// sleep, as far as the lock of the VMA permits it.
+///
+/// The lock of a table of the lowest level is held from its first entry to its last one.
 ///
 /// # Examples
 ///
@@ -177,7 +184,17 @@ pub trait PageWalk: Sized {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Called for each run of entries of the lowest level that are alike, including empty ones.
+    ///
+    /// This costs far less than [`pte`](Self::pte): C finds the runs, and what a run does not say
+    /// of its entries is read only if this function asks for it.
+    fn pte_run(&mut self, _run: &LockedRun<'_>) -> ControlFlow<Self::Break> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Called for each entry of the lowest level, including empty ones.
+    ///
+    /// If there is a [`pte_run`](Self::pte_run), too, it is called before its entries.
     fn pte(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Self::Break> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -223,24 +240,20 @@ impl<W: PageWalk> Walk<'_, W> {
     }
 
     /// Calls the walker for an entry above the lowest level, and drops the lock of the entry.
+    ///
+    /// `table` is called if the entry points to a table.
     #[inline]
     fn tell(
         &mut self,
         found: Found,
         range: Range<usize>,
         level: Level,
-        table: impl FnOnce(&mut W, Range<usize>) -> ControlFlow<W::Break, Visit>,
+        table: impl FnOnce(&mut Self, Range<usize>) -> Result<Next, c_int>,
         leaf: impl FnOnce(&mut W, &LockedEntry<'_>) -> ControlFlow<W::Break>,
     ) -> Result<Next, c_int> {
         match found {
             Found::None => Ok(Next::Again),
-            Found::Table => {
-                let flow = table(self.walker, range);
-                self.stop_or(flow).map(|visit| match visit {
-                    Visit::Enter => Next::Table,
-                    Visit::Skip => Next::Continue,
-                })
-            }
+            Found::Table => table(self, range),
             Found::Leaf(raw, lock) => {
                 let flow = leaf(self.walker, &locked(range, level, raw));
                 lock.unlock();
@@ -248,6 +261,41 @@ impl<W: PageWalk> Walk<'_, W> {
                 self.stop_or(flow).map(|()| Next::Continue)
             }
         }
+    }
+
+    /// Calls the walker for the entries of a table of the lowest level.
+    ///
+    /// # Safety
+    ///
+    /// `range` must be the addresses that C is calling `pmd_entry` for, and `table` that of their
+    /// PMD.
+    #[inline]
+    unsafe fn ptes(&mut self, table: &Table, range: Range<usize>) -> ControlFlow<W::Break> {
+        let mut start = range.start;
+        while start != range.end {
+            // SAFETY: By the safety requirements of this function, `range` consists of pages, and
+            // `table` was locked for its start and has its entries. `start` is the end of a run,
+            // and not that of the range.
+            let run = unsafe { LockedRun::new(table, start, range.end) };
+            if W::HAS_PTE_RUN {
+                self.walker.pte_run(&run)?;
+            }
+            if W::HAS_PTE {
+                run.entries()
+                    .try_for_each(|entry| self.walker.pte(&entry))?;
+            }
+            start = run.range().end;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// How C continues after the walker was called for a table.
+#[inline]
+fn next_of(visit: Visit) -> Next {
+    match visit {
+        Visit::Enter => Next::Table,
+        Visit::Skip => Next::Continue,
     }
 }
 
@@ -294,8 +342,9 @@ fn locked(
     level: Level,
     raw: bindings::rust_pgtable_entry,
 ) -> LockedEntry<'static> {
-    // INVARIANT: All callers hold the page table lock. They only lend the result to a function of
-    // the walker, and drop the lock after that has returned.
+    // INVARIANT: All callers hold the page table lock. They lend the result to a function of the
+    // walker, or borrow it from a run that they lend, and drop the lock after that function has
+    // returned.
     LockedEntry {
         entry: Entry {
             start: range.start,
@@ -439,9 +488,12 @@ unsafe extern "C" fn pud_entry<W: PageWalk>(
         found,
         addr..next,
         Level::Pud,
-        |walker, range| match W::HAS_PUD_TABLE {
-            true => walker.pud_table(range),
-            false => ControlFlow::Continue(Visit::Enter),
+        |state, range| {
+            if !W::HAS_PUD_TABLE {
+                return Ok(Next::Table);
+            }
+            let flow = state.walker.pud_table(range);
+            state.stop_or(flow).map(next_of)
         },
         |walker, entry| match W::HAS_PUD_LEAF {
             true => walker.pud_leaf(entry),
@@ -473,9 +525,26 @@ unsafe extern "C" fn pmd_entry<W: PageWalk>(
         found,
         addr..next,
         Level::Pmd,
-        |walker, range| match W::HAS_PMD_TABLE {
-            true => walker.pmd_table(range),
-            false => ControlFlow::Continue(Visit::Enter),
+        |state, range| {
+            if W::HAS_PMD_TABLE {
+                let flow = state.walker.pmd_table(range.clone());
+                if state.stop_or(flow)? == Visit::Skip {
+                    return Ok(Next::Continue);
+                }
+            }
+            if !(W::HAS_PTE_RUN || W::HAS_PTE) {
+                return Ok(Next::Continue);
+            }
+            // SAFETY: By the safety requirements of this function, C is calling this for `pmd`, the
+            // entry of `addr` in `walk`. The table is unlocked below.
+            let Some(table) = (unsafe { Table::lock(walk, pmd, range.start) }) else {
+                return Ok(Next::Again);
+            };
+            // SAFETY: By the safety requirements of this function, C is calling this for `pmd` and
+            // the addresses in `range`, and `table` is what `pmd` points to.
+            let flow = unsafe { state.ptes(&table, range) };
+            table.unlock();
+            state.stop_or(flow).map(|()| Next::Continue)
         },
         |walker, entry| match W::HAS_PMD_LEAF {
             true => walker.pmd_leaf(entry),
@@ -484,26 +553,6 @@ unsafe extern "C" fn pmd_entry<W: PageWalk>(
     );
     // SAFETY: By the safety requirements of this function, C is calling a trampoline with `walk`.
     unsafe { act(walk, result) }
-}
-
-/// `mm_walk_ops::pte_entry`.
-///
-/// # Safety
-///
-/// C must be calling this for an entry, in a walk of `W`, with the page table lock held.
-unsafe extern "C" fn pte_entry<W: PageWalk>(
-    pte: *mut bindings::pte_t,
-    addr: usize,
-    next: usize,
-    walk: *mut bindings::mm_walk,
-) -> c_int {
-    // SAFETY:
-    // - By the safety requirements of this function, C is calling this in a walk of `W`. The
-    //   reference does not outlive this call.
-    // - C is calling this for `pte`, the entry of `addr` in `walk`, and holds its page table lock.
-    let (state, raw) = unsafe { (state::<W>(walk), read_pte(walk, pte, addr)) };
-    let flow = state.walker.pte(&locked(addr..next, Level::Pte, raw));
-    status(state.stop_or(flow))
 }
 
 /// `mm_walk_ops::hugetlb_entry`.
@@ -568,11 +617,60 @@ unsafe extern "C" fn pte_hole<W: PageWalk>(
     status(state.stop_or(flow))
 }
 
+/// The tables of callbacks for a walker, which C gets.
+///
+/// A walk is often short: of one VMA with few pages, one of many VMAs. So the tables are constants,
+/// and not made for each walk.
+struct Operations<W>(PhantomData<W>);
+
+impl<W: PageWalk> Operations<W> {
+    /// For a walk of a VMA or of an mm, under the mmap lock.
+    const UNDER_MMAP_LOCK: &'static bindings::mm_walk_ops =
+        &Self::new(bindings::page_walk_lock_PGWALK_RDLOCK, false);
+
+    /// For a walk of a VMA, under the VMA lock.
+    const UNDER_VMA_LOCK: &'static bindings::mm_walk_ops =
+        &Self::new(bindings::page_walk_lock_PGWALK_VMA_RDLOCK_VERIFY, false);
+
+    /// For a walk of one VMA of a file, for which C does not look at `walk_lock`.
+    const OF_MAPPING: &'static bindings::mm_walk_ops =
+        &Self::new(bindings::page_walk_lock_PGWALK_RDLOCK, true);
+
+    /// Returns the callbacks for a walk under a lock; with `only`, those for one VMA of a file.
+    const fn new(lock: bindings::page_walk_lock, only: bool) -> bindings::mm_walk_ops {
+        let mut ops: bindings::mm_walk_ops = pin_init::zeroed();
+        ops.walk_lock = lock;
+        if only {
+            ops.test_walk = Some(test_only::<W>);
+        } else if W::HAS_VMA {
+            ops.test_walk = Some(test_walk::<W>);
+        }
+        if W::HAS_P4D_TABLE {
+            ops.p4d_entry = Some(p4d_entry::<W>);
+        }
+        // Also for walkers without PUD functions: it leaves out VMAs, and keeps C from splitting
+        // leaves.
+        ops.pud_entry = Some(pud_entry::<W>);
+        if W::HAS_PMD_TABLE || W::HAS_PMD_LEAF || W::HAS_PTE_RUN || W::HAS_PTE {
+            ops.pmd_entry = Some(pmd_entry::<W>);
+        }
+        // C would take the lock of the hugetlb VMA, which comes before the i_mmap lock.
+        if W::HAS_HUGETLB && !only {
+            ops.hugetlb_entry = Some(hugetlb_entry::<W>);
+        }
+        if W::HAS_HOLE {
+            ops.pte_hole = Some(pte_hole::<W>);
+        }
+        ops
+    }
+}
+
 /// Carries out a walk, which `start` starts, and returns the value that it was stopped with.
+#[inline]
 fn run<W: PageWalk>(
     walker: &mut W,
     only: *const bindings::vm_area_struct,
-    start: impl FnOnce(&mut bindings::mm_walk_ops, *mut c_void) -> c_int,
+    start: impl FnOnce(*mut c_void) -> c_int,
 ) -> Result<Option<W::Break>> {
     let mut walk = Walk {
         walker,
@@ -580,32 +678,7 @@ fn run<W: PageWalk>(
         only,
         entered: false,
     };
-    let mut ops: bindings::mm_walk_ops = pin_init::zeroed();
-    if !only.is_null() {
-        ops.test_walk = Some(test_only::<W>);
-    } else if W::HAS_VMA {
-        ops.test_walk = Some(test_walk::<W>);
-    }
-    if W::HAS_P4D_TABLE {
-        ops.p4d_entry = Some(p4d_entry::<W>);
-    }
-    // Also for walkers without PUD functions: it leaves out VMAs, and keeps C from splitting
-    // leaves.
-    ops.pud_entry = Some(pud_entry::<W>);
-    if W::HAS_PMD_TABLE || W::HAS_PMD_LEAF || W::HAS_PTE {
-        ops.pmd_entry = Some(pmd_entry::<W>);
-    }
-    if W::HAS_PTE {
-        ops.pte_entry = Some(pte_entry::<W>);
-    }
-    if W::HAS_HUGETLB {
-        ops.hugetlb_entry = Some(hugetlb_entry::<W>);
-    }
-    if W::HAS_HOLE {
-        ops.pte_hole = Some(pte_hole::<W>);
-    }
-
-    let ret = start(&mut ops, (&raw mut walk).cast());
+    let ret = start((&raw mut walk).cast());
     if walk.stopped.is_none() {
         to_result(ret)?;
     }
@@ -642,30 +715,53 @@ pub fn walk_page_range_vma<W: PageWalk>(
     range: Range<usize>,
     walker: &mut W,
 ) -> Result<Option<W::Break>> {
+    // SAFETY: By the safety requirements of `Sealed`, which `Traverse` builds on, `vma` is a VMA
+    // that the lock which `held` names keeps, and the current thread holds that lock.
+    unsafe { of_vma(vma.held(Token(())), vma.vma(Token(())), range, walker) }
+}
+
+/// Walks the page tables of a range of a VMA.
+///
+/// This is instantiated once for each walker, and not once for each kind of view as well.
+///
+/// # Errors
+///
+/// Those of [`walk_page_range_vma`].
+///
+/// # Safety
+///
+/// The current thread must hold the lock that `held` names, which must keep `vma` and its page
+/// tables.
+pub(super) unsafe fn of_vma<W: PageWalk>(
+    held: Held,
+    vma: *mut bindings::vm_area_struct,
+    range: Range<usize>,
+    walker: &mut W,
+) -> Result<Option<W::Break>> {
+    // SAFETY: By the safety requirements of this function, `vma` is a VMA whose range does not
+    // change. The types have the same layout.
+    let whole = unsafe { &*vma.cast::<VmaRange>() };
     let len = range.end.checked_sub(range.start).ok_or(EINVAL)?;
-    if !vma.vma_range().contains_pages(range.start, len) {
+    if !whole.contains_pages(range.start, len) {
         return Err(EINVAL);
     }
-    let held = vma.held(Token(()));
-    let vma = vma.vma(Token(()));
-    let only = match held {
-        Held::Mmap | Held::Vma => ptr::null(),
-        Held::Rmap(_) => vma,
+    let (only, ops) = match held {
+        Held::Mmap => (ptr::null_mut(), Operations::<W>::UNDER_MMAP_LOCK),
+        Held::Vma => (ptr::null_mut(), Operations::<W>::UNDER_VMA_LOCK),
+        Held::Rmap(_) => (vma, Operations::<W>::OF_MAPPING),
     };
-    run(walker, only, |ops, private| match held {
+    run(walker, only, |private| match held {
         // SAFETY:
-        // - By the safety requirements of `Sealed`, which `Traverse` builds on, the current thread
-        //   holds the lock that `held` names.
+        // - By the safety requirements of this function, the current thread holds the lock that
+        //   `held` names, and `ops` were chosen by it.
         // - The range is in the VMA, as was checked above.
-        // - `run` passes operations that expect `private`, and that install nothing.
-        Held::Mmap | Held::Vma => unsafe {
-            walk_vma(vma, matches!(held, Held::Mmap), range, ops, private)
-        },
+        // - `run` passes the `private` that `Operations` of `W` expect. They install nothing.
+        Held::Mmap | Held::Vma => unsafe { walk_vma(vma, range, ops, private) },
         // SAFETY:
-        // - By the safety requirements of `Sealed`, which `Traverse` builds on, the current thread
-        //   holds the i_mmap lock of `mapping`.
+        // - By the safety requirements of this function, the current thread holds the i_mmap lock
+        //   of `mapping`.
         // - The range consists of whole pages of the VMA, as was checked above.
-        // - `run` passes operations that expect `private`, and that install nothing.
+        // - `run` passes the `private` that `Operations` of `W` expect. They install nothing.
         Held::Rmap(mapping) => unsafe { walk_mapping(mapping, vma, range, ops, private) },
     })
 }
@@ -683,9 +779,10 @@ unsafe fn mm<W: PageWalk>(
     if (range.start | range.end) & !PAGE_MASK != 0 {
         return Err(EINVAL);
     }
-    run(walker, ptr::null(), |ops, private| {
+    run(walker, ptr::null(), |private| {
+        let ops = Operations::<W>::UNDER_MMAP_LOCK;
         // SAFETY: By the safety requirements of this function, the mmap lock is held. `run` passes
-        // operations that expect `private`, and that install nothing.
+        // the `private` that `Operations` of `W` expect. They install nothing.
         unsafe { walk_range(mm, range, ops, private) }
     })
 }

@@ -15,6 +15,7 @@ use crate::{
             Hole,
             Level,
             LockedEntry,
+            LockedRun,
             PageCounts,
             PageWalk,
             State,
@@ -34,6 +35,7 @@ mod gup;
 mod hugetlb;
 mod lookup;
 mod rmap;
+mod runs;
 mod stops;
 
 /// The length of most mappings: four pages.

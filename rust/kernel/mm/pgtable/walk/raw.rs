@@ -2,8 +2,8 @@
 
 //! The C functions that a walk calls.
 //!
-//! C exports none of them to modules, where the generic code of a walk is instantiated. So nothing
-//! here is generic or inlined.
+//! The generic code of a walk is instantiated in modules. Those C functions that are not exported
+//! to modules are called by functions that are neither generic nor inlined.
 
 use crate::{
     bindings,
@@ -12,31 +12,29 @@ use crate::{
     task::might_sleep, //
 };
 use core::{
+    mem::MaybeUninit,
     ops::Range,
-    ptr, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 /// Walks a range of a VMA.
 ///
 /// # Safety
 ///
-/// - If `mmap_lock`, the mmap lock must be held, otherwise the VMA lock.
+/// - The lock that `ops.walk_lock` names must be held.
 /// - The range must be in the VMA.
 /// - `ops` must be operations that expect `private`, and must not have `install_pte`.
 #[inline(never)]
 pub(super) unsafe fn walk_vma(
     vma: *mut bindings::vm_area_struct,
-    mmap_lock: bool,
     range: Range<usize>,
-    ops: &mut bindings::mm_walk_ops,
+    ops: &bindings::mm_walk_ops,
     private: *mut c_void,
 ) -> c_int {
     might_sleep();
-    ops.walk_lock = if mmap_lock {
-        bindings::page_walk_lock_PGWALK_RDLOCK
-    } else {
-        bindings::page_walk_lock_PGWALK_VMA_RDLOCK_VERIFY
-    };
     // SAFETY: By the safety requirements of this function, the lock that `walk_lock` names is held,
     // the range is in the VMA, and `ops` expect `private` and install nothing.
     unsafe { bindings::walk_page_range_vma(vma, range.start, range.end, ops, private) }
@@ -46,17 +44,16 @@ pub(super) unsafe fn walk_vma(
 ///
 /// # Safety
 ///
-/// - The mmap lock must be held.
+/// - The mmap lock must be held, and `ops.walk_lock` must say so.
 /// - `ops` must be operations that expect `private`, and must not have `install_pte`.
 #[inline(never)]
 pub(super) unsafe fn walk_range(
     mm: *mut bindings::mm_struct,
     range: Range<usize>,
-    ops: &mut bindings::mm_walk_ops,
+    ops: &bindings::mm_walk_ops,
     private: *mut c_void,
 ) -> c_int {
     might_sleep();
-    ops.walk_lock = bindings::page_walk_lock_PGWALK_RDLOCK;
     // SAFETY: By the safety requirements of this function, the mmap lock is held, and `ops` expect
     // `private` and install nothing.
     unsafe { bindings::walk_page_range(mm, range.start, range.end, ops, private) }
@@ -67,7 +64,8 @@ pub(super) unsafe fn walk_range(
 /// C calls the operations for all VMAs of the file that map a page of the range. The state in
 /// `private` must say which VMA is wanted, and the operations must do nothing for the others. `ops`
 /// must have `test_walk`: without it, C stops at the first VMA that it leaves out, and the wanted
-/// one may come later.
+/// one may come later. They must not have `hugetlb_entry`: C would take the lock of the hugetlb VMA
+/// for it, which comes before the i_mmap lock.
 ///
 /// # Safety
 ///
@@ -79,12 +77,10 @@ pub(super) unsafe fn walk_mapping(
     mapping: *mut bindings::address_space,
     vma: *mut bindings::vm_area_struct,
     range: Range<usize>,
-    ops: &mut bindings::mm_walk_ops,
+    ops: &bindings::mm_walk_ops,
     private: *mut c_void,
 ) -> c_int {
     might_sleep();
-    // C would take the lock of the hugetlb VMA, which comes before the i_mmap lock.
-    ops.hugetlb_entry = None;
     // SAFETY: By the safety requirements of this function, `vma` is a VMA in `mapping`, whose
     // i_mmap lock is held. The fields do not change under that lock.
     let (start, pgoff) = unsafe {
@@ -107,7 +103,7 @@ pub(super) unsafe fn walk_mapping(
 /// # Safety
 ///
 /// C must be calling `pte_hole` for this walk.
-#[inline(never)]
+#[inline]
 pub(super) unsafe fn hole_begin(walk: *mut bindings::mm_walk) {
     // SAFETY: By the safety requirements of this function, C is calling `pte_hole` for this walk,
     // so it holds that lock, if the VMA is a hugetlb VMA.
@@ -119,7 +115,7 @@ pub(super) unsafe fn hole_begin(walk: *mut bindings::mm_walk) {
 /// # Safety
 ///
 /// C must be calling `pte_hole` for this walk, and `hole_begin` must have been called since.
-#[inline(never)]
+#[inline]
 pub(super) unsafe fn hole_end(walk: *mut bindings::mm_walk) {
     // SAFETY: By the safety requirements of this function, C is calling `pte_hole` for this walk,
     // and `hole_begin` has dropped the lock.
@@ -135,7 +131,7 @@ pub(super) struct PageTableLock(*mut bindings::spinlock_t);
 
 impl PageTableLock {
     /// Drops the lock.
-    #[inline(never)]
+    #[inline]
     pub(super) fn unlock(self) {
         // SAFETY: By the type invariants, the current thread holds the lock.
         unsafe { bindings::spin_unlock(self.0) };
@@ -150,21 +146,27 @@ pub(super) enum Found {
 }
 
 impl Found {
-    /// Wraps the result of C.
+    /// Calls a C function that reads an entry, and wraps its result.
     ///
     /// # Safety
     ///
-    /// If `found` is `RUST_PGTABLE_IS_LEAF`, the current thread must hold `lock`, and the caller
-    /// must not drop it.
-    unsafe fn new(
-        found: bindings::rust_pgtable_lock,
-        raw: bindings::rust_pgtable_entry,
-        lock: *mut bindings::spinlock_t,
+    /// If `read` returns `RUST_PGTABLE_IS_LEAF`, it must have initialised both arguments, and have
+    /// taken the lock that the second one points to.
+    #[inline]
+    unsafe fn read(
+        read: impl FnOnce(
+            *mut bindings::rust_pgtable_entry,
+            *mut *mut bindings::spinlock_t,
+        ) -> bindings::rust_pgtable_lock,
     ) -> Self {
-        match found {
+        let mut raw = MaybeUninit::uninit();
+        let mut lock = MaybeUninit::uninit();
+        match read(raw.as_mut_ptr(), lock.as_mut_ptr()) {
             bindings::rust_pgtable_lock_RUST_PGTABLE_IS_LEAF => {
-                // INVARIANT: By the safety requirements of this function, the current thread holds
-                // `lock`.
+                // SAFETY: By the safety requirements of this function, `read` has initialised both.
+                let (raw, lock) = unsafe { (raw.assume_init(), lock.assume_init()) };
+                // INVARIANT: By the safety requirements of this function, `read` has taken the
+                // lock.
                 Found::Leaf(raw, PageTableLock(lock))
             }
             bindings::rust_pgtable_lock_RUST_PGTABLE_IS_TABLE => Found::Table,
@@ -178,20 +180,17 @@ impl Found {
 /// # Safety
 ///
 /// C must be calling `pud_entry` of `walk` for `pud` and `addr`.
-#[inline(never)]
+#[inline]
 pub(super) unsafe fn lock_pud(
     walk: *mut bindings::mm_walk,
     pud: *mut bindings::pud_t,
     addr: usize,
 ) -> Found {
-    let mut raw = bindings::rust_pgtable_entry::default();
-    let mut lock = ptr::null_mut();
     // SAFETY:
     // - By the safety requirements of this function, `pud` is the entry of `addr` in `walk`.
-    // - C has locked `lock` if it returns that the entry is a leaf.
+    // - If C returns that the entry is a leaf, it has set `raw` and `lock`, and locked the latter.
     unsafe {
-        let found = bindings::rust_mm_pgtable_lock_pud(walk, pud, addr, &mut raw, &mut lock);
-        Found::new(found, raw, lock)
+        Found::read(|raw, lock| bindings::rust_mm_pgtable_lock_pud(walk, pud, addr, raw, lock))
     }
 }
 
@@ -200,20 +199,17 @@ pub(super) unsafe fn lock_pud(
 /// # Safety
 ///
 /// C must be calling `pmd_entry` of `walk` for `pmd` and `addr`.
-#[inline(never)]
+#[inline]
 pub(super) unsafe fn lock_pmd(
     walk: *mut bindings::mm_walk,
     pmd: *mut bindings::pmd_t,
     addr: usize,
 ) -> Found {
-    let mut raw = bindings::rust_pgtable_entry::default();
-    let mut lock = ptr::null_mut();
     // SAFETY:
     // - By the safety requirements of this function, `pmd` is the entry of `addr` in `walk`.
-    // - C has locked `lock` if it returns that the entry is a leaf.
+    // - If C returns that the entry is a leaf, it has set `raw` and `lock`, and locked the latter.
     unsafe {
-        let found = bindings::rust_mm_pgtable_lock_pmd(walk, pmd, addr, &mut raw, &mut lock);
-        Found::new(found, raw, lock)
+        Found::read(|raw, lock| bindings::rust_mm_pgtable_lock_pmd(walk, pmd, addr, raw, lock))
     }
 }
 
@@ -222,36 +218,133 @@ pub(super) unsafe fn lock_pmd(
 /// # Safety
 ///
 /// C must be calling `hugetlb_entry` of `walk` for `pte`, `mask` and `addr`.
-#[inline(never)]
+#[inline]
 pub(super) unsafe fn lock_hugetlb(
     walk: *mut bindings::mm_walk,
     pte: *mut bindings::pte_t,
     mask: usize,
     addr: usize,
 ) -> (bindings::rust_pgtable_entry, PageTableLock) {
-    let mut raw = bindings::rust_pgtable_entry::default();
+    let mut raw = MaybeUninit::uninit();
     let mut lock = ptr::null_mut();
     // SAFETY: By the safety requirements of this function, `pte` is the entry of `addr` in `walk`,
     // which is in a hugetlb VMA.
-    unsafe { bindings::rust_mm_pgtable_lock_hugetlb(walk, pte, mask, addr, &mut raw, &mut lock) };
+    unsafe {
+        bindings::rust_mm_pgtable_lock_hugetlb(walk, pte, mask, addr, raw.as_mut_ptr(), &mut lock)
+    };
     // INVARIANT: `rust_mm_pgtable_lock_hugetlb` returns with the lock held.
-    (raw, PageTableLock(lock))
+    //
+    // SAFETY: `rust_mm_pgtable_lock_hugetlb` has initialised `raw`.
+    (unsafe { raw.assume_init() }, PageTableLock(lock))
 }
 
-/// Reads a PTE.
+/// A locked table of the lowest level, while a walk calls the walker for its entries.
 ///
-/// # Safety
+/// # Invariants
 ///
-/// C must be calling `pte_entry` of `walk` for `pte` and `addr`, with the page table lock held.
-#[inline(never)]
-pub(super) unsafe fn read_pte(
+/// - C is calling `pmd_entry` of `walk`, in which the current thread has locked the table with
+///   `lock` and is in an RCU read-side critical section.
+/// - `first` is the entry of `start` in the table.
+pub(super) struct Table {
     walk: *mut bindings::mm_walk,
-    pte: *mut bindings::pte_t,
-    addr: usize,
-) -> bindings::rust_pgtable_entry {
-    let mut raw = bindings::rust_pgtable_entry::default();
-    // SAFETY: By the safety requirements of this function, `pte` is the entry of `addr` in `walk`,
-    // and the page table lock is held.
-    unsafe { bindings::rust_mm_pgtable_read_pte(walk, pte, addr, &mut raw) };
-    raw
+    first: NonNull<bindings::pte_t>,
+    start: usize,
+    lock: *mut bindings::spinlock_t,
+}
+
+impl Table {
+    /// Locks the table that a PMD points to, or returns [`None`] if the PMD has changed.
+    ///
+    /// # Safety
+    ///
+    /// C must be calling `pmd_entry` of `walk` for `pmd` and `addr`, and must do so until the
+    /// result is unlocked.
+    #[inline]
+    pub(super) unsafe fn lock(
+        walk: *mut bindings::mm_walk,
+        pmd: *mut bindings::pmd_t,
+        addr: usize,
+    ) -> Option<Self> {
+        let mut lock = ptr::null_mut();
+        // SAFETY: By the safety requirements of this function, C is calling `pmd_entry` of `walk`
+        // for `pmd` and `addr`.
+        let first = unsafe { bindings::rust_mm_pgtable_lock_table(walk, pmd, addr, &mut lock) };
+        // INVARIANT: If C returns an entry, it is that of `addr`, and C has taken the lock and the
+        // RCU read lock. By the safety requirements of this function, `pmd_entry` lasts for as long
+        // as the value exists.
+        Some(Self {
+            walk,
+            first: NonNull::new(first)?,
+            start: addr,
+            lock,
+        })
+    }
+
+    /// Returns the entry of an address.
+    ///
+    /// # Safety
+    ///
+    /// `addr` must be a multiple of the page size. It must not be below `start`, and the table must
+    /// have its entry.
+    #[inline]
+    unsafe fn entry(&self, addr: usize) -> *mut bindings::pte_t {
+        // SAFETY: By the safety requirements of this function and the type invariants, the entry is
+        // in the same table as `first`.
+        unsafe { self.first.as_ptr().add((addr - self.start) >> PAGE_SHIFT) }
+    }
+
+    /// Returns what the entry of `addr` is, and where the entries end that are alike.
+    ///
+    /// # Safety
+    ///
+    /// - `addr` must be a multiple of the page size, and not below the address that the table was
+    ///   locked for.
+    /// - `end` must be above `addr`, a multiple of the page size, and not above the end of the
+    ///   addresses that C is calling `pmd_entry` for.
+    #[inline]
+    pub(super) unsafe fn run(
+        &self,
+        addr: usize,
+        end: usize,
+    ) -> (bindings::rust_pgtable_entry, usize) {
+        let mut raw = MaybeUninit::uninit();
+        // SAFETY:
+        // - By the type invariants, C is calling `pmd_entry` of `walk`, and the table is locked.
+        // - By the safety requirements of this function, the table has the entries of all addresses
+        //   from `addr` to `end`.
+        // - C initialises `raw`.
+        unsafe {
+            let pte = self.entry(addr);
+            let next = bindings::rust_mm_pgtable_run(self.walk, pte, addr, end, raw.as_mut_ptr());
+            (raw.assume_init(), next)
+        }
+    }
+
+    /// Reads the entry of an address.
+    ///
+    /// # Safety
+    ///
+    /// `addr` must be a multiple of the page size that is not below the address that the table was
+    /// locked for, and below the end of the addresses that C is calling `pmd_entry` for.
+    #[inline]
+    pub(super) unsafe fn read(&self, addr: usize) -> bindings::rust_pgtable_entry {
+        let mut raw = MaybeUninit::uninit();
+        // SAFETY:
+        // - By the type invariants, C is calling `pmd_entry` of `walk`, and the table is locked.
+        // - By the safety requirements of this function, the table has the entry of `addr`.
+        // - C initialises `raw`.
+        unsafe {
+            let pte = self.entry(addr);
+            bindings::rust_mm_pgtable_read_pte(self.walk, pte, addr, raw.as_mut_ptr());
+            raw.assume_init()
+        }
+    }
+
+    /// Unlocks the table.
+    #[inline]
+    pub(super) fn unlock(self) {
+        // SAFETY: By the type invariants, this thread has locked the table with `lock`, and `first`
+        // is an entry of it.
+        unsafe { bindings::pte_unmap_unlock(self.first.as_ptr(), self.lock) };
+    }
 }
