@@ -4,6 +4,7 @@
 
 #include <linux/export.h>
 #include <linux/highmem.h>
+#include <linux/jiffies.h>
 #include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
@@ -47,6 +48,70 @@ bool rust_mm_vma_speculative_copy(struct mm_struct *mm, unsigned long addr,
 	return true;
 }
 EXPORT_SYMBOL_GPL(rust_mm_vma_speculative_copy);
+
+#ifdef CONFIG_PER_VMA_LOCK
+/**
+ * vma_walk_is_current() - Check whether a walk may go on from where its iterator is
+ * @walk: The walk, which has set its iterator.
+ * @mm: The mm.
+ *
+ * The iterator points into the maple tree of the mm. Other threads free nodes of the tree after
+ * an RCU grace period, so a walk that was outside RCU must not use the pointer unless the tree
+ * is still the same. Only a holder of the mmap write lock changes the tree, and mm_lock_seq
+ * counts such holders. If it has not moved by the time that the caller is under RCU, a node that
+ * is freed from then on is kept for as long as the caller is.
+ *
+ * The counter has 32 bits. It must not come around to the same value while a driver sleeps, which
+ * user space may cause, so the iterator is only used for a second after it was set: a lock that
+ * is taken twice in a nanosecond does not exist. Jiffies of 32 bits come around as well.
+ *
+ * Context: The RCU read lock is held.
+ * Return: Whether the iterator may be used.
+ */
+static bool vma_walk_is_current(const struct rust_vma_walk *walk,
+				struct mm_struct *mm)
+{
+	return IS_ENABLED(CONFIG_64BIT) && walk->current_seq &&
+	       jiffies - walk->set_at <= HZ &&
+	       !mmap_lock_speculate_retry(mm, walk->seq);
+}
+
+/**
+ * rust_mm_vma_walk_next() - Lock the VMA at an address, or else the first VMA after it
+ * @walk: A walk over the mm. Zero bytes are a walk that has not begun.
+ * @mm: The mm.
+ * @addr: The address. After a call that has returned a VMA, it is the end of that VMA.
+ * @out: Set to the VMA; to NULL if there is none.
+ *
+ * Unlike with lock_next_vma() alone, the caller need not remain under RCU from one call to the
+ * next for the iterator to go on from VMA to VMA instead of from the root of the tree each time.
+ *
+ * Context: The mm has users. The caller holds no lock of the mm. May sleep. Takes the VMA lock of
+ * *@out for reading.
+ * Return: 0; -EINTR if a fatal signal is pending; -EAGAIN if the VMA has too many readers.
+ */
+int rust_mm_vma_walk_next(struct rust_vma_walk *walk, struct mm_struct *mm,
+			  unsigned long addr, struct vm_area_struct **out)
+{
+	struct vm_area_struct *vma;
+
+	rcu_read_lock();
+	if (!vma_walk_is_current(walk, mm)) {
+		walk->set_at = jiffies;
+		walk->current_seq =
+			mmap_lock_speculate_try_begin(mm, &walk->seq);
+		vma_iter_init(&walk->vmi, mm, addr);
+	}
+	vma = lock_next_vma(mm, &walk->vmi, addr);
+	rcu_read_unlock();
+	if (IS_ERR(vma)) {
+		walk->current_seq = false;
+		return PTR_ERR(vma);
+	}
+	*out = vma;
+	return 0;
+}
+#endif /* CONFIG_PER_VMA_LOCK */
 
 /**
  * rust_mm_vma_advice_is_final() - Check whether VM_DONTCOPY and VM_DONTDUMP are final

@@ -237,6 +237,22 @@ static inline bool vma_page_prot_writable(const struct vm_area_struct *vma)
 	return pte_write(pfn_pte(0, vma->vm_page_prot));
 }
 
+#ifdef CONFIG_PER_VMA_LOCK
+/* A walk over the VMAs of an mm, each under its VMA lock. */
+struct rust_vma_walk {
+	struct vma_iterator vmi;
+	/* When the iterator was set to an address. */
+	unsigned long set_at;
+	/* mm_lock_seq at that time. */
+	unsigned int seq;
+	/* Whether the iterator was set, with the mmap lock free for readers. */
+	bool current_seq;
+};
+
+int rust_mm_vma_walk_next(struct rust_vma_walk *walk, struct mm_struct *mm,
+			  unsigned long addr, struct vm_area_struct **out);
+#endif
+
 bool rust_mm_vma_speculative_copy(struct mm_struct *mm, unsigned long addr,
 				  unsigned long *range, vma_flags_t *flags);
 bool rust_mm_vma_advice_is_final(const struct vm_area_struct *vma);

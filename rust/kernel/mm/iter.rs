@@ -28,6 +28,7 @@ use crate::{
 use core::{
     iter::FusedIterator,
     marker::PhantomData,
+    mem::MaybeUninit,
     ops::Range, //
 };
 
@@ -174,10 +175,12 @@ pub trait MmapLocked: sealed::Guard {
     fn vmas(&self, range: Range<usize>) -> Vmas<'_, Self::View> {
         let mm = self.raw_mm();
         let iter = |addr| {
-            let mut iter = bindings::vma_iterator::default();
-            // SAFETY: `mm` is valid; only the iterator is written.
-            unsafe { bindings::vma_iter_init(&raw mut iter, mm, addr) };
-            iter
+            let mut iter = MaybeUninit::uninit();
+            // SAFETY: `mm` is valid. C only writes the iterator, all of it.
+            unsafe {
+                bindings::vma_iter_init(iter.as_mut_ptr(), mm, addr);
+                iter.assume_init()
+            }
         };
         // INVARIANT: The iterators start at the two ends of the range, and have found nothing yet.
         // The guard holds the lock while `self` is borrowed.
@@ -207,7 +210,14 @@ pub trait MmapLocked: sealed::Guard {
 
     /// Returns the first VMA that overlaps a range.
     fn find_vma_intersection(&self, range: Range<usize>) -> Option<&Self::View> {
-        self.vmas(range).next()
+        if range.is_empty() {
+            return None;
+        }
+        // SAFETY: The mmap lock is held, and `find_vma_intersection` accepts any range that is not
+        // empty.
+        let vma = unsafe { bindings::find_vma_intersection(self.raw_mm(), range.start, range.end) };
+        // SAFETY: `vma` is a VMA of the mm whose mmap lock is held while `self` is borrowed.
+        (!vma.is_null()).then(|| unsafe { sealed::View::view(vma) })
     }
 
     /// Returns the VMA that has exactly the given range, if there is one.

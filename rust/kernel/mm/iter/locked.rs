@@ -22,9 +22,8 @@ use core::{
 
 #[cfg(CONFIG_PER_VMA_LOCK)]
 use crate::{
-    error::from_err_ptr,
-    mm::VmaReadGuard,
-    sync::rcu, //
+    error::to_result,
+    mm::VmaReadGuard, //
 };
 
 /// A walk over the VMAs that overlap a range, each under its VMA lock.
@@ -61,10 +60,16 @@ use crate::{
 /// assert_eq!(pages, 3);
 /// # Ok::<(), Error>(())
 /// ```
+///
+/// # Invariants
+///
+/// `walk` is what `rust_mm_vma_walk_next` has made of zero bytes, in calls for `mm`.
 pub struct LockedWalk<'a> {
     mm: &'a MmWithUser,
     /// The part of the range that has not been searched.
     range: Range<usize>,
+    #[cfg(CONFIG_PER_VMA_LOCK)]
+    walk: bindings::rust_vma_walk,
     _not_send: NotThreadSafe,
 }
 
@@ -75,15 +80,18 @@ impl MmWithUser {
     ///
     /// See [`LockedWalk`].
     pub fn walk_locked(&self, range: Range<usize>) -> LockedWalk<'_> {
+        // INVARIANT: `walk` has zero bytes, and there was no call.
         LockedWalk {
             mm: self,
             range,
+            #[cfg(CONFIG_PER_VMA_LOCK)]
+            walk: pin_init::zeroed(),
             _not_send: NotThreadSafe,
         }
     }
 }
 
-impl LockedWalk<'_> {
+impl<'a> LockedWalk<'a> {
     /// Locks and returns the next VMA, or returns [`None`] at the end of the range.
     ///
     /// # Context
@@ -103,7 +111,7 @@ impl LockedWalk<'_> {
         if self.range.is_empty() {
             return Ok(None);
         }
-        let vma = match lock_next(self.mm, self.range.start)? {
+        let vma = match self.lock_next()? {
             Some(vma) if vma.start() < self.range.end => vma,
             _ => {
                 self.range.start = self.range.end;
@@ -113,6 +121,46 @@ impl LockedWalk<'_> {
         let range = vma.start().max(self.range.start)..vma.end().min(self.range.end);
         self.range.start = vma.end();
         Ok(Some(WalkItem { vma, range }))
+    }
+
+    /// Locks the first VMA that has an address in the range, or that is above it.
+    // In `next_vma`, which is not generic: `find_vma` is exported to modules, but not what C calls.
+    #[inline]
+    fn lock_next(&mut self) -> Result<Option<StableVmaGuard<'a>>> {
+        let (mm, addr) = (self.mm, self.range.start);
+
+        #[cfg(CONFIG_PER_VMA_LOCK)]
+        {
+            let mut vma = core::ptr::null_mut();
+            // INVARIANT: This is such a call.
+            //
+            // SAFETY:
+            // - The mm has users, so its tree is alive.
+            // - By the type invariants, `walk` has only been used with this mm. `range.start` is
+            //   the end of the last VMA if there was one.
+            let ret = unsafe {
+                bindings::rust_mm_vma_walk_next(&mut self.walk, mm.as_raw(), addr, &mut vma)
+            };
+            match to_result(ret) {
+                Ok(()) => {
+                    return Ok(NonNull::new(vma).map(|vma| {
+                        // SAFETY: C has locked the VMA, and the mm has users while it is borrowed.
+                        unsafe { VmaReadGuard::from_locked(vma) }.into()
+                    }));
+                }
+                // The VMA has too many readers: hold the mmap lock instead.
+                Err(EAGAIN) => {}
+                Err(err) => return Err(err),
+            }
+        }
+
+        let guard = mm.mmap_read_lock_killable()?;
+        // SAFETY: The mmap lock is held, and `find_vma` accepts any address.
+        let vma = unsafe { bindings::find_vma(mm.as_raw(), addr) };
+        Ok(NonNull::new(vma.cast::<VmaUnderMmap>()).map(|vma| {
+            // SAFETY: `vma` was just found in the mm that `guard` locks.
+            unsafe { StableVmaGuard::under_mmap_lock(vma, guard) }
+        }))
     }
 }
 
@@ -158,39 +206,4 @@ impl<'w> Deref for WalkItem<'w> {
     fn deref(&self) -> &StableVmaGuard<'w> {
         &self.vma
     }
-}
-
-/// Locks the VMA at an address, or else the first VMA after it.
-// Not inlined: `lock_next_vma` is not exported to modules.
-#[inline(never)]
-fn lock_next(mm: &MmWithUser, addr: usize) -> Result<Option<StableVmaGuard<'_>>> {
-    #[cfg(CONFIG_PER_VMA_LOCK)]
-    {
-        let mut iter = bindings::vma_iterator::default();
-        let rcu = rcu::Guard::new();
-        // SAFETY:
-        // - The mm has users, so its tree is alive.
-        // - RCU is held when `lock_next_vma` is called, and again when it returns.
-        let vma = from_err_ptr(unsafe {
-            bindings::vma_iter_init(&raw mut iter, mm.as_raw(), addr);
-            bindings::lock_next_vma(mm.as_raw(), &raw mut iter, addr)
-        });
-        drop(rcu);
-        match vma.map(NonNull::new) {
-            Ok(None) => return Ok(None),
-            // SAFETY: `lock_next_vma` has locked it, and the mm has users while it is borrowed.
-            Ok(Some(vma)) => return Ok(Some(unsafe { VmaReadGuard::from_locked(vma) }.into())),
-            // The VMA has too many readers: hold the mmap lock instead.
-            Err(EAGAIN) => {}
-            Err(err) => return Err(err),
-        }
-    }
-
-    let guard = mm.mmap_read_lock_killable()?;
-    // SAFETY: The mmap lock is held, and `find_vma` accepts any address.
-    let vma = unsafe { bindings::find_vma(mm.as_raw(), addr) };
-    Ok(NonNull::new(vma.cast::<VmaUnderMmap>()).map(|vma| {
-        // SAFETY: `vma` was just found in the mm that `guard` locks.
-        unsafe { StableVmaGuard::under_mmap_lock(vma, guard) }
-    }))
 }

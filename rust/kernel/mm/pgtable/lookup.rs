@@ -16,6 +16,7 @@ use crate::{
     prelude::*,
     task::might_sleep, //
 };
+use core::mem::MaybeUninit;
 
 /// A folio that was mapped at an address.
 ///
@@ -120,13 +121,15 @@ impl MmapReadGuard<'_> {
     /// ```
     pub fn folio_walk(&self, addr: usize) -> Option<FolioWalk> {
         let vma = self.vma_lookup(addr)?;
-        let mut found = bindings::rust_folio_walk::default();
+        let mut found = MaybeUninit::uninit();
         might_sleep();
         // SAFETY: By the type invariants, the mmap lock is held. `vma_lookup` has found the VMA for
         // `addr`, so the address is in it.
-        if !unsafe { bindings::rust_mm_folio_walk(vma.as_ptr(), addr, &mut found) } {
+        if !unsafe { bindings::rust_mm_folio_walk(vma.as_ptr(), addr, found.as_mut_ptr()) } {
             return None;
         }
+        // SAFETY: C has initialised `found`.
+        let found = unsafe { found.assume_init() };
         Some(FolioWalk {
             pfn: (!found.zero).then_some(found.pfn),
             level: match found.level {

@@ -115,7 +115,7 @@ impl StableVma {
     pub fn flags(&self) -> VmaFlags {
         // SAFETY: By the type invariants, the VMA is alive.
         let flags = unsafe { &raw const (*self.as_ptr()).__bindgen_anon_2.flags.__vma_flags };
-        let mut words = bindings::vma_flags_t::default();
+        let mut words: bindings::vma_flags_t = pin_init::zeroed();
         for (i, word) in words.__vma_flags.iter_mut().enumerate() {
             // SAFETY: By the type invariants, the VMA is alive, and `i` is the index of a word of
             // its bitmap. `vma_set_atomic_flag` sets `MAYBE_GUARD` atomically, under a read lock,
