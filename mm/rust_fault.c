@@ -2,6 +2,7 @@
 
 /* Page faults of Rust drivers: the page table side of a fault handler's answer. */
 
+#include <linux/bitops.h>
 #include <linux/export.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
@@ -233,35 +234,83 @@ bool rust_mm_fault_huge_is_occupied(const struct vm_fault *vmf, bool pud)
 EXPORT_SYMBOL_GPL(rust_mm_fault_huge_is_occupied);
 
 /**
- * rust_mm_fault_around_map() - Map a page if its entry is free
- * @vmf: The fault.
- * @pte: The entry.
- * @page: The page. The entry takes a reference to its folio.
- * @addr: The address of the entry.
+ * fault_around_may_map() - Check whether fault-around maps a page
+ * @ptep: The entry for the page.
+ * @page: The page.
+ * @folio: Its folio.
  *
- * The function skips a page that is hardware-poisoned or has too many references; ->fault
- * reports these errors when user space accesses the page.
+ * A page that is hardware-poisoned or has too many references is left out; ->fault reports these
+ * errors when user space accesses the page.
  *
- * Context: ->map_pages of the VMA, with the page table locked. The caller holds a reference
- * to the folio. Does not sleep.
- * Return: Whether the page was mapped.
+ * Context: The page table is locked.
+ * Return: Whether the page is mapped.
  */
-bool rust_mm_fault_around_map(struct vm_fault *vmf, pte_t *pte,
-			      struct page *page, unsigned long addr)
+static inline bool fault_around_may_map(pte_t *ptep, const struct page *page,
+					const struct folio *folio)
 {
-	struct folio *folio = page_folio(page);
+	return pte_none(ptep_get(ptep)) && !PageHWPoison(page) &&
+	       likely(rust_folio_may_be_mapped(folio));
+}
 
-	if (!pte_none(ptep_get(pte)) || PageHWPoison(page) ||
-	    unlikely(!rust_folio_may_be_mapped(folio)))
-		return false;
+/**
+ * rust_mm_fault_around_map() - Map pages whose entries are free
+ * @vmf: The fault.
+ * @pgoff: Page offset of the first page.
+ * @pages: The pages, one for each page offset from @pgoff on; NULL for one that is left out.
+ * @nr_pages: Their number, from 1 to BITS_PER_LONG.
+ *
+ * The function takes the lock of the page table once for all pages, and counts them once. Pages
+ * of one folio that follow each other are mapped together. Each page that is mapped takes a
+ * reference to its folio.
+ *
+ * Context: ->map_pages of the VMA, which has been called with these page offsets. The caller
+ * holds references to the folios. Does not sleep. Takes and drops the page table lock.
+ * Return: The set of pages that were mapped: bit 0 stands for the first one.
+ */
+unsigned long rust_mm_fault_around_map(struct vm_fault *vmf, pgoff_t pgoff,
+				       struct page *const *pages,
+				       unsigned int nr_pages)
+{
+	struct mm_struct *mm = vmf->vma->vm_mm;
+	unsigned long addr = (vmf->address & PAGE_MASK) +
+			     ((pgoff - vmf->pgoff) << PAGE_SHIFT);
+	unsigned int i, nr, nr_file, nr_shmem = 0;
+	unsigned long mapped = 0;
+	pte_t *first;
 
-	folio_get(folio);
-	flush_dcache_folio(folio);
-	vmf->pte = pte;
-	set_pte_range(vmf, folio, page, 1, addr);
+	first = pte_offset_map_lock(mm, vmf->pmd, addr, &vmf->ptl);
+	if (!first)
+		return 0;
+	for (i = 0; i < nr_pages; i += nr) {
+		struct page *page = pages[i];
+		struct folio *folio;
+
+		nr = 1;
+		if (!page)
+			continue;
+		folio = page_folio(page);
+		if (!fault_around_may_map(first + i, page, folio))
+			continue;
+		while (i + nr < nr_pages && pages[i + nr] == page + nr &&
+		       page_folio(page + nr) == folio &&
+		       fault_around_may_map(first + i + nr, page + nr, folio))
+			nr++;
+		mapped |= GENMASK(i + nr - 1, i);
+		folio_ref_add(folio, nr);
+		flush_dcache_folio(folio);
+		vmf->pte = first + i;
+		set_pte_range(vmf, folio, page, nr, addr + i * PAGE_SIZE);
+		if (unlikely(mm_counter_file(folio) != MM_FILEPAGES))
+			nr_shmem += nr;
+	}
 	vmf->pte = NULL;
-	add_mm_counter(vmf->vma->vm_mm, mm_counter_file(folio), 1);
-	return true;
+	nr_file = hweight_long(mapped) - nr_shmem;
+	if (nr_file)
+		add_mm_counter(mm, MM_FILEPAGES, nr_file);
+	if (nr_shmem)
+		add_mm_counter(mm, MM_SHMEMPAGES, nr_shmem);
+	pte_unmap_unlock(first, vmf->ptl);
+	return mapped;
 }
 EXPORT_SYMBOL_GPL(rust_mm_fault_around_map);
 

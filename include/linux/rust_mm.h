@@ -279,8 +279,9 @@ bool rust_mm_fault_may_retry(const struct vm_fault *vmf, const void *code);
 bool rust_mm_fault_release_lock(struct vm_fault *vmf);
 vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page);
 bool rust_mm_fault_huge_is_occupied(const struct vm_fault *vmf, bool pud);
-bool rust_mm_fault_around_map(struct vm_fault *vmf, pte_t *pte,
-			      struct page *page, unsigned long addr);
+unsigned long rust_mm_fault_around_map(struct vm_fault *vmf, pgoff_t pgoff,
+				       struct page *const *pages,
+				       unsigned int nr_pages);
 vm_fault_t rust_mm_fault_finish_cow(struct vm_fault *vmf);
 
 /*

@@ -64,34 +64,6 @@ pub(super) unsafe fn fault_page(
     check(unsafe { bindings::rust_mm_fault_insert_page(vmf.as_ptr(), page.as_ptr()) })
 }
 
-/// Maps a page near the address of a fault unless something is mapped there, and returns whether
-/// it did.
-///
-/// It does not map a page that is broken, or whose folio has
-/// [too many references](Folio#references).
-///
-/// Not inlined: modules cannot call the C function.
-///
-/// # Safety
-///
-/// - `vmf` must be a fault that the kernel has called `map_pages` for, and this thread must be
-///   handling it.
-/// - Its VMA must not be a PFNMAP one.
-/// - `addr` must be the address of a page in the VMA, and `pte` its entry, in a page table that
-///   this thread has locked.
-/// - `page` must be a page of a folio that has a reference.
-#[inline(never)]
-pub(super) unsafe fn around_page(
-    vmf: NonNull<bindings::vm_fault>,
-    pte: NonNull<bindings::pte_t>,
-    page: NonNull<bindings::page>,
-    addr: usize,
-) -> bool {
-    // SAFETY: By the safety requirements of this function, this thread is handling the fault and
-    // has locked the page table of the entry, and the folio has a reference.
-    unsafe { bindings::rust_mm_fault_around_map(vmf.as_ptr(), pte.as_ptr(), page.as_ptr(), addr) }
-}
-
 /// Maps the copy-on-write page of a fault, and returns the kernel's code.
 ///
 /// Success is not `VM_FAULT_NOPAGE`: the kernel has to know that the page is in use.

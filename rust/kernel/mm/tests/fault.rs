@@ -208,7 +208,7 @@ fault_file!(
     |vmf| {
         let device = &vmf.data().0;
         vmf.map(|pgoff| {
-            // A nested call must map nothing: this thread holds the page table lock.
+            // A nested call must map nothing.
             vmf.map(|_| device.page(0));
             // Leave out every fourth page.
             device.page(pgoff).filter(|_| pgoff % 4 != 3)

@@ -8,23 +8,22 @@ use crate::{
         memory::Folio,
         ops::{
             fault::Context,
-            insert,
             DataRef,
             DriverVmaInfo,
             Paged,
             VmOperations, //
         }, //
     },
-    page::{
-        PAGE_MASK,
-        PAGE_SHIFT, //
-    },
     types::NotThreadSafe, //
 };
 use core::{
     cell::Cell,
+    mem::MaybeUninit,
     ops::Range,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 /// The context of [`map_pages`](VmOperations::map_pages): a read of a page that is not mapped,
@@ -41,7 +40,7 @@ pub struct FaultAround<O> {
     pgoffs: Range<usize>,
     /// Whether the page of the fault itself has been mapped.
     done: Cell<bool>,
-    /// Whether the page table is locked.
+    /// Whether pages are being mapped.
     busy: Cell<bool>,
 }
 
@@ -115,11 +114,14 @@ impl<O: VmOperations<Memory: Paged>> FaultAround<O> {
     /// [too many references](Folio#references) are left out. Nothing is mapped before the region
     /// has its page table, which the first [`fault`](VmOperations::fault) there allocates.
     ///
+    /// The pages are mapped some at a time, so that the lock of the page table is taken, and the
+    /// pages are counted, once for all of them.
+    ///
     /// # Context
     ///
-    /// Does not sleep, and `page` must not sleep: the lock of the page table, a spinlock, is held
-    /// from the first page on. So take a lock of the driver's before the call, and if it is a
-    /// mutex, with `try_lock`. A call from `page` does nothing.
+    /// Does not sleep, and `page` must not sleep: the RCU read lock is held. So take a lock of the
+    /// driver's before the call, and if it is a mutex, with `try_lock`. A call from `page` does
+    /// nothing.
     ///
     /// # Examples
     ///
@@ -148,125 +150,113 @@ impl<O: VmOperations<Memory: Paged>> FaultAround<O> {
         if self.busy.replace(true) {
             return 0;
         }
-        let mut table = None;
+        let mut batch = Batch::new(self.context.vmf, self.pgoffs.start);
         let mut count = 0;
         for pgoff in self.pgoffs() {
-            let Some(page) = page(pgoff).and_then(|(folio, index)| folio.page(index)) else {
-                continue;
-            };
-            let table = match &table {
-                Some(table) => table,
-                None => {
-                    // SAFETY: By the type invariants, this thread is handling the fault, under RCU,
-                    // while `table` exists. `pgoffs.start` is one of the page offsets of
-                    // `map_pages`.
-                    match unsafe { PageTable::lock(self.context.vmf, self.pgoffs.start) } {
-                        Some(locked) => table.insert(locked),
-                        None => break,
-                    }
+            batch.push(page(pgoff).and_then(|(folio, index)| folio.page(index)));
+            if batch.is_full() || pgoff + 1 == self.pgoffs.end {
+                // SAFETY: By the type invariants, this thread is handling the fault, under RCU.
+                // The pages of the batch are for page offsets of `map_pages`. With `Paged` memory,
+                // the VMA is not a PFNMAP one. The folios of the pages are borrowed for `'x`, which
+                // outlasts this call, so they have references.
+                let (mapped, done) = unsafe { batch.map() };
+                count += mapped;
+                if done {
+                    self.done.set(true);
                 }
-            };
-            // SAFETY: `pgoff` is one of the page offsets of `map_pages`, and not below the first.
-            // With `Paged` memory, the VMA is not a PFNMAP one. `page` is a page of a folio that is
-            // borrowed, so it has a reference.
-            let mapped = unsafe { table.map(pgoff, page) };
-            count += usize::from(mapped);
-            if mapped && pgoff == self.pgoff() {
-                self.done.set(true);
             }
         }
-        drop(table);
         self.busy.set(false);
         count
     }
 }
 
-/// The locked page table of a fault.
+/// The most pages of a [`Batch`]: those of the kernel's default window, with pages of 4 KiB.
+const BATCH: usize = 16;
+
+/// Pages that are mapped together.
 ///
 /// # Invariants
 ///
-/// - This thread is handling the fault `vmf`, and holds the lock of the page table that maps the
-///   address of the fault.
-/// - `first` is the entry of page offset `first_pgoff` in that page table.
-struct PageTable {
+/// The first `len` elements of `pages` are initialised. `len` is at most [`BATCH`].
+struct Batch {
     vmf: NonNull<bindings::vm_fault>,
-    first: NonNull<bindings::pte_t>,
-    first_pgoff: usize,
+    /// The page offset of the first page.
+    pgoff: usize,
+    /// Null for a page offset that is left out.
+    pages: [MaybeUninit<*mut bindings::page>; BATCH],
+    len: usize,
     _not_send: NotThreadSafe,
 }
 
-// Not generic and not inlined: modules cannot call the C functions that `lock` and `drop` call.
-impl PageTable {
-    /// Locks the page table of a fault, if there is one.
-    ///
-    /// # Safety
-    ///
-    /// This thread must be handling the fault `vmf` until the result is dropped. `first_pgoff` must
-    /// be one of the page offsets that the kernel has called `map_pages` with.
-    #[inline(never)]
-    unsafe fn lock(vmf: NonNull<bindings::vm_fault>, first_pgoff: usize) -> Option<Self> {
-        // SAFETY: By the safety requirements of this function, this thread is handling `vmf`.
-        let addr = unsafe { address_of(vmf, first_pgoff) };
-        // SAFETY: By the safety requirements of this function, this thread is handling `vmf` in
-        // `map_pages`. `addr` is an address in its VMA, and the PMD of the fault is above it.
-        let first = unsafe {
-            let fixed = &(*vmf.as_ptr()).__bindgen_anon_1;
-            bindings::pte_offset_map_lock(
-                (*fixed.vma).vm_mm,
-                (*vmf.as_ptr()).pmd,
-                addr,
-                &raw mut (*vmf.as_ptr()).ptl,
-            )
-        };
-        let first = NonNull::new(first)?;
-        // INVARIANT: C has just locked the page table, and `first` is the entry of `addr`.
-        Some(Self {
+impl Batch {
+    #[inline]
+    fn new(vmf: NonNull<bindings::vm_fault>, pgoff: usize) -> Self {
+        // INVARIANT: None of the elements needs to be initialised.
+        Self {
             vmf,
-            first,
-            first_pgoff,
+            pgoff,
+            pages: [const { MaybeUninit::uninit() }; BATCH],
+            len: 0,
             _not_send: NotThreadSafe,
-        })
-    }
-
-    /// Maps a page, unless something is mapped there, and returns whether it has.
-    ///
-    /// # Safety
-    ///
-    /// - `pgoff` must be one of the page offsets that the kernel has called `map_pages` with, and
-    ///   not below `first_pgoff`.
-    /// - The VMA must not be a PFNMAP one.
-    /// - `page` must be a page of a folio that has a reference.
-    unsafe fn map(&self, pgoff: usize, page: NonNull<bindings::page>) -> bool {
-        // SAFETY: By the type invariants, this thread is handling `vmf`.
-        let addr = unsafe { address_of(self.vmf, pgoff) };
-        // SAFETY: By the type invariants, the page table is locked. By the safety requirements of
-        // this function, `pgoff` has an entry in it, the VMA is not a PFNMAP one, and the folio of
-        // `page` has a reference.
-        unsafe {
-            let pte = self.first.add(pgoff - self.first_pgoff);
-            insert::around_page(self.vmf, pte, page, addr)
         }
     }
-}
 
-impl Drop for PageTable {
-    #[inline(never)]
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants, this thread holds the lock, and `first` is an entry of
-        // the page table.
-        unsafe { bindings::pte_unmap_unlock(self.first.as_ptr(), (*self.vmf.as_ptr()).ptl) };
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.len == BATCH
     }
-}
 
-/// Returns the address of the page with page offset `pgoff`, which is near that of the fault.
-///
-/// # Safety
-///
-/// This thread must be handling the fault `vmf`.
-unsafe fn address_of(vmf: NonNull<bindings::vm_fault>, pgoff: usize) -> usize {
-    // SAFETY: By the safety requirements of this function, `vmf` is valid. C does not change these
-    // fields.
-    let fixed = unsafe { &(*vmf.as_ptr()).__bindgen_anon_1 };
-    // This does not overflow: the kernel passes page offsets whose addresses are in the VMA.
-    (fixed.address & PAGE_MASK).wrapping_add(pgoff.wrapping_sub(fixed.pgoff) << PAGE_SHIFT)
+    /// Adds the page for the next page offset, unless the batch is full.
+    #[inline]
+    fn push(&mut self, page: Option<NonNull<bindings::page>>) {
+        if let Some(slot) = self.pages.get_mut(self.len) {
+            slot.write(page.map_or(ptr::null_mut(), NonNull::as_ptr));
+            // INVARIANT: The element was just initialised, and `len` was a valid index.
+            self.len += 1;
+        }
+    }
+
+    /// Maps the pages, and makes the batch one for the page offsets that follow.
+    ///
+    /// Returns the number of pages that were mapped, and whether the page of the fault is one of
+    /// them.
+    ///
+    /// Not generic and not inlined: all drivers share it.
+    ///
+    /// # Safety
+    ///
+    /// - The kernel must have called `map_pages` for the fault `vmf`, with page offsets that
+    ///   include those of the batch, and this thread must be handling it.
+    /// - The VMA must not be a PFNMAP one.
+    /// - The pages must be pages of folios that have references.
+    #[inline(never)]
+    unsafe fn map(&mut self) -> (usize, bool) {
+        let (pgoff, len) = (self.pgoff, self.len);
+        // INVARIANT: No element needs to be initialised. The caller has passed `BATCH` pages or
+        // less.
+        self.len = 0;
+        self.pgoff = pgoff.wrapping_add(len);
+        // SAFETY:
+        // - By the safety requirements of this function, this thread is handling `vmf` in
+        //   `map_pages`, for these page offsets, and the VMA is not a PFNMAP one.
+        // - By the type invariants, the first `len` pages are initialised. By the safety
+        //   requirements of this function, their folios have references.
+        let mapped = unsafe {
+            bindings::rust_mm_fault_around_map(
+                self.vmf.as_ptr(),
+                pgoff,
+                self.pages.as_ptr().cast(),
+                len as u32,
+            )
+        };
+        // SAFETY: By the safety requirements of this function, `vmf` is valid. C does not change
+        // the field.
+        let fault = unsafe { (*self.vmf.as_ptr()).__bindgen_anon_1.pgoff };
+        let index = fault.wrapping_sub(pgoff);
+        (
+            mapped.count_ones() as usize,
+            index < len && mapped & (1 << index) != 0,
+        )
+    }
 }
