@@ -212,6 +212,18 @@ static inline int folio_mappable_order(const struct folio *folio)
 	return rust_folio_may_be_mapped(folio) ? folio_order(folio) : -1;
 }
 
+/**
+ * page_mappable_order() - Return the order of the folio of a page that can be mapped
+ * @page: The page.
+ *
+ * Context: Any context. The caller holds a reference to the folio.
+ * Return: The order, or -1 if the folio has too many references to be mapped.
+ */
+static inline int page_mappable_order(const struct page *page)
+{
+	return folio_mappable_order(page_folio(page));
+}
+
 /* mm/rust_refs.c */
 bool rust_mm_pages_may_be_mapped(struct page *const *pages,
 				 unsigned long nr_pages);

@@ -202,6 +202,11 @@ impl Folio {
     /// The page is valid for as long as the folio is.
     #[inline]
     pub(in crate::mm) fn page(&self, index: usize) -> Option<NonNull<bindings::page>> {
+        if index == 0 {
+            // The first page of a folio is where the folio is: this needs neither its order nor
+            // the functions of C, which most drivers would call for each page that they map.
+            return Some(NonNull::from(self).cast());
+        }
         if index >= self.nr_pages() {
             return None;
         }
@@ -426,6 +431,18 @@ impl LockedFolio {
         } else {
             Err(folio)
         }
+    }
+
+    /// Makes a locked folio of a reference and a lock that the caller has.
+    ///
+    /// # Safety
+    ///
+    /// The folio must be locked, and the caller must give up the lock.
+    #[inline]
+    pub(in crate::mm) unsafe fn from_locked(folio: ARef<Folio>) -> Self {
+        // INVARIANT: By the safety requirements of this function, the folio is locked, and the
+        // value gets the lock.
+        Self(ManuallyDrop::new(folio))
     }
 
     /// Unlocks the folio and returns the reference.

@@ -20,14 +20,23 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
-    ptr::NonNull, //
+    mem::{
+        self,
+        ManuallyDrop, //
+    },
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 /// The reason why a fault could not be handled, which decides how the access ends.
 ///
 /// If the kernel itself makes the access, for example in a system call, there is no signal: the
 /// access fails, in most cases with [`EFAULT`].
+// Of the size of a word, as a `FaultAnswer` is: the compiler returns the two in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
 pub enum FaultError {
     /// There is not enough memory: the kernel calls the OOM killer and repeats the access.
     Oom,
@@ -98,17 +107,99 @@ impl RetryPermit<'_> {
 }
 
 /// How the layer acts on an answer, after the handler has returned.
+#[derive(Clone, Copy)]
 enum Kind {
     /// Give the page to the kernel, with a reference to its folio.
-    Page(ARef<Folio>, NonNull<bindings::page>),
+    Page(*mut bindings::page),
     /// Unlock the folio, and give the page to the kernel, with a reference to the folio.
-    LockedPage(LockedFolio, NonNull<bindings::page>),
+    LockedPage(*mut bindings::page),
     /// Map the copy-on-write page, which the driver has filled.
     Cow,
     /// Do nothing: the driver has mapped something.
     Inserted,
     /// Drop the lock, and have the kernel repeat the access.
     Retry,
+}
+
+/// An answer in one word.
+///
+/// This is a page, or one of the constants, which are below the addresses of all pages, with bits
+/// that the addresses of pages do not have.
+#[derive(Clone, Copy)]
+struct Word(*mut bindings::page);
+
+impl Word {
+    /// The folio of the page is locked.
+    const LOCKED: usize = 1;
+    /// The fault is a major one.
+    const MAJOR: usize = 2;
+
+    const COW: Self = Self(ptr::without_provenance_mut(4));
+    const INSERTED: Self = Self(ptr::without_provenance_mut(8));
+    const RETRY: Self = Self(ptr::without_provenance_mut(12));
+
+    #[inline]
+    fn is_major(self) -> bool {
+        self.0.addr() & Self::MAJOR != 0
+    }
+
+    #[inline]
+    fn with(self, bit: usize) -> Self {
+        Self(self.0.map_addr(|addr| addr | bit))
+    }
+
+    #[inline]
+    fn is(self, other: Self) -> bool {
+        self.0.addr() & !Self::MAJOR == other.0.addr()
+    }
+
+    /// Returns the page, if this is one whose folio is not locked.
+    #[inline]
+    fn page(self) -> Option<*mut bindings::page> {
+        let is_page = self.0.addr() > Self::RETRY.0.addr() | Self::MAJOR;
+        (is_page && self.0.addr() & Self::LOCKED == 0)
+            .then(|| self.0.map_addr(|addr| addr & !Self::MAJOR))
+    }
+
+    fn kind(self) -> Kind {
+        if let Some(page) = self.page() {
+            Kind::Page(page)
+        } else if self.is(Self::INSERTED) {
+            Kind::Inserted
+        } else if self.is(Self::COW) {
+            Kind::Cow
+        } else if self.is(Self::RETRY) {
+            Kind::Retry
+        } else {
+            let page = self.0.map_addr(|addr| addr & !(Self::LOCKED | Self::MAJOR));
+            Kind::LockedPage(page)
+        }
+    }
+}
+
+static_assert!(align_of::<bindings::page>() > Word::LOCKED | Word::MAJOR);
+
+/// Returns the order of the folio of a page, or a negative number if it has too many references to
+/// be mapped.
+///
+/// # Safety
+///
+/// The folio of `page` must have a reference.
+#[inline]
+unsafe fn mappable_order(page: *mut bindings::page) -> c_int {
+    // SAFETY: By the safety requirements of this function, the folio of `page` has a reference.
+    unsafe { bindings::page_mappable_order(page) }
+}
+
+/// Takes the reference of an answer that is a page.
+///
+/// # Safety
+///
+/// The caller must own a reference to the folio of `page`, and must not use it afterwards.
+unsafe fn into_folio(page: *mut bindings::page) -> ARef<Folio> {
+    // SAFETY: By the safety requirements of this function, the folio of `page` has a reference,
+    // which the caller gives up.
+    unsafe { ARef::from_raw(NonNull::from(Folio::from_raw(bindings::page_folio(page)))) }
 }
 
 /// Maps the page of an answer and returns the kernel's code, or returns [`None`] if the page is for
@@ -122,27 +213,92 @@ enum Kind {
 ///
 /// # Safety
 ///
-/// The requirements of [`insert::fault_page`] must be met, and `page` must be a page of `folio`.
-#[inline]
+/// The requirements of [`insert::fault_page`] must be met.
 unsafe fn place(
     vmf: NonNull<bindings::vm_fault>,
-    folio: &Folio,
     page: NonNull<bindings::page>,
     insert: bool,
 ) -> Option<bindings::vm_fault_t> {
-    let Some(order) = folio.mappable_order() else {
+    // SAFETY: By the safety requirements of this function, the folio has a reference.
+    let order = unsafe { mappable_order(page.as_ptr()) };
+    if order < 0 {
         return Some(FaultError::SigBus.into_raw());
-    };
+    }
     // SAFETY: By the safety requirements of this function, this thread is handling `vmf`.
     if !insert && (order == 0 || !unsafe { (*vmf.as_ptr()).cow_page }.is_null()) {
         return None;
     }
-    // SAFETY: By the safety requirements of this function, those of `fault_page` are met. `folio`
-    // is borrowed, so it has a reference.
+    // SAFETY: By the safety requirements of this function, those of `fault_page` are met.
     Some(match unsafe { insert::fault_page(vmf, page) } {
         Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
         Err(err) => FaultError::from(err).into_raw(),
     })
+}
+
+/// Acts on an answer of any kind.
+///
+/// Not inlined: most answers do not get here, and all drivers share the function.
+///
+/// # Safety
+///
+/// Those of [`FaultAnswer::act`], for an answer that has this word and is not used afterwards.
+#[inline(never)]
+unsafe fn act_on(
+    word: Word,
+    vmf: NonNull<bindings::vm_fault>,
+    insert: bool,
+) -> bindings::vm_fault_t {
+    let kind = word.kind();
+    match kind {
+        Kind::Page(page) | Kind::LockedPage(page) => {
+            // SAFETY: By the safety requirements of this function, this thread is handling `vmf`,
+            // and the VMA is not a PFNMAP one. By the invariants of the answer, it has a page, and
+            // owns a reference to its folio.
+            let placed = unsafe { place(vmf, NonNull::new_unchecked(page), insert) };
+            if matches!(kind, Kind::LockedPage(_)) {
+                // Also if the page is for the kernel, it gets the page without its lock: if the
+                // memory is broken, the kernel would look for the page cache of a locked page, and
+                // these pages have none (`__do_fault()` in mm/memory.c). The kernel locks the folio
+                // itself.
+                //
+                // SAFETY: By the invariants of the answer, it owns the lock of the folio.
+                unsafe { bindings::folio_unlock(bindings::page_folio(page)) };
+            }
+            match placed {
+                Some(code) => {
+                    // SAFETY: By the invariants of the answer, it owns a reference to the folio,
+                    // which the caller does not use afterwards.
+                    drop(unsafe { into_folio(page) });
+                    code
+                }
+                // SAFETY: By the safety requirements of this function, this thread is handling
+                // `vmf`, and the kernel gets the code.
+                None => unsafe { give(vmf, page) },
+            }
+        }
+        // SAFETY: By the safety requirements of this function, this thread is handling `vmf`, and
+        // the kernel gets the code. The `CowPage` that the answer was made from has initialised
+        // the copy-on-write page.
+        Kind::Cow => unsafe { insert::cow_page(vmf) },
+        Kind::Inserted => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+        Kind::Retry => {
+            // SAFETY: By the safety requirements of this function, this thread is handling `vmf`.
+            let flags = unsafe { (*vmf.as_ptr()).flags };
+            // With FAULT_FLAG_RETRY_NOWAIT the caller keeps holding the lock.
+            let keeps_lock = flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT != 0;
+            // SAFETY:
+            // - The lock of the fault is held, and the kernel expects it to be dropped if it gets
+            //   VM_FAULT_RETRY. The answer was made from a permit of this fault.
+            // - By the safety requirements of this function, no reference to the VMA is left.
+            // - C keeps the file, and so the module that has the code of the caller, until this
+            //   thread returns to user space.
+            if keeps_lock || unsafe { bindings::rust_mm_fault_release_lock(vmf.as_ptr()) } {
+                bindings::vm_fault_reason_VM_FAULT_RETRY
+            } else {
+                bindings::vm_fault_reason_VM_FAULT_OOM
+            }
+        }
+    }
 }
 
 /// Gives a page to the kernel, with a reference to its folio, and returns the code for that.
@@ -150,37 +306,59 @@ unsafe fn place(
 /// # Safety
 ///
 /// - This thread must be handling the fault `vmf`, and the kernel must get the code.
-/// - `page` must be a page of `folio`.
+/// - The caller must own a reference to the folio of `page`, and must not use it afterwards.
 #[inline]
 unsafe fn give(
     vmf: NonNull<bindings::vm_fault>,
-    folio: ARef<Folio>,
-    page: NonNull<bindings::page>,
+    page: *mut bindings::page,
 ) -> bindings::vm_fault_t {
-    let _ = ARef::into_raw(folio);
     // SAFETY: By the safety requirements of this function, this thread is handling `vmf`. The
-    // kernel gets the reference that `folio` has owned, together with the page.
-    unsafe { (*vmf.as_ptr()).page = page.as_ptr() };
+    // kernel gets the reference of the caller, together with the page.
+    unsafe { (*vmf.as_ptr()).page = page };
     0
+}
+
+/// Drops the reference of an answer that the layer does not act on, and its lock.
+///
+/// # Safety
+///
+/// `word` must be that of an answer, which is not used afterwards.
+#[cold]
+#[inline(never)]
+unsafe fn release(word: Word) {
+    match word.kind() {
+        // SAFETY: By the safety requirements of this function and the invariants of the answer, it
+        // owns a reference to the folio.
+        Kind::Page(page) => drop(unsafe { into_folio(page) }),
+        // SAFETY: By the safety requirements of this function and the invariants of the answer, it
+        // owns a reference to the folio, and its lock.
+        Kind::LockedPage(page) => drop(unsafe { LockedFolio::from_locked(into_folio(page)) }),
+        Kind::Cow | Kind::Inserted | Kind::Retry => {}
+    }
 }
 
 /// The answer of [`fault`](crate::mm::ops::VmOperations::fault).
 ///
 /// A context makes it, or it is converted from a token: [`Inserted`], [`CowPage`] or
 /// [`RetryPermit`].
+///
+/// # Invariants
+///
+/// If `word` is a page, this value owns a reference to the folio of the page. If the word says that
+/// the folio is locked, this value owns the lock.
 #[must_use = "the answer of the handler"]
 pub struct FaultAnswer<'a> {
-    kind: Kind,
-    major: bool,
+    word: Word,
     _context: PhantomData<&'a ()>,
 }
 
 impl FaultAnswer<'_> {
+    /// Returns an answer without a page.
     #[inline]
-    fn new(kind: Kind) -> Self {
+    fn new(word: Word) -> Self {
+        // INVARIANT: All callers pass one of the constants.
         Self {
-            kind,
-            major: false,
+            word,
             _context: PhantomData,
         }
     }
@@ -188,26 +366,37 @@ impl FaultAnswer<'_> {
     #[inline]
     pub(super) fn page(folio: ARef<Folio>, index: usize) -> Result<Self, FaultError> {
         let page = folio.page(index).ok_or(FaultError::SigBus)?;
-        Ok(Self::new(Kind::Page(folio, page)))
+        let _ = ARef::into_raw(folio);
+        // INVARIANT: `page` is a page of `folio`, whose reference was just given up.
+        Ok(Self {
+            word: Word(page.as_ptr()),
+            _context: PhantomData,
+        })
     }
 
     #[inline]
     pub(super) fn locked_page(folio: LockedFolio, index: usize) -> Result<Self, FaultError> {
         let page = folio.page(index).ok_or(FaultError::SigBus)?;
-        Ok(Self::new(Kind::LockedPage(folio, page)))
+        mem::forget(folio);
+        // INVARIANT: `page` is a page of `folio`, whose reference and whose lock were just given
+        // up.
+        Ok(Self {
+            word: Word(page.as_ptr()).with(Word::LOCKED),
+            _context: PhantomData,
+        })
     }
 
     /// Marks the fault as one that took I/O, which the kernel counts as a major fault.
     #[inline]
     pub fn major(mut self) -> Self {
-        self.major = true;
+        self.word = self.word.with(Word::MAJOR);
         self
     }
 
     /// Returns whether [`act`](Self::act) drops the lock of the fault.
     #[inline]
     pub(in crate::mm::ops) fn is_retry(&self) -> bool {
-        matches!(self.kind, Kind::Retry)
+        self.word.is(Word::RETRY)
     }
 
     /// Acts on the answer, and returns the kernel's code for it.
@@ -220,82 +409,60 @@ impl FaultAnswer<'_> {
     ///   If the answer is a page, the VMA must not be a PFNMAP one.
     /// - The kernel must get the code, with nothing done about the fault in between. No reference
     ///   to the VMA may be left, because the VMA may be freed.
-    #[inline]
+    // The compiler has the answer in registers only if this is a part of the trampoline.
+    #[inline(always)]
     pub(in crate::mm::ops) unsafe fn act(
         self,
         vmf: NonNull<bindings::vm_fault>,
         insert: bool,
     ) -> bindings::vm_fault_t {
-        let major = match self.major {
+        let word = ManuallyDrop::new(self).word;
+        let major = match word.is_major() {
             true => bindings::vm_fault_reason_VM_FAULT_MAJOR,
             false => 0,
         };
-        let code = match self.kind {
-            Kind::Page(folio, page) => {
+        if word.is(Word::INSERTED) {
+            return bindings::vm_fault_reason_VM_FAULT_NOPAGE | major;
+        }
+        if let Some(page) = word.page() {
+            // SAFETY: By the type invariants, the answer owns a reference to the folio of the page.
+            if !insert && unsafe { mappable_order(page) } == 0 {
                 // SAFETY: By the safety requirements of this function, this thread is handling
-                // `vmf`, and the VMA is not a PFNMAP one. `page` is a page of `folio`.
-                let placed = unsafe { place(vmf, &folio, page, insert) };
-                // SAFETY: By the safety requirements of this function, this thread is handling
-                // `vmf`, and the kernel gets the code. `page` is a page of `folio`.
-                placed.unwrap_or_else(|| unsafe { give(vmf, folio, page) })
+                // `vmf`, and the kernel gets the code. The answer, which owns a reference, is not
+                // used afterwards.
+                return unsafe { give(vmf, page) } | major;
             }
-            Kind::LockedPage(folio, page) => {
-                // SAFETY: By the safety requirements of this function, this thread is handling
-                // `vmf`, and the VMA is not a PFNMAP one. `page` is a page of `folio`.
-                let placed = unsafe { place(vmf, &folio, page, insert) };
-                // Give the page without its lock: if the memory is broken, the kernel would look
-                // for the page cache of a locked page, and these pages have none (`__do_fault()` in
-                // mm/memory.c). The kernel locks the folio itself.
-                //
-                // SAFETY: By the safety requirements of this function, this thread is handling
-                // `vmf`, and the kernel gets the code. `page` is a page of `folio`.
-                placed.unwrap_or_else(|| unsafe { give(vmf, folio.unlock(), page) })
-            }
-            // SAFETY: By the safety requirements of this function, this thread is handling `vmf`,
-            // and the kernel gets the code. The `CowPage` that the answer was made from has
-            // initialised the copy-on-write page.
-            Kind::Cow => unsafe { insert::cow_page(vmf) },
-            Kind::Inserted => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
-            Kind::Retry => {
-                // SAFETY: By the safety requirements of this function, this thread is handling
-                // `vmf`.
-                let flags = unsafe { (*vmf.as_ptr()).flags };
-                // With FAULT_FLAG_RETRY_NOWAIT the caller keeps holding the lock.
-                let keeps_lock = flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT != 0;
-                // SAFETY:
-                // - The lock of the fault is held, and the kernel expects it to be dropped if it
-                //   gets VM_FAULT_RETRY. The answer was made from a permit of this fault.
-                // - By the safety requirements of this function, no reference to the VMA is left.
-                // - C keeps the file, and so the module that has this code, until this thread
-                //   returns to user space.
-                if keeps_lock || unsafe { bindings::rust_mm_fault_release_lock(vmf.as_ptr()) } {
-                    bindings::vm_fault_reason_VM_FAULT_RETRY
-                } else {
-                    bindings::vm_fault_reason_VM_FAULT_OOM
-                }
-            }
-        };
-        code | major
+        }
+        // SAFETY: The requirements are those of this function. The answer is not used afterwards.
+        unsafe { act_on(word, vmf, insert) | major }
+    }
+}
+
+impl Drop for FaultAnswer<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: The answer is not used afterwards.
+        unsafe { release(self.word) };
     }
 }
 
 impl<'a> From<Inserted<'a>> for FaultAnswer<'a> {
     #[inline]
     fn from(_: Inserted<'a>) -> Self {
-        Self::new(Kind::Inserted)
+        Self::new(Word::INSERTED)
     }
 }
 
 impl<'a> From<CowPage<'a>> for FaultAnswer<'a> {
     #[inline]
     fn from(_: CowPage<'a>) -> Self {
-        Self::new(Kind::Cow)
+        Self::new(Word::COW)
     }
 }
 
 impl<'a> From<RetryPermit<'a>> for FaultAnswer<'a> {
     #[inline]
     fn from(_: RetryPermit<'a>) -> Self {
-        Self::new(Kind::Retry)
+        Self::new(Word::RETRY)
     }
 }

@@ -30,11 +30,13 @@ use core::{
 ///
 /// # Invariants
 ///
-/// - The page of the fault belongs to a folio that has a reference.
+/// - `folio` is the folio that the page of the fault belongs to, and has a reference.
 /// - If `locked` is set, this thread has locked the folio, with [`lock`](Self::lock), and has not
 ///   unlocked it since.
 pub struct MkwriteFault<O> {
     context: Context<O>,
+    /// Looked up once, since that is a call of C for most drivers.
+    folio: NonNull<Folio>,
     locked: Cell<bool>,
 }
 
@@ -45,13 +47,16 @@ impl<O: VmOperations> MkwriteFault<O> {
     /// handling while the value exists. Its VMA must have the operations `O` and live private data.
     #[inline]
     pub(in crate::mm::ops) unsafe fn from_raw(vmf: NonNull<bindings::vm_fault>) -> Self {
-        // INVARIANT: The kernel has set the page, and has a reference to its folio. This thread has
-        // not locked the folio.
+        // SAFETY: By the safety requirements of this function, the kernel has called `page_mkwrite`
+        // for `vmf`. It has set the page, and has a reference to its folio.
+        let folio = unsafe { Folio::from_raw(bindings::page_folio((*vmf.as_ptr()).page)) };
+        // INVARIANT: `folio` is that folio. This thread has not locked it.
         Self {
             // SAFETY: By the safety requirements of this function, this thread is handling `vmf`,
             // and the VMA has the operations `O` and live private data. The kernel calls
             // `page_mkwrite` with the VMA lock or the mmap lock held, where sleeping is allowed.
             context: unsafe { Context::new(vmf) },
+            folio: NonNull::from(folio),
             locked: Cell::new(false),
         }
     }
@@ -61,9 +66,8 @@ impl<O: VmOperations> MkwriteFault<O> {
     /// Returns the folio that the page belongs to.
     #[inline]
     pub fn folio(&self) -> &Folio {
-        // SAFETY: By the type invariants, the fault has a page, whose folio has a reference while
-        // the fault is handled.
-        unsafe { Folio::from_raw(bindings::page_folio((*self.context.as_ptr()).page)) }
+        // SAFETY: By the type invariants, the folio has a reference while the fault is handled.
+        unsafe { self.folio.as_ref() }
     }
 
     /// Locks the folio, for the answer [`MkwriteAnswer::Locked`].
