@@ -20,6 +20,7 @@ use kernel::{
         MiscDeviceRegistration, //
     },
     mm::{
+        iter::WalkItem,
         pgtable::PageCounts,
         remote::PtraceMode,
         MmWithUser, //
@@ -30,6 +31,7 @@ use kernel::{
     },
     prelude::*,
     task::Pid,
+    transmute::AsBytes,
     uaccess::{
         UserPtr,
         UserSlice, //
@@ -55,12 +57,12 @@ struct Request {
 
 /// The size of a request.
 const REQUEST_LEN: usize = 32;
-/// The size of a VMA in an answer: `struct rust_vma`.
-const VMA_LEN: usize = 256;
-/// The size of `name`, the last field of `struct rust_vma`.
-const NAME_LEN: usize = 184;
-/// Zeroes to pad a name with.
-static NO_NAME: [u8; NAME_LEN] = [0; NAME_LEN];
+/// The size of a VMA in an answer, in words.
+const WORDS: usize = 32;
+/// A VMA in an answer: `struct rust_vma`.
+///
+/// The ninth word has the two numbers of the device. The words that follow are the name.
+type Vma = [u64; WORDS];
 /// The most VMAs in an answer.
 const MAX_COUNT: usize = 1024;
 /// The size of the buffer for a path: the kernel's `PATH_MAX`.
@@ -117,9 +119,10 @@ impl MiscDevice for Inspect {
         }
 
         let answer = inspect(&mut request)?;
+        let answer = AsBytes::as_bytes(answer.as_slice());
         UserSlice::new(UserPtr::from_addr(request.vmas as usize), answer.len())
             .writer()
-            .write_slice(&answer)?;
+            .write_slice(answer)?;
 
         writer.write(&request.pid)?;
         writer.write(&request.start)?;
@@ -130,22 +133,23 @@ impl MiscDevice for Inspect {
     }
 }
 
-/// Lists up to `request.count` VMAs, and sets `count` and `start` for the reply.
-fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
+/// Lists up to `request.count` VMAs, one [`Vma`] after the other, and sets `count` and `start` for
+/// the reply.
+fn inspect(request: &mut Request) -> Result<KVVec<u64>> {
     let pid = Pid::try_from(request.pid).map_err(|_| ESRCH)?;
     let start = usize::try_from(request.start)? & PAGE_MASK;
     let count = (request.count as usize).min(MAX_COUNT);
     // Collect the answer in the kernel. Copying it to user space while a VMA is locked could
     // deadlock: the copy can fault, and the caller may be the process that is inspected.
-    let mut answer = KVVec::with_capacity(count * VMA_LEN, GFP_KERNEL)?;
-    let mut path = KVec::from_elem(0, PATH_MAX, GFP_KERNEL)?;
+    let mut answer = KVVec::with_capacity(count * WORDS, GFP_KERNEL)?;
+    // Only VMAs with a file need it.
+    let mut path = KVec::new();
 
     let mm = MmWithUser::of_process(pid, PtraceMode::Read)?;
     let mut walk = mm.walk_locked(start..usize::MAX);
-    request.count = 0;
     request.start = 0;
     while let Some(vma) = walk.next_vma()? {
-        if request.count as usize == count {
+        if answer.len() == count * WORDS {
             request.start = vma.range().start as u64;
             break;
         }
@@ -153,45 +157,54 @@ fn inspect(request: &mut Request) -> Result<KVVec<u8>> {
             0 => PageCounts::default(),
             _ => PageCounts::of(&*vma, vma.range())?,
         };
-        let file = vma.file();
-        let offset = file.and(vma.pgoff_at(vma.range().start)).unwrap_or(0);
-        let id = file.and_then(|file| file.inode_id().ok());
-        let flags = [
-            vma.readable(),
-            vma.writable(),
-            vma.executable(),
-            vma.is_shared(),
-        ];
-        let flags = (0..).zip(flags).map(|(bit, is)| u64::from(is) << bit).sum();
-        let numbers = [
-            vma.range().start as u64,
-            vma.range().end as u64,
-            (offset as u64) << PAGE_SHIFT,
-            flags,
-            pages.present as u64,
-            pages.normal as u64,
-            pages.swap as u64,
-            id.map_or(0, |id| id.ino),
-        ];
-        let device = [id.map_or(0, |id| id.major), id.map_or(0, |id| id.minor)];
-        let numbers = numbers.map(u64::to_ne_bytes);
-        let device = device.map(u32::to_ne_bytes);
-        answer.extend_from_slice(numbers.as_flattened(), GFP_KERNEL)?;
-        answer.extend_from_slice(device.as_flattened(), GFP_KERNEL)?;
-
-        let name = match file {
-            // A path that does not fit is no error: the caller must still get the VMAs that follow.
-            Some(file) => file
-                .path(&mut path)
-                .map_or(&b"?"[..], |path| path.to_bytes()),
-            None => b"",
-        };
-        // Keep the end of a long path, and room for the terminating zero.
-        let (_, name) = name.split_at(name.len().saturating_sub(NAME_LEN - 1));
-        answer.extend_from_slice(name, GFP_KERNEL)?;
-        let (_, rest) = NO_NAME.split_at(name.len());
-        answer.extend_from_slice(rest, GFP_KERNEL)?;
-        request.count += 1;
+        // Zeroes, which are the answer where nothing is written below.
+        answer.resize(answer.len() + WORDS, 0, GFP_KERNEL)?;
+        if let Some(entry) = answer.last_chunk_mut() {
+            describe(&vma, &pages, entry, &mut path)?;
+        }
     }
+    request.count = (answer.len() / WORDS) as u32;
     Ok(answer)
+}
+
+/// Fills in the entry of a VMA.
+fn describe(
+    vma: &WalkItem<'_>,
+    pages: &PageCounts,
+    entry: &mut Vma,
+    path: &mut KVec<u8>,
+) -> Result {
+    let range = vma.range();
+    let flags = vma.stable().flags();
+    let [start, end, offset, access, present, rss, swap, ino, device, name @ ..] = entry;
+    *start = range.start as u64;
+    *end = range.end as u64;
+    *access = u64::from(flags.readable())
+        | u64::from(flags.writable()) << 1
+        | u64::from(flags.executable()) << 2
+        | u64::from(flags.is_shared()) << 3;
+    *present = pages.present as u64;
+    *rss = pages.normal as u64;
+    *swap = pages.swap as u64;
+    let Some(file) = vma.file() else {
+        return Ok(());
+    };
+    *offset = (vma.pgoff_at(range.start).unwrap_or(0) as u64) << PAGE_SHIFT;
+    if let Ok(id) = file.inode_id() {
+        *ino = id.ino;
+        AsBytes::as_bytes_mut(device).copy_from_slice(AsBytes::as_bytes(&[id.major, id.minor]));
+    }
+
+    if path.is_empty() {
+        path.resize(PATH_MAX, 0, GFP_KERNEL)?;
+    }
+    // A path that does not fit is no error: the caller must still get the VMAs that follow.
+    let from = file.path(path).map_or(&b"?"[..], |path| path.to_bytes());
+    let to = AsBytes::as_bytes_mut(name);
+    // Keep the end of a long path, and room for the terminating zero.
+    let (_, from) = from.split_at(from.len().saturating_sub(to.len() - 1));
+    if let Some(to) = to.get_mut(..from.len()) {
+        to.copy_from_slice(from);
+    }
+    Ok(())
 }
