@@ -13,23 +13,26 @@
 
 /**
  * rust_mm_pages_may_be_mapped() - Check the reference counts of pages
- * @pages: The pages.
+ * @pages: The pages, each of order 0.
  * @nr_pages: Number of pages.
  *
  * The counts may grow while the function runs and afterwards; the limit leaves room for that.
+ * Each mmap of kernel pages comes here, with all its pages, so the function only collects bits:
+ * the limit is a power of two.
  *
  * Context: Any context. The caller holds references to the pages.
- * Return: Whether each of the pages has few enough references to be mapped.
+ * Return: Whether each page has few enough references to be mapped once more.
  */
 bool rust_mm_pages_may_be_mapped(struct page *const *pages,
 				 unsigned long nr_pages)
 {
+	unsigned int bits = 0;
 	unsigned long i;
 
+	BUILD_BUG_ON_NOT_POWER_OF_2(RUST_FOLIO_MAX_REFS);
 	for (i = 0; i < nr_pages; i++)
-		if (!rust_folio_may_be_mapped(page_folio(pages[i])))
-			return false;
-	return true;
+		bits |= page_ref_count(pages[i]);
+	return bits < RUST_FOLIO_MAX_REFS;
 }
 EXPORT_SYMBOL_GPL(rust_mm_pages_may_be_mapped);
 

@@ -77,16 +77,17 @@ pub(crate) unsafe extern "C" fn mmap_prepare<F: MapHooks>(
     // - The private data is that of the file.
     let desc = unsafe { VmaDesc::from_raw(NonNull::new_unchecked(desc), private) };
 
-    let prepared = F::mmap_prepare(device, desc).and_then(|mapping| {
+    let mut mapping = match F::mmap_prepare(device, desc) {
+        Ok(mapping) => mapping,
+        Err(err) => return err.to_errno(),
+    };
+    if F::HAS_ADDRESS_SPACE {
         // This comes after the hook, which may have revoked the memory.
-        let mapping = if F::HAS_ADDRESS_SPACE {
-            mapping.in_reach()?
-        } else {
-            mapping
-        };
-        mapping.lower()
-    });
-    match prepared {
+        if let Err(err) = mapping.in_reach() {
+            return err.to_errno();
+        }
+    }
+    match mapping.lower() {
         Ok(()) => 0,
         Err(err) => err.to_errno(),
     }

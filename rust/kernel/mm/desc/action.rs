@@ -213,7 +213,7 @@ impl<'f, D> Mapping<'f, D> {
     ///
     /// [`ENODEV`] if the memory is revoked, or if a stacked driver has the mapping kept with the
     /// mappings of another file, where a revocation does not find it.
-    pub(crate) fn in_reach(mut self) -> Result<Self> {
+    pub(crate) fn in_reach(&mut self) -> Result {
         // SAFETY: By the type invariants, `raw` is the descriptor of a hook call. Its `file` is
         // open, and so is `vm_file`, the file that the VMA will have.
         let (own, kept) = unsafe {
@@ -235,18 +235,19 @@ impl<'f, D> Mapping<'f, D> {
                 flags: VmaFlags::new([VmaFlag::DONTEXPAND]),
             });
         }
-        Ok(self)
+        Ok(())
     }
 
     /// Writes the mapping into its descriptor.
     ///
-    /// The caller must call this after the hook has returned.
+    /// The caller must call this after the hook has returned. It is not by value: a copy of a
+    /// mapping is long.
     ///
     /// # Errors
     ///
     /// [`EINVAL`] if a stacked file system has set `PFNMAP` in the descriptor and this mapping
     /// needs `MIXEDMAP`, or the other way round.
-    pub(crate) fn lower(self) -> Result {
+    pub(crate) fn lower(&mut self) -> Result {
         // SAFETY: By the type invariants, `raw` is the descriptor of a hook call. The `VmaDesc`
         // that gave access to it has been consumed, and `self` is its only successor.
         let desc = unsafe { &mut *self.raw.as_ptr() };

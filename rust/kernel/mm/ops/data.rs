@@ -30,11 +30,13 @@ use core::ffi::c_void;
 const UNMAPPED: usize = 1;
 
 /// Returns the `vm_private_data` of a mapping whose `mapped` has not been called.
+#[inline]
 pub(super) fn unmapped(device: *mut c_void) -> *mut c_void {
     device.map_addr(|addr| addr | UNMAPPED)
 }
 
 /// Returns the device's pointer from a `vm_private_data` that [`unmapped`] has returned.
+#[inline]
 pub(super) fn device(word: *mut c_void) -> *mut c_void {
     word.map_addr(|addr| addr & !UNMAPPED)
 }
@@ -116,14 +118,17 @@ impl VmaData for PerFile {
         unsafe { <F::Ptr as ForeignOwnable>::borrow(word) }
     }
 
+    #[inline]
     fn into_word(self, device: *mut c_void) -> *mut c_void {
         device
     }
 
+    #[inline]
     unsafe fn duplicate(word: *mut c_void) -> *mut c_void {
         word
     }
 
+    #[inline]
     unsafe fn release(_word: *mut c_void) {}
 }
 
@@ -155,16 +160,19 @@ impl<P: DupForeign + Send + Sync + 'static> VmaData for PerVma<P> {
         unsafe { P::borrow(word) }
     }
 
+    #[inline]
     fn into_word(self, _device: *mut c_void) -> *mut c_void {
         self.0.into_foreign()
     }
 
+    #[inline]
     unsafe fn duplicate(word: *mut c_void) -> *mut c_void {
         // SAFETY: By the safety requirements of this function, `word` is live during the call:
         // `into_foreign` has returned it, and `release` has not taken it.
         P::dup_foreign(unsafe { P::borrow(word) }).into_foreign()
     }
 
+    #[inline]
     unsafe fn release(word: *mut c_void) {
         // SAFETY: By the safety requirements of this function, `word` is live or comes from
         // `into_word`, so `into_foreign` has returned it, and it is not used afterwards. No other
@@ -256,10 +264,12 @@ impl<P: ForeignOwnable + Send + Sync + 'static> VmaData for PerVmaUnique<P> {
         unsafe { P::borrow(word) }
     }
 
+    #[inline]
     fn into_word(self, _device: *mut c_void) -> *mut c_void {
         self.0.into_foreign()
     }
 
+    #[inline]
     unsafe fn duplicate(_word: *mut c_void) -> *mut c_void {
         // `mremap(2)` is about to move the VMA. It calls the `mremap` callback next, which fails,
         // and then removes this copy. The kernel makes no other copies: `DONTCOPY` is set, and
@@ -267,6 +277,7 @@ impl<P: ForeignOwnable + Send + Sync + 'static> VmaData for PerVmaUnique<P> {
         core::ptr::null_mut()
     }
 
+    #[inline]
     unsafe fn release(word: *mut c_void) {
         // SAFETY: By the safety requirements of this function, `word` is live or comes from
         // `into_word`, so `into_foreign` has returned it, and it is not used afterwards. No other
