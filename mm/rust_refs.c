@@ -13,7 +13,7 @@
 
 /**
  * rust_mm_pages_may_be_mapped() - Check the reference counts of pages
- * @pages: The pages, each of order 0.
+ * @pages: The pages, each the first one of its folio.
  * @nr_pages: Number of pages.
  *
  * The counts may grow while the function runs and afterwards; the limit leaves room for that.
