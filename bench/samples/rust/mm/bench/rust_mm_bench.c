@@ -92,12 +92,6 @@ static void on_processor(int number)
 	check(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
 }
 
-/* Lets the kernel do what it has put off: above all, the callbacks of RCU. */
-static void rest(void)
-{
-	usleep(10000);
-}
-
 static int open_device(const char *name)
 {
 	char path[64];
@@ -449,7 +443,6 @@ static void make_vmas(size_t vmas, size_t pages, size_t present, enum layout lay
 	listed.present = present;
 	listed.layout = layout;
 	listed.start = start;
-	rest();
 }
 
 static double list(int fd, size_t vmas, unsigned int flags)
@@ -615,7 +608,6 @@ static void settle(void)
 		page = mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		check(page != MAP_FAILED, "mmap");
 	}
-	rest();
 	check(!madvise(page, PAGE, MADV_COLD), "MADV_COLD");
 }
 
@@ -648,7 +640,7 @@ static void run_row(const struct pair *pair, const struct row *row, const int *f
 
 			values[side][i] = run_twice(fds[side], row) / per;
 		}
-	printf("%s / %s\t%s\t%.2f\t%.2f\n", pair->rust, pair->c, row->name,
+	printf("%s / %s\t%s\t%.1f\t%.1f\n", pair->rust, pair->c, row->name,
 	       median(values[0], rounds), median(values[1], rounds));
 	fflush(stdout);
 }
