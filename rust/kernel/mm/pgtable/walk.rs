@@ -626,18 +626,18 @@ struct Operations<W>(PhantomData<W>);
 impl<W: PageWalk> Operations<W> {
     /// For a walk of a VMA or of an mm, under the mmap lock.
     const UNDER_MMAP_LOCK: &'static bindings::mm_walk_ops =
-        &Self::new(bindings::page_walk_lock_PGWALK_RDLOCK, false);
+        &Self::table(bindings::page_walk_lock_PGWALK_RDLOCK, false);
 
     /// For a walk of a VMA, under the VMA lock.
     const UNDER_VMA_LOCK: &'static bindings::mm_walk_ops =
-        &Self::new(bindings::page_walk_lock_PGWALK_VMA_RDLOCK_VERIFY, false);
+        &Self::table(bindings::page_walk_lock_PGWALK_VMA_RDLOCK_VERIFY, false);
 
     /// For a walk of one VMA of a file, for which C does not look at `walk_lock`.
     const OF_MAPPING: &'static bindings::mm_walk_ops =
-        &Self::new(bindings::page_walk_lock_PGWALK_RDLOCK, true);
+        &Self::table(bindings::page_walk_lock_PGWALK_RDLOCK, true);
 
     /// Returns the callbacks for a walk under a lock; with `only`, those for one VMA of a file.
-    const fn new(lock: bindings::page_walk_lock, only: bool) -> bindings::mm_walk_ops {
+    const fn table(lock: bindings::page_walk_lock, only: bool) -> bindings::mm_walk_ops {
         let mut ops: bindings::mm_walk_ops = pin_init::zeroed();
         ops.walk_lock = lock;
         if only {
