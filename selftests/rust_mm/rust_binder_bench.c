@@ -10,6 +10,7 @@
  * Prints a line for each figure: its name, a tab, the figure.
  */
 
+#include "rust_bench.h"
 #include "rust_binder.h"
 #include "kselftest.h"
 
@@ -41,48 +42,6 @@ enum code {
 	KEEP_IT,
 	FREE_ALL,
 };
-
-static void check(bool good, const char *what)
-{
-	if (!good) {
-		fprintf(stderr, "rust_binder_bench: %s failed\n", what);
-		exit(1);
-	}
-}
-
-static inline uint64_t now(void)
-{
-#ifdef __x86_64__
-	uint32_t low, high;
-
-	asm volatile("lfence\n\trdtsc\n\tlfence" : "=a" (low), "=d" (high) : : "memory");
-	return (uint64_t)high << 32 | low;
-#else
-#error "no counter of instructions"
-#endif
-}
-
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static uint64_t median(uint64_t *values, size_t count)
-{
-	qsort(values, count, sizeof(*values), compare);
-	return values[count / 2];
-}
-
-static void on_processor(int number)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(number, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
 
 static int scan_fd = -1, count_fd = -1;
 
@@ -245,7 +204,8 @@ static void calls(const char *path)
 		{ "call, 512 KiB", 512 << 10 },
 	};
 	const size_t pages = 256;
-	uint64_t values[ROUNDS], warm[ROUNDS], once[ROUNDS], again[ROUNDS], from;
+	double values[ROUNDS], warm[ROUNDS], once[ROUNDS], again[ROUNDS];
+	uint64_t from;
 	struct message m = {};
 	struct binder b;
 	struct looper l;
@@ -261,7 +221,7 @@ static void calls(const char *path)
 			call(&l, FREE_IT, &m);
 		for (int j = 0; j < ROUNDS; j++)
 			values[j] = timed_call(&l, &m, j);
-		printf("%s\t%lu\n", sizes[i].name, median(values, ROUNDS));
+		printf("%s\t%.0f\n", sizes[i].name, median(values, ROUNDS));
 		message_free(&m);
 	}
 
@@ -278,10 +238,10 @@ static void calls(const char *path)
 		call(&l, FREE_IT, &m);
 	}
 	printf("first use of a page\t%.1f\n",
-	       (double)(median(values, ROUNDS) - median(warm, ROUNDS)) / pages);
-	printf("reclaim of a page\t%.1f\n", (double)median(once, ROUNDS) / pages);
+	       (median(values, ROUNDS) - median(warm, ROUNDS)) / pages);
+	printf("reclaim of a page\t%.1f\n", median(once, ROUNDS) / pages);
 	printf("reclaim of a page that was used again\t%.1f\n",
-	       (double)median(again, ROUNDS) / pages);
+	       median(again, ROUNDS) / pages);
 	message_free(&m);
 	binder_close(&b);
 
@@ -298,8 +258,8 @@ static void calls(const char *path)
 		b.map = NULL;
 		binder_close(&b);
 	}
-	printf("mmap\t%lu\n", median(values, ROUNDS));
-	printf("munmap\t%lu\n", median(warm, ROUNDS));
+	printf("mmap\t%.0f\n", median(values, ROUNDS));
+	printf("munmap\t%.0f\n", median(warm, ROUNDS));
 
 	/* Here, the work queue is between the rounds, on this processor. */
 	for (int j = 0; j < ROUNDS; j++) {
@@ -312,7 +272,7 @@ static void calls(const char *path)
 		}
 		values[j] = (now() - from) / 16;
 	}
-	printf("open, mmap, munmap, close\t%lu\n", median(values, ROUNDS));
+	printf("open, mmap, munmap, close\t%.0f\n", median(values, ROUNDS));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }
@@ -326,7 +286,8 @@ static double throughput(const char *path, bool mapper, size_t size)
 	const unsigned int count = (SIZE - (64 << 10)) / size;
 	struct message m = {};
 	char *bytes = calloc(1, size);
-	uint64_t values[ROUNDS], from;
+	double values[ROUNDS];
+	uint64_t from;
 	pid_t pid = start(path, mapper);
 	struct binder b;
 	struct looper l;

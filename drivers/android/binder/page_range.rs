@@ -148,7 +148,7 @@ impl State {
 
     /// Takes a page that the shrinker has removed from the LRU list, and available ones before it.
     ///
-    /// Returns the number of pages, which is at most `max` and at least 1: if the process is just
+    /// Returns the number of pages, which is at most `max`, but at least 1: if the process is just
     /// dropping all of its pages, it has this one.
     fn take_available(
         &mut self,
@@ -156,25 +156,24 @@ impl State {
         max: usize,
         pages: &mut [Option<Page>; BATCH],
     ) -> usize {
-        let mut nr = 0;
-        for (index, taken) in (0..=last).rev().take(max).zip(pages) {
-            let Some(page) = self.pages.get_mut(index) else {
+        pages[0] = self.pages.get_mut(last).and_then(Option::take);
+        let mut nr = 1;
+        for (index, taken) in (0..last).rev().take(max.saturating_sub(1)).zip(&mut pages[1..]) {
+            let Some(place) = self.pages.get_mut(index) else {
                 break;
             };
-            if let Some(page) = page.as_mut().filter(|_| index != last) {
-                let entry = page.value();
-                if entry.used.load(Relaxed) || entry.referenced.load(Relaxed) {
-                    break;
-                }
-                page.as_mut().del();
-            }
-            *taken = page.take();
-            if taken.is_none() {
+            let Some(page) = place.as_mut() else {
+                break;
+            };
+            let entry = page.value();
+            if entry.used.load(Relaxed) || entry.referenced.load(Relaxed) {
                 break;
             }
+            page.as_mut().del();
+            *taken = place.take();
             nr += 1;
         }
-        nr.max(1)
+        nr
     }
 }
 

@@ -205,14 +205,36 @@ pub(super) unsafe fn pages(
     addr: usize,
     pages: KernelPagesSlice<'_>,
 ) -> Result {
-    // C counts down how many pages are left.
-    let mut left = pages.nr_pages();
     // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is held,
     // and the VMA is a MIXEDMAP one that has all the addresses. The pages have references, which
     // their owner keeps while `pages` borrows it.
-    let result = to_result(unsafe {
-        bindings::vm_insert_pages(vma, addr, pages.as_page_array(), &mut left)
-    });
+    unsafe { array(vma, addr, pages.as_page_array(), pages.nr_pages()) }
+}
+
+/// Maps the pages of an array at consecutive addresses.
+///
+/// # Errors
+///
+/// As [`page`].
+///
+/// # Safety
+///
+/// - The VMA lock or the mmap lock must be held.
+/// - The VMA must be a MIXEDMAP one, and must have the addresses of all the pages.
+/// - `pages` must hold `nr_pages` pages of folios that have references.
+#[inline]
+unsafe fn array(
+    vma: *mut bindings::vm_area_struct,
+    addr: usize,
+    pages: *mut *mut bindings::page,
+    nr_pages: usize,
+) -> Result {
+    // C counts down how many pages are left.
+    let mut left = nr_pages;
+    // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is held,
+    // the VMA is a MIXEDMAP one that has all the addresses, and the pages have references. C does
+    // not write the array.
+    let result = to_result(unsafe { bindings::vm_insert_pages(vma, addr, pages, &mut left) });
     // All addresses are in the VMA, so with EFAULT C has failed to allocate a page table
     // (`insert_pages()` in mm/memory.c).
     result.map_err(|err| if err == EFAULT { ENOMEM } else { err })
@@ -240,20 +262,16 @@ pub(super) unsafe fn folios(
     // The references that a part takes are counted before the next one, which can have the same
     // folio.
     for part in folios.chunks(FOLIOS_AT_ONCE) {
-        let mut left = part.len();
         // A reference to a folio is a pointer to its first page, with which `struct folio` begins.
-        // C does not write the array.
-        let array = part.as_ptr().cast_mut().cast::<*mut bindings::page>();
-        // SAFETY: `array` holds as many pages of folios, which are valid while they are borrowed.
-        if !unsafe { bindings::rust_mm_pages_may_be_mapped(array, left) } {
+        let pages = part.as_ptr().cast_mut().cast::<*mut bindings::page>();
+        // SAFETY: `pages` holds as many pages of folios, which are valid while they are borrowed.
+        if !unsafe { bindings::rust_mm_pages_may_be_mapped(pages, part.len()) } {
             return Err(ENOMEM);
         }
         // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is
         // held, and the VMA is a MIXEDMAP one that has all the addresses. The folios have
         // references while they are borrowed.
-        let result = to_result(unsafe { bindings::vm_insert_pages(vma, addr, array, &mut left) });
-        // All addresses are in the VMA: see `pages`.
-        result.map_err(|err| if err == EFAULT { ENOMEM } else { err })?;
+        unsafe { array(vma, addr, pages, part.len()) }?;
         addr += part.len() << PAGE_SHIFT;
     }
     Ok(())

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "../rust_vma_inspect.h"
+#include "rust_bench.h"
 
 #define DEMAND_REVOKE	_IO('d', 0)
 #define DEMAND_RESTORE	_IO('d', 1)
@@ -49,48 +50,6 @@
 #endif
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-
-static void check(bool good, const char *what)
-{
-	if (!good) {
-		fprintf(stderr, "rust_mm_bench: %s failed: %s\n", what, strerror(errno));
-		exit(1);
-	}
-}
-
-static inline uint64_t now(void)
-{
-#ifdef __x86_64__
-	uint32_t low, high;
-
-	asm volatile("lfence\n\trdtsc\n\tlfence" : "=a" (low), "=d" (high) : : "memory");
-	return (uint64_t)high << 32 | low;
-#else
-#error "no counter of instructions"
-#endif
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *values, size_t count)
-{
-	qsort(values, count, sizeof(*values), compare);
-	return values[count / 2];
-}
-
-static void on_processor(int number)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(number, &set);
-	check(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
-}
 
 static int open_device(const char *name)
 {
