@@ -1525,6 +1525,23 @@ TEST_F_TIMEOUT(binder, shrink, TIMEOUT)
 	}
 }
 
+/* Pages that are used again stay, although the driver has had them ready for the shrinker. */
+TEST_F(binder, shrink_used_again)
+{
+	uint64_t index;
+
+	if (no_reclaim())
+		SKIP(return, "%s", no_reclaim());
+	ASSERT_EQ(echo(&self->l, CONTEXT_MANAGER, 1, 30 * PAGE), REPLY);
+	ASSERT_EQ(looper_flush(&self->l), 0);
+	ASSERT_GE(reclaimable(), 55);
+	/* At the place of the buffer that the manager has freed. */
+	ASSERT_EQ(hold(&self->l, 2, 20 * PAGE, &index), REPLY);
+	ASSERT_EQ(reclaim(100000), 0);
+	ASSERT_EQ(reclaimable(), 0);
+	ASSERT_TRUE(still_there(&self->l, index, 2, 20 * PAGE));
+}
+
 /* Pages that were reclaimed are not what their process still sees. */
 TEST_F(binder, shrink_unmaps)
 {
