@@ -158,7 +158,8 @@ impl State {
     ) -> usize {
         pages[0] = self.pages.get_mut(last).and_then(Option::take);
         let mut nr = 1;
-        for (index, taken) in (0..last).rev().take(max.saturating_sub(1)).zip(&mut pages[1..]) {
+        let before = (0..last).rev().take(max.saturating_sub(1));
+        for (index, taken) in before.zip(&mut pages[1..]) {
             let Some(place) = self.pages.get_mut(index) else {
                 break;
             };
