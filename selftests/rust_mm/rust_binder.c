@@ -781,6 +781,36 @@ TEST_F(binder, map_elsewhere)
 	binder_close(&b);
 }
 
+/* Nor by a process that got it over a socket, while the one that has opened it lives or after. */
+TEST_F(binder, map_received)
+{
+	int pair[2], fd;
+	struct binder b;
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	pid = fork_child();
+	if (!pid)
+		_exit(binder_open(&b, self->device.path, 0) || send_fd(pair[1], b.fd) ||
+		      read(pair[1], &c, 1) != 1);
+	fd = receive_fd(pair[0]);
+	ASSERT_GE(fd, 0);
+	for (int lives = 1; lives >= 0; lives--) {
+		EXPECT_EQ(mmap(NULL, SIZE, PROT_READ, variant->flags, fd, 0), MAP_FAILED);
+		EXPECT_EQ(errno, EINVAL);
+		if (lives) {
+			ASSERT_EQ(write(pair[0], "", 1), 1);
+			ASSERT_EQ(wait_child(pid), 0);
+		}
+	}
+	/* What was sent to another process does not come here. */
+	ASSERT_EQ(echo(&self->l, CONTEXT_MANAGER, 1, 10000), REPLY);
+	close(fd);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 #define MAP_AFTER_EXEC	"RUST_BINDER_MAP_AFTER_EXEC"
 
 /* Of this program again: maps the file, and does nothing else. */

@@ -25,6 +25,7 @@ FIXTURE_VARIANT(any)
 	unsigned long pages;		/* pages that can be mapped */
 	int beyond;			/* errno of mmap() past the end */
 	bool mappable, balance, pages_param;
+	bool read_only;			/* mmap() for writing is refused */
 	int no_pages;			/* errno of loading with pages=0 */
 };
 
@@ -52,6 +53,24 @@ FIXTURE_VARIANT_ADD(any, demand)
 FIXTURE_VARIANT_ADD(any, pfn)
 {
 	.name = "rust_mmap_pfn", .pages = 4096, .beyond = EINVAL, .mappable = true,
+};
+
+FIXTURE_VARIANT_ADD(any, reclaim)
+{
+	.name = "rust_mmap_reclaim", .pages = 16, .mappable = true,
+	.pages_param = true, .read_only = true,
+};
+
+FIXTURE_VARIANT_ADD(any, cdev)
+{
+	.name = "rust_mmap_cdev", .pages = 4, .beyond = ENXIO, .mappable = true,
+	.ioctls = { CDEV_UNREGISTER },
+};
+
+/* The buffers are files of their own, which rust_mmap_buffers.c tests. */
+FIXTURE_VARIANT_ADD(any, buffers)
+{
+	.name = "rust_mmap_buffers", .ioctls = { BUFFERS_CREATE },
 };
 
 FIXTURE_VARIANT_ADD(any, inspect)
@@ -224,13 +243,13 @@ TEST_F(any, mmap_ranges)
 		EXPECT_EQ(try_read((char *)map + cases[i].len - 1), SIGBUS);
 		munmap(map, cases[i].len);
 	}
-	/* The last page can be mapped and written. */
+	/* The last page can be mapped and accessed. */
 	if (strcmp(variant->name, "rust_mmap_pfn")) {
-		char *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd,
-				 self->page * (variant->pages - 1));
+		char *map = mmap(NULL, self->page, variant->read_only ? PROT_READ : RW,
+				 MAP_SHARED, self->fd, self->page * (variant->pages - 1));
 
 		ASSERT_NE(map, MAP_FAILED);
-		EXPECT_EQ(try_write(map), 0);
+		EXPECT_EQ(variant->read_only ? try_read(map) : try_write(map), 0);
 		munmap(map, self->page);
 	}
 }
@@ -302,7 +321,7 @@ TEST_F(any, parameters)
 		EXPECT_EQ(ret, -variant->no_pages);
 		if (!ret) {
 			int fd = open_device(variant->name);
-			char *map = mmap(NULL, self->page, RW, MAP_SHARED, fd, 0);
+			char *map = mmap(NULL, self->page, PROT_READ, MAP_SHARED, fd, 0);
 
 			EXPECT_EQ(fdinfo(fd, "size"), 0);
 			ASSERT_NE(map, MAP_FAILED);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
-# Functions that the shell tests share; sourced. These tests run stress-ng and trinity on all
-# sample drivers. At the end they expect that nothing is mapped and that every module unloads.
+# Functions that the shell tests share; sourced. These tests run stress-ng and trinity on the
+# sample drivers with one device; rust_mm_load.c uses the others as well. At the end they expect
+# that nothing is mapped and that every module unloads.
 #
 # Environment:
 #   RUST_MM_MODULES	the folder with the modules
@@ -14,7 +15,8 @@ exec 3>&- 4>&-
 # shellcheck source=/dev/null
 . ../kselftest/ktap_helpers.sh
 
-DRIVERS="rust_mmap rust_mmap_plain rust_mmap_demand rust_mmap_pfn rust_vma_inspect"
+DRIVERS="rust_mmap rust_mmap_plain rust_mmap_demand rust_mmap_pfn rust_mmap_reclaim
+	rust_vma_inspect"
 SECONDS_EACH=${RUST_MM_SECONDS:-15}
 SEED=${RUST_MM_SEED:-$RANDOM}
 
@@ -54,7 +56,7 @@ check() { # WHAT COMMAND...
 # --- drivers
 
 # Loads all drivers. Sets DEVICES to those that have a device, and MAPPABLE to those whose
-# device can be mapped.
+# device can be mapped for writing.
 load_drivers() { # PAGES
 	local driver module modules=${RUST_MM_MODULES:-/lib/modules}
 	DEVICES='' MAPPABLE=''
@@ -75,7 +77,10 @@ load_drivers() { # PAGES
 		*) insmod "$modules/$driver.ko" pages="$1" ;;
 		esac || ktap_exit_fail_msg "$driver cannot be loaded"
 		DEVICES="$DEVICES $driver"
-		[ "$driver" = rust_vma_inspect ] || MAPPABLE="$MAPPABLE $driver"
+		case $driver in
+		rust_mmap_reclaim | rust_vma_inspect) ;;
+		*) MAPPABLE="$MAPPABLE $driver" ;;
+		esac
 	done
 }
 

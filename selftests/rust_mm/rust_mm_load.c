@@ -22,10 +22,14 @@
 #include <stdarg.h>
 
 struct device devices[NR_DEVICES] = {
-	[BUFFER] = { "rust_mmap", 16 },
-	[PLAIN] = { "rust_mmap_plain", 16, .vmas = true },
-	[DEMAND] = { "rust_mmap_demand", 64, .vmas = true, .mappings = true },
-	[PFN] = { "rust_mmap_pfn", 4096 },
+	[BUFFER] = { "rust_mmap", NULL, 16 },
+	[PLAIN] = { "rust_mmap_plain", NULL, 16, .vmas = true },
+	[DEMAND] = { "rust_mmap_demand", NULL, 64, .vmas = true, .mappings = true },
+	[PFN] = { "rust_mmap_pfn", NULL, 4096 },
+	[RECLAIM] = { "rust_mmap_reclaim", NULL, 16, .read_only = true },
+	[CDEV] = { "rust_mmap_cdev", "rust_mmap_cdev0", 4 },
+	/* Each thread has a buffer of its own, of two huge pages. */
+	[FILES] = { "rust_mmap_buffers", NULL, 1024 },
 	[INSPECT] = { "rust_vma_inspect" },
 };
 
@@ -157,7 +161,7 @@ static void begin(size_t page)
 			ksft_exit_skip("no %s.ko, and no $RUST_MM_MODULES\n", d->name);
 		if (ret)
 			ksft_exit_fail_msg("%s: %s\n", d->name, strerror(-ret));
-		snprintf(d->path, sizeof(d->path), "/dev/%s", d->name);
+		snprintf(d->path, sizeof(d->path), "/dev/%s", d->file ?: d->name);
 		if (i == PFN && !has_ivshmem()) {
 			ksft_print_msg("no QEMU -device ivshmem-plain\n");
 			unload_module(d->name);

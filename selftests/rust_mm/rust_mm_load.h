@@ -14,14 +14,16 @@
 
 #define MAX_THREADS 64
 
-enum { BUFFER, PLAIN, DEMAND, PFN, INSPECT, NR_DEVICES };
+enum { BUFFER, PLAIN, DEMAND, PFN, RECLAIM, CDEV, FILES, INSPECT, NR_DEVICES };
 /* The devices before INSPECT can be mapped. */
 #define NR_MAPPABLE INSPECT
 
 struct device {
 	const char *name;
+	const char *file;	/* in /dev, if it is not the name */
 	unsigned long pages;
 	bool vmas;	/* fdinfo counts VMAs */
+	bool read_only;	/* cannot be mapped for writing */
 	bool mappings;	/* fdinfo counts mappings, from which VMAs are split and forked */
 	bool there;
 	char path[64];
@@ -104,6 +106,7 @@ bool kind_is_possible(enum kind kind);
 /* rust_mm_load_ops.c */
 
 int any_device(struct worker *w);
+int open_file(int i);
 void reopen(struct worker *w, int i);
 void any_operation(struct worker *w);
 void open_files(struct worker *w);

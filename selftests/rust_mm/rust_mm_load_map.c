@@ -44,6 +44,9 @@ char *any_address(struct worker *w)
 /* Returns the first word of a page of a device, unless that is zero. */
 static uint64_t tag(int device, unsigned long page)
 {
+	/* The driver writes the page offset. */
+	if (device == RECLAIM)
+		return page;
 	/* Both views of rust_mmap_pfn show the same memory. */
 	return 0x7275737400000000 | (uint64_t)device << 24 | (page & 0xffffff);
 }
@@ -105,6 +108,9 @@ void op_mmap(struct worker *w)
 		flags |= MAP_SHARED;
 		prot = below(w, 4) ? RW : PROT_READ;
 	}
+	/* It refuses one time in sixteen. */
+	if (devices[device].read_only && below(w, 16))
+		prot = PROT_READ;
 	if (!below(w, 16))
 		flags |= MAP_LOCKED;
 	map = mmap(r.at, r.len, prot, flags, w->fds[device],
@@ -141,8 +147,8 @@ struct range covered_range(struct worker *w)
 			pages = devices[device].pages;
 		r.len = pages * w->page;
 		first = below(w, devices[device].pages - pages + 1);
-		mmap(r.at, r.len, RW, MAP_FIXED | MAP_SHARED, w->fds[device],
-		     first * w->page);
+		mmap(r.at, r.len, devices[device].read_only ? PROT_READ : RW,
+		     MAP_FIXED | MAP_SHARED, w->fds[device], first * w->page);
 	}
 	if (below(w, 2))
 		access_word(r.at + 64, &(uint64_t){ 0 }, below(w, 2));

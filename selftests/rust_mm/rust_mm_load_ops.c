@@ -23,11 +23,23 @@ int any_device(struct worker *w)
 	return below(w, NR_MAPPABLE);
 }
 
+/* Opens a device, or has it make a file. Returns the descriptor, or -1. */
+int open_file(int i)
+{
+	unsigned long long size = devices[i].pages * sysconf(_SC_PAGESIZE);
+	int fd = open(devices[i].path, O_RDWR | O_CLOEXEC), file;
+
+	if (i != FILES || fd < 0)
+		return fd;
+	file = ioctl(fd, BUFFERS_CREATE, &size);
+	close(fd);
+	return file;
+}
+
 void open_files(struct worker *w)
 {
 	for (int i = 0; i < NR_DEVICES; i++)
-		w->fds[i] = devices[i].there ?
-			open(devices[i].path, O_RDWR | O_CLOEXEC) : -1;
+		w->fds[i] = devices[i].there ? open_file(i) : -1;
 	w->proc_mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 }
 
@@ -46,11 +58,11 @@ void reopen(struct worker *w, int i)
 
 	if (!devices[i].there)
 		return;
-	fd = open(devices[i].path, O_RDWR | O_CLOEXEC);
+	fd = open_file(i);
 	count(OPEN, fd);
 	/* Opening PFN fails with ENOENT or ENODEV while its driver is unbound. */
 	if (fd < 0) {
-		if (i != PFN)
+		if (i != PFN && !(i == FILES && errno == ENOMEM))
 			wrong(w, "open %s: errno %d", devices[i].name, errno);
 		return;
 	}
@@ -182,6 +194,23 @@ static void op_demand(struct worker *w)
 	default:
 		count(CLEAN, ioctl(fd, DEMAND_CLEAN, where));
 	}
+}
+
+/* Revokes the buffer of the thread for good, and goes on with another one. */
+static void op_revoke_file(struct worker *w)
+{
+	if (below(w, 4))
+		return;
+	count(FILE_REVOKE, ioctl(w->fds[FILES], BUFFERS_REVOKE));
+	op_access(w);
+	reopen(w, FILES);
+}
+
+/* Has the shrinkers free what they can. */
+static void op_shrink(struct worker *w)
+{
+	if (!below(w, 4))
+		count(SHRINK, write_text("/proc/sys/vm/drop_caches", "2"));
 }
 
 /* Lists VMAs of a process, and checks that the list is consistent. */
@@ -414,6 +443,7 @@ static const struct {
 	{ "demand", op_demand, 6 }, { "inspect", op_inspect, 2 },
 	{ "proc", op_proc, 3 }, { "reopen", op_reopen, 2 },
 	{ "fork", op_fork, 2 }, { "rebind", op_rebind, 1 },
+	{ "revoke_file", op_revoke_file, 1 }, { "shrink", op_shrink, 1 },
 };
 
 void any_operation(struct worker *w)
