@@ -1,10 +1,10 @@
 #!/bin/bash
-# enter.sh ROOT TREE WORK REPO COMMAND...
+# enter.sh ROOT TREE WORK REPO CCACHE COMMAND...
 # In a fresh mount namespace: goes into the root file system with our folders at
 # fixed places, and runs the command in the tree.
 set -euo pipefail
-root=$1 tree=$2 work=$3 repo=$4
-shift 4
+root=$1 tree=$2 work=$3 repo=$4 ccache=$5
+shift 5
 
 for dir in dev proc sys; do
     mount --rbind "/$dir" "$root/$dir"
@@ -13,6 +13,7 @@ mount -t tmpfs tmpfs "$root/tmp"
 [[ ! -d $tree ]] || mount --bind "$tree" "$root/build/linux"
 mount --bind "$work" "$root/build/work"
 mount --bind "$repo" "$root/build/repo"
+mount --bind "$ccache" "$root/build/ccache"
 # A driver of the user's, and what a shell in the VM begins with.
 if [[ -n ${DRIVER-} ]]; then
     mkdir -p "$work/driver"
@@ -22,4 +23,4 @@ mount --bind "$repo/scripts/guest/bashrc" "$root/root/.bashrc"
 
 cd /
 exec chroot "$root" /usr/bin/env -i -C /build/linux HOME=/root USER=root \
-    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+    CCACHE_DIR=/build/ccache PATH=/usr/lib/ccache:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"

@@ -56,6 +56,10 @@ prepare_toolchain() {
 }
 
 use_toolchain() {
+    if [[ ! -e $CACHE/ccache/ccache.conf ]]; then
+        mkdir -p "$CACHE/ccache"
+        echo "max_size = 3.0G" >"$CACHE/ccache/ccache.conf"
+    fi
     if [[ $TOOLCHAIN == host ]]; then
         E_TREE=$TREE E_WORK=$WORK E_REPO=$REPO E_DRIVER=$DRIVER
     else
@@ -80,15 +84,16 @@ check_host() {
 
 # --- entering
 
-# Runs a command where the toolchain is, in the tree.
+# Runs a command where the toolchain is, in the tree. clang is ccache's, if that is there: so C is
+# compiled once for all checkouts and configurations that have it in common.
 in_env() { # COMMAND...
     local clean=(TERM="${TERM:-dumb}" LC_ALL=C.UTF-8) dir=$TREE
     if [[ $TOOLCHAIN == host ]]; then
         [[ -d $TREE ]] || dir=$WORK
         env -i -C "$dir" "${clean[@]}" HOME="$HOME" USER="${USER:-root}" \
-            PATH="$PATH:/usr/sbin:/sbin" "$@"
+            CCACHE_DIR="$CACHE/ccache" PATH="/usr/lib/ccache:$PATH:/usr/sbin:/sbin" "$@"
     else
-        "${NS[@]}" "$REPO/scripts/lib/enter.sh" "$ROOTFS" "$TREE" "$WORK" "$REPO" \
+        "${NS[@]}" "$REPO/scripts/lib/enter.sh" "$ROOTFS" "$TREE" "$WORK" "$REPO" "$CACHE/ccache" \
             "${clean[@]}" "$@"
     fi
 }
@@ -169,7 +174,7 @@ make_rootfs() {
     PROGRESS=rootfs_progress logged "${NS[@]}" --pid --fork --kill-child \
         env TMPDIR=/var/tmp mmdebstrap --verbose --mode=root --variant=apt \
         --components=main --include="$(rootfs_packages)" "${proxy[@]}" \
-        --customize-hook='mkdir -p "$1/build/linux" "$1/build/work" "$1/build/repo"' \
+        --customize-hook='mkdir -p "$1/build/linux" "$1/build/work" "$1/build/repo" "$1/build/ccache"' \
         --customize-hook="copy-in '$REPO/config/rootfs/usr' /" \
         "$SUITE" "$part" "$mirror" || stage_fail
     mv "$part" "$ROOTFS"

@@ -255,7 +255,7 @@ distclean() {
         [[ $name != source ]] || rm -rf "$CACHE/apt"
         unlock "$LOCK_FD"
     done
-    rm -rf "$CACHE"/kvm-* "$CACHE/objects"
+    rm -rf "$CACHE"/kvm-* "$CACHE/objects" "$CACHE/ccache"
     if ((${#left[@]})); then
         stage_end "done, but another run is using ${left[*]}"
     else
