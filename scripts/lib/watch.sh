@@ -2,6 +2,8 @@
 # make watch: what a change touches is built and tested again.
 
 WATCHED=(drivers fs include kernel mm rust samples selftests scripts)
+# What editors write beside a file: vi's, Emacs's, and copies that end in ~.
+BESIDE='(~|\.sw[a-z]+|/\.#[^/]*|/#[^/]*#|/4913)$'
 
 watch() {
     local file changed
@@ -14,7 +16,8 @@ watch() {
     set -m
     coproc EVENTS {
         exec 3>&-
-        in_env inotifywait -qmr --format '%w%f' -e close_write -e moved_to -e delete \
+        in_env inotifywait -qmr --format '%w%f' --exclude "$BESIDE" \
+            -e close_write -e moved_to -e delete \
             "${WATCHED[@]/#/$E_REPO/}" ${DRIVER:+"$E_DRIVER"}
     }
     set +m
