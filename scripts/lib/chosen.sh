@@ -29,6 +29,7 @@ run_chosen() {
     fi
     ((!${#compile_fails[@]})) || chosen_compile_fails "${compile_fails[@]}"
     ((!${#selftests[@]} && !${#controls[@]})) || build_selftests
+    tree_is_built
     if [[ -n $filter ]] || ((${#selftests[@]} + ${#controls[@]})); then
         probe_kvm
     fi

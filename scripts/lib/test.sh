@@ -19,6 +19,7 @@ run_tests() {
     compile_fail
     posted_stages
     cross_builds
+    tree_is_built
     probe_kvm
     vm_tests
     control_tests

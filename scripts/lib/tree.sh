@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2153
 # The source tree: which one, whose it is, and our repository laid over it.
 #
-#   work/<series>-<sum of the checkout's path>/   of one checkout, locked while it runs
+#   work/<series>-<sum of the checkout's path>/   of one checkout, locked while it runs; a second
+#                                                 lock, .build, is for what changes the tree
 #       owner      the path of the checkout; gone when that is gone
 #       linux/     the tree; absent if it is a tree of the user's (KDIR)
 #       source     which source the tree was made from
@@ -44,6 +45,8 @@ use_tree() {
     mkdir -p "$CACHE/work"
     lock "${WORK##*/}" "${KDIR:+this tree}${KDIR:-this checkout}"
     TREE_LOCK=$LOCK_FD
+    lock "${WORK##*/}.build" "a copy of this tree"
+    BUILD_LOCK=$LOCK_FD
     drop_orphans
     mkdir -p "$WORK"
     echo "$owner" >"$WORK/owner"
@@ -52,7 +55,17 @@ use_tree() {
 # Lets others build while a VM, which sees the tree live, is open; nobody removes it then.
 release_tree() {
     lock "${WORK##*/}.vm" "this checkout's tree" --shared
+    unlock_tree
+}
+
+unlock_tree() {
+    unlock "$BUILD_LOCK"
     unlock "$TREE_LOCK"
+}
+
+# Lets other checkouts copy the tree while the tests use it. No run of this one builds meanwhile.
+tree_is_built() {
+    unlock "$BUILD_LOCK"
 }
 
 no_open_vm() {
@@ -63,13 +76,16 @@ no_open_vm() {
 # Work folders whose checkout is gone: one is taken over, the others removed.
 # A folder is moved or removed only under its own lock.
 drop_orphans() {
-    local other orphan
+    local other orphan copied
     for other in "$CACHE/work"/*/; do
         other=${other%/}
         [[ $other != "$WORK" && -e $other/owner ]] || continue
         [[ ! -d $(<"$other/owner") ]] || continue
         try_lock "${other##*/}" || continue
         orphan=$LOCK_FD
+        # Somebody may be copying it.
+        try_lock "${other##*/}.build" || { unlock "$orphan"; continue; }
+        copied=$LOCK_FD
         if [[ -e $other/owner ]]; then
             if [[ -z $KDIR && ! -e $WORK && ${other##*/} == "$KERNEL"-* ]]; then
                 mv "$other" "$WORK"
@@ -77,6 +93,7 @@ drop_orphans() {
                 rm -rf --one-file-system "$other"
             fi
         fi
+        unlock "$copied"
         unlock "$orphan"
     done
 }
@@ -160,14 +177,14 @@ remove_tree() {
     rm -rf "$TREE" "$WORK/kselftest"
 }
 
-# From a checkout that is not at work in it just now. One whose last variant is the same comes first:
+# From a checkout that does not change it just now. One whose last variant is the same comes first:
 # less of it has to be built anew.
 copy_tree() { # ID
     local other from stamp
     for other in "$CACHE/work/$KERNEL${VARIANT:+-*${VARIANT##*,}}"-????????????/ "$CACHE/work"/*/; do
         other=${other%/}
         [[ $other != "$WORK" && $(cat "$other/source" 2>/dev/null) == "$1" ]] || continue
-        try_lock "${other##*/}" --shared || continue
+        try_lock "${other##*/}.build" --shared || continue
         from=$LOCK_FD
         if [[ -e $other/linux/Makefile && $(cat "$other/source" 2>/dev/null) == "$1" ]]; then
             rm -rf "$WORK/linux.part"
@@ -243,7 +260,8 @@ distclean() {
             */src) name=source ;;
             *.part) name=${name%.part} ;;
         esac
-        if { [[ $dir == */work/* ]] && ! try_lock "$name.vm"; } || ! try_lock "$name"; then
+        if { [[ $dir == */work/* ]] && ! { try_lock "$name.vm" && try_lock "$name.build"; }; } ||
+            ! try_lock "$name"; then
             left+=("${dir#"$CACHE"/}")
             continue
         fi

@@ -11,7 +11,7 @@ watch() {
     prepare_toolchain
     use_python
     # Each run takes it for itself.
-    unlock "$TREE_LOCK"
+    unlock_tree
     # Once a file is written, not at each of the writes. A job, so that its end is seen to.
     set -m
     coproc EVENTS {
