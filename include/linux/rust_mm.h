@@ -7,10 +7,12 @@
 #define _LINUX_RUST_MM_H
 
 #include <linux/atomic.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/page_ref.h>
 #include <linux/pgtable.h>
 #include <linux/sched/mm.h>
+#include <linux/wait_bit.h>
 
 struct file;
 struct mm_walk;
@@ -220,6 +222,82 @@ static inline int folio_mappable_order(const struct folio *folio)
  * Return: The order, or -1 if the folio has too many references to be mapped.
  */
 static inline int page_mappable_order(const struct page *page)
+/*
+ * Revocations: mm/rust_revoke.c
+ */
+
+/* Set while the memory is revoked: the sign bit. */
+#define RUST_MM_REVOKED			(1U << 31)
+/* Set if it is revoked forever. */
+#define RUST_MM_REVOKED_FOREVER		(1U << 30)
+
+/**
+ * struct rust_mm_revocation - Sections that use memory, and a switch that keeps new ones out
+ * @users: The number of sections, and the two flags above.
+ * @dep_map: For lockdep, which finds a revocation inside a section.
+ */
+struct rust_mm_revocation {
+	atomic_t users;
+	struct lockdep_map dep_map;
+};
+
+/**
+ * rust_mm_revocation_enter() - Enter a section, unless the memory is revoked
+ * @revocation: The revocation.
+ *
+ * The number of sections does not overflow: each is one on the stack of a thread, and there are
+ * fewer than 2^22 threads, with fewer than 2^8 such calls on a stack.
+ *
+ * Context: Any context but an interrupt. Does not sleep.
+ * Return: Whether the caller is in a section, which it has to leave on the same thread.
+ */
+static inline bool
+rust_mm_revocation_enter(struct rust_mm_revocation *revocation)
+{
+	if (!atomic_inc_unless_negative(&revocation->users))
+		return false;
+	lock_map_acquire_read(&revocation->dep_map);
+	return true;
+}
+
+/**
+ * rust_mm_revocation_leave() - Leave a section
+ * @revocation: The revocation. It may be freed as soon as the last section is left.
+ *
+ * Context: As rust_mm_revocation_enter().
+ */
+static inline void
+rust_mm_revocation_leave(struct rust_mm_revocation *revocation)
+{
+	lock_map_release(&revocation->dep_map);
+	/* Fully ordered, as wake_up_var() needs it, which does not access the variable. */
+	if (unlikely(atomic_dec_return(&revocation->users) < 0))
+		wake_up_var(&revocation->users);
+}
+
+/**
+ * rust_mm_revocation_is_revoked() - Check whether the memory is revoked
+ * @revocation: The revocation.
+ * @forever: Whether to check that it is revoked forever.
+ *
+ * Context: Any context.
+ * Return: Whether it is. The state may have changed already.
+ */
+static inline bool
+rust_mm_revocation_is_revoked(const struct rust_mm_revocation *revocation,
+			      bool forever)
+{
+	unsigned int flag = forever ? RUST_MM_REVOKED_FOREVER : RUST_MM_REVOKED;
+
+	return atomic_read(&revocation->users) & flag;
+}
+
+void rust_mm_revocation_init(struct rust_mm_revocation *revocation,
+			     const char *name, struct lock_class_key *key);
+void rust_mm_revocation_revoke(struct rust_mm_revocation *revocation,
+			       bool forever);
+void rust_mm_revocation_restore(struct rust_mm_revocation *revocation);
+
 {
 	return folio_mappable_order(page_folio(page));
 }
