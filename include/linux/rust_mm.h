@@ -214,14 +214,14 @@ static inline int folio_mappable_order(const struct folio *folio)
 	return rust_folio_may_be_mapped(folio) ? folio_order(folio) : -1;
 }
 
-/**
- * page_mappable_order() - Return the order of the folio of a page that can be mapped
- * @page: The page.
- *
- * Context: Any context. The caller holds a reference to the folio.
- * Return: The order, or -1 if the folio has too many references to be mapped.
- */
-static inline int page_mappable_order(const struct page *page)
+/* mm/rust_refs.c */
+bool rust_mm_pages_may_be_mapped(struct page *const *pages,
+				 unsigned long nr_pages);
+#ifndef CONFIG_ARCH_HAS_PTE_SPECIAL
+bool rust_mm_pfn_may_be_mapped(unsigned long pfn);
+#endif
+struct mm_struct *rust_mm_access_vpid(pid_t pid, unsigned int mode);
+
 /*
  * Revocations: mm/rust_revoke.c
  */
@@ -298,18 +298,6 @@ void rust_mm_revocation_revoke(struct rust_mm_revocation *revocation,
 			       bool forever);
 void rust_mm_revocation_restore(struct rust_mm_revocation *revocation);
 
-{
-	return folio_mappable_order(page_folio(page));
-}
-
-/* mm/rust_refs.c */
-bool rust_mm_pages_may_be_mapped(struct page *const *pages,
-				 unsigned long nr_pages);
-#ifndef CONFIG_ARCH_HAS_PTE_SPECIAL
-bool rust_mm_pfn_may_be_mapped(unsigned long pfn);
-#endif
-struct mm_struct *rust_mm_access_vpid(pid_t pid, unsigned int mode);
-
 /*
  * VMAs: mm/rust_vma.c
  */
@@ -365,9 +353,13 @@ unsigned long rust_mm_copy_page_from_user(struct page *page, size_t offset,
 bool rust_mm_vma_permits_fault(struct vm_area_struct *vma, bool write,
 			       bool foreign);
 int rust_mm_vma_alloc_pte_table(struct vm_area_struct *vma, unsigned long addr);
+int rust_mm_vma_insert_pfns(struct vm_area_struct *vma, unsigned long addr,
+			    unsigned long pfn, unsigned long nr, pgprot_t prot);
 bool rust_mm_fault_may_retry(const struct vm_fault *vmf, const void *code);
 bool rust_mm_fault_release_lock(struct vm_fault *vmf);
 vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page);
+vm_fault_t rust_mm_fault_take_page(struct vm_fault *vmf, struct page *page,
+				   bool insert, bool locked);
 bool rust_mm_fault_huge_is_occupied(const struct vm_fault *vmf, bool pud);
 unsigned long rust_mm_fault_around_map(struct vm_fault *vmf, pgoff_t pgoff,
 				       struct page *const *pages,
