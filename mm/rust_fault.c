@@ -154,7 +154,7 @@ int rust_mm_vma_insert_pfns(struct vm_area_struct *vma, unsigned long addr,
 		while (addr < table_end) {
 			pte_t *ptep, *first;
 			unsigned int i, n;
-			spinlock_t *ptl;
+			spinlock_t *ptl;	/* the lock of the page table */
 
 			n = min((table_end - addr) >> PAGE_SHIFT, PFNS_AT_ONCE);
 			/* Another lock protects the cache modes, so not under that of the table. */

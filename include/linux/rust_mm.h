@@ -7,6 +7,7 @@
 #define _LINUX_RUST_MM_H
 
 #include <linux/atomic.h>
+#include <linux/bits.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/page_ref.h>
@@ -227,9 +228,9 @@ struct mm_struct *rust_mm_access_vpid(pid_t pid, unsigned int mode);
  */
 
 /* Set while the memory is revoked: the sign bit. */
-#define RUST_MM_REVOKED			(1U << 31)
+#define RUST_MM_REVOKED			BIT_U32(31)
 /* Set if it is revoked forever. */
-#define RUST_MM_REVOKED_FOREVER		(1U << 30)
+#define RUST_MM_REVOKED_FOREVER		BIT_U32(30)
 
 /**
  * struct rust_mm_revocation - Sections that use memory, and a switch that keeps new ones out
