@@ -17,6 +17,8 @@
 #include <linux/slab.h>
 #include <linux/task_work.h>
 
+#include "internal.h"
+
 /**
  * rust_mm_vma_permits_fault() - Check whether a VMA permits an access
  * @vma: The VMA.
@@ -38,9 +40,10 @@ bool rust_mm_vma_permits_fault(struct vm_area_struct *vma, bool write,
 EXPORT_SYMBOL_GPL(rust_mm_vma_permits_fault);
 
 /**
- * rust_mm_vma_alloc_pte_table() - Allocate the lowest page table for an address
+ * alloc_pte_table() - Allocate the lowest page table for an address
  * @vma: A VM_PFNMAP VMA.
  * @addr: An address in it.
+ * @table: Gets the PMD entry of the table, unless the function fails.
  *
  * vmf_insert_pfn() and the like would take a PMD or PUD mapping for a table. The function
  * makes sure that they find a table. The table remains there as long as the VMA: the kernel
@@ -51,7 +54,8 @@ EXPORT_SYMBOL_GPL(rust_mm_vma_permits_fault);
  * locks.
  * Return: 0; -ENOMEM; or -EEXIST if a PMD or PUD mapping covers the address.
  */
-int rust_mm_vma_alloc_pte_table(struct vm_area_struct *vma, unsigned long addr)
+static int alloc_pte_table(struct vm_area_struct *vma, unsigned long addr,
+			   pmd_t **table)
 {
 	struct mm_struct *mm = vma->vm_mm;
 	p4d_t *p4d = p4d_alloc(mm, pgd_offset(mm, addr), addr);
@@ -85,10 +89,100 @@ int rust_mm_vma_alloc_pte_table(struct vm_area_struct *vma, unsigned long addr)
 				return -ENOMEM;
 			continue;
 		}
+		*table = pmdp;
 		return !pmd_present(pmd) || pmd_leaf(pmd) ? -EEXIST : 0;
 	}
 }
+
+/**
+ * rust_mm_vma_alloc_pte_table() - Allocate the lowest page table for an address
+ * @vma: A VM_PFNMAP VMA.
+ * @addr: An address in it.
+ *
+ * For a caller that inserts one PFN, with vmf_insert_pfn(): see alloc_pte_table().
+ *
+ * Context: The same as for alloc_pte_table().
+ * Return: 0; -ENOMEM; or -EEXIST if a PMD or PUD mapping covers the address.
+ */
+int rust_mm_vma_alloc_pte_table(struct vm_area_struct *vma, unsigned long addr)
+{
+	pmd_t *table;
+
+	return alloc_pte_table(vma, addr, &table);
+}
 EXPORT_SYMBOL_GPL(rust_mm_vma_alloc_pte_table);
+
+/* How many entries are made before the lock of the page table is taken. */
+#define PFNS_AT_ONCE	32
+
+/**
+ * rust_mm_vma_insert_pfns() - Map consecutive PFNs at consecutive addresses
+ * @vma: A VM_PFNMAP VMA that is not copy-on-write.
+ * @addr: The address for the first PFN.
+ * @pfn: The first PFN.
+ * @nr: Their number. The VMA has all the addresses.
+ * @prot: The protection of the entries, but for the cache mode.
+ *
+ * Does for each PFN what vmf_insert_pfn_prot() does, but goes to each page table only once,
+ * and takes its lock for many entries. An address where something is mapped is left out,
+ * also if that is a PMD or PUD mapping.
+ *
+ * Context: The mmap lock or the VMA lock is held. May sleep. Takes and drops page table
+ * locks.
+ * Return: 0; -ENOMEM; or -EINVAL if user space may not access a PFN. The PFNs before that
+ * one may be mapped then.
+ */
+int rust_mm_vma_insert_pfns(struct vm_area_struct *vma, unsigned long addr,
+			    unsigned long pfn, unsigned long nr, pgprot_t prot)
+{
+	unsigned long end = addr + nr * PAGE_SIZE;
+	struct mm_struct *mm = vma->vm_mm;
+	pte_t entries[PFNS_AT_ONCE];
+
+	while (addr < end) {
+		unsigned long table_end = pmd_addr_end(addr, end);
+		pmd_t *table;
+		int err = alloc_pte_table(vma, addr, &table);
+
+		if (err == -EEXIST) {
+			pfn += (table_end - addr) >> PAGE_SHIFT;
+			addr = table_end;
+			continue;
+		}
+		if (err)
+			return err;
+		while (addr < table_end) {
+			pte_t *ptep, *first;
+			unsigned int i, n;
+			spinlock_t *ptl;	/* the lock of the page table */
+
+			n = min((table_end - addr) >> PAGE_SHIFT, PFNS_AT_ONCE);
+			/* Another lock protects the cache modes, so not under that of the table. */
+			for (i = 0; i < n; i++) {
+				pgprot_t own = prot;
+
+				if (!pfn_modify_allowed(pfn + i, own))
+					return -EINVAL;
+				pfnmap_setup_cachemode_pfn(pfn + i, &own);
+				entries[i] = pte_mkspecial(pfn_pte(pfn + i, own));
+			}
+			first = pte_offset_map_lock(mm, table, addr, &ptl);
+			if (!first)
+				return -ENOMEM;
+			for (i = 0, ptep = first; i < n; i++, ptep++, addr += PAGE_SIZE) {
+				if (!pte_none(ptep_get(ptep)))
+					continue;
+				set_pte_at(mm, addr, ptep, entries[i]);
+				update_mmu_cache(vma, addr, ptep);
+			}
+			pte_unmap_unlock(first, ptl);
+			pfn += n;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(rust_mm_vma_insert_pfns);
 
 /**
  * rust_mm_fault_may_retry() - Check whether the lock of a fault may be dropped
@@ -165,57 +259,193 @@ release:
 }
 EXPORT_SYMBOL_GPL(rust_mm_fault_release_lock);
 
+/* Whether pages that are mapped around a fault should look unused. */
+static inline bool wants_old_around(void)
+{
+#ifdef arch_wants_old_prefaulted_pte
+	return arch_wants_old_prefaulted_pte();
+#else
+	return false;
+#endif
+}
+
 /**
- * rust_mm_fault_insert_page() - Map a page at the address of a fault, unless an entry is there
+ * set_file_ptes() - Map consecutive pages of a folio, as vm_page_prot says
  * @vmf: The fault.
- * @page: The page. The new entry takes a reference to its folio.
+ * @folio: The folio, with a reference for each of the new entries.
+ * @page: The first page.
+ * @nr: The number of pages.
+ * @addr: The address for the first page.
+ * @ptep: The first entry. All of them are none.
+ * @around: Whether no page is the one that user space accesses.
+ * @write: Whether user space writes to the page.
+ *
+ * vm_page_prot alone decides whether the entries are writable: with write-notify, a write has a
+ * fault of its own. Other than that, this is what set_pte_range() does for pages that are not
+ * copies. It is inlined because a driver's pages are mapped one by one, so the call would cost
+ * more than what it does.
+ *
+ * Context: The page table is locked.
+ */
+static __always_inline void set_file_ptes(struct vm_fault *vmf, struct folio *folio,
+					  struct page *page, unsigned int nr,
+					  unsigned long addr, pte_t *ptep, bool around,
+					  bool write)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	pte_t pte = mk_pte(page, vma->vm_page_prot);
+
+	if (around && wants_old_around())
+		pte = pte_mkold(pte);
+	else
+		pte = pte_sw_mkyoung(pte);
+	/* Spare user space, or the processor, another step at the first write. */
+	if (pte_write(pte) && (write || folio_test_dirty(folio)))
+		pte = pte_mkdirty(pte);
+	flush_icache_pages(vma, page, nr);
+	folio_add_file_rmap_ptes(folio, page, nr, vma);
+	set_ptes(vma->vm_mm, addr, ptep, pte, nr);
+	update_mmu_cache_range(vmf, vma, addr, ptep, nr);
+}
+
+/**
+ * fault_insert() - Map a page at the address of a fault, unless an entry is there
+ * @vmf: The fault.
+ * @folio: The folio of the page.
+ * @page: The page.
+ * @owned: Whether the caller gives a reference to the folio to the new entry.
+ * @mapped: Set to true if the page is mapped now.
  *
  * Unlike vmf_insert_page_mkwrite(), the function handles a PMD mapping that another thread
  * has just inserted, and a userfaultfd marker, whose write protection it carries over to the
- * new entry as finish_fault() does.
+ * new entry as finish_fault() does. It uses the page table that the kernel has allocated
+ * before the fault, if there is one.
  *
  * Context: The fault handler of the VMA: the lock of the fault is held, and the caller
  * holds a reference to the folio. May sleep. Takes and drops the page table lock.
  * Return: VM_FAULT_NOPAGE if the page or another thread's entry is mapped there; otherwise
  * an error code.
  */
-vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page)
+static __always_inline vm_fault_t fault_insert(struct vm_fault *vmf, struct folio *folio,
+					       struct page *page, bool owned, bool *mapped)
 {
 	struct vm_area_struct *vma = vmf->vma;
-	struct folio *folio = page_folio(page);
+	struct mm_struct *mm = vma->vm_mm;
 	enum fault_flag flags = vmf->flags;
-	pte_t pte;
+	pte_t *ptep, pte;
 
-	if (PageHWPoison(page))
+	if (unlikely(PageHWPoison(page)))
 		return VM_FAULT_HWPOISON;
 	if (unlikely(!rust_folio_may_be_mapped(folio)))
 		return VM_FAULT_SIGBUS;
 	/* The OOM reaper may have zapped a copy-on-write page at this address. */
-	if (!(vma->vm_flags & VM_SHARED) &&
-	    check_stable_address_space(vma->vm_mm))
+	if (!(vma->vm_flags & VM_SHARED) && check_stable_address_space(mm))
 		return VM_FAULT_SIGBUS;
-	if (pmd_none(pmdp_get(vmf->pmd)) && pte_alloc(vma->vm_mm, vmf->pmd))
-		return VM_FAULT_OOM;
-	vmf->pte = pte_offset_map_lock(vma->vm_mm, vmf->pmd, vmf->address,
-				       &vmf->ptl);
-	if (!vmf->pte)
-		return VM_FAULT_NOPAGE;
-	pte = ptep_get(vmf->pte);
-	if (flags & FAULT_FLAG_ORIG_PTE_VALID ? pte_same(pte, vmf->orig_pte) :
-						pte_none(pte)) {
-		folio_get(folio);
-		flush_dcache_folio(folio);
-		/* vm_page_prot alone decides whether the entry is writable: write-notify. */
-		vmf->flags &= ~FAULT_FLAG_WRITE;
-		set_pte_range(vmf, folio, page, 1, vmf->address);
-		vmf->flags = flags;
-		add_mm_counter(vma->vm_mm, mm_counter_file(folio), 1);
+	if (pmd_none(pmdp_get(vmf->pmd))) {
+		if (vmf->prealloc_pte)
+			pmd_install(mm, vmf->pmd, &vmf->prealloc_pte);
+		else if (pte_alloc(mm, vmf->pmd))
+			return VM_FAULT_OOM;
 	}
-	pte_unmap_unlock(vmf->pte, vmf->ptl);
-	vmf->pte = NULL;
+	ptep = pte_offset_map_lock(mm, vmf->pmd, vmf->address, &vmf->ptl);
+	if (!ptep)
+		return VM_FAULT_NOPAGE;
+	pte = ptep_get(ptep);
+	if (likely(pte_none(pte))) {
+		/* Another thread has removed the marker. */
+		if (unlikely(flags & FAULT_FLAG_ORIG_PTE_VALID) && !pte_none(vmf->orig_pte))
+			goto unlock;
+		if (!owned)
+			folio_get(folio);
+		flush_dcache_folio(folio);
+		set_file_ptes(vmf, folio, page, 1, vmf->address, ptep, false,
+			      flags & FAULT_FLAG_WRITE);
+	} else if (flags & FAULT_FLAG_ORIG_PTE_VALID && pte_same(pte, vmf->orig_pte)) {
+		if (!owned)
+			folio_get(folio);
+		flush_dcache_folio(folio);
+		/* As set_file_ptes(): see there. */
+		vmf->flags &= ~FAULT_FLAG_WRITE;
+		vmf->pte = ptep;
+		set_pte_range(vmf, folio, page, 1, vmf->address);
+		vmf->pte = NULL;
+		vmf->flags = flags;
+	} else {
+		goto unlock;
+	}
+	*mapped = true;
+	add_mm_counter(mm, mm_counter_file(folio), 1);
+unlock:
+	pte_unmap_unlock(ptep, vmf->ptl);
 	return VM_FAULT_NOPAGE;
 }
+
+/**
+ * rust_mm_fault_insert_page() - Map a page at the address of a fault, unless an entry is there
+ * @vmf: The fault.
+ * @page: The page. The new entry takes a reference to its folio.
+ *
+ * Context: The same as for fault_insert().
+ * Return: VM_FAULT_NOPAGE if the page or another thread's entry is mapped there; otherwise
+ * an error code.
+ */
+vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page)
+{
+	bool mapped;
+
+	return fault_insert(vmf, page_folio(page), page, false, &mapped);
+}
 EXPORT_SYMBOL_GPL(rust_mm_fault_insert_page);
+
+/**
+ * rust_mm_fault_take_page() - Map the page of an answer, or have the kernel map it
+ * @vmf: The fault.
+ * @page: The page. The function takes over the caller's reference to its folio.
+ * @insert: Whether the page must be mapped when the function returns.
+ * @locked: Whether the function also takes over the lock of the folio.
+ *
+ * The function maps the page itself, which is less work than to lock the folio and to go
+ * through finish_fault(). If the page is of a large folio, the kernel would also map more of
+ * it, up to the size of the file's inode, which may not be the driver's.
+ *
+ * The kernel maps the page if it copies it, and if it asks ->page_mkwrite next, so that user
+ * space does not fault twice. It gets the folio without the lock, which it takes itself: if the
+ * memory of a locked page is broken, the kernel looks for the page cache of the page, and these
+ * pages have none (__do_fault()).
+ *
+ * Context: The same as for fault_insert().
+ * Return: The code for the kernel.
+ */
+vm_fault_t rust_mm_fault_take_page(struct vm_fault *vmf, struct page *page, bool insert,
+				   bool locked)
+{
+	struct folio *folio = page_folio(page);
+	bool mapped = false;
+	vm_fault_t ret;
+
+	if (vmf->flags & FAULT_FLAG_WRITE && !insert &&
+	    (vmf->cow_page ||
+	     (vmf->vma->vm_ops->page_mkwrite && !folio_test_large(folio)))) {
+		if (locked)
+			folio_unlock(folio);
+		if (likely(rust_folio_may_be_mapped(folio))) {
+			vmf->page = page;
+			return 0;
+		}
+		ret = VM_FAULT_SIGBUS;
+	} else {
+		/* A folio that is to be unlocked must not be freed together with the entry. */
+		ret = fault_insert(vmf, folio, page, !locked, &mapped);
+		if (unlikely(locked)) {
+			folio_unlock(folio);
+			mapped = false;
+		}
+	}
+	if (unlikely(!mapped))
+		folio_put_saturating(folio);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(rust_mm_fault_take_page);
 
 /**
  * rust_mm_fault_huge_is_occupied() - Check whether the PMD or PUD of a fault is in use
@@ -245,10 +475,10 @@ EXPORT_SYMBOL_GPL(rust_mm_fault_huge_is_occupied);
  * Context: The page table is locked.
  * Return: Whether the page is mapped.
  */
-static inline bool fault_around_may_map(pte_t *ptep, const struct page *page,
-					const struct folio *folio)
+static __always_inline bool fault_around_may_map(pte_t *ptep, const struct page *page,
+						 const struct folio *folio)
 {
-	return pte_none(ptep_get(ptep)) && !PageHWPoison(page) &&
+	return pte_none(ptep_get(ptep)) && likely(!PageHWPoison(page)) &&
 	       likely(rust_folio_may_be_mapped(folio));
 }
 
@@ -259,8 +489,9 @@ static inline bool fault_around_may_map(pte_t *ptep, const struct page *page,
  * @pages: The pages, one for each page offset from @pgoff on; NULL for one that is left out.
  * @nr_pages: Their number, from 1 to BITS_PER_LONG.
  *
- * The function takes the lock of the page table once for all pages, and counts them once. Pages
- * of one folio that follow each other are mapped together. Each page that is mapped takes a
+ * The function takes the lock of the page table once for all pages, and counts them once. If there
+ * is no page table, it uses the one that the kernel has allocated before the fault. Pages of one
+ * large folio that follow each other are mapped together. Each page that is mapped takes a
  * reference to its folio.
  *
  * Context: ->map_pages of the VMA, which has been called with these page offsets. The caller
@@ -274,14 +505,17 @@ unsigned long rust_mm_fault_around_map(struct vm_fault *vmf, pgoff_t pgoff,
 	struct mm_struct *mm = vmf->vma->vm_mm;
 	unsigned long addr = (vmf->address & PAGE_MASK) +
 			     ((pgoff - vmf->pgoff) << PAGE_SHIFT);
-	unsigned int i, nr, nr_file, nr_shmem = 0;
 	unsigned long mapped = 0;
-	pte_t *first;
+	unsigned int i, nr, nr_shmem = 0;
+	pte_t *first, *ptep;
 
+	if (pmd_none(pmdp_get_lockless(vmf->pmd)) && vmf->prealloc_pte)
+		pmd_install(mm, vmf->pmd, &vmf->prealloc_pte);
 	first = pte_offset_map_lock(mm, vmf->pmd, addr, &vmf->ptl);
 	if (!first)
 		return 0;
-	for (i = 0; i < nr_pages; i += nr) {
+	for (i = 0, ptep = first; i < nr_pages;
+	     i += nr, ptep += nr, addr += nr * PAGE_SIZE) {
 		struct page *page = pages[i];
 		struct folio *folio;
 
@@ -289,26 +523,32 @@ unsigned long rust_mm_fault_around_map(struct vm_fault *vmf, pgoff_t pgoff,
 		if (!page)
 			continue;
 		folio = page_folio(page);
-		if (!fault_around_may_map(first + i, page, folio))
+		if (!fault_around_may_map(ptep, page, folio))
 			continue;
-		while (i + nr < nr_pages && pages[i + nr] == page + nr &&
-		       page_folio(page + nr) == folio &&
-		       fault_around_may_map(first + i + nr, page + nr, folio))
-			nr++;
-		mapped |= GENMASK(i + nr - 1, i);
-		folio_ref_add(folio, nr);
 		flush_dcache_folio(folio);
-		vmf->pte = first + i;
-		set_pte_range(vmf, folio, page, nr, addr + i * PAGE_SIZE);
+		if (likely(!folio_test_large(folio))) {
+			folio_get(folio);
+			set_file_ptes(vmf, folio, page, 1, addr, ptep,
+				      addr != (vmf->address & PAGE_MASK), false);
+			mapped |= BIT(i);
+		} else {
+			while (i + nr < nr_pages && pages[i + nr] == page + nr &&
+			       page_folio(page + nr) == folio &&
+			       fault_around_may_map(ptep + nr, page + nr, folio))
+				nr++;
+			folio_ref_add(folio, nr);
+			set_file_ptes(vmf, folio, page, nr, addr, ptep,
+				      !in_range(vmf->address, addr, nr * PAGE_SIZE), false);
+			mapped |= GENMASK(i + nr - 1, i);
+		}
 		if (unlikely(mm_counter_file(folio) != MM_FILEPAGES))
 			nr_shmem += nr;
 	}
-	vmf->pte = NULL;
-	nr_file = hweight_long(mapped) - nr_shmem;
-	if (nr_file)
-		add_mm_counter(mm, MM_FILEPAGES, nr_file);
-	if (nr_shmem)
-		add_mm_counter(mm, MM_SHMEMPAGES, nr_shmem);
+	if (mapped) {
+		add_mm_counter(mm, MM_FILEPAGES, hweight_long(mapped) - nr_shmem);
+		if (unlikely(nr_shmem))
+			add_mm_counter(mm, MM_SHMEMPAGES, nr_shmem);
+	}
 	pte_unmap_unlock(first, vmf->ptl);
 	return mapped;
 }

@@ -7,10 +7,13 @@
 #define _LINUX_RUST_MM_H
 
 #include <linux/atomic.h>
+#include <linux/bits.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/page_ref.h>
 #include <linux/pgtable.h>
 #include <linux/sched/mm.h>
+#include <linux/wait_bit.h>
 
 struct file;
 struct mm_walk;
@@ -212,18 +215,6 @@ static inline int folio_mappable_order(const struct folio *folio)
 	return rust_folio_may_be_mapped(folio) ? folio_order(folio) : -1;
 }
 
-/**
- * page_mappable_order() - Return the order of the folio of a page that can be mapped
- * @page: The page.
- *
- * Context: Any context. The caller holds a reference to the folio.
- * Return: The order, or -1 if the folio has too many references to be mapped.
- */
-static inline int page_mappable_order(const struct page *page)
-{
-	return folio_mappable_order(page_folio(page));
-}
-
 /* mm/rust_refs.c */
 bool rust_mm_pages_may_be_mapped(struct page *const *pages,
 				 unsigned long nr_pages);
@@ -231,6 +222,82 @@ bool rust_mm_pages_may_be_mapped(struct page *const *pages,
 bool rust_mm_pfn_may_be_mapped(unsigned long pfn);
 #endif
 struct mm_struct *rust_mm_access_vpid(pid_t pid, unsigned int mode);
+
+/*
+ * Revocations: mm/rust_revoke.c
+ */
+
+/* Set while the memory is revoked: the sign bit. */
+#define RUST_MM_REVOKED			BIT_U32(31)
+/* Set if it is revoked forever. */
+#define RUST_MM_REVOKED_FOREVER		BIT_U32(30)
+
+/**
+ * struct rust_mm_revocation - Sections that use memory, and a switch that keeps new ones out
+ * @users: The number of sections, and the two flags above.
+ * @dep_map: For lockdep, which finds a revocation inside a section.
+ */
+struct rust_mm_revocation {
+	atomic_t users;
+	struct lockdep_map dep_map;
+};
+
+/**
+ * rust_mm_revocation_enter() - Enter a section, unless the memory is revoked
+ * @revocation: The revocation.
+ *
+ * The number of sections does not overflow: each is one on the stack of a thread, and there are
+ * fewer than 2^22 threads, with fewer than 2^8 such calls on a stack.
+ *
+ * Context: Any context but an interrupt. Does not sleep.
+ * Return: Whether the caller is in a section, which it has to leave on the same thread.
+ */
+static inline bool
+rust_mm_revocation_enter(struct rust_mm_revocation *revocation)
+{
+	if (!atomic_inc_unless_negative(&revocation->users))
+		return false;
+	lock_map_acquire_read(&revocation->dep_map);
+	return true;
+}
+
+/**
+ * rust_mm_revocation_leave() - Leave a section
+ * @revocation: The revocation. It may be freed as soon as the last section is left.
+ *
+ * Context: As rust_mm_revocation_enter().
+ */
+static inline void
+rust_mm_revocation_leave(struct rust_mm_revocation *revocation)
+{
+	lock_map_release(&revocation->dep_map);
+	/* Fully ordered, as wake_up_var() needs it, which does not access the variable. */
+	if (unlikely(atomic_dec_return(&revocation->users) < 0))
+		wake_up_var(&revocation->users);
+}
+
+/**
+ * rust_mm_revocation_is_revoked() - Check whether the memory is revoked
+ * @revocation: The revocation.
+ * @forever: Whether to check that it is revoked forever.
+ *
+ * Context: Any context.
+ * Return: Whether it is. The state may have changed already.
+ */
+static inline bool
+rust_mm_revocation_is_revoked(const struct rust_mm_revocation *revocation,
+			      bool forever)
+{
+	unsigned int flag = forever ? RUST_MM_REVOKED_FOREVER : RUST_MM_REVOKED;
+
+	return atomic_read(&revocation->users) & flag;
+}
+
+void rust_mm_revocation_init(struct rust_mm_revocation *revocation,
+			     const char *name, struct lock_class_key *key);
+void rust_mm_revocation_revoke(struct rust_mm_revocation *revocation,
+			       bool forever);
+void rust_mm_revocation_restore(struct rust_mm_revocation *revocation);
 
 /*
  * VMAs: mm/rust_vma.c
@@ -287,9 +354,13 @@ unsigned long rust_mm_copy_page_from_user(struct page *page, size_t offset,
 bool rust_mm_vma_permits_fault(struct vm_area_struct *vma, bool write,
 			       bool foreign);
 int rust_mm_vma_alloc_pte_table(struct vm_area_struct *vma, unsigned long addr);
+int rust_mm_vma_insert_pfns(struct vm_area_struct *vma, unsigned long addr,
+			    unsigned long pfn, unsigned long nr, pgprot_t prot);
 bool rust_mm_fault_may_retry(const struct vm_fault *vmf, const void *code);
 bool rust_mm_fault_release_lock(struct vm_fault *vmf);
 vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page);
+vm_fault_t rust_mm_fault_take_page(struct vm_fault *vmf, struct page *page,
+				   bool insert, bool locked);
 bool rust_mm_fault_huge_is_occupied(const struct vm_fault *vmf, bool pud);
 unsigned long rust_mm_fault_around_map(struct vm_fault *vmf, pgoff_t pgoff,
 				       struct page *const *pages,

@@ -50,11 +50,6 @@ __rust_helper int rust_helper_folio_mappable_order(const struct folio *folio)
 	return folio_mappable_order(folio);
 }
 
-__rust_helper int rust_helper_page_mappable_order(const struct page *page)
-{
-	return page_mappable_order(page);
-}
-
 __rust_helper void rust_helper_put_page(struct page *page)
 {
 	put_page(page);

@@ -4,7 +4,6 @@
 
 use crate::{
     bindings,
-    error::to_result,
     mm::{
         file::MapFile,
         rmap::{
@@ -13,17 +12,11 @@ use crate::{
         }, //
     },
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Full,
-        Relaxed, //
-    },
     types::{
         NotThreadSafe,
         Opaque, //
     }, //
 };
-use core::pin::Pin;
 
 mod device;
 mod populated;
@@ -71,7 +64,7 @@ pub(super) use section::RevocationGuard;
 ///
 /// # Invariants
 ///
-/// `srcu` is initialised. The owner that `space` stores is this value.
+/// `sections` is initialised. The owner that `space` stores is this value.
 ///
 /// # Examples
 ///
@@ -162,26 +155,18 @@ pub(super) use section::RevocationGuard;
 /// mm.munmap(addr, PAGE_SIZE)?;
 /// # Ok::<(), Error>(())
 /// ```
-#[pin_data(PinnedDrop)]
+#[pin_data]
 pub struct Revocation {
     space: AddressSpace,
-    /// [`THERE`], [`REVOKED`] or [`GONE`].
-    state: Atomic<i32>,
+    /// The number of sections, and whether the memory is revoked.
     #[pin]
-    srcu: Opaque<bindings::srcu_struct>,
+    sections: Opaque<bindings::rust_mm_revocation>,
 }
 
-/// The memory is accessible.
-const THERE: i32 = 0;
-/// The memory is revoked until it is restored.
-const REVOKED: i32 = 1;
-/// The memory is revoked forever.
-const GONE: i32 = 2;
-
-// SAFETY: Any thread may use and drop an `AddressSpace`, an atomic and a `srcu_struct`.
+// SAFETY: Any thread may use and drop an `AddressSpace` and a `rust_mm_revocation`.
 unsafe impl Send for Revocation {}
-// SAFETY: Any number of threads may use an `AddressSpace`, an atomic and a `srcu_struct` at the
-// same time.
+// SAFETY: Any number of threads may use an `AddressSpace` and a `rust_mm_revocation` at the same
+// time.
 unsafe impl Sync for Revocation {}
 
 impl Revocation {
@@ -215,11 +200,10 @@ impl Revocation {
                 space.set_owner(this.as_ptr().cast());
                 space
             },
-            state: Atomic::new(THERE),
-            // INVARIANT: `init_srcu` initialises it.
-            srcu <- Opaque::try_ffi_init(|srcu| {
-                // SAFETY: `srcu` is memory for a `srcu_struct`, which does not move.
-                unsafe { init_srcu(srcu) }
+            // INVARIANT: `init_sections` initialises it.
+            sections <- Opaque::ffi_init(|sections| {
+                // SAFETY: `sections` is memory for a `rust_mm_revocation`, which does not move.
+                unsafe { init_sections(sections) }
             }),
         }? Error)
     }
@@ -244,9 +228,7 @@ impl Revocation {
     /// [`access`](crate::mm::ops::VmOperations::access). Must not be called from either, or with a
     /// lock held that either takes.
     pub fn revoke(&self) {
-        // If the memory is already revoked, still wait for in-flight faults.
-        let _ = self.state.cmpxchg(THERE, REVOKED, Full);
-        self.take_away();
+        self.take_away(false);
     }
 
     /// Revokes the memory forever.
@@ -258,19 +240,18 @@ impl Revocation {
     ///
     /// As [`revoke`](Self::revoke).
     pub fn revoke_for_good(&self) {
-        self.state.xchg(GONE, Full);
-        self.take_away();
+        self.take_away(true);
     }
 
-    fn take_away(&self) {
-        // The update of `state` is fully ordered before the grace period: a fault handler either
-        // sees the new state, or the grace period waits for it.
+    fn take_away(&self, forever: bool) {
+        // A fault handler either has entered its section before, and is waited for, or cannot
+        // enter it.
         //
         // SAFETY:
-        // - By the type invariants, `srcu` is initialised.
+        // - By the type invariants, `sections` is initialised.
         // - By the context of the callers, the current thread is in no section of it. If it is, it
         //   waits forever.
-        unsafe { bindings::synchronize_srcu(self.srcu.get()) };
+        unsafe { bindings::rust_mm_revocation_revoke(self.sections.get(), forever) };
         self.space.unmap_raw(0, usize::MAX, true);
     }
 
@@ -279,14 +260,23 @@ impl Revocation {
     /// The layer then accepts new mappings, and handles faults in mappings that still exist. It
     /// does not map again what was mapped without a fault, by `mmap` or by the driver: without a
     /// fault handler, an access still ends with SIGBUS.
+    ///
+    /// If another thread is in [`revoke`](Self::revoke), it may return before all fault handlers
+    /// have ended.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
     pub fn restore(&self) {
-        let _ = self.state.cmpxchg(REVOKED, THERE, Full);
+        // SAFETY: By the type invariants, `sections` is initialised.
+        unsafe { bindings::rust_mm_revocation_restore(self.sections.get()) };
     }
 
     /// Returns whether the memory is revoked forever.
     #[inline]
     fn is_gone(&self) -> bool {
-        self.state.load(Relaxed) == GONE
+        // SAFETY: By the type invariants, `sections` is initialised.
+        unsafe { bindings::rust_mm_revocation_is_revoked(self.sections.get(), true) }
     }
 
     /// Returns whether the memory is revoked.
@@ -294,54 +284,45 @@ impl Revocation {
     /// For information: the state may have changed already.
     #[inline]
     pub fn is_revoked(&self) -> bool {
-        self.state.load(Relaxed) != THERE
+        // SAFETY: By the type invariants, `sections` is initialised.
+        unsafe { bindings::rust_mm_revocation_is_revoked(self.sections.get(), false) }
     }
 
     /// Enters a section that [`revoke`](Self::revoke) waits for, or returns [`None`] if the memory
     /// is revoked.
     #[inline]
     fn enter(&self) -> Option<RevocationGuard<'_>> {
-        // SAFETY: By the type invariants, `srcu` is initialised.
-        let index = unsafe { bindings::srcu_read_lock(self.srcu.get()) };
-        let guard = RevocationGuard {
+        // SAFETY: By the type invariants, `sections` is initialised. The section ends on this
+        // thread: the guard is not `Send`. It is a value on the stack of this thread, which the
+        // layer neither leaks nor gives to a driver.
+        let entered = unsafe { bindings::rust_mm_revocation_enter(self.sections.get()) };
+        // INVARIANT: This thread has just entered a section.
+        entered.then(|| RevocationGuard {
             revocation: self,
-            index,
             _not_send: NotThreadSafe,
-        };
-        // `srcu_read_lock` is fully ordered before this load: either it sees the new state, or
-        // `synchronize_srcu` waits for the section.
-        (!self.is_revoked()).then_some(guard)
+        })
     }
 }
 
-/// Initialises the `srcu_struct` of a revocation.
+/// Initialises the sections of a revocation.
 ///
 /// Neither generic nor inlined: lockdep expects one name for one key, and a module that makes a
 /// revocation would have its own copy of the name.
 ///
 /// # Safety
 ///
-/// `srcu` must point to memory for a `srcu_struct` that does not move.
+/// `sections` must point to memory for a `rust_mm_revocation` that does not move.
 #[inline(never)]
-unsafe fn init_srcu(srcu: *mut bindings::srcu_struct) -> Result {
-    // SAFETY: By the safety requirements of this function, `srcu` points to memory for a
-    // `srcu_struct`. The name and the key are static.
-    to_result(unsafe {
-        bindings::init_srcu_struct_with_key(
-            srcu,
+unsafe fn init_sections(sections: *mut bindings::rust_mm_revocation) {
+    // SAFETY: By the safety requirements of this function, `sections` points to memory for a
+    // `rust_mm_revocation`. The name and the key are static.
+    unsafe {
+        bindings::rust_mm_revocation_init(
+            sections,
             c"rust_mm_revocation".as_char_ptr(),
             crate::static_lock_class!().as_ptr(),
         )
-    })
-}
-
-#[pinned_drop]
-impl PinnedDrop for Revocation {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants, `srcu` is initialised. No thread is in a section of it,
-        // since a section borrows `self`.
-        unsafe { bindings::cleanup_srcu_struct(self.srcu.get()) };
-    }
+    };
 }
 
 /// Enters a section that the revocation of `mapping` waits for, if `mapping` has a revocation.

@@ -138,8 +138,8 @@ impl AddressSpace {
     /// A fault handler that is running can map a page again after this, and user space keeps that
     /// page. The driver prevents this with a lock: the fault handler holds it while it looks up a
     /// page and maps it with [`Fault::insert_page`], and the caller of `unmap` holds it as well.
-    /// [`Fault::return_page`] is no substitute, since the kernel maps that page after the handler
-    /// has dropped its locks. A [`Revocation`] needs no such lock.
+    /// [`Fault::return_page`] is no substitute, since that page is mapped after the handler has
+    /// dropped its locks. A [`Revocation`] needs no such lock.
     ///
     /// # Context
     ///

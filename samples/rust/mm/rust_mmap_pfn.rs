@@ -196,16 +196,13 @@ impl VmOperations for PfnOps {
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let memory = vmf.data();
         memory.faults.fetch_add(1, Relaxed);
-        let all = memory.memory.all();
         let (index, fill) = SharedMemory::index(vmf.pgoff());
-        let answer = vmf.insert_pfn(all, index)?.into();
+        let answer = vmf.insert_pfn(memory.memory.all(), index)?.into();
         if fill {
             // Map the rest as well, so that user space faults only once.
             let vma = vmf.vma();
             let (first, _) = SharedMemory::index(vma.pgoff());
-            for page in 0..vma.len() / PAGE_SIZE {
-                vma.insert_pfn(vma.start() + page * PAGE_SIZE, all, first + page)?;
-            }
+            vma.insert_pfns(vma.start(), memory.memory.slice(first, vma.nr_pages())?)?;
         }
         Ok(answer)
     }

@@ -15,7 +15,7 @@
 //! With the module parameter `retry`, the driver has the kernel repeat each fault as often as the
 //! kernel allows: see `Fault::may_retry`. A driver that has to wait for a page does so.
 //!
-//! A fault handler can either return a page, which the kernel then maps, or insert the page itself.
+//! A fault handler can either return a page, which is mapped afterwards, or insert the page itself.
 //! To show both, this driver returns the even pages and inserts the odd ones.
 
 use core::ops::Range;

@@ -171,7 +171,7 @@ mod sealed {
 }
 pub(in crate::mm) use sealed::Sealed;
 
-/// PFNs that a driver can insert into a mapping one by one.
+/// PFNs that a driver can insert into a mapping after it was made.
 ///
 /// These are either a [`PfnSlice`], whose memory is never revoked, or a
 /// [`RevocableSlice`](crate::mm::revoke::RevocableSlice), whose memory can be revoked.

@@ -3,9 +3,9 @@
 //! Page faults in a driver's mappings.
 //!
 //! A callback borrows a context and returns an answer. The layer acts on the answer after the
-//! callback has returned: it gives the page to the kernel, or drops the lock for a retry. So a
-//! callback returns exactly one answer, and nothing borrows from the context any longer. Each
-//! callback has its own type of answer, with the answers that the kernel accepts there.
+//! callback has returned: it maps the page, or drops the lock for a retry. So a callback returns
+//! exactly one answer, and nothing borrows from the context any longer. Each callback has its own
+//! type of answer, with the answers that the kernel accepts there.
 //!
 //! The VMA lock may be the only lock that is held, so a context gives access only to what the VMA
 //! lock protects.
@@ -248,7 +248,7 @@ impl<O: VmOperations> Fault<O> {
 impl<O: VmOperations<Memory: Paged>> Fault<O> {
     /// Answers with a page of a folio, which is mapped after the handler has returned.
     ///
-    /// The kernel takes over the reference.
+    /// The mapping takes over the reference.
     ///
     /// This is for pages that the driver never unmaps. The handler has dropped its locks by the
     /// time that the page is mapped, so an [`unmap`] in between does not find the page, and user

@@ -39,8 +39,6 @@ fn check(ret: bindings::vm_fault_t) -> Result {
 
 /// Maps a page at the address of a fault, unless something is mapped there.
 ///
-/// Not inlined: modules cannot call the C function.
-///
 /// # Errors
 ///
 /// Also [`EINVAL`] if the folio has [too many references](Folio#references), or if the mapping is
@@ -51,7 +49,7 @@ fn check(ret: bindings::vm_fault_t) -> Result {
 /// - This thread must be handling the fault `vmf`, with the VMA lock or the mmap lock held.
 /// - Its VMA must not be a PFNMAP one.
 /// - `page` must be a page of a folio that has a reference.
-#[inline(never)]
+#[inline]
 pub(super) unsafe fn fault_page(
     vmf: NonNull<bindings::vm_fault>,
     page: NonNull<bindings::page>,
@@ -68,13 +66,11 @@ pub(super) unsafe fn fault_page(
 ///
 /// Success is not `VM_FAULT_NOPAGE`: the kernel has to know that the page is in use.
 ///
-/// Not inlined: modules cannot call the C function.
-///
 /// # Safety
 ///
 /// This thread must be handling the fault `vmf`, whose copy-on-write page must be initialised. The
 /// kernel must get the code.
-#[inline(never)]
+#[inline]
 pub(super) unsafe fn cow_page(vmf: NonNull<bindings::vm_fault>) -> bindings::vm_fault_t {
     // SAFETY: By the safety requirements of this function, this thread is handling the fault, and
     // its copy-on-write page is initialised.
@@ -125,13 +121,11 @@ pub(super) unsafe fn pfn(
 /// Allocates the page table for an address, and returns whether that is impossible because a PMD or
 /// PUD leaf maps the address.
 ///
-/// Not inlined: modules cannot call the C function.
-///
 /// # Safety
 ///
 /// The VMA lock or the mmap lock must be held. `addr` must be in the VMA, which must be a PFNMAP
 /// one.
-#[inline(never)]
+#[inline]
 unsafe fn is_leaf(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<bool> {
     // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is held,
     // and `addr` is in the VMA, which is a PFNMAP one.
@@ -140,6 +134,33 @@ unsafe fn is_leaf(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<boo
         err if err == EEXIST.to_errno() => Ok(true),
         _ => Err(ENOMEM),
     }
+}
+
+/// Maps consecutive PFNs at consecutive addresses, with the cache mode of the VMA.
+///
+/// What is mapped at one of the addresses already remains mapped. The PFNs before the one that
+/// could not be mapped remain mapped.
+///
+/// # Safety
+///
+/// - The VMA lock or the mmap lock must be held.
+/// - The VMA must be a PFNMAP one that is not copy-on-write, and must have all the addresses, the
+///   first of which must be that of a page.
+/// - User space must be allowed to access all the PFNs.
+#[inline]
+pub(super) unsafe fn pfns(
+    vma: *mut bindings::vm_area_struct,
+    addr: usize,
+    pfn: usize,
+    nr_pages: usize,
+) -> Result {
+    // SAFETY: By the safety requirements of this function, the VMA is locked, so its protection
+    // does not change.
+    let prot = unsafe { (*vma).vm_page_prot };
+    // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is held,
+    // the VMA is a PFNMAP one that is not copy-on-write and has all the addresses, and user space
+    // may access the PFNs. The protection is that of the VMA.
+    to_result(unsafe { bindings::rust_mm_vma_insert_pfns(vma, addr, pfn, nr_pages, prot) })
 }
 
 /// Maps a PFN in a mapping that also has folios.

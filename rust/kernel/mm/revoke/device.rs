@@ -47,12 +47,12 @@ use core::{
 /// claim it: each access ends with SIGBUS. Files and mappings may exist for longer, and do not keep
 /// the device from being bound again, with a new revocation.
 ///
-/// Therefore the PFNs can be inserted only by faults (or [`DriverVma::insert_pfn`]), one by one,
-/// and only into mappings of files that have the revocation's address space
-/// ([`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space)). A mapping that is
-/// populated at mmap time, as by [`io_remap`](crate::mm::desc::VmaDesc::io_remap), is briefly
-/// accessible before `->mapped` can fail it. A revocation may miss a PMD or PUD mapping that the
-/// kernel is copying or moving.
+/// Therefore the PFNs can be inserted only by faults (or [`DriverVma::insert_pfn`] and
+/// [`DriverVma::insert_pfns`]), by PTEs, and only into mappings of files that have the revocation's
+/// address space ([`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space)). A
+/// mapping that is populated at mmap time, as by [`io_remap`](crate::mm::desc::VmaDesc::io_remap),
+/// is briefly accessible before `->mapped` can fail it. A revocation may miss a PMD or PUD mapping
+/// that the kernel is copying or moving.
 ///
 /// `samples/rust/mm/rust_mmap_pfn.rs` is a driver that does this.
 ///
@@ -151,6 +151,7 @@ use core::{
 /// ```
 ///
 /// [`DriverVma::insert_pfn`]: crate::mm::ops::DriverVma::insert_pfn
+/// [`DriverVma::insert_pfns`]: crate::mm::ops::DriverVma::insert_pfns
 pub struct RevocableMemory {
     pfns: PfnRange,
     revocation: Arc<Revocation>,

@@ -5,7 +5,6 @@
 use super::Revocation;
 use crate::{
     bindings,
-    ffi::c_int,
     types::NotThreadSafe, //
 };
 
@@ -13,18 +12,17 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// `index` comes from `srcu_read_lock` of the revocation, on this thread.
+/// This thread is in a section of the revocation, which this value owns.
 pub struct RevocationGuard<'a> {
     pub(super) revocation: &'a Revocation,
-    pub(super) index: c_int,
     pub(super) _not_send: NotThreadSafe,
 }
 
 impl Drop for RevocationGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, `index` comes from `srcu_read_lock` of this `srcu`, on
-        // this thread. The section ends once, here.
-        unsafe { bindings::srcu_read_unlock(self.revocation.srcu.get(), self.index) };
+        // SAFETY: By the type invariants, this thread is in a section of the revocation, which this
+        // value owns. The section ends once, here.
+        unsafe { bindings::rust_mm_revocation_leave(self.revocation.sections.get()) };
     }
 }

@@ -17,6 +17,8 @@ use crate::{
             Fault,
             FaultAnswer,
             FaultError,
+            MkwriteAnswer,
+            MkwriteFault,
             Ordinary,
             PerFile,
             VmOperations, //
@@ -26,6 +28,7 @@ use crate::{
         testing::{
             UserFile,
             UserMm,
+            PRIVATE,
             READ,
             SHARED,
             WRITE, //
@@ -64,6 +67,8 @@ struct Device {
     folio: ARef<Folio>,
     way: Way,
     faults: Atomic<i32>,
+    /// The calls of `page_mkwrite`.
+    writes: Atomic<i32>,
     /// If not 0, the next call of the handler unmaps the page before it returns its answer.
     unmap: Atomic<i32>,
     space: AddressSpace,
@@ -82,6 +87,7 @@ impl Device {
                 folio,
                 way,
                 faults: Atomic::new(0),
+                writes: Atomic::new(0),
                 unmap: Atomic::new(0),
                 space: AddressSpace::new::<GivenFile>()?,
                 revocation <- Revocation::new::<RevocableFile>(),
@@ -102,7 +108,7 @@ impl Device {
 
 /// Defines a file type with its operations, for the given address space.
 macro_rules! answering_file {
-    ($file:ident, $ops:ident, $device:ident => $space:expr) => {
+    ($file:ident, $ops:ident, $device:ident => $space:expr $(, { $($more:tt)* })?) => {
         struct $file(Arc<Device>);
 
         #[vtable]
@@ -146,17 +152,27 @@ macro_rules! answering_file {
                 }
                 answer
             }
+
+            $($($more)*)?
         }
 
         crate::vm_operations!($ops);
     };
 }
 
-// The kernel maps the pages that the handler returns.
+// The kernel may map the pages that the handler returns.
 answering_file!(GivenFile, GivenOps, device => &device.space);
 
 // The layer maps them, since the files are revocable.
 answering_file!(RevocableFile, RevocableOps, device => device.revocation.address_space());
+
+// The kernel calls `page_mkwrite` for the first write to a page.
+answering_file!(NotifiedFile, NotifiedOps, device => &device.space, {
+    fn page_mkwrite(vmf: &MkwriteFault<Self>) -> Result<MkwriteAnswer<'_>, FaultError> {
+        vmf.data().0.writes.fetch_add(1, Relaxed);
+        Ok(MkwriteAnswer::Locked(vmf.lock()))
+    }
+});
 
 #[kunit_tests(rust_mm_answers)]
 mod cases {
@@ -165,7 +181,7 @@ mod cases {
     /// The length of the mapping: one page more than the largest folio.
     const LEN: usize = 5 * PAGE_SIZE;
 
-    /// Runs a case for each way to answer, for files whose pages the kernel maps and for files
+    /// Runs a case for each way to answer, for files whose pages the kernel may map and for files
     /// whose pages the layer maps, with a folio of the given order.
     fn each(order: u32, case: fn(&UserMm, &Device, &UserFile<'_>, usize) -> Result) -> Result {
         let mm = UserMm::attach()?;
@@ -253,6 +269,53 @@ mod cases {
             assert_eq!(device.folio.ref_count(), 2);
             Ok(())
         })
+    }
+
+    /// A write to a private mapping goes to a copy, and leaves no reference to the folio.
+    #[test]
+    fn private_copies() -> Result {
+        for order in [0, 2] {
+            each(order, |mm, device, file, _| {
+                let private = file.mmap(LEN, READ | WRITE, PRIVATE, 0)?;
+                let last = device.folio.len() - PAGE_SIZE;
+                mm.write(private + last, b"x")?;
+                assert_eq!(mm.read(private + last)?, *b"x");
+                assert!(device.is_unlocked());
+                assert_eq!(device.folio.ref_count(), 1);
+                let mut out = [0; 1];
+                device.folio.read_at(last, &mut out)?;
+                assert_eq!(out, [(last / PAGE_SIZE) as u8]);
+                mm.munmap(private, LEN)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The first access to a page is a write, and the driver gets write-notify faults.
+    #[test]
+    fn first_write_of_an_answer() -> Result {
+        let mm = UserMm::attach()?;
+        for way in [Way::Page, Way::Locked, Way::Insert] {
+            for order in [0, 2] {
+                let device = Device::new(way, order)?;
+                let file = NotifiedFile(device.clone());
+                let file = mm.open::<NotifiedFile>(KBox::new(file, GFP_KERNEL)?)?;
+                let addr = file.mmap(LEN, READ | WRITE, SHARED, 0)?;
+                let last = device.folio.len() - PAGE_SIZE;
+                mm.write(addr + last, b"x")?;
+                mm.write(addr + last + 1, b"y")?;
+                // The handler was called once, and so was `page_mkwrite`.
+                assert_eq!((device.faults(), device.writes.load(Relaxed)), (1, 1));
+                assert_eq!(device.folio.ref_count(), 2);
+                assert!(device.is_unlocked());
+                let mut out = [0; 2];
+                device.folio.read_at(last, &mut out)?;
+                assert_eq!(out, *b"xy");
+                mm.munmap(addr, LEN)?;
+                assert_eq!(device.folio.ref_count(), 1);
+            }
+        }
+        Ok(())
     }
 
     /// A hardware-poisoned page is not mapped.

@@ -409,6 +409,7 @@ mod cases {
             vma.insert_pfn(addr + PAGE_SIZE, device.memory.slice(2, 1)?, 0)?;
             let beyond = device.memory.slice(2, 1)?;
             assert_eq!(vma.insert_pfn(addr + PAGE_SIZE, beyond, 1), Err(EINVAL));
+            vma.insert_pfns(addr + 2 * PAGE_SIZE, device.memory.slice(3, 2)?)?;
         }
         mm.read::<1>(addr + PAGE_SIZE)?;
 
@@ -431,6 +432,10 @@ mod cases {
                 .ok_or(ESRCH)?;
             let all = device.memory.all();
             assert_eq!(vma.insert_pfn(addr, all, 1), Err(ENODEV));
+            assert_eq!(
+                vma.insert_pfns(addr, device.memory.slice(1, 1)?),
+                Err(ENODEV)
+            );
         }
         mm.munmap(addr, LEN)?;
 
@@ -456,6 +461,8 @@ mod cases {
                 .lock_driver_vma::<StrayOps>(addr)
                 .ok_or(ESRCH)?;
             assert_eq!(vma.insert_pfn(addr, device.memory.all(), 0), Err(EINVAL));
+            let one = device.memory.slice(0, 1)?;
+            assert_eq!(vma.insert_pfns(addr, one), Err(EINVAL));
         }
         assert_eq!(mm.read::<1>(addr), Err(EFAULT));
         mm.munmap(addr, LEN)

@@ -63,13 +63,16 @@ enum Slow {
     Insert,
     Mkwrite,
     Access,
+    /// The fault handler, which restores the memory while `revoke` waits for it.
+    Restore,
 }
 
 #[pin_data]
 struct Device {
     folio: ARef<Folio>,
     slow: Slow,
-    /// The number of callbacks that have ended before `revoke` has returned.
+    /// The number of callbacks that have ended before `revoke` has returned; or after, if the
+    /// callback has restored the memory.
     waited_for: Atomic<i32>,
     /// Set by the other thread when `revoke` has returned.
     returned: Atomic<i32>,
@@ -92,6 +95,18 @@ impl Device {
             }
             // SAFETY: The callbacks of this test may sleep.
             unsafe { bindings::msleep(1) };
+        }
+        if self.slow == Slow::Restore {
+            self.revocation.restore();
+            for _ in 0..10_000 {
+                if self.returned.load(Relaxed) != 0 {
+                    self.waited_for.fetch_add(1, Relaxed);
+                    break;
+                }
+                // SAFETY: The callbacks of this test may sleep.
+                unsafe { bindings::msleep(1) };
+            }
+            return;
         }
         // Long enough for a `revoke` that does not wait to return.
         //
@@ -139,6 +154,10 @@ impl VmOperations for SlowOps {
             }
             // The kernel calls `access` only if it cannot fault a page in.
             Slow::Access => Err(FaultError::SigBus),
+            Slow::Restore => {
+                device.enter(Slow::Restore);
+                vmf.return_page(device.folio.clone(), 0)
+            }
             Slow::Fault | Slow::Mkwrite => {
                 device.enter(Slow::Fault);
                 vmf.return_page(device.folio.clone(), 0)
@@ -191,6 +210,11 @@ fn race(slow: Slow, before: fn(&UserMm, usize) -> Result, access: fn(&UserMm, us
     outcome.wait()?;
 
     assert_eq!(device.waited_for.load(Relaxed), 1);
+    if slow == Slow::Restore {
+        assert!(!device.revocation.is_revoked());
+        mm.read::<1>(addr)?;
+        return mm.munmap(addr, PAGE_SIZE);
+    }
     assert_eq!(mm.read::<1>(addr), Err(EFAULT));
     assert_eq!(mm.write(addr, b"x"), Err(EFAULT));
     // Only the device holds a reference.
@@ -219,6 +243,12 @@ mod cases {
     #[test]
     fn page_inserted_in_a_fault() -> Result {
         race(Slow::Insert, nothing, read)
+    }
+
+    /// If the memory is restored, there may be fault handlers forever, so `revoke` does not wait.
+    #[test]
+    fn restored_while_revoke_waits() -> Result {
+        race(Slow::Restore, nothing, read)
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::{
     sync::aref::ARef, //
 };
 use core::{
+    hint,
     marker::PhantomData,
     mem::{
         self,
@@ -109,9 +110,9 @@ impl RetryPermit<'_> {
 /// How the layer acts on an answer, after the handler has returned.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Give the page to the kernel, with a reference to its folio.
+    /// Map the page, or give it to the kernel, with a reference to its folio.
     Page(*mut bindings::page),
-    /// Unlock the folio, and give the page to the kernel, with a reference to the folio.
+    /// Do the same, and unlock the folio.
     LockedPage(*mut bindings::page),
     /// Map the copy-on-write page, which the driver has filled.
     Cow,
@@ -137,6 +138,20 @@ impl Word {
     const COW: Self = Self(ptr::without_provenance_mut(4));
     const INSERTED: Self = Self(ptr::without_provenance_mut(8));
     const RETRY: Self = Self(ptr::without_provenance_mut(12));
+
+    /// Returns the answer for a page whose folio is not locked.
+    #[inline]
+    fn new(page: NonNull<bindings::page>) -> Self {
+        let addr = page.addr().get();
+        // SAFETY: A `struct page` is aligned to more than these bits, and no object of the kernel
+        // is within the first bytes of the address space. The compiler then knows that this is
+        // none of the constants.
+        unsafe {
+            hint::assert_unchecked(addr & (Self::LOCKED | Self::MAJOR) == 0);
+            hint::assert_unchecked(addr > Self::RETRY.0.addr() | Self::MAJOR);
+        }
+        Self(page.as_ptr())
+    }
 
     #[inline]
     fn is_major(self) -> bool {
@@ -179,18 +194,6 @@ impl Word {
 
 static_assert!(align_of::<bindings::page>() > Word::LOCKED | Word::MAJOR);
 
-/// Returns the order of the folio of a page, or a negative number if it has too many references to
-/// be mapped.
-///
-/// # Safety
-///
-/// The folio of `page` must have a reference.
-#[inline]
-unsafe fn mappable_order(page: *mut bindings::page) -> c_int {
-    // SAFETY: By the safety requirements of this function, the folio of `page` has a reference.
-    unsafe { bindings::page_mappable_order(page) }
-}
-
 /// Takes the reference of an answer that is a page.
 ///
 /// # Safety
@@ -202,37 +205,30 @@ unsafe fn into_folio(page: *mut bindings::page) -> ARef<Folio> {
     unsafe { ARef::from_raw(NonNull::from(Folio::from_raw(bindings::page_folio(page)))) }
 }
 
-/// Maps the page of an answer and returns the kernel's code, or returns [`None`] if the page is for
-/// the kernel to map.
+/// Maps the page of an answer, or gives it to the kernel, and returns the kernel's code.
 ///
-/// - With `insert`, the page is mapped here.
-/// - A page of a large folio is mapped here, unless the kernel copies it. The kernel would map more
-///   than this page, up to the size of the file's inode, which may not be the driver's
-///   (`finish_fault()` in mm/memory.c).
-/// - A folio with too many references is refused.
+/// The page is mapped here, unless the kernel copies it or calls `page_mkwrite` for it next. With
+/// `insert`, it is mapped here in any case. A folio with too many references is refused. With
+/// `locked`, the folio is unlocked afterwards.
 ///
 /// # Safety
 ///
-/// The requirements of [`insert::fault_page`] must be met.
-unsafe fn place(
+/// - This thread must be handling the fault `vmf`, with the VMA lock or the mmap lock held, and the
+///   kernel must get the code.
+/// - Its VMA must not be a PFNMAP one.
+/// - The caller must own a reference to the folio of `page`, and with `locked` its lock, and must
+///   not use them afterwards.
+#[inline]
+unsafe fn take_page(
     vmf: NonNull<bindings::vm_fault>,
-    page: NonNull<bindings::page>,
+    page: *mut bindings::page,
     insert: bool,
-) -> Option<bindings::vm_fault_t> {
-    // SAFETY: By the safety requirements of this function, the folio has a reference.
-    let order = unsafe { mappable_order(page.as_ptr()) };
-    if order < 0 {
-        return Some(FaultError::SigBus.into_raw());
-    }
-    // SAFETY: By the safety requirements of this function, this thread is handling `vmf`.
-    if !insert && (order == 0 || !unsafe { (*vmf.as_ptr()).cow_page }.is_null()) {
-        return None;
-    }
-    // SAFETY: By the safety requirements of this function, those of `fault_page` are met.
-    Some(match unsafe { insert::fault_page(vmf, page) } {
-        Ok(()) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
-        Err(err) => FaultError::from(err).into_raw(),
-    })
+    locked: bool,
+) -> bindings::vm_fault_t {
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf` with the
+    // lock held, the VMA is not a PFNMAP one, and C gets a reference to the folio of `page`, and
+    // with `locked` its lock.
+    unsafe { bindings::rust_mm_fault_take_page(vmf.as_ptr(), page, insert, locked) }
 }
 
 /// Acts on an answer of any kind.
@@ -248,34 +244,16 @@ unsafe fn act_on(
     vmf: NonNull<bindings::vm_fault>,
     insert: bool,
 ) -> bindings::vm_fault_t {
-    let kind = word.kind();
-    match kind {
-        Kind::Page(page) | Kind::LockedPage(page) => {
-            // SAFETY: By the safety requirements of this function, this thread is handling `vmf`,
-            // and the VMA is not a PFNMAP one. By the invariants of the answer, it has a page, and
-            // owns a reference to its folio.
-            let placed = unsafe { place(vmf, NonNull::new_unchecked(page), insert) };
-            if matches!(kind, Kind::LockedPage(_)) {
-                // Also if the page is for the kernel, it gets the page without its lock: if the
-                // memory is broken, the kernel would look for the page cache of a locked page, and
-                // these pages have none (`__do_fault()` in mm/memory.c). The kernel locks the folio
-                // itself.
-                //
-                // SAFETY: By the invariants of the answer, it owns the lock of the folio.
-                unsafe { bindings::folio_unlock(bindings::page_folio(page)) };
-            }
-            match placed {
-                Some(code) => {
-                    // SAFETY: By the invariants of the answer, it owns a reference to the folio,
-                    // which the caller does not use afterwards.
-                    drop(unsafe { into_folio(page) });
-                    code
-                }
-                // SAFETY: By the safety requirements of this function, this thread is handling
-                // `vmf`, and the kernel gets the code.
-                None => unsafe { give(vmf, page) },
-            }
-        }
+    match word.kind() {
+        // SAFETY: By the safety requirements of this function, this thread is handling `vmf`, the
+        // kernel gets the code, and the VMA is not a PFNMAP one. By the invariants of the answer,
+        // it owns a reference to the folio, which the caller does not use afterwards.
+        Kind::Page(page) => unsafe { take_page(vmf, page, insert, false) },
+        // SAFETY: By the safety requirements of this function, this thread is handling `vmf`, the
+        // kernel gets the code, and the VMA is not a PFNMAP one. By the invariants of the answer,
+        // it owns a reference to the folio and the lock of the folio, which the caller does not use
+        // afterwards.
+        Kind::LockedPage(page) => unsafe { take_page(vmf, page, insert, true) },
         // SAFETY: By the safety requirements of this function, this thread is handling `vmf`, and
         // the kernel gets the code. The `CowPage` that the answer was made from has initialised
         // the copy-on-write page.
@@ -299,23 +277,6 @@ unsafe fn act_on(
             }
         }
     }
-}
-
-/// Gives a page to the kernel, with a reference to its folio, and returns the code for that.
-///
-/// # Safety
-///
-/// - This thread must be handling the fault `vmf`, and the kernel must get the code.
-/// - The caller must own a reference to the folio of `page`, and must not use it afterwards.
-#[inline]
-unsafe fn give(
-    vmf: NonNull<bindings::vm_fault>,
-    page: *mut bindings::page,
-) -> bindings::vm_fault_t {
-    // SAFETY: By the safety requirements of this function, this thread is handling `vmf`. The
-    // kernel gets the reference of the caller, together with the page.
-    unsafe { (*vmf.as_ptr()).page = page };
-    0
 }
 
 /// Drops the reference of an answer that the layer does not act on, and its lock.
@@ -369,7 +330,7 @@ impl FaultAnswer<'_> {
         let _ = ARef::into_raw(folio);
         // INVARIANT: `page` is a page of `folio`, whose reference was just given up.
         Ok(Self {
-            word: Word(page.as_ptr()),
+            word: Word::new(page),
             _context: PhantomData,
         })
     }
@@ -381,7 +342,7 @@ impl FaultAnswer<'_> {
         // INVARIANT: `page` is a page of `folio`, whose reference and whose lock were just given
         // up.
         Ok(Self {
-            word: Word(page.as_ptr()).with(Word::LOCKED),
+            word: Word::new(page).with(Word::LOCKED),
             _context: PhantomData,
         })
     }
@@ -401,7 +362,7 @@ impl FaultAnswer<'_> {
 
     /// Acts on the answer, and returns the kernel's code for it.
     ///
-    /// With `insert`, a page is mapped here, and not by the kernel later.
+    /// With `insert`, a page is mapped here in any case, and not by the kernel later.
     ///
     /// # Safety
     ///
@@ -421,17 +382,14 @@ impl FaultAnswer<'_> {
             true => bindings::vm_fault_reason_VM_FAULT_MAJOR,
             false => 0,
         };
+        if let Some(page) = word.page() {
+            // SAFETY: By the safety requirements of this function, this thread is handling `vmf`,
+            // whose VMA is not a PFNMAP one, and the kernel gets the code. By the type invariants,
+            // the answer owns a reference to the folio, and is not used afterwards.
+            return unsafe { take_page(vmf, page, insert, false) } | major;
+        }
         if word.is(Word::INSERTED) {
             return bindings::vm_fault_reason_VM_FAULT_NOPAGE | major;
-        }
-        if let Some(page) = word.page() {
-            // SAFETY: By the type invariants, the answer owns a reference to the folio of the page.
-            if !insert && unsafe { mappable_order(page) } == 0 {
-                // SAFETY: By the safety requirements of this function, this thread is handling
-                // `vmf`, and the kernel gets the code. The answer, which owns a reference, is not
-                // used afterwards.
-                return unsafe { give(vmf, page) } | major;
-            }
         }
         // SAFETY: The requirements are those of this function. The answer is not used afterwards.
         unsafe { act_on(word, vmf, insert) | major }

@@ -14,7 +14,7 @@ use crate::{
             VmOperations, //
         }, //
     },
-    types::NotThreadSafe, //
+    prelude::*, //
 };
 use core::{
     cell::Cell,
@@ -111,8 +111,7 @@ impl<O: VmOperations<Memory: Paged>> FaultAround<O> {
     ///
     /// If something is mapped for a page offset already, it remains mapped. Each page that is
     /// mapped takes a reference to its folio. Pages whose memory is broken or whose folio has
-    /// [too many references](Folio#references) are left out. Nothing is mapped before the region
-    /// has its page table, which the first [`fault`](VmOperations::fault) there allocates.
+    /// [too many references](Folio#references) are left out.
     ///
     /// The pages are mapped some at a time, so that the lock of the page table is taken, and the
     /// pages are counted, once for all of them.
@@ -150,113 +149,69 @@ impl<O: VmOperations<Memory: Paged>> FaultAround<O> {
         if self.busy.replace(true) {
             return 0;
         }
-        let mut batch = Batch::new(self.context.vmf, self.pgoffs.start);
         let mut count = 0;
-        for pgoff in self.pgoffs() {
-            batch.push(page(pgoff).and_then(|(folio, index)| folio.page(index)));
-            if batch.is_full() || pgoff + 1 == self.pgoffs.end {
-                // SAFETY: By the type invariants, this thread is handling the fault, under RCU.
-                // The pages of the batch are for page offsets of `map_pages`. With `Paged` memory,
-                // the VMA is not a PFNMAP one. The folios of the pages are borrowed for `'x`, which
-                // outlasts this call, so they have references.
-                let (mapped, done) = unsafe { batch.map() };
-                count += mapped;
-                if done {
-                    self.done.set(true);
-                }
+        let mut pgoff = self.pgoffs.start;
+        while pgoff < self.pgoffs.end {
+            let mut pages = [const { MaybeUninit::uninit() }; BATCH];
+            let len = (self.pgoffs.end - pgoff).min(BATCH);
+            let mut next = pgoff;
+            let batch = pages.get_mut(..len).unwrap_or_default();
+            for slot in batch.iter_mut() {
+                let page = page(next).and_then(|(folio, index)| folio.page(index));
+                slot.write(page.map_or(ptr::null_mut(), NonNull::as_ptr));
+                // This does not wrap: `next` is below the end of `pgoffs`.
+                next = next.wrapping_add(1);
             }
+            // SAFETY:
+            // - By the type invariants, this thread is handling the fault, under RCU, and the page
+            //   offsets are ones of `map_pages`. With `Paged` memory, the VMA is not a PFNMAP one.
+            // - All elements of `batch` were just initialised, and there are from 1 to `BATCH`.
+            // - The folios of the pages are borrowed for `'x`, which outlasts this call, so they
+            //   have references.
+            let mapped = unsafe { map_batch(self.context.vmf, pgoff, batch) };
+            count += mapped.count_ones() as usize;
+            let fault = self.pgoff().wrapping_sub(pgoff);
+            if fault < len && mapped & (1 << fault) != 0 {
+                self.done.set(true);
+            }
+            pgoff = next;
         }
         self.busy.set(false);
         count
     }
 }
 
-/// The most pages of a [`Batch`]: those of the kernel's default window, with pages of 4 KiB.
+/// The most pages that are mapped together: those of the kernel's default window, with pages of
+/// 4 KiB.
 const BATCH: usize = 16;
 
-/// Pages that are mapped together.
+/// Maps pages at consecutive page offsets, the first one at `pgoff`, unless something is mapped
+/// there, and returns the set of those that were mapped: bit 0 stands for the first one.
 ///
-/// # Invariants
+/// A null pointer stands for a page offset that is left out.
 ///
-/// The first `len` elements of `pages` are initialised. `len` is at most [`BATCH`].
-struct Batch {
+/// # Safety
+///
+/// - The kernel must have called `map_pages` for the fault `vmf`, with page offsets that include
+///   those of the pages, and this thread must be handling it.
+/// - The VMA must not be a PFNMAP one.
+/// - There must be from 1 to [`BATCH`] pages, all of which must be initialised. They must be pages
+///   of folios that have references.
+#[inline]
+unsafe fn map_batch(
     vmf: NonNull<bindings::vm_fault>,
-    /// The page offset of the first page.
     pgoff: usize,
-    /// Null for a page offset that is left out.
-    pages: [MaybeUninit<*mut bindings::page>; BATCH],
-    len: usize,
-    _not_send: NotThreadSafe,
-}
-
-impl Batch {
-    #[inline]
-    fn new(vmf: NonNull<bindings::vm_fault>, pgoff: usize) -> Self {
-        // INVARIANT: None of the elements needs to be initialised.
-        Self {
-            vmf,
+    pages: &[MaybeUninit<*mut bindings::page>],
+) -> usize {
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf` in
+    // `map_pages`, for these page offsets, and the VMA is not a PFNMAP one. The pages are
+    // initialised, fit into a `c_uint`, and their folios have references.
+    unsafe {
+        bindings::rust_mm_fault_around_map(
+            vmf.as_ptr(),
             pgoff,
-            pages: [const { MaybeUninit::uninit() }; BATCH],
-            len: 0,
-            _not_send: NotThreadSafe,
-        }
-    }
-
-    #[inline]
-    fn is_full(&self) -> bool {
-        self.len == BATCH
-    }
-
-    /// Adds the page for the next page offset, unless the batch is full.
-    #[inline]
-    fn push(&mut self, page: Option<NonNull<bindings::page>>) {
-        if let Some(slot) = self.pages.get_mut(self.len) {
-            slot.write(page.map_or(ptr::null_mut(), NonNull::as_ptr));
-            // INVARIANT: The element was just initialised, and `len` was a valid index.
-            self.len += 1;
-        }
-    }
-
-    /// Maps the pages, and makes the batch one for the page offsets that follow.
-    ///
-    /// Returns the number of pages that were mapped, and whether the page of the fault is one of
-    /// them.
-    ///
-    /// Not generic and not inlined: all drivers share it.
-    ///
-    /// # Safety
-    ///
-    /// - The kernel must have called `map_pages` for the fault `vmf`, with page offsets that
-    ///   include those of the batch, and this thread must be handling it.
-    /// - The VMA must not be a PFNMAP one.
-    /// - The pages must be pages of folios that have references.
-    #[inline(never)]
-    unsafe fn map(&mut self) -> (usize, bool) {
-        let (pgoff, len) = (self.pgoff, self.len);
-        // INVARIANT: No element needs to be initialised. The caller has passed `BATCH` pages or
-        // less.
-        self.len = 0;
-        self.pgoff = pgoff.wrapping_add(len);
-        // SAFETY:
-        // - By the safety requirements of this function, this thread is handling `vmf` in
-        //   `map_pages`, for these page offsets, and the VMA is not a PFNMAP one.
-        // - By the type invariants, the first `len` pages are initialised. By the safety
-        //   requirements of this function, their folios have references.
-        let mapped = unsafe {
-            bindings::rust_mm_fault_around_map(
-                self.vmf.as_ptr(),
-                pgoff,
-                self.pages.as_ptr().cast(),
-                len as u32,
-            )
-        };
-        // SAFETY: By the safety requirements of this function, `vmf` is valid. C does not change
-        // the field.
-        let fault = unsafe { (*self.vmf.as_ptr()).__bindgen_anon_1.pgoff };
-        let index = fault.wrapping_sub(pgoff);
-        (
-            mapped.count_ones() as usize,
-            index < len && mapped & (1 << index) != 0,
+            pages.as_ptr().cast(),
+            pages.len() as c_uint,
         )
     }
 }

@@ -143,6 +143,7 @@ impl Deref for LockedFaultFolio<'_> {
 }
 
 impl Drop for LockedFaultFolio<'_> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariants, the folio is locked, and this value owns the lock.
         unsafe { bindings::folio_unlock(self.folio.as_ptr()) };
