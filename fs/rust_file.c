@@ -63,6 +63,8 @@ int rust_file_user_d_path(struct file *file, char *buf, int len)
 	/* d_path() ends its paths with the buffer; ->d_dname need not. */
 	if (unlikely(path->dentry->d_op && path->dentry->d_op->d_dname)) {
 		size = strlen(start) + 1;
+		if (size > len)
+			return -ENAMETOOLONG;
 		memmove(buf + len - size, start, size);
 		return size;
 	}
