@@ -105,7 +105,7 @@ struct vm_area_struct *rust_mm_vma_walk_next(struct rust_vma_walk *walk,
 	}
 	vma = lock_next_vma(mm, &walk->vmi, addr);
 	rcu_read_unlock();
-	if (unlikely(IS_ERR_OR_NULL(vma))) {
+	if (IS_ERR_OR_NULL(vma)) {
 		walk->current_seq = false;
 		walk->error = PTR_ERR_OR_ZERO(vma);
 		return NULL;
