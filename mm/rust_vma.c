@@ -81,17 +81,18 @@ static bool vma_walk_is_current(const struct rust_vma_walk *walk,
  * @walk: A walk over the mm. Zero bytes are a walk that has not begun.
  * @mm: The mm.
  * @addr: The address. After a call that has returned a VMA, it is the end of that VMA.
- * @out: Set to the VMA; to NULL if there is none.
  *
  * Unlike with lock_next_vma() alone, the caller need not remain under RCU from one call to the
  * next for the iterator to go on from VMA to VMA instead of from the root of the tree each time.
  *
  * Context: The mm has users. The caller holds no lock of the mm. May sleep. Takes the VMA lock of
- * *@out for reading.
- * Return: 0; -EINTR if a fatal signal is pending; -EAGAIN if the VMA has too many readers.
+ * the VMA for reading.
+ * Return: The VMA; or NULL, with the reason in @walk->error: -EINTR if a fatal signal is pending,
+ * -EAGAIN if the VMA has too many readers, 0 if there is no VMA.
  */
-int rust_mm_vma_walk_next(struct rust_vma_walk *walk, struct mm_struct *mm,
-			  unsigned long addr, struct vm_area_struct **out)
+struct vm_area_struct *rust_mm_vma_walk_next(struct rust_vma_walk *walk,
+					     struct mm_struct *mm,
+					     unsigned long addr)
 {
 	struct vm_area_struct *vma;
 
@@ -104,13 +105,14 @@ int rust_mm_vma_walk_next(struct rust_vma_walk *walk, struct mm_struct *mm,
 	}
 	vma = lock_next_vma(mm, &walk->vmi, addr);
 	rcu_read_unlock();
-	if (IS_ERR(vma)) {
+	if (IS_ERR_OR_NULL(vma)) {
 		walk->current_seq = false;
-		return PTR_ERR(vma);
+		walk->error = PTR_ERR_OR_ZERO(vma);
+		return NULL;
 	}
-	*out = vma;
-	return 0;
+	return vma;
 }
+EXPORT_SYMBOL_GPL(rust_mm_vma_walk_next);
 #endif /* CONFIG_PER_VMA_LOCK */
 
 /**

@@ -4,7 +4,8 @@
 is recorded.
 
     bench.py FIGURES SIZES RECORDED OUT     FIGURES: what rust_mm_bench has printed
-                                            SIZES: what llvm-size has printed of the modules
+                                            SIZES: what llvm-size has printed of the modules and of
+                                            our C files, and llvm-nm of the kernel crate and helpers
                                             RECORDED: the CSV file of a run before, if there is one
                                             OUT: name of the files to write, without .csv and .dat
     bench.py --check ...                    fails if a row is 3 % above the recorded one
@@ -20,6 +21,8 @@ import sys
 from pathlib import Path
 
 import figures
+
+REPO = Path(__file__).resolve().parent.parent
 
 FIELDS = ("pair", "row", "c", "rust", "ratio")
 
@@ -63,6 +66,55 @@ def read_sizes(text):
         for rust, c in TWINS.items()
         if c in text_of and rust in text_of
     }
+
+
+def read_layer(text, repo):
+    """{file: bytes}: the text of our files in the kernel, without what is for KUnit only.
+
+    Of the C files, the lines of llvm-size have it. For Rust, the lines "address size type name" of
+    llvm-nm have demangled names; a function counts for the first of our modules in its name, also
+    if it is a generic one of another module.
+    """
+    helpers = {}
+    for path in sorted((repo / "rust/helpers").glob("*.c")):
+        for name in re.findall(r"\brust_helper_\w+(?=\()", path.read_text(encoding="utf-8")):
+            helpers[name] = path.relative_to(repo).as_posix()
+    found = {}
+    for line in text.splitlines():
+        fields = line.split(None, 3)
+        if len(fields) == 4 and fields[2] in ("t", "T", "W"):
+            if re.search(r"\bkernel::mm::(tests|testing)\b", fields[3]):
+                continue
+            size, file = int(fields[1], 16), helpers.get(fields[3]) or module_file(fields[3], repo)
+        elif match := re.fullmatch(r"\s*(\d+)(?:\s+\w+){4}\s+([\w/]+/rust_\w+)\.o", line):
+            size, file = int(match[1]), f"{match[2]}.c"
+        else:
+            continue
+        if file and not re.search(r"/(tests|testing|rust_testing)\b", file):
+            found[file] = found.get(file, 0) + size
+    return found
+
+
+def module_file(name, repo):
+    """The file of the first of our modules in the name of a function, or None."""
+    for path in re.findall(r"\bkernel((?:::\w+)+)", name):
+        parts = path.split("::")[1:]
+        for length in range(len(parts), 0, -1):
+            file = Path("rust/kernel", *parts[:length]).with_suffix(".rs")
+            if (repo / file).is_file():
+                return file.as_posix()
+    return None
+
+
+def layer_table(layer):
+    """The lines of the table of the layer's text, the largest file first."""
+    if not layer:
+        return
+    width = max(map(len, layer))
+    yield f"{'the layer in the kernel, bytes of text':{width}} {sum(layer.values()):>7}"
+    for file, size in sorted(layer.items(), key=lambda item: (-item[1], item[0])):
+        yield f"{file:{width}} {size:>7}"
+    yield ""
 
 
 def read_recorded(path):
@@ -177,10 +229,12 @@ def main(argv):
     if not pairs:
         print(f"{args.figures.name}: no figures", file=sys.stderr)
         return 1
-    sizes = read_sizes(args.sizes.read_text(encoding="utf-8"))
+    sizes_text = args.sizes.read_text(encoding="utf-8")
+    sizes = read_sizes(sizes_text)
     if sizes:
         pairs[SIZES] = sizes
     recorded = read_recorded(args.recorded)
+    print("\n".join(layer_table(read_layer(sizes_text, REPO))))
     print("\n".join(tables(pairs, recorded)))
     write(pairs, args.out)
     if args.check:

@@ -42,6 +42,34 @@ class Tables(unittest.TestCase):
     def test_sizes(self):
         self.assertEqual(bench.read_sizes(SIZES), {"rust_mmap, text": (1600, 4000)})
 
+    def test_layer(self):
+        lines = [
+            "   1000\t      0\t      0\t   1000\t    3e8\tmm/rust_vma.o",
+            "    500\t      0\t      0\t    500\t    1f4\tmm/rust_testing.o",
+            "0000000000000010 00000000000000a0 t kernel::mm::desc::action::set_remap",
+            "00000000000000b0 0000000000000040 T <kernel::mm::iter::locked::LockedWalk>::not_locked",
+            "00000000000000f0 0000000000000010 T <kernel::task::Task>::pid",
+            "0000000000000100 0000000000000008 W <kernel::alloc::kvec::Vec<kernel::mm::Folio>>::push",
+            "0000000000000100 0000000000000099 t kernel::mm::tests::iter::walk",
+            "0000000000000110 0000000000000020 d kernel::mm::revoke::populated::TABLE",
+            "0000000000000000 0000000000000012 T rust_helper_file_is_opened",
+            "                 U memcpy",
+        ]
+        layer = bench.read_layer(SIZES + "\n".join(lines), bench.REPO)
+        self.assertEqual(
+            layer,
+            {
+                "mm/rust_vma.c": 1000,
+                "rust/kernel/mm/desc/action.rs": 0xA0,
+                "rust/kernel/mm/iter/locked.rs": 0x40,
+                "rust/helpers/file.c": 0x12,
+            },
+        )
+        table = list(bench.layer_table(layer))
+        self.assertEqual(table[0].split()[-1], str(1000 + 0xA0 + 0x40 + 0x12))
+        self.assertEqual(table[1].split(), ["mm/rust_vma.c", "1000"])
+        self.assertEqual(list(bench.layer_table({})), [])
+
     def test_ratios_of_instructions(self):
         self.pairs[bench.SIZES] = bench.read_sizes(SIZES)
         self.assertEqual(bench.instructions(self.pairs), [1.1, 1, 0.75025])

@@ -61,6 +61,18 @@ static inline bool file_is_opened(const struct file *file)
 }
 
 /**
+ * file_opened_user_inode() - Return the inode that user space has opened
+ * @file: The file.
+ *
+ * Context: As file_is_opened().
+ * Return: The inode, or NULL if the open of the file has not succeeded.
+ */
+static inline const struct inode *file_opened_user_inode(const struct file *file)
+{
+	return file_is_opened(file) ? file_user_inode(file) : NULL;
+}
+
+/**
  * file_set_opened() - Set whether a file that is being made counts as opened
  * @file: A file that was made without ->open, which counts as opened from the start.
  * @opened: Whether the file counts as opened.
@@ -98,6 +110,6 @@ void rust_cdev_open_end(struct inode *inode);
 
 struct file *rust_file_anon(const char *name, const struct file_operations *fops,
 			    int flags);
-char *rust_file_user_d_path(struct file *file, char *buf, int len);
+int rust_file_user_d_path(struct file *file, char *buf, int len);
 
 #endif /* _LINUX_RUST_FILE_H */

@@ -326,10 +326,13 @@ struct rust_vma_walk {
 	unsigned int seq;
 	/* Whether the iterator was set, with the mmap lock free for readers. */
 	bool current_seq;
+	/* Why the last call has returned NULL: an error, or 0 at the end. */
+	int error;
 };
 
-int rust_mm_vma_walk_next(struct rust_vma_walk *walk, struct mm_struct *mm,
-			  unsigned long addr, struct vm_area_struct **out);
+struct vm_area_struct *rust_mm_vma_walk_next(struct rust_vma_walk *walk,
+					     struct mm_struct *mm,
+					     unsigned long addr);
 #endif
 
 bool rust_mm_vma_speculative_copy(struct mm_struct *mm, unsigned long addr,

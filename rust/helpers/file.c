@@ -4,9 +4,9 @@
 #include <linux/rust_file.h>
 
 __rust_helper const struct inode *
-rust_helper_file_user_inode(const struct file *file)
+rust_helper_file_opened_user_inode(const struct file *file)
 {
-	return file_user_inode(file);
+	return file_opened_user_inode(file);
 }
 
 __rust_helper bool rust_helper_file_is_opened(const struct file *file)

@@ -60,6 +60,8 @@ boot_bench() { # PART PROCESSORS
 module_sizes() {
     in_env llvm-size samples/rust/mm/rust_{mmap,mmap_plain,mmap_demand,mmap_pfn,vma_inspect}.ko \
         samples/rust/mm/bench/c_{mmap,plain,demand,pfn,inspect}.ko
+    in_env bash -c 'llvm-size {mm,fs,kernel,drivers/pci}/rust_*.o'
+    in_env llvm-nm --print-size --demangle --defined-only rust/{kernel,helpers/helpers}.o
 }
 
 draw_bench() {

@@ -87,7 +87,7 @@ pub(crate) unsafe extern "C" fn mmap_prepare<F: MapHooks>(
             return err.to_errno();
         }
     }
-    match mapping.lower() {
+    match mapping.finish() {
         Ok(()) => 0,
         Err(err) => err.to_errno(),
     }

@@ -8,7 +8,6 @@
 use super::LocalFile;
 use crate::{
     bindings,
-    error::from_err_ptr,
     prelude::*, //
 };
 
@@ -51,19 +50,22 @@ impl LocalFile {
     ///     Ok(())
     /// }
     /// ```
+    #[inline]
     pub fn path<'b>(&self, buf: &'b mut [u8]) -> Result<&'b CStr> {
-        self.check_opened()?;
         let len = c_int::try_from(buf.len()).unwrap_or(c_int::MAX);
-        // SAFETY: The file has been opened, so it has a path. `buf` is valid for writes of `len`
-        // bytes.
-        let path =
+        // SAFETY: The file is valid, since `self` is a reference. `buf` is valid for writes of
+        // `len` bytes.
+        let size =
             unsafe { bindings::rust_file_user_d_path(self.as_ptr(), buf.as_mut_ptr().cast(), len) };
-        // All of `buf` is initialised, whether C has written to it or not. The string ends in
-        // `buf`.
-        let start = from_err_ptr(path)?.addr();
-        let start = start.checked_sub(buf.as_ptr().addr()).ok_or(EINVAL)?;
-        let path = buf.get(start..).ok_or(EINVAL)?;
-        CStr::from_bytes_until_nul(path).map_err(|_| EINVAL)
+        if size < 0 {
+            return Err(Error::from_errno(size));
+        }
+        // The path is at the end of the `len` bytes, all of which are initialised, whether C has
+        // written to them or not.
+        let (len, size) = (len as usize, size as usize);
+        let path = buf.get(len.wrapping_sub(size)..len).ok_or(EINVAL)?;
+        // SAFETY: C has returned the size of the path: its only zero is the last of these bytes.
+        Ok(unsafe { CStr::from_bytes_with_nul_unchecked(path) })
     }
 
     /// Returns the numbers that identify the inode that user space has opened.
@@ -89,12 +91,13 @@ impl LocalFile {
     /// ```
     #[inline]
     pub fn inode_id(&self) -> Result<InodeId> {
-        self.check_opened()?;
-        // SAFETY: The file has been opened, so it has an inode, until it is freed.
-        let (dev, ino) = unsafe {
-            let inode = bindings::file_user_inode(self.as_ptr());
-            ((*(*inode).i_sb).s_dev, (*inode).i_ino)
-        };
+        // SAFETY: The file is valid, since `self` is a reference.
+        let inode = unsafe { bindings::file_opened_user_inode(self.as_ptr()) };
+        if inode.is_null() {
+            return Err(EBADF);
+        }
+        // SAFETY: The file has been opened, so it has its inode until it is freed.
+        let (dev, ino) = unsafe { ((*(*inode).i_sb).s_dev, (*inode).i_ino) };
         Ok(InodeId {
             major: dev >> bindings::MINORBITS,
             minor: dev & ((1 << bindings::MINORBITS) - 1),

@@ -38,7 +38,10 @@ use core::{
 mod action;
 
 pub use action::Mapping;
-pub(super) use action::Operations;
+pub(super) use action::{
+    Draft,
+    Operations, //
+};
 
 /// Makes a type invariant in a lifetime, so that values of different hook calls never mix.
 type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
@@ -132,6 +135,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// - The file in it must stay open during `'f`, and be of the type `D`.
     /// - `device` must be the private data of the file.
     /// - `'f` must not be used for another hook call.
+    #[inline]
     pub(crate) unsafe fn from_raw(
         raw: NonNull<bindings::vm_area_desc>,
         device: *mut c_void,
@@ -175,6 +179,7 @@ impl<'f, D> VmaDesc<'f, D> {
         self.device
     }
 
+    #[inline]
     fn as_raw(&self) -> NonNull<bindings::vm_area_desc> {
         self.raw
     }
@@ -207,7 +212,8 @@ impl<'f, D> VmaDesc<'f, D> {
     #[expect(clippy::len_without_is_empty)]
     #[inline]
     pub fn len(&self) -> usize {
-        self.end() - self.start()
+        // No overflow: the kernel passes a range of addresses.
+        self.end().wrapping_sub(self.start())
     }
 
     /// Returns the length of the mapping in pages.
@@ -252,6 +258,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, pgoff), Err(EOVERFLOW));
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn offset(&self) -> Result<usize> {
         if self.pgoff() > (isize::MAX as usize) >> PAGE_SHIFT {
             return Err(EOVERFLOW);
@@ -411,6 +418,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// assert_eq!(file.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0), Err(EACCES));
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn try_clear(&mut self, flags: ClearFlags) -> Result {
         if self.flags().intersects(flags.access()) {
             return Err(EACCES);
@@ -445,6 +453,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// assert_eq!(file.mmap(PAGE_SIZE, READ | WRITE, PRIVATE, 0), Err(EINVAL));
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn deny_cow(&mut self) -> Result {
         if !self.is_cow() {
             return Ok(());
@@ -485,6 +494,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// assert_eq!(mm.read(addr)?, [2]);
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn set_pgoff(&mut self, pgoff: usize) -> Result {
         let end = pgoff.checked_add(self.nr_pages()).ok_or(EOVERFLOW)?;
         // The kernel keeps file offsets in bytes in an `loff_t`, a signed 64-bit number.

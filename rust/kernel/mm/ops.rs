@@ -117,6 +117,25 @@ unsafe fn enter<'a, O: VmOperations>(
     unsafe { revoke::enter((*file).f_mapping) }
 }
 
+/// Checks that the memory of a file is not revoked, if the file has a revocation.
+///
+/// # Errors
+///
+/// As [`enter`].
+///
+/// # Safety
+///
+/// As [`enter`].
+#[inline]
+unsafe fn check<O: VmOperations>(file: *const bindings::file) -> Result {
+    if O::File::HAS_ADDRESS_SPACE {
+        // SAFETY: By the safety requirements of this function, `file` is open during the call, so
+        // `f_mapping` is the address space of an open file.
+        unsafe { revoke::check((*file).f_mapping) }?;
+    }
+    Ok(())
+}
+
 mod sealed {
     pub trait Sealed {}
 }

@@ -193,19 +193,33 @@ impl Revocation {
     ///
     /// See [`Revocation`].
     pub fn new<T: MapFile>() -> impl PinInit<Self, Error> {
-        try_pin_init!(&this in Self {
-            space: {
-                let space = AddressSpace::new::<T>()?;
-                // INVARIANT: The owner is this value, which does not move.
-                space.set_owner(this.as_ptr().cast());
-                space
-            },
-            // INVARIANT: `init_sections` initialises it.
-            sections <- Opaque::ffi_init(|sections| {
-                // SAFETY: `sections` is memory for a `rust_mm_revocation`, which does not move.
-                unsafe { init_sections(sections) }
-            }),
-        }? Error)
+        let init = |slot| {
+            let space = AddressSpace::new::<T>()?;
+            // SAFETY: `slot` is memory for a `Revocation`, which does not move.
+            unsafe { Self::init(slot, space) };
+            Ok(())
+        };
+        // SAFETY: `init` initialises all of the memory, or fails and leaves nothing there that has
+        // to be dropped.
+        unsafe { pin_init::pin_init_from_closure(init) }
+    }
+
+    /// Initialises the memory of a revocation.
+    ///
+    /// # Safety
+    ///
+    /// `slot` must point to memory for a `Revocation` that does not move.
+    unsafe fn init(slot: *mut Self, space: AddressSpace) {
+        // INVARIANT: The owner is this value, which does not move.
+        space.set_owner(slot.cast());
+        // INVARIANT: `init_sections` initialises `sections`.
+        //
+        // SAFETY: By the safety requirements of this function, `slot` is valid for writes and does
+        // not move.
+        unsafe {
+            init_sections(Opaque::cast_into(&raw const (*slot).sections));
+            (&raw mut (*slot).space).write(space);
+        }
     }
 
     /// Returns the address space of the revocation.
@@ -349,5 +363,30 @@ pub(super) unsafe fn enter<'a>(
     match revocation {
         Some(revocation) => revocation.enter().map(Some).ok_or(ENODEV),
         None => Ok(None),
+    }
+}
+
+/// Checks that the memory of a mapping is not revoked, and returns whether it can be revoked.
+///
+/// The memory may be revoked as soon as this returns. If the VMA is among the mappings of `mapping`
+/// already, the revocation zaps it then: a revocation that this does not see takes the i_mmap lock
+/// after the thread that has added the VMA.
+///
+/// # Errors
+///
+/// As [`enter`].
+///
+/// # Safety
+///
+/// As [`enter`].
+pub(super) unsafe fn check(mapping: *const bindings::address_space) -> Result<bool> {
+    // SAFETY: By the safety requirements of this function, `mapping` is valid.
+    let owner = unsafe { rmap::owner(mapping) }.ok_or(ENODEV)?;
+    // SAFETY: As in `enter`, the owner is null or a `Revocation`. The file is not released during
+    // the call.
+    match unsafe { owner.cast::<Revocation>().as_ref() } {
+        Some(revocation) if revocation.is_revoked() => Err(ENODEV),
+        Some(_) => Ok(true),
+        None => Ok(false),
     }
 }

@@ -14,8 +14,7 @@ use crate::{
         atomic::{
             Acquire,
             Atomic,
-            Full,
-            Relaxed, //
+            Full, //
         },
         rcu,
         Arc,
@@ -23,6 +22,7 @@ use crate::{
     }, //
 };
 use core::{
+    ffi::c_void,
     marker::PhantomData,
     ptr, //
 };
@@ -54,7 +54,7 @@ use core::{
 /// # Ok::<(), Error>(())
 /// ```
 pub struct Published<T: 'static> {
-    value: Atomic<*mut T>,
+    value: Atomic<*mut c_void>,
     _value: PhantomData<Arc<T>>,
 }
 
@@ -91,16 +91,14 @@ impl<T: Send + Sync> Published<T> {
     /// See [`Published`].
     pub fn publish(&'static self, value: Arc<T>) -> Result<Publication<T>> {
         let new = Arc::into_raw(value).cast_mut();
-        match self.value.cmpxchg(ptr::null_mut(), new, Full) {
-            // INVARIANT: `new` comes from `into_raw`. The publication drops its reference only
-            // after a grace period.
-            Ok(_) => Ok(Publication { place: self }),
-            Err(_) => {
-                // SAFETY: `new` comes from `into_raw` above, and no other thread has seen it.
-                drop(unsafe { Arc::from_raw(new) });
-                Err(EBUSY)
-            }
+        if !put(&self.value, new.cast()) {
+            // SAFETY: `new` comes from `into_raw` above, and no other thread has seen it.
+            drop(unsafe { Arc::from_raw(new) });
+            return Err(EBUSY);
         }
+        // INVARIANT: `new` comes from `into_raw`. The publication drops its reference only after a
+        // grace period.
+        Ok(Publication { place: self })
     }
 
     /// Returns the published value, or [`None`] if there is none.
@@ -114,7 +112,7 @@ impl<T: Send + Sync> Published<T> {
     /// See [`Published`].
     pub fn get(&self) -> Option<Arc<T>> {
         let _rcu = rcu::read_lock();
-        let value = self.value.load(Acquire);
+        let value = self.value.load(Acquire).cast::<T>();
         if value.is_null() {
             return None;
         }
@@ -123,6 +121,26 @@ impl<T: Send + Sync> Published<T> {
         let value = unsafe { ArcBorrow::from_raw(value) };
         Some(value.into())
     }
+}
+
+/// Puts a value into a place, and returns whether the place held none.
+///
+/// Like [`withdraw`], not generic, so that modules share it.
+fn put(place: &Atomic<*mut c_void>, value: *mut c_void) -> bool {
+    place.cmpxchg(ptr::null_mut(), value, Full).is_ok()
+}
+
+/// Takes the value out of a place, and returns it after a grace period.
+///
+/// # Context
+///
+/// Sleeps.
+fn withdraw(place: &Atomic<*mut c_void>) -> *mut c_void {
+    // Full order: a thread that publishes next sees what this thread did before the withdrawal.
+    let value = place.xchg(ptr::null_mut(), Full);
+    // SAFETY: `synchronize_rcu` requires only that sleeping is allowed, as this function does.
+    unsafe { bindings::synchronize_rcu() };
+    value
 }
 
 /// A published value, whose publication ends when this is dropped.
@@ -142,11 +160,7 @@ impl<T: Send + Sync> Drop for Publication<T> {
     ///
     /// Sleeps until an RCU grace period has passed.
     fn drop(&mut self) {
-        let value = self.place.value.load(Relaxed);
-        // Full order: a thread that publishes next sees what this thread did before the withdrawal.
-        self.place.value.xchg(ptr::null_mut(), Full);
-        // SAFETY: `synchronize_rcu` requires only that sleeping is allowed, as this function does.
-        unsafe { bindings::synchronize_rcu() };
+        let value = withdraw(&self.place.value).cast::<T>();
         // SAFETY: By the type invariants, `value` is the pointer that `publish` got from
         // `Arc::into_raw`, and only this instance takes it out. After the grace period, no reader
         // is between loading the pointer and taking a reference.

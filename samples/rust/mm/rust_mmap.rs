@@ -39,7 +39,6 @@ use kernel::{
     },
     prelude::*,
     seq_file::SeqFile,
-    seq_print,
     sync::{
         atomic::{
             Atomic,
@@ -85,8 +84,8 @@ impl kernel::InPlaceModule for RustMmap {
         try_pin_init!(Self {
             // Publish the buffer first: user space can open the device as soon as it is registered.
             _buffer: {
-                let buffer = Buffer::new(*module_parameters::pages.value_ref())?;
-                BUFFER.publish(Arc::new(buffer, GFP_KERNEL)?)?
+                let nr_pages = *module_parameters::pages.value_ref();
+                BUFFER.publish(Arc::init(Buffer::new(nr_pages), GFP_KERNEL)?)?
             },
             _device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"rust_mmap",
@@ -105,8 +104,8 @@ struct Buffer {
 }
 
 impl Buffer {
-    fn new(nr_pages: u32) -> Result<Self> {
-        Ok(Self {
+    fn new(nr_pages: u32) -> impl Init<Self, Error> {
+        try_init!(Self {
             pages: KernelPages::new(nr_pages as usize, GFP_KERNEL)?,
             opens: Atomic::new(0),
             reads: Atomic::new(0),
@@ -159,10 +158,10 @@ impl MiscDevice for Buffer {
     }
 
     fn show_fdinfo(buffer: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
-        seq_print!(m, "size:\t{}\n", buffer.pages.len());
-        seq_print!(m, "opens:\t{}\n", buffer.opens.load(Relaxed));
-        seq_print!(m, "reads:\t{}\n", buffer.reads.load(Relaxed));
-        seq_print!(m, "writes:\t{}\n", buffer.writes.load(Relaxed));
-        seq_print!(m, "mmaps:\t{}\n", buffer.mmaps.load(Relaxed));
+        m.field(c"size", buffer.pages.len() as i64);
+        m.field(c"opens", buffer.opens.load(Relaxed));
+        m.field(c"reads", buffer.reads.load(Relaxed));
+        m.field(c"writes", buffer.writes.load(Relaxed));
+        m.field(c"mmaps", buffer.mmaps.load(Relaxed));
     }
 }

@@ -46,7 +46,7 @@ use kernel::{
         Folio, //
     },
     new_mutex,
-    page::PAGE_SIZE,
+    page::PAGE_SHIFT,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
@@ -134,8 +134,9 @@ struct Page {
     dirty: bool,
 }
 
-/// Counters of a mapping, including all VMAs made from it by `fork`, `mremap` and splits.
-struct Counters {
+/// The data of a mapping, and of all VMAs made from it by `fork`, `mremap` and splits.
+struct DemandMapping {
+    memory: Arc<Memory>,
     id: i64,
     vmas: Atomic<i64>,
     faults: Atomic<i64>,
@@ -152,7 +153,7 @@ struct Memory {
     #[pin]
     pages: Mutex<KVVec<Page>>,
     #[pin]
-    mappings: Mutex<KVVec<Arc<Counters>>>,
+    mappings: Mutex<KVVec<Arc<DemandMapping>>>,
     next_id: Atomic<i64>,
     #[pin]
     revocation: Revocation,
@@ -173,7 +174,7 @@ impl Memory {
                 let flags = GFP_KERNEL | __GFP_NOWARN;
                 let mut pages = KVVec::with_capacity(nr_pages as usize, flags)?;
                 for _ in 0..nr_pages {
-                    pages.push(Page::default(), GFP_KERNEL)?;
+                    pages.push_within_capacity(Page::default())?;
                 }
                 pages
             }),
@@ -258,19 +259,15 @@ impl MiscDevice for Memory {
         let size = {
             let pages = memory.pages.lock();
             for page in &*pages {
-                present += usize::from(page.folio.is_some());
-                dirty += usize::from(page.dirty);
+                present += i64::from(page.folio.is_some());
+                dirty += i64::from(page.dirty);
             }
-            pages.len() * PAGE_SIZE
+            pages.len() << PAGE_SHIFT
         };
-        seq_print!(m, "size:\t{}\n", size);
-        seq_print!(m, "present:\t{}\n", present);
-        seq_print!(m, "dirty:\t{}\n", dirty);
-        seq_print!(
-            m,
-            "revoked:\t{}\n",
-            u8::from(memory.revocation.is_revoked())
-        );
+        m.field(c"size", size as i64);
+        m.field(c"present", present);
+        m.field(c"dirty", dirty);
+        m.field(c"revoked", memory.revocation.is_revoked().into());
 
         let (mut vmas, mut faults, mut mkwrites, mut vma_lock, mut around) = (0, 0, 0, 0, 0);
         let mappings = memory.mappings.lock();
@@ -281,12 +278,12 @@ impl MiscDevice for Memory {
             vma_lock += mapping.vma_lock.load(Relaxed);
             around += mapping.around.load(Relaxed);
         }
-        seq_print!(m, "mappings:\t{}\n", mappings.len());
-        seq_print!(m, "vmas:\t{}\n", vmas);
-        seq_print!(m, "faults:\t{}\n", faults);
-        seq_print!(m, "mkwrites:\t{}\n", mkwrites);
-        seq_print!(m, "vma_lock_faults:\t{}\n", vma_lock);
-        seq_print!(m, "pages_around:\t{}\n", around);
+        m.field(c"mappings", mappings.len() as i64);
+        m.field(c"vmas", vmas);
+        m.field(c"faults", faults);
+        m.field(c"mkwrites", mkwrites);
+        m.field(c"vma_lock_faults", vma_lock);
+        m.field(c"pages_around", around);
         for mapping in &*mappings {
             seq_print!(
                 m,
@@ -297,19 +294,6 @@ impl MiscDevice for Memory {
                 mapping.mkwrites.load(Relaxed)
             );
         }
-    }
-}
-
-/// The data of a mapping.
-struct DemandMapping {
-    memory: Arc<Memory>,
-    counters: Arc<Counters>,
-}
-
-impl Drop for DemandMapping {
-    fn drop(&mut self) {
-        let id = self.counters.id;
-        self.memory.mappings.lock().retain(|other| other.id != id);
     }
 }
 
@@ -326,8 +310,9 @@ impl VmOperations for DemandOps {
         memory: DeviceRef<'_, Self>,
         _area: &MappedArea,
     ) -> Result<PerVma<Arc<DemandMapping>>> {
-        let counters = Arc::new(
-            Counters {
+        let mapping = Arc::new(
+            DemandMapping {
+                memory: memory.into(),
                 id: memory.next_id.fetch_add(1, Relaxed),
                 vmas: Atomic::new(1),
                 faults: Atomic::new(0),
@@ -337,28 +322,29 @@ impl VmOperations for DemandOps {
             },
             GFP_KERNEL,
         )?;
-        memory.mappings.lock().push(counters.clone(), GFP_KERNEL)?;
-        // From here on, dropping `mapping` removes the counters from the list, also on an error.
-        let mapping = DemandMapping {
-            memory: memory.into(),
-            counters,
-        };
-        Ok(PerVma(Arc::new(mapping, GFP_KERNEL)?))
+        // The list has a reference as well, until `close` is called for the last VMA.
+        let mut mappings = memory.mappings.lock();
+        mappings.push(mapping.clone(), GFP_KERNEL)?;
+        Ok(PerVma(mapping))
     }
 
     fn open(vma: &DriverVmaInfo<Self>) {
-        vma.data().counters.vmas.fetch_add(1, Relaxed);
+        vma.data().vmas.fetch_add(1, Relaxed);
     }
 
     fn close(vma: &DriverVmaInfo<Self>) {
-        vma.data().counters.vmas.fetch_sub(1, Relaxed);
+        let mapping = vma.data();
+        if mapping.vmas.fetch_sub(1, Relaxed) == 1 {
+            let mut mappings = mapping.memory.mappings.lock();
+            mappings.retain(|other| other.id != mapping.id);
+        }
     }
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let mapping = vmf.data();
-        mapping.counters.faults.fetch_add(1, Relaxed);
+        mapping.faults.fetch_add(1, Relaxed);
         if vmf.under_vma_lock() {
-            mapping.counters.vma_lock.fetch_add(1, Relaxed);
+            mapping.vma_lock.fetch_add(1, Relaxed);
         }
 
         // Hold the lock until `insert_page` has mapped the page: see `take`.
@@ -379,7 +365,7 @@ impl VmOperations for DemandOps {
             return;
         };
         let count = vmf.map(|pgoff| Some((pages.get(pgoff)?.folio.as_deref()?, 0)));
-        mapping.counters.around.fetch_add(count as i64, Relaxed);
+        mapping.around.fetch_add(count as i64, Relaxed);
     }
 
     fn page_mkwrite(vmf: &MkwriteFault<Self>) -> Result<MkwriteAnswer<'_>, FaultError> {
@@ -392,7 +378,7 @@ impl VmOperations for DemandOps {
             _ => return Ok(MkwriteAnswer::Gone),
         }
         page.dirty = true;
-        mapping.counters.mkwrites.fetch_add(1, Relaxed);
+        mapping.mkwrites.fetch_add(1, Relaxed);
         drop(pages);
         Ok(MkwriteAnswer::Locked(vmf.lock()))
     }

@@ -48,11 +48,13 @@ use kernel::{
         rmap::AddressSpace,
         Cache, //
     },
-    page::PAGE_SIZE,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     pci,
     prelude::*,
     seq_file::SeqFile,
-    seq_print,
     sync::{
         atomic::{
             Atomic,
@@ -178,9 +180,8 @@ impl MiscDevice for SharedMemory {
     }
 
     fn show_fdinfo(memory: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
-        let size = memory.memory.nr_pages() * PAGE_SIZE;
-        seq_print!(m, "size:\t{}\n", size);
-        seq_print!(m, "faults:\t{}\n", memory.faults.load(Relaxed));
+        m.field(c"size", (memory.memory.nr_pages() << PAGE_SHIFT) as i64);
+        m.field(c"faults", memory.faults.load(Relaxed));
     }
 }
 

@@ -45,10 +45,9 @@ use kernel::{
         },
         Folio, //
     },
-    page::PAGE_SIZE,
+    page::PAGE_SHIFT,
     prelude::*,
     seq_file::SeqFile,
-    seq_print,
     sync::{
         aref::ARef,
         atomic::{
@@ -109,8 +108,8 @@ impl kernel::InPlaceModule for RustMmapPlain {
             // Publish the memory first: user space can open the device as soon as it is registered.
             _memory: {
                 let pages = *module_parameters::pages.value_ref();
-                let memory = Memory::new(pages, *module_parameters::read_only.value_ref())?;
-                MEMORY.publish(Arc::new(memory, GFP_KERNEL)?)?
+                let read_only = *module_parameters::read_only.value_ref();
+                MEMORY.publish(Arc::init(Memory::new(pages, read_only), GFP_KERNEL)?)?
             },
             _device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"rust_mmap_plain",
@@ -138,20 +137,25 @@ struct Memory {
 }
 
 impl Memory {
-    fn new(nr_pages: u32, read_only: u32) -> Result<Self> {
-        if nr_pages > MOST_PAGES {
-            return Err(ENOMEM);
-        }
-        // Allocate the array before the pages: if there is no memory for the array, the driver
-        // fails before it takes memory for the pages. User space chooses the size, so do not warn.
-        let mut pages = KVVec::with_capacity(nr_pages as usize, GFP_KERNEL | __GFP_NOWARN)?;
-        for _ in 0..nr_pages {
-            pages.push(Folio::alloc(0, GFP_KERNEL)?, GFP_KERNEL)?;
-        }
-        let first = nr_pages.checked_sub(read_only).ok_or(EINVAL)?;
-        Ok(Self {
-            read_only: first as usize..pages.len(),
-            pages,
+    fn new(nr_pages: u32, read_only: u32) -> impl Init<Self, Error> {
+        try_init!(Self {
+            read_only: {
+                let first = nr_pages.checked_sub(read_only).ok_or(EINVAL)?;
+                first as usize..nr_pages as usize
+            },
+            pages: {
+                if nr_pages > MOST_PAGES {
+                    return Err(ENOMEM);
+                }
+                // Allocate the array before the pages: if there is no memory for the array, the
+                // driver fails before it takes memory for the pages. User space chooses the size,
+                // so do not warn.
+                let mut pages = KVVec::with_capacity(nr_pages as usize, GFP_KERNEL | __GFP_NOWARN)?;
+                for _ in 0..nr_pages {
+                    pages.push_within_capacity(Folio::alloc(0, GFP_KERNEL)?)?;
+                }
+                pages
+            },
             mapped: Atomic::new(0),
             opened: Atomic::new(0),
             closed: Atomic::new(0),
@@ -180,12 +184,12 @@ impl MiscDevice for Memory {
     }
 
     fn show_fdinfo(memory: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
-        seq_print!(m, "size:\t{}\n", memory.pages.len() * PAGE_SIZE);
-        seq_print!(m, "mapped:\t{}\n", memory.mapped.load(Relaxed));
-        seq_print!(m, "opened:\t{}\n", memory.opened.load(Relaxed));
-        seq_print!(m, "closed:\t{}\n", memory.closed.load(Relaxed));
-        seq_print!(m, "faults:\t{}\n", memory.faults.load(Relaxed));
-        seq_print!(m, "retries:\t{}\n", memory.retries.load(Relaxed));
+        m.field(c"size", (memory.pages.len() << PAGE_SHIFT) as i64);
+        m.field(c"mapped", memory.mapped.load(Relaxed));
+        m.field(c"opened", memory.opened.load(Relaxed));
+        m.field(c"closed", memory.closed.load(Relaxed));
+        m.field(c"faults", memory.faults.load(Relaxed));
+        m.field(c"retries", memory.retries.load(Relaxed));
     }
 }
 

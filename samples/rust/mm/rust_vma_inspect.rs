@@ -107,12 +107,14 @@ impl MiscDevice for Inspect {
         }
         let (mut reader, mut writer) =
             UserSlice::new(UserPtr::from_addr(arg), REQUEST_LEN).reader_writer();
+        let [pid, start, vmas]: [u64; 3] = reader.read()?;
+        let [count, flags]: [u32; 2] = reader.read()?;
         let mut request = Request {
-            pid: reader.read()?,
-            start: reader.read()?,
-            vmas: reader.read()?,
-            count: reader.read()?,
-            flags: reader.read()?,
+            pid,
+            start,
+            vmas,
+            count,
+            flags,
         };
         if request.flags & !PAGES != 0 {
             return Err(EINVAL);
@@ -124,24 +126,20 @@ impl MiscDevice for Inspect {
             .writer()
             .write_slice(answer)?;
 
-        writer.write(&request.pid)?;
-        writer.write(&request.start)?;
-        writer.write(&request.vmas)?;
-        writer.write(&request.count)?;
-        writer.write(&request.flags)?;
+        writer.write(&[request.pid, request.start, request.vmas])?;
+        writer.write(&[request.count, request.flags])?;
         Ok(0)
     }
 }
 
-/// Lists up to `request.count` VMAs, one [`Vma`] after the other, and sets `count` and `start` for
-/// the reply.
-fn inspect(request: &mut Request) -> Result<KVVec<u64>> {
+/// Lists up to `request.count` VMAs, and sets `count` and `start` for the reply.
+fn inspect(request: &mut Request) -> Result<KVVec<Vma>> {
     let pid = Pid::try_from(request.pid).map_err(|_| ESRCH)?;
     let start = usize::try_from(request.start)? & PAGE_MASK;
     let count = (request.count as usize).min(MAX_COUNT);
     // Collect the answer in the kernel. Copying it to user space while a VMA is locked could
     // deadlock: the copy can fault, and the caller may be the process that is inspected.
-    let mut answer = KVVec::with_capacity(count * WORDS, GFP_KERNEL)?;
+    let mut answer = KVVec::with_capacity(count, GFP_KERNEL)?;
     // Only VMAs with a file need it.
     let mut path = KVec::new();
 
@@ -149,7 +147,7 @@ fn inspect(request: &mut Request) -> Result<KVVec<u64>> {
     let mut walk = mm.walk_locked(start..usize::MAX);
     request.start = 0;
     while let Some(vma) = walk.next_vma()? {
-        if answer.len() == count * WORDS {
+        if answer.len() == count {
             request.start = vma.range().start as u64;
             break;
         }
@@ -158,12 +156,12 @@ fn inspect(request: &mut Request) -> Result<KVVec<u64>> {
             _ => PageCounts::of(&*vma, vma.range())?,
         };
         // Zeroes, which are the answer where nothing is written below.
-        answer.resize(answer.len() + WORDS, 0, GFP_KERNEL)?;
-        if let Some(entry) = answer.last_chunk_mut() {
+        answer.push_within_capacity([0; WORDS])?;
+        if let Some(entry) = answer.last_mut() {
             describe(&vma, &pages, entry, &mut path)?;
         }
     }
-    request.count = (answer.len() / WORDS) as u32;
+    request.count = answer.len() as u32;
     Ok(answer)
 }
 

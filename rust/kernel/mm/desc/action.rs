@@ -6,6 +6,10 @@
 //! no other function makes a [`Mapping`]. A mapping therefore has exactly one action, and the
 //! driver cannot adjust the descriptor after it has chosen the action.
 //!
+//! They write the action into the descriptor at once. If the hook fails afterwards, the kernel does
+//! not look at the descriptor. The functions that write are not generic, so that a driver's module
+//! only calls them.
+//!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use super::{
@@ -41,64 +45,154 @@ use core::{
     ptr::NonNull, //
 };
 
-/// What the kernel maps when the VMA exists.
+/// Adds the flags that come with an action.
 ///
-/// # Invariants
-///
-/// - Each range is in the mapping of the hook call that `'f` is used for, and the memory that is
-///   mapped there has at least as many pages.
-/// - The memory that is mapped is borrowed during `'f`.
-#[derive(Clone, Copy)]
-enum Action<'f> {
-    Nothing,
-    KernelPages(DescRange<'f>, KernelPagesSlice<'f>),
-    RemapPfn(DescRange<'f>, PfnSlice<'f>, Cache),
-    IoRemapPfn(DescRange<'f>, PfnSlice<'f>, Cache),
-    SimpleIoRemap(&'f PfnRange, Cache),
-    /// Nothing at mmap time: PFNs are faulted in.
-    PfnFaults(Cache),
-    /// Nothing at mmap time: PFNs of device memory are faulted in.
-    IoFaults(Cache),
+/// When the kernel carries out an action, it sets the same flags again, except for `DONTEXPAND`
+/// with kernel pages. A mapping that is populated at mmap time has no pages past its end, so
+/// `mremap` must not extend it.
+#[inline]
+fn add_flags(desc: &mut bindings::vm_area_desc, flags: VmaFlags) {
+    desc.vma_flags = VmaFlags::from_raw(desc.vma_flags).union(flags).into_raw();
 }
 
-impl Action<'_> {
-    /// Returns the flags that come with the action.
-    ///
-    /// When the kernel carries out an action, it sets the same flags again, except for `DONTEXPAND`
-    /// with kernel pages. A mapping that is populated at mmap time has no pages past its end, so
-    /// `mremap` must not extend it.
-    const fn flags(&self) -> VmaFlags {
-        match self {
-            Action::Nothing => VmaFlags::EMPTY,
-            Action::KernelPages(..) => VmaFlags::new([VmaFlag::MIXEDMAP, VmaFlag::DONTEXPAND]),
-            Action::RemapPfn(..)
-            | Action::IoRemapPfn(..)
-            | Action::SimpleIoRemap(..)
-            | Action::PfnFaults(..)
-            | Action::IoFaults(..) => VmaFlags::new([
-                VmaFlag::IO,
-                VmaFlag::PFNMAP,
-                VmaFlag::DONTEXPAND,
-                VmaFlag::DONTDUMP,
-            ]),
-        }
-    }
+/// The flags of a mapping of kernel pages.
+const KERNEL_PAGES: VmaFlags = VmaFlags::new([VmaFlag::MIXEDMAP, VmaFlag::DONTEXPAND]);
 
-    /// Returns the cache mode of user space's accesses.
-    ///
-    /// Kernel pages are always mapped cached, as the kernel itself maps them: with another mode,
-    /// user space would see, on some architectures, what the memory held before the kernel zeroed
-    /// it.
-    const fn cache(&self) -> Cache {
-        match self {
-            Action::Nothing | Action::KernelPages(..) => Cache::Cached,
-            Action::RemapPfn(_, _, cache)
-            | Action::IoRemapPfn(_, _, cache)
-            | Action::SimpleIoRemap(_, cache)
-            | Action::PfnFaults(cache)
-            | Action::IoFaults(cache) => *cache,
-        }
+/// The flags of a mapping of PFNs.
+const PFNS: VmaFlags = VmaFlags::new([
+    VmaFlag::IO,
+    VmaFlag::PFNMAP,
+    VmaFlag::DONTEXPAND,
+    VmaFlag::DONTDUMP,
+]);
+
+/// Sets the action, after its parameters.
+#[inline]
+fn set_type(desc: &mut bindings::vm_area_desc, type_: bindings::mmap_action_type) {
+    desc.action.type_ = type_;
+    desc.action.error_override = 0;
+}
+
+/// Has the kernel map kernel pages.
+///
+/// Kernel pages are always mapped cached, as the kernel itself maps them: with another mode, user
+/// space would see, on some architectures, what the memory held before the kernel zeroed it.
+///
+/// # Errors
+///
+/// As [`VmaDesc::map_kernel_pages_range`].
+///
+/// # Safety
+///
+/// - `range` must be in the mapping.
+/// - The pages must be borrowed during the `'f` of the hook call.
+unsafe fn set_kernel_pages(
+    desc: &mut bindings::vm_area_desc,
+    range: DescRange<'_>,
+    pages: KernelPagesSlice<'_>,
+) -> Result {
+    if pages.nr_pages() < range.nr_pages() {
+        return Err(ENXIO);
     }
+    pages.check_mappable()?;
+    add_flags(desc, KERNEL_PAGES);
+    desc.action.__bindgen_anon_1.map_kernel = bindings::mmap_action__bindgen_ty_1__bindgen_ty_3 {
+        start: range.start(),
+        pages: pages.as_page_array(),
+        nr_pages: range.nr_pages(),
+        pgoff: desc.pgoff,
+    };
+    set_type(desc, bindings::mmap_action_type_MMAP_MAP_KERNEL_PAGES);
+    Ok(())
+}
+
+/// Has the kernel map kernel pages over the whole mapping, from the one with the index that is the
+/// page offset on.
+///
+/// # Errors
+///
+/// As [`VmaDesc::map_kernel_pages`].
+///
+/// # Safety
+///
+/// The pages must be borrowed during the `'f` of the hook call.
+unsafe fn set_all_kernel_pages(desc: &mut bindings::vm_area_desc, pages: &KernelPages) -> Result {
+    // INVARIANT: This is the range of the mapping.
+    let range = DescRange {
+        start: desc.start,
+        len: desc.end.wrapping_sub(desc.start),
+        _brand: PhantomData,
+    };
+    let pages = pages.slice(desc.pgoff, range.nr_pages())?;
+    // SAFETY: The range is that of the mapping. By the safety requirements of this function, the
+    // pages are borrowed during `'f`.
+    unsafe { set_kernel_pages(desc, range, pages) }
+}
+
+/// Sets the cache mode of user space's accesses.
+///
+/// The kernel has computed `page_prot` from the access flags, which a driver cannot change. It must
+/// be final before the action takes a copy of it.
+#[inline]
+fn set_cache(desc: &mut bindings::vm_area_desc, cache: Cache) {
+    desc.page_prot = cache.apply(desc.page_prot);
+}
+
+/// Has the kernel map PFNs, with the action `type_`.
+///
+/// # Safety
+///
+/// - `type_` must be one of the two actions that map PFNs. If it is that for device memory, the
+///   PFNs must be device memory.
+/// - `range` must be in the mapping, and must not have more pages than `pfns`.
+/// - The PFNs must be borrowed during the `'f` of the hook call.
+unsafe fn set_remap(
+    desc: &mut bindings::vm_area_desc,
+    type_: bindings::mmap_action_type,
+    range: DescRange<'_>,
+    pfns: PfnSlice<'_>,
+    cache: Cache,
+) {
+    add_flags(desc, PFNS);
+    set_cache(desc, cache);
+    desc.action.__bindgen_anon_1.remap = bindings::mmap_action__bindgen_ty_1__bindgen_ty_1 {
+        start: range.start(),
+        start_pfn: pfns.start_pfn(),
+        size: range.len(),
+        pgprot: desc.page_prot,
+    };
+    set_type(desc, type_);
+}
+
+/// Has the kernel map device memory, after it has checked the range.
+///
+/// # Safety
+///
+/// The PFNs must be device memory, and must be borrowed during the `'f` of the hook call.
+unsafe fn set_simple_io_remap(desc: &mut bindings::vm_area_desc, pfns: &PfnRange, cache: Cache) {
+    add_flags(desc, PFNS);
+    set_cache(desc, cache);
+    desc.action.__bindgen_anon_1 = bindings::mmap_action__bindgen_ty_1 {
+        simple_ioremap: bindings::mmap_action__bindgen_ty_1__bindgen_ty_2 {
+            start_phys_addr: (pfns.start_pfn() as bindings::phys_addr_t) << PAGE_SHIFT,
+            size: pfns.nr_pages() << PAGE_SHIFT,
+        },
+    };
+    set_type(desc, bindings::mmap_action_type_MMAP_SIMPLE_IO_REMAP);
+}
+
+/// Prepares a mapping into which faults insert PFNs, of device memory if `is_io` is true.
+fn set_pfn_faults(desc: &mut bindings::vm_area_desc, cache: Cache, is_io: bool) {
+    add_flags(desc, PFNS);
+    set_cache(desc, cache);
+    if is_io {
+        // Device memory is not encrypted, even if the machine encrypts its RAM. When the kernel
+        // maps it itself, `io_remap_pfn_range` takes care of that.
+        //
+        // SAFETY: `pgprot_decrypted` only computes a value from its argument.
+        desc.page_prot = unsafe { bindings::pgprot_decrypted(desc.page_prot) };
+    }
+    set_type(desc, bindings::mmap_action_type_MMAP_NOTHING);
 }
 
 /// The callbacks of a mapping, besides its action.
@@ -111,52 +205,193 @@ pub(in crate::mm) struct Operations {
     pub(in crate::mm) flags: VmaFlags,
 }
 
-/// The result of an `mmap_prepare` hook: what the kernel makes the VMA from.
-///
-/// Only the final calls of a [`VmaDesc`] return one.
+/// A descriptor that lacks only its action.
 ///
 /// # Invariants
 ///
-/// - `raw` is the descriptor of the hook call that `'f` is used for.
-/// - `operations`, if there are any, are for the kind of memory that `action` maps, and their
-///   `word` is what the callbacks in their `table` expect in `vm_private_data`.
-#[must_use = "the `mmap_prepare` hook has to return this"]
-pub struct Mapping<'f, D> {
-    raw: NonNull<bindings::vm_area_desc>,
-    action: Action<'f>,
-    operations: Option<Operations>,
-    error_override: Option<Error>,
-    _brand: Brand<'f>,
-    _file: PhantomData<fn(D) -> D>,
-    _not_send: NotThreadSafe,
+/// If `has_operations` is true, the descriptor has the callbacks of a driver, and otherwise none.
+pub(in crate::mm) struct Draft<'f, D> {
+    desc: VmaDesc<'f, D>,
+    has_operations: bool,
 }
 
-impl<'f, D> Mapping<'f, D> {
-    fn new(desc: VmaDesc<'f, D>, action: Action<'f>) -> Self {
+impl<'f, D> VmaDesc<'f, D> {
+    /// Leaves the mapping without callbacks.
+    #[inline]
+    fn without_operations(mut self) -> Draft<'f, D> {
+        // Without a fault handler, an access to a marker of userfaultfd would not be answered.
+        // `DONTEXPAND` makes the VMA special, so that userfaultfd refuses it. It also prevents
+        // merging with a VMA that has callbacks.
+        add_flags(self.raw_mut(), VmaFlags::new([VmaFlag::DONTEXPAND]));
+        // INVARIANT: The descriptor that the kernel passes to a hook has no callbacks.
+        Draft {
+            desc: self,
+            has_operations: false,
+        }
+    }
+
+    /// Gives the mapping callbacks.
+    ///
+    /// # Safety
+    ///
+    /// `operations.word` must be what the callbacks in `operations.table` expect in
+    /// `vm_private_data`, and the action must map the kind of memory that they are for.
+    #[inline]
+    pub(in crate::mm) unsafe fn with_operations(mut self, operations: Operations) -> Draft<'f, D> {
+        let desc = self.raw_mut();
+        add_flags(desc, operations.flags);
+        desc.vm_ops = operations.table;
+        desc.private_data = operations.word;
+        // INVARIANT: The descriptor has callbacks now.
+        Draft {
+            desc: self,
+            has_operations: true,
+        }
+    }
+}
+
+/// The actions, for a mapping with callbacks or without.
+///
+/// [`VmaDesc`] documents them.
+impl<'f, D> Draft<'f, D> {
+    /// Makes the mapping, after its action was set.
+    #[inline]
+    fn complete(self) -> Mapping<'f, D> {
         // INVARIANT: By the type invariants of `VmaDesc`, `raw` is the descriptor of that hook
-        // call. There are no operations.
-        Self {
-            raw: desc.as_raw(),
-            action,
-            operations: None,
-            error_override: None,
+        // call, and by those of `Draft`, `has_operations` says whether it has callbacks.
+        Mapping {
+            raw: self.desc.as_raw(),
+            has_operations: self.has_operations,
             _brand: PhantomData,
             _file: PhantomData,
             _not_send: NotThreadSafe,
         }
     }
 
-    /// Adds callbacks.
-    ///
-    /// # Safety
-    ///
-    /// `operations.word` must be what the callbacks in `operations.table` expect in
-    /// `vm_private_data`, and the action must map the kind of memory that they are for.
-    pub(in crate::mm) unsafe fn with_operations(mut self, operations: Operations) -> Self {
-        // INVARIANT: By the safety requirements of this function, the operations are for the kind
-        // of memory that `action` maps, and the word is what the callbacks expect.
-        self.operations = Some(operations);
-        self
+    #[inline]
+    pub(in crate::mm) fn nothing(mut self) -> Mapping<'f, D> {
+        set_type(self.desc.raw_mut(), bindings::mmap_action_type_MMAP_NOTHING);
+        self.complete()
+    }
+
+    #[inline]
+    pub(in crate::mm) fn kernel_pages(mut self, pages: &'f KernelPages) -> Result<Mapping<'f, D>> {
+        // SAFETY: The type shows that the pages are borrowed during `'f`.
+        unsafe { set_all_kernel_pages(self.desc.raw_mut(), pages) }?;
+        Ok(self.complete())
+    }
+
+    #[inline]
+    pub(in crate::mm) fn kernel_pages_range(
+        mut self,
+        range: DescRange<'f>,
+        pages: KernelPagesSlice<'f>,
+    ) -> Result<Mapping<'f, D>> {
+        // SAFETY: The types show that the pages are borrowed during `'f`, and that the range is in
+        // the mapping.
+        unsafe { set_kernel_pages(self.desc.raw_mut(), range, pages) }?;
+        Ok(self.complete())
+    }
+
+    #[inline]
+    pub(in crate::mm) fn pfns(self, pfns: &'f PfnRange, cache: Cache) -> Result<Mapping<'f, D>> {
+        let pfns = pfns.slice(self.desc.pgoff(), self.desc.nr_pages())?;
+        let range = self.desc.range();
+        self.pfn_range(range, pfns, cache)
+    }
+
+    #[inline]
+    pub(in crate::mm) fn pfn_range(
+        mut self,
+        range: DescRange<'f>,
+        pfns: PfnSlice<'f>,
+        cache: Cache,
+    ) -> Result<Mapping<'f, D>> {
+        if pfns.nr_pages() < range.nr_pages() {
+            return Err(EINVAL);
+        }
+        let type_ = bindings::mmap_action_type_MMAP_REMAP_PFN;
+        // SAFETY: The check above shows that there are enough PFNs. The types show that they are
+        // borrowed during `'f`, and that the range is in the mapping.
+        unsafe { set_remap(self.desc.raw_mut(), type_, range, pfns, cache) };
+        Ok(self.complete())
+    }
+
+    #[inline]
+    pub(in crate::mm) fn io(
+        self,
+        memory: &'f DeviceMemory,
+        cache: Cache,
+    ) -> Result<Mapping<'f, D>> {
+        let range = self.desc.range();
+        let first = self.desc.pgoff();
+        self.io_range(range, memory, first, cache)
+    }
+
+    #[inline]
+    pub(in crate::mm) fn io_range(
+        mut self,
+        range: DescRange<'f>,
+        memory: &'f DeviceMemory,
+        first: usize,
+        cache: Cache,
+    ) -> Result<Mapping<'f, D>> {
+        let pfns = memory.pfns().slice(first, range.nr_pages())?;
+        let type_ = bindings::mmap_action_type_MMAP_IO_REMAP_PFN;
+        // SAFETY: The PFNs are device memory, and the slice has as many pages as the range. The
+        // types show that the memory is borrowed during `'f`, and that the range is in the mapping.
+        unsafe { set_remap(self.desc.raw_mut(), type_, range, pfns, cache) };
+        Ok(self.complete())
+    }
+
+    #[inline]
+    fn simple_io(mut self, memory: &'f DeviceMemory, cache: Cache) -> Mapping<'f, D> {
+        // SAFETY: The PFNs are device memory. The type shows that it is borrowed during `'f`.
+        unsafe { set_simple_io_remap(self.desc.raw_mut(), memory.pfns(), cache) };
+        self.complete()
+    }
+
+    /// Maps nothing at mmap time: the fault handler inserts PFNs.
+    #[inline]
+    pub(in crate::mm) fn pfn_faults(mut self, cache: Cache) -> Mapping<'f, D> {
+        set_pfn_faults(self.desc.raw_mut(), cache, false);
+        self.complete()
+    }
+
+    /// Maps nothing at mmap time: the fault handler inserts PFNs of device memory.
+    #[inline]
+    pub(in crate::mm) fn io_faults(mut self, cache: Cache) -> Mapping<'f, D> {
+        set_pfn_faults(self.desc.raw_mut(), cache, true);
+        self.complete()
+    }
+}
+
+/// The result of an `mmap_prepare` hook: what the kernel makes the VMA from.
+///
+/// Only the final calls of a [`VmaDesc`] return one.
+///
+/// # Invariants
+///
+/// - `raw` is the descriptor of the hook call that `'f` is used for. It has its action, which is
+///   valid if this mapping is the result of the hook: what it maps is borrowed during `'f`.
+/// - If `has_operations` is true, the descriptor has the callbacks of a driver. They are for the
+///   kind of memory that the action maps, and its `private_data` is what they expect in
+///   `vm_private_data`.
+#[must_use = "the `mmap_prepare` hook has to return this"]
+pub struct Mapping<'f, D> {
+    raw: NonNull<bindings::vm_area_desc>,
+    has_operations: bool,
+    _brand: Brand<'f>,
+    _file: PhantomData<fn(D) -> D>,
+    _not_send: NotThreadSafe,
+}
+
+impl<'f, D> Mapping<'f, D> {
+    #[inline]
+    fn raw_mut(&mut self) -> &mut bindings::vm_area_desc {
+        // SAFETY: By the type invariants, `raw` is the descriptor of a hook call. The `VmaDesc`
+        // that gave access to it has been consumed, and `self` is its only successor.
+        unsafe { self.raw.as_mut() }
     }
 
     /// Makes `mmap` fail with `error` if the action fails, instead of with the action's own error.
@@ -176,7 +411,7 @@ impl<'f, D> Mapping<'f, D> {
     /// ```
     #[inline]
     pub fn error_override(mut self, error: Error) -> Self {
-        self.error_override = Some(error);
+        self.raw_mut().action.error_override = error.to_errno();
         self
     }
 
@@ -191,9 +426,7 @@ impl<'f, D> Mapping<'f, D> {
         // mapping is valid for a file of type `E`.
         Mapping {
             raw: self.raw,
-            action: self.action,
-            operations: self.operations,
-            error_override: self.error_override,
+            has_operations: self.has_operations,
             _brand: PhantomData,
             _file: PhantomData,
             _not_send: NotThreadSafe,
@@ -202,9 +435,9 @@ impl<'f, D> Mapping<'f, D> {
 
     /// Ensures that a revocation of the file's memory finds the mapping.
     ///
-    /// The mapping is refused if the memory is revoked. The kernel populates it later, outside the
-    /// section that a revocation waits for. So the `mapped` callback checks again after that; a
-    /// mapping without callbacks gets a table that has only this one.
+    /// The mapping is refused if the memory is revoked. The kernel populates it later, when the
+    /// memory may be revoked. So the `mapped` callback checks again after that; a mapping without
+    /// callbacks gets a table that has only this one.
     ///
     /// For files that have an [`AddressSpace`](crate::mm::rmap::AddressSpace) of their own. The
     /// caller must call this after the hook has returned.
@@ -213,131 +446,58 @@ impl<'f, D> Mapping<'f, D> {
     ///
     /// [`ENODEV`] if the memory is revoked, or if a stacked driver has the mapping kept with the
     /// mappings of another file, where a revocation does not find it.
+    #[inline]
     pub(crate) fn in_reach(&mut self) -> Result {
-        // SAFETY: By the type invariants, `raw` is the descriptor of a hook call. Its `file` is
+        let has_operations = self.has_operations;
+        // SAFETY: By the type invariants, this is the descriptor of a hook call. Its `file` is
         // open, and so is `vm_file`, the file that the VMA will have.
-        let (own, kept) = unsafe {
-            let desc = self.raw.as_ref();
-            ((*desc.file).f_mapping, (*desc.vm_file).f_mapping)
-        };
-        if !core::ptr::eq(own, kept) {
-            return Err(ENODEV);
-        }
-        // SAFETY: `own` is the address space of `desc.file`, which has been opened. It is not
-        // released before this function returns, and the section ends before that.
-        let section = unsafe { revoke::enter(own) }?;
-        if section.is_some() && self.operations.is_none() {
-            // INVARIANT: The callback in this table works with any kind of memory, and does not use
-            // `vm_private_data`.
-            self.operations = Some(Operations {
-                table: revoke::populated_table(),
-                word: core::ptr::null_mut(),
-                flags: VmaFlags::new([VmaFlag::DONTEXPAND]),
-            });
-        }
-        Ok(())
+        unsafe { keep_in_reach(self.raw_mut(), has_operations) }
     }
 
-    /// Writes the mapping into its descriptor.
+    /// Checks the finished descriptor.
     ///
-    /// The caller must call this after the hook has returned. It is not by value: a copy of a
-    /// mapping is long.
+    /// The caller must call this after the hook has returned.
     ///
     /// # Errors
     ///
     /// [`EINVAL`] if a stacked file system has set `PFNMAP` in the descriptor and this mapping
     /// needs `MIXEDMAP`, or the other way round.
-    pub(crate) fn lower(&mut self) -> Result {
-        // SAFETY: By the type invariants, `raw` is the descriptor of a hook call. The `VmaDesc`
-        // that gave access to it has been consumed, and `self` is its only successor.
-        let desc = unsafe { &mut *self.raw.as_ptr() };
-        lower(desc, &self.action, self.operations, self.error_override)
+    #[inline]
+    pub(crate) fn finish(&mut self) -> Result {
+        let flags = VmaFlags::from_raw(self.raw_mut().vma_flags);
+        if flags.contains_all(VmaFlags::new([VmaFlag::PFNMAP, VmaFlag::MIXEDMAP])) {
+            return Err(EINVAL);
+        }
+        Ok(())
     }
 }
 
-/// Writes an action into a descriptor.
+/// Ensures that a revocation of the file's memory finds the mapping, which has callbacks of the
+/// driver if `has_operations` is true.
 ///
-/// The flags come first, then the page protection, and last the action, which takes a copy of the
-/// page protection.
-#[inline(never)]
-fn lower(
-    desc: &mut bindings::vm_area_desc,
-    action: &Action<'_>,
-    operations: Option<Operations>,
-    error_override: Option<Error>,
-) -> Result {
-    let mut flags = VmaFlags::from_raw(desc.vma_flags).union(action.flags());
-    if let Some(operations) = operations {
-        flags = flags.union(operations.flags);
-        desc.vm_ops = operations.table;
-        desc.private_data = operations.word;
-    } else {
-        // Without a fault handler, an access to a marker of userfaultfd would not be answered.
-        // `DONTEXPAND` makes the VMA special, so that userfaultfd refuses it. It also prevents
-        // merging with a VMA that has callbacks.
-        flags = flags.with(VmaFlag::DONTEXPAND);
+/// # Errors
+///
+/// As [`Mapping::in_reach`].
+///
+/// # Safety
+///
+/// `desc` must be the descriptor of a hook call, after the hook has returned. Its files must be
+/// open.
+unsafe fn keep_in_reach(desc: &mut bindings::vm_area_desc, has_operations: bool) -> Result {
+    // SAFETY: By the safety requirements of this function, both files are open.
+    let (own, kept) = unsafe { ((*desc.file).f_mapping, (*desc.vm_file).f_mapping) };
+    if !core::ptr::eq(own, kept) {
+        return Err(ENODEV);
     }
-    if flags.contains_all(VmaFlags::new([VmaFlag::PFNMAP, VmaFlag::MIXEDMAP])) {
-        return Err(EINVAL);
+    // SAFETY: `own` is the address space of `desc.file`, which is not released before this function
+    // returns.
+    let is_revocable = unsafe { revoke::check(own) }?;
+    if is_revocable && !has_operations {
+        // The callback in this table works with any kind of memory, and does not use
+        // `vm_private_data`.
+        desc.vm_ops = revoke::populated_table();
+        desc.private_data = core::ptr::null_mut();
     }
-    desc.vma_flags = flags.into_raw();
-
-    // The kernel has computed `page_prot` from the access flags, which a driver cannot change.
-    desc.page_prot = action.cache().apply(desc.page_prot);
-    if let Action::IoFaults(_) = action {
-        // Device memory is not encrypted, even if the machine encrypts its RAM. When the kernel
-        // maps it itself, `io_remap_pfn_range` takes care of that.
-        //
-        // SAFETY: `pgprot_decrypted` only computes a value from its argument.
-        desc.page_prot = unsafe { bindings::pgprot_decrypted(desc.page_prot) };
-    }
-
-    let remap = |range: &DescRange<'_>, pfns: &PfnSlice<'_>| bindings::mmap_action__bindgen_ty_1 {
-        remap: bindings::mmap_action__bindgen_ty_1__bindgen_ty_1 {
-            start: range.start(),
-            start_pfn: pfns.start_pfn(),
-            size: range.len(),
-            pgprot: desc.page_prot,
-        },
-    };
-    let (type_, what) = match action {
-        Action::Nothing | Action::PfnFaults(_) | Action::IoFaults(_) => {
-            (bindings::mmap_action_type_MMAP_NOTHING, None)
-        }
-        Action::KernelPages(range, pages) => (
-            bindings::mmap_action_type_MMAP_MAP_KERNEL_PAGES,
-            Some(bindings::mmap_action__bindgen_ty_1 {
-                map_kernel: bindings::mmap_action__bindgen_ty_1__bindgen_ty_3 {
-                    start: range.start(),
-                    pages: pages.as_page_array(),
-                    nr_pages: range.nr_pages(),
-                    pgoff: desc.pgoff,
-                },
-            }),
-        ),
-        Action::RemapPfn(range, pfns, _) => (
-            bindings::mmap_action_type_MMAP_REMAP_PFN,
-            Some(remap(range, pfns)),
-        ),
-        Action::IoRemapPfn(range, pfns, _) => (
-            bindings::mmap_action_type_MMAP_IO_REMAP_PFN,
-            Some(remap(range, pfns)),
-        ),
-        Action::SimpleIoRemap(pfns, _) => (
-            bindings::mmap_action_type_MMAP_SIMPLE_IO_REMAP,
-            Some(bindings::mmap_action__bindgen_ty_1 {
-                simple_ioremap: bindings::mmap_action__bindgen_ty_1__bindgen_ty_2 {
-                    start_phys_addr: (pfns.start_pfn() as bindings::phys_addr_t) << PAGE_SHIFT,
-                    size: pfns.nr_pages() << PAGE_SHIFT,
-                },
-            }),
-        ),
-    };
-    if let Some(what) = what {
-        desc.action.__bindgen_anon_1 = what;
-    }
-    desc.action.type_ = type_;
-    desc.action.error_override = error_override.map_or(0, |error| error.to_errno());
     Ok(())
 }
 
@@ -358,9 +518,9 @@ impl<'f, D> VmaDesc<'f, D> {
     /// assert_eq!(mm.read::<1>(addr), Err(EFAULT));
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn map_nothing(self) -> Mapping<'f, D> {
-        // INVARIANT: The action has no range and maps no memory.
-        Mapping::new(self, Action::Nothing)
+        self.without_operations().nothing()
     }
 
     /// Maps kernel pages over the whole mapping, from the page with index [`pgoff`](Self::pgoff)
@@ -388,10 +548,9 @@ impl<'f, D> VmaDesc<'f, D> {
     /// assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 4), Err(ENXIO));
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn map_kernel_pages(self, pages: &'f KernelPages) -> Result<Mapping<'f, D>> {
-        let pages = pages.slice(self.pgoff(), self.nr_pages())?;
-        let range = self.range();
-        self.map_kernel_pages_range(range, pages)
+        self.without_operations().kernel_pages(pages)
     }
 
     /// Maps kernel pages over a part of the mapping.
@@ -416,18 +575,13 @@ impl<'f, D> VmaDesc<'f, D> {
     ///     desc.map_kernel_pages_range(data, pages.slice(0, pages.nr_pages())?)
     /// }
     /// ```
+    #[inline]
     pub fn map_kernel_pages_range(
         self,
         range: DescRange<'f>,
         pages: KernelPagesSlice<'f>,
     ) -> Result<Mapping<'f, D>> {
-        if pages.nr_pages() < range.nr_pages() {
-            return Err(ENXIO);
-        }
-        pages.check_mappable()?;
-        // INVARIANT: The check above shows that there are enough pages. The types show that they
-        // are borrowed during `'f`, and that the range is in the mapping.
-        Ok(Mapping::new(self, Action::KernelPages(range, pages)))
+        self.without_operations().kernel_pages_range(range, pages)
     }
 
     /// Maps PFNs over the whole mapping, from the one with index [`pgoff`](Self::pgoff) on.
@@ -456,10 +610,9 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # }
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn remap_pfn(self, pfns: &'f PfnRange, cache: Cache) -> Result<Mapping<'f, D>> {
-        let pfns = pfns.slice(self.pgoff(), self.nr_pages())?;
-        let range = self.range();
-        self.remap_pfn_range(range, pfns, cache)
+        self.without_operations().pfns(pfns, cache)
     }
 
     /// Maps PFNs over a part of the mapping.
@@ -498,18 +651,14 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # }
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn remap_pfn_range(
         self,
         range: DescRange<'f>,
         pfns: PfnSlice<'f>,
         cache: Cache,
     ) -> Result<Mapping<'f, D>> {
-        if pfns.nr_pages() < range.nr_pages() {
-            return Err(EINVAL);
-        }
-        // INVARIANT: The check above shows that there are enough PFNs. The types show that they are
-        // borrowed during `'f`, and that the range is in the mapping.
-        Ok(Mapping::new(self, Action::RemapPfn(range, pfns, cache)))
+        self.without_operations().pfn_range(range, pfns, cache)
     }
 
     /// Maps device memory over the whole mapping, from its page with index [`pgoff`](Self::pgoff)
@@ -536,15 +685,9 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # }
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn io_remap(self, memory: &'f DeviceMemory, cache: Cache) -> Result<Mapping<'f, D>> {
-        let pfns = memory.pfns().slice(self.pgoff(), self.nr_pages())?;
-        let range = self.range();
-        self.io_remap_range(
-            range,
-            memory,
-            pfns.start_pfn() - memory.pfns().start_pfn(),
-            cache,
-        )
+        self.without_operations().io(memory, cache)
     }
 
     /// Maps device memory over a part of the mapping, from the memory's page with index `first` on.
@@ -580,6 +723,7 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # }
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn io_remap_range(
         self,
         range: DescRange<'f>,
@@ -587,10 +731,8 @@ impl<'f, D> VmaDesc<'f, D> {
         first: usize,
         cache: Cache,
     ) -> Result<Mapping<'f, D>> {
-        let pfns = memory.pfns().slice(first, range.nr_pages())?;
-        // INVARIANT: The slice has as many pages as the range. The types show that the memory is
-        // borrowed during `'f`, and that the range is in the mapping.
-        Ok(Mapping::new(self, Action::IoRemapPfn(range, pfns, cache)))
+        self.without_operations()
+            .io_range(range, memory, first, cache)
     }
 
     /// Maps device memory as [`io_remap`](Self::io_remap) does, and leaves the checks to the
@@ -619,22 +761,9 @@ impl<'f, D> VmaDesc<'f, D> {
     /// # }
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn simple_io_remap(self, memory: &'f DeviceMemory, cache: Cache) -> Mapping<'f, D> {
-        // INVARIANT: The action has no range: it maps the memory over the whole mapping, whose size
-        // the kernel checks. The type shows that the memory is borrowed during `'f`.
-        Mapping::new(self, Action::SimpleIoRemap(memory.pfns(), cache))
-    }
-
-    /// Maps nothing at mmap time: the fault handler inserts PFNs.
-    pub(in crate::mm) fn map_pfn_faults(self, cache: Cache) -> Mapping<'f, D> {
-        // INVARIANT: The action has no range and maps no memory.
-        Mapping::new(self, Action::PfnFaults(cache))
-    }
-
-    /// Maps nothing at mmap time: the fault handler inserts PFNs of device memory.
-    pub(in crate::mm) fn map_io_faults(self, cache: Cache) -> Mapping<'f, D> {
-        // INVARIANT: The action has no range and maps no memory.
-        Mapping::new(self, Action::IoFaults(cache))
+        self.without_operations().simple_io(memory, cache)
     }
 }
 

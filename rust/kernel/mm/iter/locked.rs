@@ -79,6 +79,7 @@ impl MmWithUser {
     /// # Examples
     ///
     /// See [`LockedWalk`].
+    #[inline]
     pub fn walk_locked(&self, range: Range<usize>) -> LockedWalk<'_> {
         // INVARIANT: `walk` has zero bytes, and there was no call.
         LockedWalk {
@@ -107,60 +108,78 @@ impl<'a> LockedWalk<'a> {
     /// # Examples
     ///
     /// See [`LockedWalk`].
+    #[inline]
     pub fn next_vma(&mut self) -> Result<Option<WalkItem<'_>>> {
         if self.range.is_empty() {
             return Ok(None);
         }
-        let vma = match self.lock_next()? {
-            Some(vma) if vma.start() < self.range.end => vma,
-            _ => {
-                self.range.start = self.range.end;
-                return Ok(None);
-            }
+
+        let vma = match self.lock_next() {
+            Some(vma) => vma,
+            None => match self.not_locked()? {
+                Some(vma) => vma,
+                None => return Ok(None),
+            },
         };
-        let range = vma.start().max(self.range.start)..vma.end().min(self.range.end);
-        self.range.start = vma.end();
+        let (start, end) = (vma.start(), vma.end());
+        let range = start.max(self.range.start)..end.min(self.range.end);
+        // If the VMA is above the range, this leaves an empty one.
+        self.range.start = end;
+        if range.is_empty() {
+            return Ok(None);
+        }
         Ok(Some(WalkItem { vma, range }))
     }
 
-    /// Locks the first VMA that has an address in the range, or that is above it.
-    // In `next_vma`, which is not generic: `find_vma` is exported to modules, but not what C calls.
+    /// Locks the next VMA, also one above the range.
+    ///
+    /// Returns [`None`] if there is none, or if it cannot be locked.
     #[inline]
-    fn lock_next(&mut self) -> Result<Option<StableVmaGuard<'a>>> {
-        let (mm, addr) = (self.mm, self.range.start);
-
+    fn lock_next(&mut self) -> Option<StableVmaGuard<'a>> {
         #[cfg(CONFIG_PER_VMA_LOCK)]
         {
-            let mut vma = core::ptr::null_mut();
+            let (mm, addr) = (self.mm.as_raw(), self.range.start);
             // INVARIANT: This is such a call.
             //
             // SAFETY:
             // - The mm has users, so its tree is alive.
             // - By the type invariants, `walk` has only been used with this mm. `range.start` is
             //   the end of the last VMA if there was one.
-            let ret = unsafe {
-                bindings::rust_mm_vma_walk_next(&mut self.walk, mm.as_raw(), addr, &mut vma)
-            };
-            match to_result(ret) {
-                Ok(()) => {
-                    return Ok(NonNull::new(vma).map(|vma| {
-                        // SAFETY: C has locked the VMA, and the mm has users while it is borrowed.
-                        unsafe { VmaReadGuard::from_locked(vma) }.into()
-                    }));
-                }
-                // The VMA has too many readers: hold the mmap lock instead.
-                Err(EAGAIN) => {}
-                Err(err) => return Err(err),
-            }
+            let vma = unsafe { bindings::rust_mm_vma_walk_next(&mut self.walk, mm, addr) };
+            // SAFETY: C has locked the VMA, and the mm has users while it is borrowed.
+            NonNull::new(vma).map(|vma| unsafe { VmaReadGuard::from_locked(vma) }.into())
         }
 
-        let guard = mm.mmap_read_lock_killable()?;
+        #[cfg(not(CONFIG_PER_VMA_LOCK))]
+        None
+    }
+
+    /// Finds the next VMA under the mmap lock, if it cannot be locked.
+    ///
+    /// Returns [`None`], and empties the range, if there is no VMA.
+    #[cold]
+    #[inline(never)]
+    fn not_locked(&mut self) -> Result<Option<StableVmaGuard<'a>>> {
+        #[cfg(CONFIG_PER_VMA_LOCK)]
+        match to_result(self.walk.error) {
+            Ok(()) => {
+                self.range.start = self.range.end;
+                return Ok(None);
+            }
+            // The VMA has too many readers: hold the mmap lock instead.
+            Err(EAGAIN) => {}
+            Err(err) => return Err(err),
+        }
+
+        let guard = self.mm.mmap_read_lock_killable()?;
         // SAFETY: The mmap lock is held, and `find_vma` accepts any address.
-        let vma = unsafe { bindings::find_vma(mm.as_raw(), addr) };
-        Ok(NonNull::new(vma.cast::<VmaUnderMmap>()).map(|vma| {
-            // SAFETY: `vma` was just found in the mm that `guard` locks.
-            unsafe { StableVmaGuard::under_mmap_lock(vma, guard) }
-        }))
+        let vma = unsafe { bindings::find_vma(self.mm.as_raw(), self.range.start) };
+        let Some(vma) = NonNull::new(vma.cast::<VmaUnderMmap>()) else {
+            self.range.start = self.range.end;
+            return Ok(None);
+        };
+        // SAFETY: `vma` was just found in the mm that `guard` locks.
+        Ok(Some(unsafe { StableVmaGuard::under_mmap_lock(vma, guard) }))
     }
 }
 
@@ -194,6 +213,7 @@ impl WalkItem<'_> {
     /// assert_eq!((vma.start(), vma.range()), (addr, middle));
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
     }

@@ -20,6 +20,7 @@ use crate::{
     mm::{
         desc::{
             DescRange,
+            Draft,
             Mapping,
             Operations,
             VmaDesc, //
@@ -150,6 +151,7 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     /// assert_eq!(second.ref_count(), 2);
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn with_ops<O: HasVmOps<File = D>>(self) -> Result<OpsDesc<'f, O>> {
         if O::Memory::FLAGS.contains(VmaFlag::PFNMAP) && self.is_cow() {
             return Err(EINVAL);
@@ -165,7 +167,7 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
             // is not called.
             let device = unsafe { <D::Ptr as ForeignOwnable>::borrow(self.device()) };
             // `pgoff` documents that the sum does not overflow.
-            let pgoffs = self.pgoff()..self.pgoff() + self.nr_pages();
+            let pgoffs = self.pgoff()..self.pgoff().wrapping_add(self.nr_pages());
             O::may_map(device, pgoffs, self.flags().is_shared_maywrite())?;
         }
         // INVARIANT: This was checked above, and the flags do not change from here on.
@@ -183,11 +185,16 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
         self.desc.range()
     }
 
-    /// Returns the descriptor, and the callbacks for its mapping.
-    fn split(self) -> (VmaDesc<'f, O::File>, Operations) {
+    /// Gives the mapping its callbacks.
+    ///
+    /// # Safety
+    ///
+    /// The action of the mapping must map the kind of memory of `O`.
+    #[inline]
+    unsafe fn draft(self) -> Draft<'f, O::File> {
         // A mapping that cannot be merged must not be extended either: its private data is for the
-        // range that it had when it was made. `lower` says why a mapping without a fault handler
-        // gets the flag.
+        // range that it had when it was made. `VmaDesc::without_operations` says why a mapping
+        // without a fault handler gets the flag.
         let mergeable = O::MERGEABLE && may_merge::<O>() && O::HAS_FAULT;
         let mut expand = match mergeable {
             true => VmaFlags::EMPTY,
@@ -202,28 +209,11 @@ impl<'f, O: HasVmOps> OpsDesc<'f, O> {
             word: unmapped(self.desc.device()),
             flags: O::Memory::FLAGS.union(expand),
         };
-        (self.desc, operations)
-    }
-
-    /// Completes the mapping with `map`, and adds the callbacks.
-    ///
-    /// # Errors
-    ///
-    /// Those of `map`.
-    ///
-    /// # Safety
-    ///
-    /// `map` must make a mapping with the kind of memory of `O`.
-    unsafe fn finish(
-        self,
-        map: impl FnOnce(VmaDesc<'f, O::File>) -> Result<Mapping<'f, O::File>>,
-    ) -> Result<Mapping<'f, O::File>> {
-        let (desc, operations) = self.split();
         // SAFETY:
         // - The table is that of `O`. Its callbacks expect the private data of a file of type
-        //   `O::File`, with bit 0 set until `mapped` is called, as `split` returns it.
-        // - By the safety requirements of this function, the mapping has the kind of memory of `O`.
-        Ok(unsafe { map(desc)?.with_operations(operations) })
+        //   `O::File`, with bit 0 set until `mapped` is called.
+        // - By the safety requirements of this function, the action maps the kind of memory of `O`.
+        unsafe { self.desc.with_operations(operations) }
     }
 }
 
@@ -237,6 +227,7 @@ impl<'f, O: HasVmOps<Memory: Paged>> OpsDesc<'f, O> {
     /// Maps nothing at mmap time: pages are faulted in.
     ///
     /// This does not build unless `O` has a fault handler.
+    #[inline]
     pub fn on_fault(self) -> Mapping<'f, O::File> {
         const {
             assert!(
@@ -257,6 +248,7 @@ impl<'f, O: HasVmOps<Memory: Paged>> OpsDesc<'f, O> {
     /// # Examples
     ///
     /// See [`PerVmaUnique`](super::PerVmaUnique).
+    #[inline]
     pub fn map_nothing(self) -> Mapping<'f, O::File> {
         const {
             assert!(
@@ -267,11 +259,10 @@ impl<'f, O: HasVmOps<Memory: Paged>> OpsDesc<'f, O> {
         self.map_no_pages()
     }
 
+    #[inline]
     fn map_no_pages(self) -> Mapping<'f, O::File> {
-        let (desc, operations) = self.split();
-        // SAFETY: The table is that of `O`, and `split` has returned the private data that its
-        // callbacks expect. Nothing is mapped, which is right for each kind of memory.
-        unsafe { desc.map_nothing().with_operations(operations) }
+        // SAFETY: Nothing is mapped, which is right for each kind of memory.
+        unsafe { self.draft() }.nothing()
     }
 }
 
@@ -281,9 +272,10 @@ impl<'f, O: HasVmOps<Memory = Mixed>> OpsDesc<'f, O> {
     /// # Errors
     ///
     /// Those of [`VmaDesc::map_kernel_pages`].
+    #[inline]
     pub fn map_kernel_pages(self, pages: &'f KernelPages) -> Result<Mapping<'f, O::File>> {
         // SAFETY: This makes a MIXEDMAP mapping, which is what [`Mixed`] memory is.
-        unsafe { self.finish(|desc| desc.map_kernel_pages(pages)) }
+        unsafe { self.draft() }.kernel_pages(pages)
     }
 
     /// Maps pages over a part of the mapping, as [`VmaDesc::map_kernel_pages_range`] does.
@@ -291,13 +283,14 @@ impl<'f, O: HasVmOps<Memory = Mixed>> OpsDesc<'f, O> {
     /// # Errors
     ///
     /// Those of [`VmaDesc::map_kernel_pages_range`].
+    #[inline]
     pub fn map_kernel_pages_range(
         self,
         range: DescRange<'f>,
         pages: KernelPagesSlice<'f>,
     ) -> Result<Mapping<'f, O::File>> {
         // SAFETY: This makes a MIXEDMAP mapping, which is what [`Mixed`] memory is.
-        unsafe { self.finish(|desc| desc.map_kernel_pages_range(range, pages)) }
+        unsafe { self.draft() }.kernel_pages_range(range, pages)
     }
 }
 
@@ -310,12 +303,11 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
     /// Maps nothing at mmap time: PFNs are faulted in, with the cache mode `cache`.
     ///
     /// This does not build unless `O` has a fault handler.
+    #[inline]
     pub fn on_pfn_fault(self, cache: Cache) -> Mapping<'f, O::File> {
         const { Self::HAS_PFN_FAULTS };
-        let (desc, operations) = self.split();
-        // SAFETY: The table is that of `O`, and `split` has returned the private data that its
-        // callbacks expect. This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
-        unsafe { desc.map_pfn_faults(cache).with_operations(operations) }
+        // SAFETY: This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
+        unsafe { self.draft() }.pfn_faults(cache)
     }
 
     /// Maps nothing at mmap time: PFNs of [`DeviceMemory`] or
@@ -327,12 +319,11 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
     /// contents through an encrypted mapping.
     ///
     /// This does not build unless `O` has a fault handler.
+    #[inline]
     pub fn on_io_fault(self, cache: Cache) -> Mapping<'f, O::File> {
         const { Self::HAS_PFN_FAULTS };
-        let (desc, operations) = self.split();
-        // SAFETY: The table is that of `O`, and `split` has returned the private data that its
-        // callbacks expect. This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
-        unsafe { desc.map_io_faults(cache).with_operations(operations) }
+        // SAFETY: This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
+        unsafe { self.draft() }.io_faults(cache)
     }
 
     /// Maps PFNs over all of the mapping, as [`VmaDesc::remap_pfn`] does.
@@ -340,9 +331,10 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
     /// # Errors
     ///
     /// Those of [`VmaDesc::remap_pfn`].
+    #[inline]
     pub fn remap_pfn(self, pfns: &'f PfnRange, cache: Cache) -> Result<Mapping<'f, O::File>> {
         // SAFETY: This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
-        unsafe { self.finish(|desc| desc.remap_pfn(pfns, cache)) }
+        unsafe { self.draft() }.pfns(pfns, cache)
     }
 
     /// Maps PFNs over a part of the mapping, as [`VmaDesc::remap_pfn_range`] does.
@@ -350,6 +342,7 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
     /// # Errors
     ///
     /// Those of [`VmaDesc::remap_pfn_range`].
+    #[inline]
     pub fn remap_pfn_range(
         self,
         range: DescRange<'f>,
@@ -357,7 +350,7 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
         cache: Cache,
     ) -> Result<Mapping<'f, O::File>> {
         // SAFETY: This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
-        unsafe { self.finish(|desc| desc.remap_pfn_range(range, pfns, cache)) }
+        unsafe { self.draft() }.pfn_range(range, pfns, cache)
     }
 
     /// Maps device memory over all of the mapping, as [`VmaDesc::io_remap`] does.
@@ -365,9 +358,10 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
     /// # Errors
     ///
     /// Those of [`VmaDesc::io_remap`].
+    #[inline]
     pub fn io_remap(self, memory: &'f DeviceMemory, cache: Cache) -> Result<Mapping<'f, O::File>> {
         // SAFETY: This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
-        unsafe { self.finish(|desc| desc.io_remap(memory, cache)) }
+        unsafe { self.draft() }.io(memory, cache)
     }
 
     /// Maps device memory over a part of the mapping, as [`VmaDesc::io_remap_range`] does.
@@ -375,6 +369,7 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
     /// # Errors
     ///
     /// Those of [`VmaDesc::io_remap_range`].
+    #[inline]
     pub fn io_remap_range(
         self,
         range: DescRange<'f>,
@@ -383,6 +378,6 @@ impl<'f, O: HasVmOps<Memory = Pfn>> OpsDesc<'f, O> {
         cache: Cache,
     ) -> Result<Mapping<'f, O::File>> {
         // SAFETY: This makes a PFNMAP mapping, which is what [`Pfn`] memory is.
-        unsafe { self.finish(|desc| desc.io_remap_range(range, memory, first, cache)) }
+        unsafe { self.draft() }.io_range(range, memory, first, cache)
     }
 }

@@ -18,6 +18,7 @@ use super::{
         is_permitted,
         Access, //
     },
+    check,
     data::{
         self,
         VmaData, //
@@ -47,7 +48,8 @@ use crate::{
     mm::{
         file::MapFile,
         flags::VmaFlags,
-        revoke::RevocationGuard, //
+        revoke::RevocationGuard,
+        vma::VmaUnderMmap, //
     },
     page::PAGE_SHIFT,
     prelude::*,
@@ -163,7 +165,7 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
     //
     // SAFETY: By the safety requirements of this function, `file` is the file of a VMA with these
     // operations, which keeps it open during the call.
-    if let Err(err) = unsafe { enter::<O>(file) } {
+    if let Err(err) = unsafe { check::<O>(file) } {
         return err.to_errno();
     }
 
@@ -538,6 +540,69 @@ pub(super) unsafe extern "C" fn pfn_mkwrite<O: VmOperations>(
     unsafe { handle::<O>(vmf, handler) }
 }
 
+/// What the kernel asks `vm_operations_struct::access` for.
+struct AccessRequest {
+    len: usize,
+    /// The page offsets of the pages that the request is about.
+    pgoffs: Range<usize>,
+}
+
+/// Checks a request to access the memory of a VMA.
+///
+/// Returns [`None`] if the VMA has no live data, the request is empty, or the kernel would not let
+/// a debugger access memory of its own like this.
+///
+/// # Safety
+///
+/// `vma` must be a VMA with the operations of a driver, and this thread must hold the mmap lock.
+unsafe fn access_request(
+    vma: *mut bindings::vm_area_struct,
+    addr: usize,
+    len: c_int,
+    write: c_int,
+) -> Option<AccessRequest> {
+    // SAFETY: By the safety requirements of this function, `vma` is valid, and this thread holds
+    // the mmap lock, so no other thread writes the field.
+    unsafe { live_word(vma) }?;
+    // SAFETY: By the safety requirements of this function, this thread holds the mmap lock.
+    let vma = unsafe { VmaUnderMmap::from_raw(vma) };
+    // The kernel may ask for more than what is left of the VMA.
+    let room = vma.end().saturating_sub(addr);
+    let len = usize::try_from(len).unwrap_or(0).min(room);
+    if len == 0 || addr < vma.start() || !is_permitted(vma.stable().flags(), write != 0) {
+        return None;
+    }
+    // The first and the last byte are both in the VMA.
+    let first = vma.pgoff() + ((addr - vma.start()) >> PAGE_SHIFT);
+    let last = vma.pgoff() + ((addr + len - 1 - vma.start()) >> PAGE_SHIFT);
+    Some(AccessRequest {
+        len,
+        pgoffs: first..last + 1,
+    })
+}
+
+/// Returns the buffer of a request to access the memory of a VMA.
+///
+/// # Safety
+///
+/// `buf` must be valid for `len` bytes, which must be initialised if `write` is not zero. Nothing
+/// else may access them during `'a`.
+unsafe fn access_buffer<'a>(buf: *mut c_void, len: usize, write: c_int) -> Access<'a> {
+    if write != 0 {
+        // SAFETY: By the safety requirements of this function, `buf` is valid for `len` bytes,
+        // which are initialised, and which nothing else accesses.
+        return Access::Write(unsafe { slice::from_raw_parts(buf.cast(), len) });
+    }
+    // The driver may copy less than it returns, and the debugger gets what is in the buffer.
+    //
+    // SAFETY: By the safety requirements of this function, `buf` is valid for `len` bytes, which
+    // nothing else accesses.
+    unsafe { ptr::write_bytes(buf.cast::<u8>(), 0, len) };
+    // SAFETY: `buf` is valid for `len` bytes, which nothing else accesses, and which were just
+    // initialised.
+    Access::Read(unsafe { slice::from_raw_parts_mut(buf.cast(), len) })
+}
+
 /// `vm_operations_struct::access`.
 ///
 /// # Safety
@@ -552,51 +617,30 @@ pub(super) unsafe extern "C" fn access<O: VmOperations>(
     len: c_int,
     write: c_int,
 ) -> c_int {
-    // SAFETY: By the safety requirements of this function, `vma` is valid, and this thread holds
-    // the mmap lock, so no other thread writes the field.
-    if unsafe { live_word(vma) }.is_none() {
+    // SAFETY: By the safety requirements of this function, `vma` has a driver's operations, and
+    // this thread holds the mmap lock.
+    let Some(request) = (unsafe { access_request(vma, addr, len, write) }) else {
         return EFAULT.to_errno();
-    }
+    };
     // SAFETY: By the safety requirements of this function, `vma` has the operations `O`, and this
     // thread holds the mmap lock. Its data is live. Sleeping is allowed in this callback.
     let vma = unsafe { DriverVmaUnderMmap::<O>::from_raw(vma) };
-    // The kernel may ask for more than what is left of the VMA.
-    let room = vma.end().saturating_sub(addr);
-    let len = usize::try_from(len).unwrap_or(0).min(room);
-    if len == 0 || addr < vma.start() || !is_permitted(vma.flags(), write != 0) {
-        return EFAULT.to_errno();
-    }
     // SAFETY: `vm_file` is the file of a VMA with the operations `O`, which keeps it open and is
     // locked during the call.
     let Ok(_guard) = (unsafe { enter::<O>((*vma.as_ptr()).vm_file) }) else {
         return EFAULT.to_errno();
     };
-    // The first and the last byte are both in the VMA.
-    let first = vma.pgoff() + ((addr - vma.start()) >> PAGE_SHIFT);
-    let last = vma.pgoff() + ((addr + len - 1 - vma.start()) >> PAGE_SHIFT);
     // SAFETY: `vma` has the operations `O`, and its data is live. The mmap lock is held.
-    if unsafe { may_map::<O>(vma.as_ptr(), first..last + 1) }.is_err() {
+    if unsafe { may_map::<O>(vma.as_ptr(), request.pgoffs) }.is_err() {
         return EFAULT.to_errno();
     }
-    let access = if write != 0 {
-        // SAFETY: By the safety requirements of this function, `buf` is valid for at least `len`
-        // bytes, which are initialised, and which no other thread accesses during the call.
-        Access::Write(unsafe { slice::from_raw_parts(buf.cast(), len) })
-    } else {
-        // The driver may copy less than it returns, and the debugger gets what is in the buffer.
-        //
-        // SAFETY: By the safety requirements of this function, `buf` is valid for at least `len`
-        // bytes, which no other thread accesses during the call.
-        unsafe { ptr::write_bytes(buf.cast::<u8>(), 0, len) };
-        // SAFETY: `buf` is valid for at least `len` bytes, which no other thread accesses during
-        // the call, and they were just initialised.
-        let bytes = unsafe { slice::from_raw_parts_mut(buf.cast(), len) };
-        Access::Read(bytes)
-    };
+    // SAFETY: By the safety requirements of this function, `buf` is valid for at least as many
+    // bytes, which are initialised if this is a write, and nothing else accesses them.
+    let access = unsafe { access_buffer(buf, request.len, write) };
     match O::access(vma, addr, access) {
         // C subtracts the result from the remaining length, without a check. `len` fits: it was a
         // `c_int` before.
-        Ok(done) => done.min(len) as c_int,
+        Ok(done) => done.min(request.len) as c_int,
         Err(err) => err.to_errno(),
     }
 }

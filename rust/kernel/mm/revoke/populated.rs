@@ -2,7 +2,7 @@
 
 //! Mappings of revocable memory that are populated at mmap time, without callbacks of the driver.
 
-use super::enter;
+use super::check;
 use crate::{
     bindings,
     mm::static_table::StaticTable,
@@ -39,7 +39,7 @@ unsafe extern "C" fn mapped(
 ) -> c_int {
     // SAFETY: By the safety requirements of this function, `file` is that of a VMA, which keeps it
     // open.
-    match unsafe { enter((*file).f_mapping) } {
+    match unsafe { check((*file).f_mapping) } {
         Ok(_) => 0,
         Err(err) => err.to_errno(),
     }
