@@ -11,7 +11,6 @@
 #include <linux/hugetlb.h>
 #include <linux/kdev_t.h>
 #include <linux/leafops.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/pagewalk.h>
 #include <linux/ptrace.h>
@@ -242,23 +241,7 @@ static const struct file_operations inspect_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
-static struct miscdevice inspect_misc = {
-	.minor = MISC_DYNAMIC_MINOR,
-	.fops = &inspect_fops,
-};
-
-static int __init inspect_init(void)
-{
-	inspect_misc.name = device;
-	return misc_register(&inspect_misc);
-}
-module_init(inspect_init);
-
-static void __exit inspect_exit(void)
-{
-	misc_deregister(&inspect_misc);
-}
-module_exit(inspect_exit);
+TWIN_MODULE(inspect_fops);
 
 MODULE_DESCRIPTION("C twin of rust_vma_inspect: the mappings of another process");
 MODULE_LICENSE("GPL");

@@ -4,7 +4,6 @@
 
 #include <linux/highmem.h>
 #include <linux/leafops.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pagewalk.h>
@@ -434,23 +433,7 @@ static const struct file_operations layer_fops = {
 	.mmap_prepare = layer_mmap_prepare,
 };
 
-static struct miscdevice layer_misc = {
-	.minor = MISC_DYNAMIC_MINOR,
-	.fops = &layer_fops,
-};
-
-static int __init layer_init(void)
-{
-	layer_misc.name = device;
-	return misc_register(&layer_misc);
-}
-module_init(layer_init);
-
-static void __exit layer_exit(void)
-{
-	misc_deregister(&layer_misc);
-}
-module_exit(layer_exit);
+TWIN_MODULE(layer_fops);
 
 MODULE_DESCRIPTION("C twin of rust_layer: one operation of the kernel's, again and again");
 MODULE_LICENSE("GPL");
