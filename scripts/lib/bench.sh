@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2153
-# make bench: what the samples cost beside their C twins, in executed instructions.
+# make bench: what the samples and the functions of the layer cost beside C, in executed instructions.
 
 # The memory of two PCI devices: one for rust_mmap_pfn, one for its twin.
 BENCH_DEVICES=()
@@ -7,9 +7,14 @@ for name in shm twin; do
     BENCH_DEVICES+=(--qemu-opts="-object memory-backend-ram,size=16M,id=$name -device ivshmem-plain,memdev=$name")
 done
 
+# The parts that are made each time, and those that are only made by name: they take longer, and what
+# they simulate differs from run to run.
+BENCH_PARTS=(calls layer threads)
+BENCH_SCALE_PARTS=(scale processors-4 processors-8 processors-16)
+
 # With T, only some of its parts.
 bench() {
-    local check=() rc=0 recorded=$REPO/bench/recorded/$KERNEL-${VARIANT//,bench/} out
+    local check=() rc=0 recorded=$REPO/bench/recorded/$KERNEL-${VARIANT//,bench/} out part
     recorded=${recorded//,/-}
     [[ -z $KDIR ]] || die "make bench builds a tree of its own"
     [[ ${CHECK-} != 1 ]] || check=(--check)
@@ -18,9 +23,19 @@ bench() {
     ACCELERATOR=tcg
     bench_part twins boot_twins
     bench_part calls boot_bench calls 1
+    bench_part layer boot_bench layer 1
     bench_part threads boot_bench threads 2
+    if [[ $TEST == scale ]]; then
+        TEST=
+        MEM=2G bench_part scale boot_bench scale 1
+        for part in 4 8 16; do
+            bench_part "processors-$part" boot_processors "$part"
+        done
+    fi
     out=bench-figures
-    cat "$WORK"/bench-calls "$WORK"/bench-threads >"$WORK/$out" 2>/dev/null || :
+    for part in "${BENCH_PARTS[@]}" "${BENCH_SCALE_PARTS[@]}"; do
+        cat "$WORK/bench-$part" 2>/dev/null || :
+    done >"$WORK/$out"
     module_sizes >"$WORK/bench-sizes"
     cp "$recorded.csv" "$WORK/bench-recorded.csv" 2>/dev/null || rm -f "$WORK/bench-recorded.csv"
     "${PYTHON[@]}" "$P_REPO/scripts/bench.py" "${check[@]}" "$P_WORK/$out" "$P_WORK/bench-sizes" \
@@ -32,8 +47,19 @@ bench() {
         cp "$WORK/bench.svg" "$recorded.svg"
         cp "$WORK/bench-sizes.svg" "$recorded-sizes.svg"
         echo "recorded: ${recorded#"$REPO/"}.csv, .svg and -sizes.svg"
+        write_page
     fi
     exit "$rc"
+}
+
+# The page has the figures of the newer series, without RUST_INLINE_HELPERS and with it.
+write_page() {
+    local page=Documentation/mm/rust-mmap/cost.rst
+    [[ $KERNEL == 7.3 && ${VARIANT//,bench/} == fast?(,inline) ]] || return 0
+    [[ -e $REPO/bench/recorded/7.3-fast.csv ]] || return 0
+    "${PYTHON[@]}" "$P_REPO/scripts/bench_page.py" "$P_REPO/$page" \
+        "$P_REPO"/bench/recorded/7.3-fast{,-inline}.csv
+    echo "written: $page"
 }
 
 # Runs a part, unless T names others; what it has printed before remains then.
@@ -54,7 +80,14 @@ boot_twins() {
 
 boot_bench() { # PART PROCESSORS
     DEVICES=(--qemu-opts="$ICOUNT_QEMU" "${BENCH_DEVICES[@]}")
-    CPUS=$2 boot_program "$1" bench.sh "$E_TREE" "$1"
+    # The addresses of each boot are the same.
+    CPUS=$2 APPEND="norandmaps ${APPEND-}" boot_program "$1" bench.sh "$E_TREE" "$1"
+}
+
+# Without -icount, each processor is a thread of QEMU's.
+boot_processors() { # NUMBER
+    DEVICES=("${BENCH_DEVICES[@]}")
+    CPUS=$1 boot_program "$1 processors" bench.sh "$E_TREE" processors "$1"
 }
 
 module_sizes() {

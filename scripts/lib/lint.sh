@@ -62,7 +62,7 @@ shell_files() {
 
 # Ours, and upstream's that lines of ours are in, which lie in the tree.
 rust_files() {
-    (cd "$REPO" && find rust samples selftests series -name '*.rs')
+    (cd "$REPO" && find bench rust samples selftests series -name '*.rs')
     (cd "$REPO" && cat integration.toml "series/$(tree_series)"/*.toml) |
         sed -n 's,^file = "\(.*\.rs\)".*,'"$E_TREE"'/\1,p' | sort -u
 }
@@ -76,7 +76,7 @@ fmt() {
     # shellcheck disable=SC2016 # for the other shell
     logged in_env bash -c 'cd "$1" && config=$2 && shift 2 && find "$@" -name "*.rs" -print0 |
         xargs -0 rustfmt -l --config-path "$config"' bash "$E_REPO" "$E_TREE/.rustfmt.toml" \
-        rust samples ${DRIVER:+"$E_DRIVER"} || stage_fail
+        bench rust samples ${DRIVER:+"$E_DRIVER"} || stage_fail
     sed "s,^$E_REPO/,," "$LOG" | outside
     stage_end "$(grep -c . "$LOG") files changed"
 }

@@ -11,7 +11,6 @@
 #include <linux/hugetlb.h>
 #include <linux/kdev_t.h>
 #include <linux/leafops.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/pagewalk.h>
 #include <linux/ptrace.h>
@@ -21,6 +20,7 @@
 
 #include "../rust_vma_inspect.h"
 #include "twin.h"
+#include "walk.h"
 
 TWIN_DEVICE("c_inspect");
 
@@ -142,52 +142,6 @@ static void fill(struct rust_vma *out, struct vm_area_struct *vma, unsigned long
 	}
 }
 
-/* A walk from VMA to VMA, under RCU. */
-struct walk {
-	struct mm_struct *mm;
-	struct vma_iterator iter;
-	unsigned long addr;
-	/* The VMA that is locked; all of them, if there were too many readers of one. */
-	struct vm_area_struct *vma;
-	bool mmap_locked;
-};
-
-static void walk_unlock(struct walk *walk)
-{
-	if (walk->mmap_locked)
-		mmap_read_unlock(walk->mm);
-	else if (walk->vma)
-		vma_end_read(walk->vma);
-	walk->mmap_locked = false;
-	walk->vma = NULL;
-}
-
-/* Locks the next VMA. Returns 1; 0 at the end; or -EINTR. */
-static int walk_next(struct walk *walk)
-{
-	struct vm_area_struct *vma;
-	int err;
-
-	walk_unlock(walk);
-	vma = lock_next_vma(walk->mm, &walk->iter, walk->addr);
-	if (IS_ERR(vma)) {
-		if (PTR_ERR(vma) != -EAGAIN)
-			return PTR_ERR(vma);
-		rcu_read_unlock();
-		err = mmap_read_lock_killable(walk->mm);
-		rcu_read_lock();
-		if (err)
-			return err;
-		walk->mmap_locked = true;
-		vma_iter_set(&walk->iter, walk->addr);
-		vma = vma_next(&walk->iter);
-	}
-	if (!vma)
-		return 0;
-	walk->vma = vma;
-	return 1;
-}
-
 static int inspect(struct mm_struct *mm, struct rust_vma_inspect *request, struct rust_vma *vmas,
 		   unsigned int most, char *buf)
 {
@@ -287,23 +241,7 @@ static const struct file_operations inspect_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
-static struct miscdevice inspect_misc = {
-	.minor = MISC_DYNAMIC_MINOR,
-	.fops = &inspect_fops,
-};
-
-static int __init inspect_init(void)
-{
-	inspect_misc.name = device;
-	return misc_register(&inspect_misc);
-}
-module_init(inspect_init);
-
-static void __exit inspect_exit(void)
-{
-	misc_deregister(&inspect_misc);
-}
-module_exit(inspect_exit);
+TWIN_MODULE(inspect_fops);
 
 MODULE_DESCRIPTION("C twin of rust_vma_inspect: the mappings of another process");
 MODULE_LICENSE("GPL");

@@ -9,7 +9,9 @@
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/miscdevice.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/moduleparam.h>
 
 /*
@@ -20,6 +22,26 @@
 	static char *device = name;					\
 	module_param(device, charp, 0444);				\
 	MODULE_PARM_DESC(device, "Name of the device")
+
+/* The rest of a module that is nothing but a misc device with the operations @fops_. */
+#define TWIN_MODULE(fops_)						\
+	static struct miscdevice twin_misc = {				\
+		.minor = MISC_DYNAMIC_MINOR,				\
+		.fops = &(fops_),					\
+	};								\
+									\
+	static int __init twin_init(void)				\
+	{								\
+		twin_misc.name = device;				\
+		return misc_register(&twin_misc);			\
+	}								\
+	module_init(twin_init);						\
+									\
+	static void __exit twin_exit(void)				\
+	{								\
+		misc_deregister(&twin_misc);				\
+	}								\
+	module_exit(twin_exit)
 
 /**
  * twin_deny_cow() - Refuse copy-on-write pages in a mapping
