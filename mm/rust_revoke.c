@@ -59,6 +59,11 @@ void rust_mm_revocation_revoke(struct rust_mm_revocation *revocation,
 #endif
 	atomic_or(RUST_MM_REVOKED | (forever ? RUST_MM_REVOKED_FOREVER : 0),
 		  &revocation->users);
+	/*
+	 * The caller looks for entries to zap. A thread that maps memory without a section makes
+	 * entries, and reads the switch then, with a full barrier between (revoke::check()).
+	 */
+	smp_mb__after_atomic();
 	wait_var_event(&revocation->users, may_go_on(revocation));
 }
 

@@ -12,6 +12,10 @@ use crate::{
         }, //
     },
     prelude::*,
+    sync::barrier::{
+        smp_mb,
+        Full, //
+    },
     types::{
         NotThreadSafe,
         Opaque, //
@@ -370,7 +374,7 @@ pub(super) unsafe fn enter<'a>(
 ///
 /// The memory may be revoked as soon as this returns. If the VMA is among the mappings of `mapping`
 /// already, the revocation zaps it then: a revocation that this does not see takes the i_mmap lock
-/// after the thread that has added the VMA.
+/// after the thread that has added the VMA, and sees the entries that were made for it.
 ///
 /// # Errors
 ///
@@ -382,6 +386,10 @@ pub(super) unsafe fn enter<'a>(
 pub(super) unsafe fn check(mapping: *const bindings::address_space) -> Result<bool> {
     // SAFETY: By the safety requirements of this function, `mapping` is valid.
     let owner = unsafe { rmap::owner(mapping) }.ok_or(ENODEV)?;
+    // What the kernel has populated comes before the read of the state. This pairs with the barrier
+    // in `rust_mm_revocation_revoke`: without them, a revocation could find no entry, and this
+    // check no revocation.
+    smp_mb(Full);
     // SAFETY: As in `enter`, the owner is null or a `Revocation`. The file is not released during
     // the call.
     match unsafe { owner.cast::<Revocation>().as_ref() } {
