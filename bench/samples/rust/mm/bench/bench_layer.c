@@ -72,6 +72,8 @@ static double run_hold(int fd, const struct row *row)
 {
 	static char *memory;
 
+	/* They may be in the arena, which the rows from here on use. */
+	drop_vmas();
 	if (!memory) {
 		memory = mmap(NULL, 512 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		check(memory != MAP_FAILED, "mmap");
