@@ -197,6 +197,23 @@ unsigned long rust_mm_pgtable_run(struct mm_walk *walk, pte_t *ptep,
 EXPORT_SYMBOL_GPL(rust_mm_pgtable_run);
 
 /**
+ * rust_mm_pgtable_pfns() - Read the PFNs of consecutive PTEs
+ * @ptep: The first entry. All of them are present.
+ * @nr: Their number, not zero.
+ * @pfns: Gets the PFNs.
+ *
+ * Context: ->pmd_entry of the walk, after rust_mm_pgtable_lock_table() has locked the table.
+ * Does not sleep.
+ */
+void rust_mm_pgtable_pfns(pte_t *ptep, unsigned int nr, unsigned long *pfns)
+{
+	do {
+		*pfns++ = pte_pfn(ptep_get(ptep++));
+	} while (--nr);
+}
+EXPORT_SYMBOL_GPL(rust_mm_pgtable_pfns);
+
+/**
  * rust_mm_pgtable_lock_pmd() - Lock and read a PMD that may be a leaf
  * @walk: A walk, in a VMA.
  * @pmdp: The entry.

@@ -429,6 +429,7 @@ void rust_mm_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
 unsigned long rust_mm_pgtable_run(struct mm_walk *walk, pte_t *ptep,
 				  unsigned long addr, unsigned long end,
 				  struct rust_pgtable_entry *out);
+void rust_mm_pgtable_pfns(pte_t *ptep, unsigned int nr, unsigned long *pfns);
 enum rust_pgtable_lock
 rust_mm_pgtable_lock_pmd(struct mm_walk *walk, pmd_t *pmdp, unsigned long addr,
 			 struct rust_pgtable_entry *out, spinlock_t **ptl);

@@ -47,6 +47,7 @@ use core::{
         self,
         NonNull, //
     }, //
+    slice,
 };
 
 mod sealed {
@@ -194,7 +195,7 @@ enum Source<'a> {
 /// ```
 #[must_use = "the pages are released when this is dropped"]
 pub struct UserPages<H: Hold, A: HoldFor> {
-    pages: KVVec<*mut bindings::page>,
+    pages: Pages,
     /// Whether something was written to the pages through this value.
     dirty: Atomic<bool>,
     _kind: PhantomData<fn() -> (H, A)>,
@@ -391,14 +392,14 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
     /// Returns the number of pages, which is not zero.
     #[inline]
     pub fn nr_pages(&self) -> usize {
-        self.pages.len()
+        self.pages.as_slice().len()
     }
 
     /// Returns the number of bytes.
     #[expect(clippy::len_without_is_empty)]
     #[inline]
     pub fn len(&self) -> usize {
-        self.pages.len() << PAGE_SHIFT
+        self.nr_pages() << PAGE_SHIFT
     }
 }
 
@@ -447,12 +448,16 @@ impl<H: HoldPinned> UserPages<H, ReadWrite> {
 unsafe impl<H: Hold, A: HoldFor> PageArray for UserPages<H, A> {
     #[inline]
     fn nr_pages(&self) -> usize {
-        self.pages.len()
+        self.pages.as_slice().len()
     }
 
     #[inline]
     fn page(&self, index: usize) -> Option<NonNull<bindings::page>> {
-        self.pages.get(index).copied().and_then(NonNull::new)
+        self.pages
+            .as_slice()
+            .get(index)
+            .copied()
+            .and_then(NonNull::new)
     }
 }
 
@@ -460,19 +465,52 @@ impl<H: Hold, A: HoldFor> Drop for UserPages<H, A> {
     fn drop(&mut self) {
         // SAFETY: By the type invariants, each element stands for one pin or reference, as `H`
         // says. The pages are not used after this.
-        unsafe { release(&mut self.pages, H::PIN, self.dirty.load(Relaxed)) };
+        unsafe { release(self.pages.as_mut_slice(), H::PIN, self.dirty.load(Relaxed)) };
+    }
+}
+
+/// An array of pages, which needs no allocation for one page.
+enum Pages {
+    One(*mut bindings::page),
+    Many(KVVec<*mut bindings::page>),
+}
+
+impl Pages {
+    /// Makes an array of null pointers.
+    fn new(nr_pages: usize) -> Result<Self> {
+        Ok(match nr_pages {
+            1 => Self::One(ptr::null_mut()),
+            _ => Self::Many(KVVec::from_elem(ptr::null_mut(), nr_pages, GFP_KERNEL)?),
+        })
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[*mut bindings::page] {
+        match self {
+            Self::One(page) => slice::from_ref(page),
+            Self::Many(pages) => pages,
+        }
+    }
+
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [*mut bindings::page] {
+        match self {
+            Self::One(page) => slice::from_mut(page),
+            Self::Many(pages) => pages,
+        }
+    }
+
+    /// Shortens the array, not to nothing.
+    fn truncate(&mut self, nr_pages: usize) {
+        if let Self::Many(pages) = self {
+            pages.truncate(nr_pages);
+        }
     }
 }
 
 /// Holds pages with the C function for `source`.
 #[inline(never)]
-fn hold(
-    source: Source<'_>,
-    start: usize,
-    nr_pages: usize,
-    pin: bool,
-    flags: u32,
-) -> Result<KVVec<*mut bindings::page>> {
+fn hold(source: Source<'_>, start: usize, nr_pages: usize, pin: bool, flags: u32) -> Result<Pages> {
     // The number of pages that C takes, and for which an array can be allocated without a warning.
     let most = i32::MAX as usize / mem::size_of::<*mut bindings::page>();
     if start & !PAGE_MASK != 0 || nr_pages == 0 || nr_pages > most {
@@ -484,8 +522,8 @@ fn hold(
     if current.is_null() && !matches!(source, Source::Remote(..)) {
         return Err(EFAULT);
     }
-    let mut pages = KVVec::from_elem(ptr::null_mut(), nr_pages, GFP_KERNEL)?;
-    let array = pages.as_mut_ptr();
+    let mut pages = Pages::new(nr_pages)?;
+    let array = pages.as_mut_slice().as_mut_ptr();
     // SAFETY:
     // - The array has room for `nr_pages` pointers.
     // - `Fast`, `NotLocked` and `Current` use the mm of the current task, which has one, as was

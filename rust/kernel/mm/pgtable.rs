@@ -67,6 +67,7 @@ pub use walk::{
     Hole,
     LockedRun,
     PageWalk,
+    Pfns,
     Visit, //
 };
 

@@ -44,7 +44,10 @@ use core::{
 mod raw;
 mod run;
 
-pub use run::LockedRun;
+pub use run::{
+    LockedRun,
+    Pfns, //
+};
 
 use raw::{
     hole_begin,

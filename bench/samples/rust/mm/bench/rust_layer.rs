@@ -225,7 +225,7 @@ impl PageWalk for Sum {
     #[inline]
     fn pte_run(&mut self, run: &LockedRun<'_>) -> ControlFlow<Infallible> {
         let found = match run.state() {
-            State::Present => sum(run.entries().filter_map(|entry| entry.pfn())),
+            State::Present => sum(run.pfns()),
             State::Swap => run.nr_pages(),
             _ => 0,
         };

@@ -340,6 +340,29 @@ impl Table {
         }
     }
 
+    /// Reads the PFNs of present entries, that of `addr` first.
+    ///
+    /// Initialises all of `out`.
+    ///
+    /// # Safety
+    ///
+    /// - `addr` must be a multiple of the page size, and not below the address that the table was
+    ///   locked for.
+    /// - `out` must not be empty. There must be as many entries from `addr` up to the end of the
+    ///   addresses that C is calling `pmd_entry` for, and they must be present.
+    #[inline]
+    pub(super) unsafe fn pfns(&self, addr: usize, out: &mut [MaybeUninit<usize>]) {
+        // SAFETY:
+        // - By the type invariants, the table is locked.
+        // - By the safety requirements of this function, the table has the entries, whose number is
+        //   not zero and fits, and they are present.
+        // - `out` has room for as many PFNs.
+        unsafe {
+            let pte = self.entry(addr);
+            bindings::rust_mm_pgtable_pfns(pte, out.len() as c_uint, out.as_mut_ptr().cast());
+        }
+    }
+
     /// Unlocks the table.
     #[inline]
     pub(super) fn unlock(self) {

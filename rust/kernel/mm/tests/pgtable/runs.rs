@@ -95,6 +95,9 @@ impl PageWalk for Runs {
         self.unlike |= run.len() != run.nr_pages() * PAGE_SIZE
             || run.is_present() != (run.state() == State::Present)
             || run.entries().len() != run.nr_pages();
+        // The iterator over the PFNs finds those that the entries have, in order.
+        let mut pfns = run.pfns();
+        let mut left = if run.is_present() { run.nr_pages() } else { 0 };
         let mut next = run.addr();
         for entry in run.entries() {
             self.unlike |= entry.range() != (next..next + PAGE_SIZE)
@@ -104,8 +107,12 @@ impl PageWalk for Runs {
                 || entry.is_normal() != run.is_normal();
             next += PAGE_SIZE;
             let _ = self.pfns.push_within_capacity(entry.pfn().unwrap_or(0));
+            if entry.is_present() {
+                self.unlike |= pfns.len() != left || pfns.next() != entry.pfn();
+                left -= 1;
+            }
         }
-        self.unlike |= next != run.range().end;
+        self.unlike |= next != run.range().end || pfns.next().is_some();
         let _ = self.runs.push_within_capacity(said);
         match self.runs.len() >= self.stop_after {
             true => ControlFlow::Break(run.addr()),
