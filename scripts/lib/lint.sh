@@ -57,7 +57,7 @@ shell_files() {
     while read -r file; do
         read -r line <"$REPO/$file" || :
         case $line in '#!'*/sh | '#!'*/bash | '# shellcheck shell='*) echo "$file" ;; esac
-    done < <(cd "$REPO" && find .ci config scripts selftests -type f)
+    done < <(cd "$REPO" && find .ci config findings scripts selftests -type f)
 }
 
 # Ours, and upstream's that lines of ours are in, which lie in the tree.
