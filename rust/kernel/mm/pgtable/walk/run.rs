@@ -289,7 +289,7 @@ const BATCH: usize = 16;
 ///
 /// # Invariants
 ///
-/// - The elements of `batch` whose indices are in `read`, which is not above [`BATCH`], are
+/// - The elements of `batch` whose indices are in `read`, which is not above `BATCH`, are
 ///   initialised.
 /// - `next` is the address of a page of the run, or the end of the run. If it is not the end, the
 ///   entries are present.
