@@ -139,6 +139,45 @@ void rust_mm_pgtable_read_pte(struct mm_walk *walk, pte_t *ptep,
 EXPORT_SYMBOL_GPL(rust_mm_pgtable_read_pte);
 
 /**
+ * pgtable_present_run() - Find out how many present PTEs have the same flags
+ * @vma: The VMA.
+ * @ptep: The first entry.
+ * @first: What was read from it. It is present.
+ * @addr: The address that it maps.
+ * @end: Where the last address of the table, or of the walk, ends; above @addr.
+ * @flags: The flags of @first. The entry may have more by now: the hardware sets them.
+ *
+ * Context: The page table lock is held. Does not sleep.
+ * Return: The end of the addresses that the run maps.
+ */
+static inline unsigned long pgtable_present_run(struct vm_area_struct *vma,
+						pte_t *ptep, pte_t first,
+						unsigned long addr,
+						unsigned long end,
+						unsigned int flags)
+{
+	const pgprot_t prot = pte_pgprot(first);
+	/*
+	 * Most entries have all bits of the first but those of the PFN, and need not be taken apart.
+	 * Architectures without pte_pgprot() return zero, which a present entry cannot have.
+	 */
+	const bool prot_decides = IS_ENABLED(CONFIG_ARCH_HAS_PTE_SPECIAL) &&
+				  pgprot_val(prot) && !pte_special(first) &&
+				  flags & RUST_PGTABLE_NORMAL;
+
+	while ((addr += PAGE_SIZE) != end) {
+		const pte_t pte = ptep_get(++ptep);
+
+		if (prot_decides && pgprot_val(pte_pgprot(pte)) == pgprot_val(prot))
+			continue;
+		if (!pte_present(pte) ||
+		    pgtable_pte_flags(vma, addr, pte) != flags)
+			break;
+	}
+	return addr;
+}
+
+/**
  * rust_mm_pgtable_run() - Find out how many PTEs are alike
  * @walk: A walk, in a VMA.
  * @ptep: The first entry.
@@ -173,15 +212,17 @@ unsigned long rust_mm_pgtable_run(struct mm_walk *walk, pte_t *ptep,
 		out->kind = RUST_PGTABLE_PRESENT;
 		out->pfn = pte_pfn(pte);
 		out->flags = flags;
-		while ((addr += PAGE_SIZE) != end) {
-			pte = ptep_get(++ptep);
-			if (!pte_present(pte) ||
-			    pgtable_pte_flags(vma, addr, pte) != flags)
-				break;
-		}
-		return addr;
+		return pgtable_present_run(vma, ptep, pte, addr, end, flags);
 	}
 	pgtable_softleaf(softleaf_from_pte(pte), 0, out);
+	/* Most of these are swapped pages, for which a look at the kind is enough. */
+	if (out->kind == RUST_PGTABLE_SWAP) {
+		do {
+			addr += PAGE_SIZE;
+		} while (addr != end &&
+			 softleaf_is_swap(softleaf_from_pte(ptep_get(++ptep))));
+		return addr;
+	}
 	while ((addr += PAGE_SIZE) != end) {
 		struct rust_pgtable_entry next = {};
 

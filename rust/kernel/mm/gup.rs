@@ -243,7 +243,17 @@ impl<H: Hold, A: HoldFor> UserPages<H, A> {
     ///
     /// See [`UserPages`].
     pub fn fast(start: usize, nr_pages: usize) -> Result<Self> {
-        Self::new(Source::Fast, start, nr_pages)
+        if nr_pages != 1 {
+            return Self::new(Source::Fast, start, nr_pages);
+        }
+        let page = hold_one(start, H::PIN, H::FLAGS | A::FLAGS)?;
+        // INVARIANT: `hold_one` has pinned or referenced the page, for the access that `A` asks
+        // for.
+        Ok(Self {
+            pages: Pages::One(page.as_ptr()),
+            dirty: Atomic::new(false),
+            _kind: PhantomData,
+        })
     }
 
     /// Holds pages of the current mm, and takes the mmap lock in any case
@@ -462,10 +472,17 @@ unsafe impl<H: Hold, A: HoldFor> PageArray for UserPages<H, A> {
 }
 
 impl<H: Hold, A: HoldFor> Drop for UserPages<H, A> {
+    #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, each element stands for one pin or reference, as `H`
-        // says. The pages are not used after this.
-        unsafe { release(self.pages.as_mut_slice(), H::PIN, self.dirty.load(Relaxed)) };
+        let dirty = self.dirty.load(Relaxed);
+        match &mut self.pages {
+            // SAFETY: By the type invariants, the element stands for one pin or reference, as `H`
+            // says. The page is not used after this.
+            Pages::One(page) if !dirty => unsafe { release_one(*page, H::PIN) },
+            // SAFETY: By the type invariants, each element stands for one pin or reference, as `H`
+            // says. The pages are not used after this.
+            pages => unsafe { release(pages.as_mut_slice(), H::PIN, dirty) },
+        }
     }
 }
 
@@ -506,6 +523,33 @@ impl Pages {
             pages.truncate(nr_pages);
         }
     }
+}
+
+/// Holds the page at an address of the current mm, whose mmap lock is not held.
+///
+/// This is [`hold`] for the most frequent case, without its choices.
+#[inline(never)]
+fn hold_one(start: usize, pin: bool, flags: u32) -> Result<NonNull<bindings::page>> {
+    if start & !PAGE_MASK != 0 {
+        return Err(EINVAL);
+    }
+    might_sleep();
+    // SAFETY: The current task is valid. Only the task itself changes its `mm`.
+    if unsafe { (*Task::current_raw()).mm }.is_null() {
+        return Err(EFAULT);
+    }
+    let mut page = ptr::null_mut();
+    let get = match pin {
+        true => bindings::pin_user_pages_fast,
+        false => bindings::get_user_pages_fast,
+    };
+    // SAFETY: There is room for one pointer. The current task has an mm, as was just checked. The
+    // flags are among those that callers may pass.
+    let ret = unsafe { get(start, 1, flags, &mut page) };
+    if ret < 0 {
+        return Err(Error::from_errno(ret));
+    }
+    NonNull::new(page).ok_or(EFAULT)
 }
 
 /// Holds pages with the C function for `source`.
@@ -564,6 +608,26 @@ fn hold(source: Source<'_>, start: usize, nr_pages: usize, pin: bool, flags: u32
             Ok(pages)
         }
         Err(_) => Err(Error::from_errno(ret as c_int)),
+    }
+}
+
+/// Releases a page that was not written to.
+///
+/// # Context
+///
+/// Does not sleep.
+///
+/// # Safety
+///
+/// `page` must stand for one pin of a page if `pin`, otherwise for one reference. The caller must
+/// not use the page after this.
+#[inline]
+unsafe fn release_one(page: *mut bindings::page, pin: bool) {
+    match pin {
+        // SAFETY: By the safety requirements of this function, `page` stands for one pin.
+        true => unsafe { bindings::unpin_user_page(page) },
+        // SAFETY: By the safety requirements of this function, `page` stands for one reference.
+        false => unsafe { bindings::put_page(page) },
     }
 }
 

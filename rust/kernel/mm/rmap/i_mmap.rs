@@ -146,6 +146,7 @@ pub struct RmapIter<'a> {
 impl<'a> Iterator for RmapIter<'a> {
     type Item = &'a RmapVma;
 
+    #[inline]
     fn next(&mut self) -> Option<&'a RmapVma> {
         let vma = self.next?;
         // SAFETY: By the type invariants, the i_mmap lock has been held since the VMA was found.

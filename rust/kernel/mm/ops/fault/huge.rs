@@ -117,6 +117,8 @@ impl HugeAnswer<'_> {
 pub struct HugeFault<O> {
     pub(super) context: Context<O>,
     order: HugeOrder,
+    /// What `pgoff_range` returns. The layer asks for it as well as the driver.
+    pgoffs: Option<Range<usize>>,
 }
 
 impl<O: VmOperations> HugeFault<O> {
@@ -130,13 +132,23 @@ impl<O: VmOperations> HugeFault<O> {
         vmf: NonNull<bindings::vm_fault>,
         order: HugeOrder,
     ) -> Self {
-        Self {
+        let mut fault = Self {
             // SAFETY: By the safety requirements of this function, this thread is handling `vmf`,
             // and the VMA has the operations `O` and live private data. The kernel calls
             // `huge_fault` with the VMA lock or the mmap lock held, where sleeping is allowed.
             context: unsafe { Context::new(vmf) },
             order,
+            pgoffs: None,
+        };
+        let len = order.len();
+        let start = fault.address() & !(len - 1);
+        if fault.vma().contains_pages(start, len) {
+            fault.pgoffs = fault
+                .vma()
+                .pgoff_at(start)
+                .map(|first| first..first + order.nr_pages());
         }
+        fault
     }
 
     common_methods!();
@@ -151,14 +163,9 @@ impl<O: VmOperations> HugeFault<O> {
     /// [`None`] if it would extend past the VMA.
     ///
     /// The C functions that insert a leaf check only its first address against the VMA.
+    #[inline]
     pub fn pgoff_range(&self) -> Option<Range<usize>> {
-        let len = self.order.len();
-        let start = self.address() & !(len - 1);
-        if !self.vma().contains_pages(start, len) {
-            return None;
-        }
-        let first = self.vma().pgoff_at(start)?;
-        Some(first..first + self.order.nr_pages())
+        self.pgoffs.clone()
     }
 
     /// Returns whether the access is a write that a leaf would not permit, so that the fault would

@@ -333,6 +333,26 @@ impl Iterator for Pfns<'_> {
         Some(unsafe { pfn.assume_init_read() })
     }
 
+    /// As the default, without a look at the batch for each PFN: `sum()` and `for_each()` use it.
+    #[inline]
+    fn fold<B, F: FnMut(B, usize) -> B>(mut self, init: B, mut add: F) -> B {
+        let mut folded = init;
+        loop {
+            if self.read.is_empty() {
+                self.fill();
+            }
+            let Some(batch @ [_, ..]) = self.batch.get(self.read.clone()) else {
+                return folded;
+            };
+            for pfn in batch {
+                // SAFETY: The index is in `read`, so by the type invariants, the element is
+                // initialised.
+                folded = add(folded, unsafe { pfn.assume_init_read() });
+            }
+            self.read = 0..0;
+        }
+    }
+
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = ((self.run.range.end - self.next) >> PAGE_SHIFT) + self.read.len();
