@@ -84,12 +84,42 @@ fn check(array: &impl PageArray, offset: usize, len: usize) -> Result {
     }
 }
 
+/// Returns the page that has all of `len` bytes, starting at `offset`, and where in it they start.
+///
+/// Returns [`None`] if they are on more than one page, or not inside the array.
+#[inline]
+fn within_a_page(
+    array: &impl PageArray,
+    offset: usize,
+    len: usize,
+) -> Option<(NonNull<bindings::page>, usize)> {
+    let at = offset & (PAGE_SIZE - 1);
+    if len > PAGE_SIZE - at {
+        return None;
+    }
+    Some((array.page(offset >> PAGE_SHIFT)?, at))
+}
+
 /// Copies bytes out of the pages.
 ///
 /// # Errors
 ///
 /// [`EINVAL`] if the range is not inside the array. Nothing is copied in that case.
+#[inline]
 pub(in crate::mm) fn read_at(array: &impl PageArray, offset: usize, out: &mut [u8]) -> Result {
+    let Some((page, at)) = within_a_page(array, offset, out.len()) else {
+        return read_parts(array, offset, out);
+    };
+    // SAFETY: `page` is a valid page, and the bytes of `out` from `at` on are inside it.
+    unsafe {
+        bindings::rust_mm_memcpy_from_page(out.as_mut_ptr().cast(), page.as_ptr(), at, out.len())
+    };
+    Ok(())
+}
+
+/// Copies bytes out of several pages: see [`read_at`].
+#[inline(never)]
+fn read_parts(array: &impl PageArray, offset: usize, out: &mut [u8]) -> Result {
     check(array, offset, out.len())?;
     let mut to = out.as_mut_ptr();
     for_each_part(array, offset, out.len(), |page, at, len| {
@@ -110,7 +140,22 @@ pub(in crate::mm) fn read_at(array: &impl PageArray, offset: usize, out: &mut [u
 /// # Errors
 ///
 /// [`EINVAL`] if the range is not inside the array. Nothing is copied in that case.
+#[inline]
 pub(in crate::mm) fn write_at(array: &impl PageArray, offset: usize, data: &[u8]) -> Result {
+    let Some((page, at)) = within_a_page(array, offset, data.len()) else {
+        return write_parts(array, offset, data);
+    };
+    // SAFETY: `page` is a valid page, and the bytes of `data` from `at` on are inside it. No Rust
+    // reference to its contents exists.
+    unsafe {
+        bindings::rust_mm_memcpy_to_page(page.as_ptr(), at, data.as_ptr().cast(), data.len())
+    };
+    Ok(())
+}
+
+/// Copies bytes into several pages: see [`write_at`].
+#[inline(never)]
+fn write_parts(array: &impl PageArray, offset: usize, data: &[u8]) -> Result {
     check(array, offset, data.len())?;
     let mut from = data.as_ptr();
     for_each_part(array, offset, data.len(), |page, at, len| {

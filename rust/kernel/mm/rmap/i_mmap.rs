@@ -100,6 +100,7 @@ impl FileMappings {
     /// assert_eq!(page, Some(addr + 3 * PAGE_SIZE));
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn vmas(&self, pgoffs: Range<usize>) -> RmapIter<'_> {
         let Some(last) = pgoffs
             .end

@@ -117,7 +117,7 @@ impl HugeAnswer<'_> {
 pub struct HugeFault<O> {
     pub(super) context: Context<O>,
     order: HugeOrder,
-    /// What `pgoff_range` returns. The layer asks for it as well as the driver.
+    /// The result of `pgoff_range`, which the layer needs as well as the driver.
     pgoffs: Option<Range<usize>>,
 }
 

@@ -115,7 +115,9 @@ impl PageWalk for Runs {
         self.unlike |= next != run.range().end || pfns.next().is_some();
         // `fold` goes on where `next` has stopped, in the middle of what is read together.
         let sum = |values: &mut dyn Iterator<Item = usize>| values.fold(0, usize::wrapping_add);
-        let all = sum(&mut run.entries().filter_map(|entry| entry.pfn().filter(|_| run.is_present())));
+        let all = sum(&mut run
+            .entries()
+            .filter_map(|entry| entry.pfn().filter(|_| run.is_present())));
         let mut pfns = run.pfns();
         let first = pfns.next().unwrap_or(0);
         self.unlike |= pfns.fold(first, usize::wrapping_add) != all;
