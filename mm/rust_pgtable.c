@@ -254,6 +254,27 @@ void rust_mm_pgtable_pfns(pte_t *ptep, unsigned int nr, unsigned long *pfns)
 }
 EXPORT_SYMBOL_GPL(rust_mm_pgtable_pfns);
 
+#ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
+/**
+ * pgtable_pmd_is_normal() - Check whether the kernel counts a leaf as the mapping's
+ * @vma: The VMA.
+ * @addr: The address that the leaf maps.
+ * @pmd: The leaf.
+ *
+ * Context: The page table lock is held. Does not sleep.
+ * Return: Whether vm_normal_page_pmd() finds a page, which it is not called for in most cases.
+ */
+static inline bool pgtable_pmd_is_normal(struct vm_area_struct *vma,
+					 unsigned long addr, pmd_t pmd)
+{
+	/* As for a PTE: see pgtable_pte_is_normal(). */
+	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) &&
+	    likely(!pmd_special(pmd) && pmd_pfn(pmd) <= highest_memmap_pfn))
+		return true;
+	return vm_normal_page_pmd(vma, addr, pmd);
+}
+#endif
+
 /**
  * rust_mm_pgtable_lock_pmd() - Lock and read a PMD that may be a leaf
  * @walk: A walk, in a VMA.
@@ -298,7 +319,7 @@ enum rust_pgtable_lock rust_mm_pgtable_lock_pmd(struct mm_walk *walk,
 			out->flags |= RUST_PGTABLE_DIRTY;
 		if (pmd_young(pmd))
 			out->flags |= RUST_PGTABLE_YOUNG;
-		if (vm_normal_page_pmd(walk->vma, addr, pmd))
+		if (pgtable_pmd_is_normal(walk->vma, addr, pmd))
 			out->flags |= RUST_PGTABLE_NORMAL;
 	} else {
 		spin_unlock(*ptl);

@@ -165,11 +165,19 @@ impl MmWithUser {
     /// assert_eq!(vma.is_vma_locked(), cfg!(CONFIG_PER_VMA_LOCK));
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn lock_vma(&self, addr: usize) -> Option<StableVmaGuard<'_>> {
         match self.lock_vma_under_rcu(addr) {
             Some(guard) => Some(guard.into()),
-            None => self.mmap_read_lock().into_vma(addr),
+            None => self.lock_vma_slow(addr),
         }
+    }
+
+    /// Finds the VMA at an address under the mmap lock, and locks it.
+    #[cold]
+    #[inline(never)]
+    fn lock_vma_slow(&self, addr: usize) -> Option<StableVmaGuard<'_>> {
+        self.mmap_read_lock().into_vma(addr)
     }
 
     /// Finds the VMA at an address, and locks it if that is possible without waiting.
@@ -204,11 +212,19 @@ impl MmWithUser {
     /// assert!(user.current().try_lock_vma(addr).is_none());
     /// # Ok::<(), Error>(())
     /// ```
+    #[inline]
     pub fn try_lock_vma(&self, addr: usize) -> Option<StableVmaGuard<'_>> {
         match self.lock_vma_under_rcu(addr) {
             Some(guard) => Some(guard.into()),
-            None => self.mmap_read_trylock()?.into_vma(addr),
+            None => self.try_lock_vma_slow(addr),
         }
+    }
+
+    /// Finds the VMA at an address under the mmap lock, and locks it, if no lock makes it wait.
+    #[cold]
+    #[inline(never)]
+    fn try_lock_vma_slow(&self, addr: usize) -> Option<StableVmaGuard<'_>> {
+        self.mmap_read_trylock()?.into_vma(addr)
     }
 }
 
