@@ -250,7 +250,7 @@ impl PageCache {
     /// # Safety
     ///
     /// `mm` must be null, for that of the current task, or valid.
-    pub(in crate::mm) unsafe fn alloc_for(
+    pub(crate) unsafe fn alloc_for(
         &self,
         mm: *mut bindings::mm_struct,
         order: u32,
@@ -289,11 +289,39 @@ impl PageCache {
         folio: NewFolio<Filled>,
         index: usize,
     ) -> core::result::Result<LockedCacheFolio<'_>, (NewFolio<Filled>, Error)> {
+        self.do_add(folio, index, false)
+    }
+
+    /// Adds a folio to the page cache, also past the end of the file.
+    ///
+    /// The caller must hold the lock of the inode, under which the size of the file changes.
+    /// Otherwise, the folio could remain past the end after a truncation; it is freed with the file
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add), but not [`EFAULT`].
+    pub(crate) fn add_past_end(
+        &self,
+        folio: NewFolio<Filled>,
+        index: usize,
+    ) -> core::result::Result<LockedCacheFolio<'_>, (NewFolio<Filled>, Error)> {
+        self.do_add(folio, index, true)
+    }
+
+    #[inline]
+    fn do_add(
+        &self,
+        folio: NewFolio<Filled>,
+        index: usize,
+        past_end: bool,
+    ) -> core::result::Result<LockedCacheFolio<'_>, (NewFolio<Filled>, Error)> {
         let dirty = folio.is_dirty();
         // SAFETY: By the type invariants of the folio, it is from `rust_filemap_alloc`, was never
         // in a page cache, has contents, and `folio` has its only reference.
-        let err =
-            unsafe { bindings::rust_filemap_add(self.as_ptr(), folio.as_ptr(), index, dirty) };
+        let err = unsafe {
+            bindings::rust_filemap_add(self.as_ptr(), folio.as_ptr(), index, dirty, past_end)
+        };
         match to_result(err) {
             // SAFETY: C has added the folio to this page cache, has locked it and marked it up to
             // date. The reference of `folio` is given up.

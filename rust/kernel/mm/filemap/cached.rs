@@ -59,6 +59,20 @@ unsafe impl Send for CachedFolio<'_> {}
 unsafe impl Sync for CachedFolio<'_> {}
 
 impl<'c> CachedFolio<'c> {
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut bindings::folio {
+        self.folio.0.as_ptr()
+    }
+
+    /// Returns the size in bytes, which is never zero.
+    ///
+    /// A folio is not split while there is a reference to it.
+    #[expect(clippy::len_without_is_empty)]
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.folio.folio().len()
+    }
+
     /// # Safety
     ///
     /// The type invariants must hold for `folio`, and the caller must give up a reference to it.
@@ -176,7 +190,7 @@ impl<'c> LockedCacheFolio<'c> {
     /// The type invariants must hold for `folio`, and the caller must give up the lock and a
     /// reference.
     #[inline]
-    pub(in crate::mm) unsafe fn from_raw(
+    pub(crate) unsafe fn from_raw(
         cache: &'c PageCache,
         folio: NonNull<bindings::folio>,
     ) -> Self {
@@ -190,12 +204,12 @@ impl<'c> LockedCacheFolio<'c> {
 
     /// Gives up the lock and the reference.
     #[inline]
-    pub(in crate::mm) fn into_raw(self) -> NonNull<bindings::folio> {
+    pub(crate) fn into_raw(self) -> NonNull<bindings::folio> {
         mem::ManuallyDrop::new(self).folio.0
     }
 
     #[inline]
-    pub(in crate::mm) fn as_ptr(&self) -> *mut bindings::folio {
+    pub(crate) fn as_ptr(&self) -> *mut bindings::folio {
         self.folio.0.as_ptr()
     }
 
@@ -237,6 +251,16 @@ impl<'c> LockedCacheFolio<'c> {
     pub fn offset_of(&self, index: usize) -> Option<usize> {
         let page = index.checked_sub(self.index())?;
         (page < self.nr_pages()).then_some(page << PAGE_SHIFT)
+    }
+
+    /// Returns the page with page offset `index`, which must be in the folio: otherwise, it is
+    /// another page of the folio.
+    #[inline]
+    pub(crate) fn page(&self, index: usize) -> *mut bindings::page {
+        let page = index & (self.nr_pages() - 1);
+        // SAFETY: By the type invariants, the folio has a reference. It has a page with that
+        // number. Its first page is at a multiple of its size.
+        unsafe { bindings::folio_page(self.as_ptr(), page) }
     }
 
     /// Returns whether the folio is dirty: reclaim does not drop what it has.

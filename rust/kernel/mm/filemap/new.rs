@@ -5,6 +5,7 @@
 use super::folio_of;
 use crate::{
     bindings,
+    iov::IovIterSource,
     mm::memory::Folio,
     prelude::*,
     uaccess::UserSliceReader, //
@@ -59,7 +60,7 @@ impl NewFolio {
     ///
     /// The type invariants must hold for `folio`, and the caller must give up its reference.
     #[inline]
-    pub(in crate::mm) unsafe fn from_raw(folio: NonNull<bindings::folio>) -> Self {
+    pub(crate) unsafe fn from_raw(folio: NonNull<bindings::folio>) -> Self {
         // INVARIANT: By the safety requirements of this function, the invariants hold.
         Self {
             folio,
@@ -110,6 +111,49 @@ impl NewFolio {
         Ok(self.into_state(true))
     }
 
+    /// Copies up to `len` bytes to `offset`, and fills the rest with zeroes.
+    ///
+    /// Returns the number of bytes copied: fewer if user space cannot access some of them.
+    ///
+    /// # Context
+    ///
+    /// See [`Folio::copy_from_iter`].
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the range is not inside the folio. Nothing is copied in that case.
+    pub(crate) fn filled_from_iter(
+        self,
+        offset: usize,
+        len: usize,
+        iov: &mut IovIterSource<'_>,
+    ) -> Result<(NewFolio<Filled>, usize)> {
+        self.folio().zero(0, offset)?;
+        if len > self.len() - offset {
+            return Err(EINVAL);
+        }
+        // SAFETY: The range is inside the folio, whose first page is where the folio is. `iov` is a
+        // valid iterator of a source.
+        let done = unsafe {
+            bindings::copy_page_from_iter(self.as_ptr().cast(), offset, len, iov.as_raw())
+        };
+        let end = offset + done.min(len);
+        self.folio().zero(end, self.len() - end)?;
+        // INVARIANT: All bytes have just been written.
+        Ok((self.into_state(true), done))
+    }
+
+    /// Says that the folio has contents.
+    ///
+    /// # Safety
+    ///
+    /// All bytes must have been written since the folio was allocated.
+    #[inline]
+    pub(crate) unsafe fn assume_filled(self) -> NewFolio<Filled> {
+        // INVARIANT: By the safety requirements of this function, all bytes have been written.
+        self.into_state(true)
+    }
+
     fn into_state(self, dirty: bool) -> NewFolio<Filled> {
         NewFolio {
             folio: self.into_raw(),
@@ -148,7 +192,7 @@ impl NewFolio<Filled> {
 
 impl<S: Contents> NewFolio<S> {
     #[inline]
-    pub(in crate::mm) fn as_ptr(&self) -> *mut bindings::folio {
+    pub(crate) fn as_ptr(&self) -> *mut bindings::folio {
         self.folio.as_ptr()
     }
 
@@ -160,7 +204,7 @@ impl<S: Contents> NewFolio<S> {
 
     /// Gives up the reference.
     #[inline]
-    pub(in crate::mm) fn into_raw(self) -> NonNull<bindings::folio> {
+    pub(crate) fn into_raw(self) -> NonNull<bindings::folio> {
         let folio = self.folio;
         mem::forget(self);
         folio
