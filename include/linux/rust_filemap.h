@@ -43,7 +43,7 @@ struct folio *rust_filemap_get(struct address_space *mapping, pgoff_t index,
 struct folio *rust_filemap_alloc(struct address_space *mapping,
 				 struct mm_struct *mm, unsigned int order);
 int rust_filemap_add(struct address_space *mapping, struct folio *folio,
-		     pgoff_t index, bool dirty);
+		     pgoff_t index, bool dirty, bool past_end);
 void rust_filemap_remove(struct address_space *mapping, struct folio *folio);
 
 #endif /* CONFIG_MMU */

@@ -250,14 +250,15 @@ impl PageCache {
     /// # Safety
     ///
     /// `mm` must be null, for that of the current task, or valid.
-    pub(in crate::mm) unsafe fn alloc_for(
+    pub(crate) unsafe fn alloc_for(
         &self,
         mm: *mut bindings::mm_struct,
         order: u32,
     ) -> Result<NewFolio> {
         // SAFETY: By the type invariants, the page cache is alive. By the safety requirements of
         // this function, `mm` is null or valid.
-        let folio = from_err_ptr(unsafe { bindings::rust_filemap_alloc(self.as_ptr(), mm, order) })?;
+        let folio =
+            from_err_ptr(unsafe { bindings::rust_filemap_alloc(self.as_ptr(), mm, order) })?;
         let folio = NonNull::new(folio).ok_or(ENOMEM)?;
         // SAFETY: C has just allocated the folio, charged it, and gives its only reference to the
         // caller. The folio was never in a page cache.
@@ -289,11 +290,37 @@ impl PageCache {
         folio: NewFolio<Filled>,
         index: usize,
     ) -> core::result::Result<LockedCacheFolio<'_>, (NewFolio<Filled>, Error)> {
+        self.add_with(folio, index, false)
+    }
+
+    /// Adds a folio to the page cache, also past the end of the file.
+    ///
+    /// The caller holds the lock of the inode, so that the size does not change.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add), but not [`EFAULT`].
+    #[expect(dead_code)]
+    pub(crate) fn add_past_end(
+        &self,
+        folio: NewFolio<Filled>,
+        index: usize,
+    ) -> core::result::Result<LockedCacheFolio<'_>, (NewFolio<Filled>, Error)> {
+        self.add_with(folio, index, true)
+    }
+
+    fn add_with(
+        &self,
+        folio: NewFolio<Filled>,
+        index: usize,
+        past_end: bool,
+    ) -> core::result::Result<LockedCacheFolio<'_>, (NewFolio<Filled>, Error)> {
         let dirty = folio.is_dirty();
         // SAFETY: By the type invariants of the folio, it is from `rust_filemap_alloc`, was never
         // in a page cache, has contents, and `folio` has its only reference.
-        let err =
-            unsafe { bindings::rust_filemap_add(self.as_ptr(), folio.as_ptr(), index, dirty) };
+        let err = unsafe {
+            bindings::rust_filemap_add(self.as_ptr(), folio.as_ptr(), index, dirty, past_end)
+        };
         match to_result(err) {
             // SAFETY: C has added the folio to this page cache, has locked it and marked it up to
             // date. The reference of `folio` is given up.

@@ -176,10 +176,7 @@ impl<'c> LockedCacheFolio<'c> {
     /// The type invariants must hold for `folio`, and the caller must give up the lock and a
     /// reference.
     #[inline]
-    pub(in crate::mm) unsafe fn from_raw(
-        cache: &'c PageCache,
-        folio: NonNull<bindings::folio>,
-    ) -> Self {
+    pub(crate) unsafe fn from_raw(cache: &'c PageCache, folio: NonNull<bindings::folio>) -> Self {
         // INVARIANT: By the safety requirements of this function, the invariants hold.
         Self {
             folio: mem::ManuallyDrop::new(FolioRef(folio)),
@@ -190,12 +187,12 @@ impl<'c> LockedCacheFolio<'c> {
 
     /// Gives up the lock and the reference.
     #[inline]
-    pub(in crate::mm) fn into_raw(self) -> NonNull<bindings::folio> {
+    pub(crate) fn into_raw(self) -> NonNull<bindings::folio> {
         mem::ManuallyDrop::new(self).folio.0
     }
 
     #[inline]
-    pub(in crate::mm) fn as_ptr(&self) -> *mut bindings::folio {
+    pub(crate) fn as_ptr(&self) -> *mut bindings::folio {
         self.folio.0.as_ptr()
     }
 
@@ -237,6 +234,12 @@ impl<'c> LockedCacheFolio<'c> {
     pub fn offset_of(&self, index: usize) -> Option<usize> {
         let page = index.checked_sub(self.index())?;
         (page < self.nr_pages()).then_some(page << PAGE_SHIFT)
+    }
+
+    /// Returns the page with page offset `index`, or [`None`] if it is not in the folio.
+    #[inline]
+    pub(crate) fn page(&self, index: usize) -> Option<NonNull<bindings::page>> {
+        self.folio.folio().page(index.checked_sub(self.index())?)
     }
 
     /// Returns whether the folio is dirty: reclaim does not drop what it has.
@@ -294,7 +297,7 @@ impl<'c> LockedCacheFolio<'c> {
     /// # Errors
     ///
     /// As [`read_at`](Self::read_at).
-    pub fn write_at(&mut self, offset: usize, data: &[u8]) -> Result {
+    pub fn write_at(&self, offset: usize, data: &[u8]) -> Result {
         self.intact()?.write_at(offset, data)?;
         self.mark_dirty();
         Ok(())
@@ -309,7 +312,7 @@ impl<'c> LockedCacheFolio<'c> {
     /// # Errors
     ///
     /// As [`read_at`](Self::read_at).
-    pub fn zero(&mut self, offset: usize, len: usize) -> Result {
+    pub fn zero(&self, offset: usize, len: usize) -> Result {
         self.intact()?.zero(offset, len)?;
         self.mark_dirty();
         Ok(())

@@ -59,7 +59,7 @@ impl NewFolio {
     ///
     /// The type invariants must hold for `folio`, and the caller must give up its reference.
     #[inline]
-    pub(in crate::mm) unsafe fn from_raw(folio: NonNull<bindings::folio>) -> Self {
+    pub(crate) unsafe fn from_raw(folio: NonNull<bindings::folio>) -> Self {
         // INVARIANT: By the safety requirements of this function, the invariants hold.
         Self {
             folio,
@@ -108,6 +108,16 @@ impl NewFolio {
         self.folio().zero(len, self.len() - len)?;
         // INVARIANT: All bytes have just been written.
         Ok(self.into_state(true))
+    }
+
+    /// Declares that C code has written the contents.
+    ///
+    /// # Safety
+    ///
+    /// All bytes must have been written since the folio was allocated.
+    pub(crate) unsafe fn assume_filled(self) -> NewFolio<Filled> {
+        // INVARIANT: By the safety requirements of this function, all bytes have been written.
+        self.into_state(true)
     }
 
     fn into_state(self, dirty: bool) -> NewFolio<Filled> {
@@ -160,7 +170,7 @@ impl<S: Contents> NewFolio<S> {
 
     /// Gives up the reference.
     #[inline]
-    pub(in crate::mm) fn into_raw(self) -> NonNull<bindings::folio> {
+    pub(crate) fn into_raw(self) -> NonNull<bindings::folio> {
         let folio = self.folio;
         mem::forget(self);
         folio
