@@ -105,8 +105,8 @@ struct folio *rust_filemap_alloc(struct address_space *mapping,
  *	   has the only reference. It is locked if the function succeeds; otherwise it is as before.
  * @index: The page offset of the first page.
  * @dirty: Whether the contents are others than zeroes, so that reclaim must not drop them.
- * @past_end: Whether to add the folio also past the end of the file. The caller holds the lock of
- *	      the inode, under which the size changes.
+ * @past_end: Whether to add it also if the file ends before it. Then the caller holds the lock of
+ *	      the inode.
  *
  * Context: Process context. May sleep. Takes mapping->invalidate_lock for reading.
  * Return: 0; -EINVAL if the page cache does not have folios of that size there; -EFAULT if the file
@@ -127,8 +127,7 @@ int rust_filemap_add(struct address_space *mapping, struct folio *folio,
 
 	filemap_invalidate_lock_shared(mapping);
 	err = -EFAULT;
-	if (!past_end &&
-	    index >= DIV_ROUND_UP_ULL(i_size_read(mapping->host), PAGE_SIZE))
+	if (!past_end && index >= DIV_ROUND_UP_ULL(i_size_read(mapping->host), PAGE_SIZE))
 		goto unlock;
 
 	__folio_mark_uptodate(folio);

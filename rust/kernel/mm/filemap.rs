@@ -257,7 +257,8 @@ impl PageCache {
     ) -> Result<NewFolio> {
         // SAFETY: By the type invariants, the page cache is alive. By the safety requirements of
         // this function, `mm` is null or valid.
-        let folio = from_err_ptr(unsafe { bindings::rust_filemap_alloc(self.as_ptr(), mm, order) })?;
+        let folio =
+            from_err_ptr(unsafe { bindings::rust_filemap_alloc(self.as_ptr(), mm, order) })?;
         let folio = NonNull::new(folio).ok_or(ENOMEM)?;
         // SAFETY: C has just allocated the folio, charged it, and gives its only reference to the
         // caller. The folio was never in a page cache.
@@ -289,28 +290,26 @@ impl PageCache {
         folio: NewFolio<Filled>,
         index: usize,
     ) -> core::result::Result<LockedCacheFolio<'_>, (NewFolio<Filled>, Error)> {
-        self.do_add(folio, index, false)
+        self.add_with(folio, index, false)
     }
 
     /// Adds a folio to the page cache, also past the end of the file.
     ///
-    /// The caller must hold the lock of the inode, under which the size of the file changes.
-    /// Otherwise, the folio could remain past the end after a truncation; it is freed with the file
-    /// then.
+    /// The caller holds the lock of the inode, so that the size does not change.
     ///
     /// # Errors
     ///
     /// As [`add`](Self::add), but not [`EFAULT`].
+    #[expect(dead_code)]
     pub(crate) fn add_past_end(
         &self,
         folio: NewFolio<Filled>,
         index: usize,
     ) -> core::result::Result<LockedCacheFolio<'_>, (NewFolio<Filled>, Error)> {
-        self.do_add(folio, index, true)
+        self.add_with(folio, index, true)
     }
 
-    #[inline]
-    fn do_add(
+    fn add_with(
         &self,
         folio: NewFolio<Filled>,
         index: usize,

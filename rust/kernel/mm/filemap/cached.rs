@@ -190,10 +190,7 @@ impl<'c> LockedCacheFolio<'c> {
     /// The type invariants must hold for `folio`, and the caller must give up the lock and a
     /// reference.
     #[inline]
-    pub(crate) unsafe fn from_raw(
-        cache: &'c PageCache,
-        folio: NonNull<bindings::folio>,
-    ) -> Self {
+    pub(crate) unsafe fn from_raw(cache: &'c PageCache, folio: NonNull<bindings::folio>) -> Self {
         // INVARIANT: By the safety requirements of this function, the invariants hold.
         Self {
             folio: mem::ManuallyDrop::new(FolioRef(folio)),
@@ -253,14 +250,10 @@ impl<'c> LockedCacheFolio<'c> {
         (page < self.nr_pages()).then_some(page << PAGE_SHIFT)
     }
 
-    /// Returns the page with page offset `index`, which must be in the folio: otherwise, it is
-    /// another page of the folio.
+    /// Returns the page with page offset `index`, or [`None`] if it is not in the folio.
     #[inline]
-    pub(crate) fn page(&self, index: usize) -> *mut bindings::page {
-        let page = index & (self.nr_pages() - 1);
-        // SAFETY: By the type invariants, the folio has a reference. It has a page with that
-        // number. Its first page is at a multiple of its size.
-        unsafe { bindings::folio_page(self.as_ptr(), page) }
+    pub(crate) fn page(&self, index: usize) -> Option<NonNull<bindings::page>> {
+        self.folio.folio().page(index.checked_sub(self.index())?)
     }
 
     /// Returns whether the folio is dirty: reclaim does not drop what it has.
@@ -318,7 +311,7 @@ impl<'c> LockedCacheFolio<'c> {
     /// # Errors
     ///
     /// As [`read_at`](Self::read_at).
-    pub fn write_at(&mut self, offset: usize, data: &[u8]) -> Result {
+    pub fn write_at(&self, offset: usize, data: &[u8]) -> Result {
         self.intact()?.write_at(offset, data)?;
         self.mark_dirty();
         Ok(())
@@ -333,7 +326,7 @@ impl<'c> LockedCacheFolio<'c> {
     /// # Errors
     ///
     /// As [`read_at`](Self::read_at).
-    pub fn zero(&mut self, offset: usize, len: usize) -> Result {
+    pub fn zero(&self, offset: usize, len: usize) -> Result {
         self.intact()?.zero(offset, len)?;
         self.mark_dirty();
         Ok(())
