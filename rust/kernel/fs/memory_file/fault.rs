@@ -11,6 +11,10 @@ use crate::{
     mm::filemap::LockedCacheFolio,
     prelude::*, //
 };
+use core::ptr::{
+    self,
+    NonNull, //
+};
 
 /// A page of the file, or an answer that was given already.
 enum Found<'a> {
@@ -96,7 +100,8 @@ pub(super) unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings:
     // SAFETY: As above. If the fault is raised, nothing uses the VMA after that.
     match unsafe { find(memory, vmf, vma, index) } {
         Ok(Found::Page(folio)) => {
-            let page = folio.page(index);
+            // The page was found at that offset.
+            let page = folio.page(index).map_or(ptr::null_mut(), NonNull::as_ptr);
             // The kernel gets the lock and the reference.
             folio.into_raw();
             // SAFETY: `vmf` is a fault that this thread is handling.
