@@ -79,6 +79,7 @@ mod frames;
 mod huge;
 mod lock;
 mod may_map;
+mod memory_file;
 mod opened;
 mod pgtable;
 mod reclaim;
