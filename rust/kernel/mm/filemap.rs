@@ -300,7 +300,6 @@ impl PageCache {
     /// # Errors
     ///
     /// As [`add`](Self::add), but not [`EFAULT`].
-    #[expect(dead_code)]
     pub(crate) fn add_past_end(
         &self,
         folio: NewFolio<Filled>,

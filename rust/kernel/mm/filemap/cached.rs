@@ -59,6 +59,20 @@ unsafe impl Send for CachedFolio<'_> {}
 unsafe impl Sync for CachedFolio<'_> {}
 
 impl<'c> CachedFolio<'c> {
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut bindings::folio {
+        self.folio.0.as_ptr()
+    }
+
+    /// Returns the size in bytes, which is never zero.
+    ///
+    /// A folio is not split while there is a reference to it.
+    #[expect(clippy::len_without_is_empty)]
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.folio.folio().len()
+    }
+
     /// # Safety
     ///
     /// The type invariants must hold for `folio`, and the caller must give up a reference to it.

@@ -5,6 +5,7 @@
 use super::folio_of;
 use crate::{
     bindings,
+    iov::IovIterSource,
     mm::memory::Folio,
     prelude::*,
     uaccess::UserSliceReader, //
@@ -110,6 +111,38 @@ impl NewFolio {
         Ok(self.into_state(true))
     }
 
+    /// Copies up to `len` bytes to `offset`, and fills the rest with zeroes.
+    ///
+    /// Returns the number of bytes copied: fewer if user space cannot access some of them.
+    ///
+    /// # Context
+    ///
+    /// See [`Folio::copy_from_iter`].
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the range is not inside the folio. Nothing is copied in that case.
+    pub(crate) fn filled_from_iter(
+        self,
+        offset: usize,
+        len: usize,
+        iov: &mut IovIterSource<'_>,
+    ) -> Result<(NewFolio<Filled>, usize)> {
+        self.folio().zero(0, offset)?;
+        if len > self.len() - offset {
+            return Err(EINVAL);
+        }
+        // SAFETY: The range is inside the folio, whose first page is where the folio is. `iov` is a
+        // valid iterator of a source.
+        let done = unsafe {
+            bindings::copy_page_from_iter(self.as_ptr().cast(), offset, len, iov.as_raw())
+        };
+        let end = offset + done.min(len);
+        self.folio().zero(end, self.len() - end)?;
+        // INVARIANT: All bytes have just been written.
+        Ok((self.into_state(true), done))
+    }
+
     /// Declares that C code has written the contents.
     ///
     /// # Safety
@@ -158,7 +191,7 @@ impl NewFolio<Filled> {
 
 impl<S: Contents> NewFolio<S> {
     #[inline]
-    pub(in crate::mm) fn as_ptr(&self) -> *mut bindings::folio {
+    pub(crate) fn as_ptr(&self) -> *mut bindings::folio {
         self.folio.as_ptr()
     }
 
