@@ -19,7 +19,6 @@
 #include <linux/rust_memory_file.h>
 #include <linux/security.h>
 #include <linux/slab.h>
-#include <linux/userfaultfd_k.h>
 
 #define RUST_MEMORY_FILE_MAGIC	0x524d454d	/* "RMEM" */
 
@@ -37,7 +36,6 @@ static struct inode *rust_memory_alloc_inode(struct super_block *sb)
 	memory->modes = 0;
 	memory->flags = 0;
 	memory->type = NULL;
-	memory->data = NULL;
 	return &memory->inode;
 }
 
@@ -63,7 +61,7 @@ static void rust_memory_evict_inode(struct inode *inode)
 		struct module *owner = type->owner;
 
 		memory->type = NULL;
-		type->release(memory->data);
+		type->release(inode->i_private);
 		module_put(owner);
 	}
 }
@@ -191,7 +189,7 @@ struct file *rust_memory_file_create(const char *name,
 	memory->seals = params->seals;
 	memory->modes = params->modes;
 	memory->flags = params->flags;
-	memory->data = data;
+	inode->i_private = data;
 	/* Pairs with rust_memory_file_total_pages(). */
 	smp_store_release(&memory->type, type);
 	return file;
@@ -248,13 +246,3 @@ unsigned long rust_memory_file_total_pages(const struct module *owner, const voi
 	return pages;
 }
 EXPORT_SYMBOL_GPL(rust_memory_file_total_pages);
-
-vm_fault_t rust_memory_raise_missing(struct vm_fault *vmf)
-{
-	return handle_userfault(vmf, VM_UFFD_MISSING);
-}
-
-vm_fault_t rust_memory_raise_minor(struct vm_fault *vmf)
-{
-	return handle_userfault(vmf, VM_UFFD_MINOR);
-}

@@ -7,16 +7,18 @@
 #define _LINUX_RUST_MEMORY_FILE_H
 
 #include <linux/fs.h>
-#include <linux/mm.h>
-#include <linux/userfaultfd_k.h>
 
+struct folio;
 struct module;
+struct vm_fault;
 struct vm_operations_struct;
 
 /**
  * struct rust_memory_type - A driver's type of memory file
  * @owner: The module of the driver; NULL if it is built in.
  * @vm_ops: The operations of the mappings.
+ * @decide: Calls the driver for a fault: see rust/kernel/mm/uffd/fault.rs. NULL if it does not
+ * handle faults.
  * @is_type: Tells whether the driver's type is the one that the argument identifies, among all
  * types of the same module.
  * @release: Drops the data that the driver has given a file. May sleep.
@@ -26,6 +28,7 @@ struct vm_operations_struct;
 struct rust_memory_type {
 	struct module *owner;
 	const struct vm_operations_struct *vm_ops;
+	unsigned int (*decide)(struct vm_fault *vmf, struct folio **folio);
 	bool (*is_type)(const void *id);
 	void (*release)(void *data);
 };
@@ -33,18 +36,16 @@ struct rust_memory_type {
 /**
  * struct rust_memory_inode - The inode of a memory file
  * @seals: The seals, F_SEAL_..., as of a memfd. Written under the inode lock.
- * @modes: The userfaultfd modes that the file allows. Does not change.
+ * @modes: The userfaultfd modes that the file allows, RUST_UFFD_... Does not change.
  * @flags: RUST_MEMORY_FILE_... Does not change.
  * @type: The type of the file. Does not change before the inode is evicted.
- * @data: The data of the driver.
- * @inode: The inode.
+ * @inode: The inode. i_private is the data of the driver.
  */
 struct rust_memory_inode {
 	unsigned int seals;
 	unsigned int modes;
 	unsigned int flags;
 	const struct rust_memory_type *type;
-	void *data;
 	struct inode inode;
 };
 
@@ -87,29 +88,6 @@ struct file *rust_memory_file_create(const char *name,
 				     const struct rust_memory_tables *tables, void *data);
 
 unsigned long rust_memory_file_total_pages(const struct module *owner, const void *id);
-
-/* The modes of userfaultfd that a memory file can allow. */
-#define RUST_MEMORY_FILE_MISSING	0x1
-#define RUST_MEMORY_FILE_MINOR		0x2
-#define RUST_MEMORY_FILE_WP		0x4
-#define RUST_MEMORY_FILE_RWP		0x8
-
-/**
- * rust_memory_uffd_modes() - Find the modes of userfaultfd in the flags of a VMA
- * @vm_flags: The flags.
- *
- * Return: RUST_MEMORY_FILE_MISSING, ...
- */
-static inline unsigned int rust_memory_uffd_modes(vm_flags_t vm_flags)
-{
-	return (vm_flags & VM_UFFD_MISSING ? RUST_MEMORY_FILE_MISSING : 0) |
-	       (vm_flags & VM_UFFD_MINOR ? RUST_MEMORY_FILE_MINOR : 0) |
-	       (vm_flags & VM_UFFD_WP ? RUST_MEMORY_FILE_WP : 0) |
-	       (vm_flags & VM_UFFD_RWP ? RUST_MEMORY_FILE_RWP : 0);
-}
-
-vm_fault_t rust_memory_raise_missing(struct vm_fault *vmf);
-vm_fault_t rust_memory_raise_minor(struct vm_fault *vmf);
 
 #if defined(CONFIG_RUST) && defined(CONFIG_MMU)
 

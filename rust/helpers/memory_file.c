@@ -65,12 +65,6 @@ __rust_helper bool rust_helper_userfaultfd_minor(struct vm_area_struct *vma)
 	return userfaultfd_minor(vma);
 }
 
-__rust_helper unsigned int
-rust_helper_rust_memory_uffd_modes(vm_flags_t vm_flags)
-{
-	return rust_memory_uffd_modes(vm_flags);
-}
-
 __rust_helper pgoff_t
 rust_helper_linear_page_index(const struct vm_area_struct *vma,
 			      const unsigned long address)

@@ -5,7 +5,7 @@
 //! A driver makes such a file and hands its descriptor to user space, as `memfd_create(2)` does:
 //! user space reads, writes, seeks, maps, truncates and seals it, and can have userfaultfd fill it
 //! on demand. The layer implements all of this; the driver chooses what the file may do, with
-//! [`Options`], and can attach data to it.
+//! [`Options`], can attach data to it, and can implement callbacks of [`UffdOps`].
 //!
 //! The memory is the page cache of the file's inode. It is charged to the memory cgroup of the
 //! process that first accesses a page, and is never swapped out. It is freed when the last
@@ -27,6 +27,41 @@
 //! size once it has the lock of the folio, or `invalidate_lock`: truncation writes the size before
 //! it takes either of them.
 //!
+//! # Examples
+//!
+//! ```
+//! use kernel::{
+//!     fs::memory_file::{MemoryFile, Options},
+//!     mm::{testing::*, uffd::UffdOps},
+//!     page::PAGE_SIZE, //
+//! };
+//!
+//! struct Image;
+//!
+//! #[vtable]
+//! impl UffdOps for Image {
+//!     type Data = ();
+//! }
+//!
+//! let size = 4 * PAGE_SIZE as u64;
+//! let file = MemoryFile::<Image>::new(c"image", size, Options::new(), ())?;
+//! file.write_at(PAGE_SIZE as u64, b"from the driver")?;
+//! assert_eq!(file.nr_pages(), 1);
+//!
+//! // What user space does with it.
+//! let mm = UserMm::attach()?;
+//! let user = mm.file(file.clone().into());
+//! let addr = user.mmap(2 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+//! assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"from the driver");
+//! mm.write(addr, b"from user space")?;
+//!
+//! let mut out = [0; 15];
+//! assert_eq!(file.read_at(0, &mut out)?, 15);
+//! assert_eq!(&out, b"from user space");
+//! assert_eq!(file.nr_pages(), 2);
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! C source: `fs/rust_memory_file.c`. `Documentation/mm/rust-mmap/memory-files.rst` compares memory
 //! files with memfd.
 
@@ -40,6 +75,11 @@ use crate::{
     iov::{
         IovIterDest,
         IovIterSource, //
+    },
+    mm::uffd::{
+        self,
+        UffdModes,
+        UffdOps, //
     },
     prelude::*,
     sync::aref::{
@@ -61,16 +101,18 @@ use core::{
 };
 
 mod fault;
+#[cfg(CONFIG_USERFAULTFD)]
+mod fill;
 mod inode;
 mod io;
 mod space;
 mod tables;
-#[cfg(CONFIG_USERFAULTFD)]
-mod uffd;
 
 use inode::MemoryInode;
 
-/// Seals of a memory file: what can no longer be done with it. See `fcntl(2)`, `F_ADD_SEALS`.
+/// Seals of a memory file: what can no longer be done with it.
+///
+/// See `F_ADD_SEALS` in `fcntl(2)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seals(c_uint);
 
@@ -95,6 +137,17 @@ impl Seals {
     }
 
     /// Returns whether all seals of `other` are set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::fs::memory_file::Seals;
+    ///
+    /// let seals = Seals::GROW | Seals::SHRINK;
+    /// assert!(seals.contains(Seals::GROW));
+    /// assert!(!seals.contains(Seals::GROW | Seals::WRITE));
+    /// assert!(seals.intersects(Seals::GROW | Seals::WRITE));
+    /// ```
     #[inline]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -122,11 +175,24 @@ impl BitOr for Seals {
 /// no other seals can be added, and has pages that the kernel does not reclaim. userfaultfd cannot
 /// be registered for its mappings, except for asynchronous write protection, which the kernel does
 /// not ask the file for.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{fs::memory_file::{Options, Seals}, mm::uffd::UffdModes};
+///
+/// /// A file that user space fills on demand, and whose size does not change.
+/// const IMAGE: Options = Options::new()
+///     .huge()
+///     .sealed(Seals::GROW | Seals::SHRINK | Seals::SEAL)
+///     .userfault(UffdModes::MISSING);
+/// # let _ = IMAGE;
+/// ```
 #[derive(Clone, Copy)]
 pub struct Options {
     flags: c_uint,
     seals: Seals,
-    modes: c_uint,
+    modes: UffdModes,
 }
 
 impl Options {
@@ -136,7 +202,7 @@ impl Options {
         Self {
             flags: 0,
             seals: Seals::SEAL,
-            modes: 0,
+            modes: UffdModes::empty(),
         }
     }
 
@@ -175,7 +241,7 @@ impl Options {
     }
 
     /// Lets userfaultfd be registered for mappings of the file, with these modes.
-    pub const fn userfault(mut self, modes: u32) -> Self {
+    pub const fn userfault(mut self, modes: UffdModes) -> Self {
         self.modes = modes;
         self
     }
@@ -184,16 +250,6 @@ impl Options {
         self.flags |= flag;
         self
     }
-}
-
-/// A driver's type of memory file.
-#[vtable]
-pub trait MemoryFileType: Sized + 'static {
-    /// The pointer type that owns the data of a file.
-    ///
-    /// It is dropped when the last descriptor of the file and its last mapping are gone, in process
-    /// context.
-    type Data: ForeignOwnable + Send + Sync + 'static;
 }
 
 /// A memory file that is open.
@@ -205,13 +261,13 @@ pub trait MemoryFileType: Sized + 'static {
 ///
 /// The file is a memory file, whose data comes from `into_foreign` of `T::Data`.
 #[repr(transparent)]
-pub struct MemoryFile<T: MemoryFileType> {
+pub struct MemoryFile<T: UffdOps> {
     file: File,
     _type: PhantomData<fn(T) -> T>,
 }
 
 // SAFETY: These are the reference counts of the file.
-unsafe impl<T: MemoryFileType> AlwaysRefCounted for MemoryFile<T> {
+unsafe impl<T: UffdOps> AlwaysRefCounted for MemoryFile<T> {
     #[inline]
     fn inc_ref(&self) {
         self.file.inc_ref();
@@ -224,7 +280,7 @@ unsafe impl<T: MemoryFileType> AlwaysRefCounted for MemoryFile<T> {
     }
 }
 
-impl<T: MemoryFileType> Deref for MemoryFile<T> {
+impl<T: UffdOps> Deref for MemoryFile<T> {
     type Target = File;
 
     #[inline]
@@ -233,11 +289,27 @@ impl<T: MemoryFileType> Deref for MemoryFile<T> {
     }
 }
 
-impl<T: MemoryFileType> MemoryFile<T> {
+impl<T: UffdOps> MemoryFile<T> {
+    /// What userfaultfd calls for the mappings.
+    ///
+    /// SAFETY: The table is that of the mappings of files with this type. The data of such a file
+    /// is in the `i_private` of its inode, is of the type `T::Data`, and is dropped when the inode
+    /// is evicted. Until then, the inode has a reference to the module.
+    #[cfg(CONFIG_USERFAULTFD)]
+    const UFFD_OPS: bindings::vm_uffd_ops = unsafe { uffd::table::<T, fill::Layer>() };
+
+    /// The operations of the mappings.
+    const VM_OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
+        #[cfg(CONFIG_USERFAULTFD)]
+        uffd_ops: &Self::UFFD_OPS,
+        ..tables::VM_OPS
+    };
+
     /// The type, as the inode has it.
     const TYPE: bindings::rust_memory_type = bindings::rust_memory_type {
         owner: super::memory_file_owner::<T>(),
-        vm_ops: tables::VM_OPS.as_ptr(),
+        vm_ops: &Self::VM_OPS,
+        decide: uffd::decide::<T>(),
         is_type: Some(is_type::<T>),
         release: Some(release::<T>),
     };
@@ -272,8 +344,26 @@ impl<T: MemoryFileType> MemoryFile<T> {
     }
 
     /// Returns the memory file that `file` is, if it is one of the type `T`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     fs::{memory_file::MemoryFile, File},
+    ///     mm::uffd::UffdOps, //
+    /// };
+    ///
+    /// /// Returns the size of a file whose descriptor user space has passed to an ioctl.
+    /// fn size_of_file<T: UffdOps>(fd: u32) -> Result<u64> {
+    ///     let file = File::fget(fd)?;
+    ///     let memory = MemoryFile::<T>::try_from_file(&file).ok_or(EINVAL)?;
+    ///     Ok(memory.size())
+    /// }
+    /// ```
     pub fn try_from_file(file: &File) -> Option<&Self> {
-        // SAFETY: The file is open, since a `File` can be used.
+        // A file of another kind has no inode if its `open` has failed.
+        file.check_opened().ok()?;
+        // SAFETY: The file is open.
         let memory = unsafe { bindings::rust_memory_file(file.as_ptr()) };
         if memory.is_null() {
             return None;
@@ -298,7 +388,7 @@ impl<T: MemoryFileType> MemoryFile<T> {
     pub fn data(&self) -> <T::Data as ForeignOwnable>::Borrowed<'_> {
         // SAFETY: By the type invariants, the data comes from `into_foreign`. It is dropped when
         // the inode is evicted, and the file has a reference to the inode.
-        unsafe { T::Data::borrow((*self.inode().as_ptr()).data) }
+        unsafe { T::Data::borrow((*self.inode().inode()).i_private) }
     }
 
     fn inode(&self) -> &MemoryInode {
@@ -318,12 +408,16 @@ impl<T: MemoryFileType> MemoryFile<T> {
         self.inode().cache().nr_pages()
     }
 
-    /// Returns the seals. User space can add more at any time, unless [`Seals::SEAL`] is set.
+    /// Returns the seals.
+    ///
+    /// User space can add more at any time, unless [`Seals::SEAL`] is set.
     pub fn seals(&self) -> Seals {
         self.inode().seals()
     }
 
     /// Reserves a file descriptor for the file.
+    ///
+    /// User space has the file only after [`ReservedFile::install`], which cannot fail.
     ///
     /// `flags` is 0 or [`O_CLOEXEC`](super::file::flags::O_CLOEXEC).
     ///
@@ -331,6 +425,21 @@ impl<T: MemoryFileType> MemoryFile<T> {
     ///
     /// - [`EINVAL`] if `flags` has another flag.
     /// - [`EMFILE`] if the process has too many file descriptors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     fs::{file::flags::O_CLOEXEC, memory_file::{MemoryFile, Options}},
+    ///     mm::uffd::UffdOps, //
+    /// };
+    ///
+    /// /// What an ioctl does that hands out a memory file.
+    /// fn hand_out<T: UffdOps>(size: u64, data: T::Data) -> Result<isize> {
+    ///     let file = MemoryFile::<T>::new(c"memory", size, Options::new(), data)?;
+    ///     Ok(MemoryFile::reserve_fd(file, O_CLOEXEC)?.install() as isize)
+    /// }
+    /// ```
     pub fn reserve_fd(this: ARef<Self>, flags: u32) -> Result<ReservedFile> {
         ReservedFile::new(this.into(), flags)
     }
@@ -350,7 +459,9 @@ impl<T: MemoryFileType> MemoryFile<T> {
     }
 
     /// Writes `data` at `pos`, and returns the number of bytes: fewer if there was an error in
-    /// between. The file grows if it ends before that.
+    /// between.
+    ///
+    /// The file grows if it ends before that.
     ///
     /// # Context
     ///
@@ -403,7 +514,7 @@ impl<T: MemoryFileType> MemoryFile<T> {
     }
 }
 
-impl<T: MemoryFileType> From<ARef<MemoryFile<T>>> for ARef<File> {
+impl<T: UffdOps> From<ARef<MemoryFile<T>>> for ARef<File> {
     #[inline]
     fn from(file: ARef<MemoryFile<T>>) -> Self {
         // SAFETY: The types have the same layout and count the same references, one of which is
@@ -427,7 +538,7 @@ unsafe extern "C" fn is_type<T: 'static>(id: *const c_void) -> bool {
 /// # Safety
 ///
 /// `data` must be from `into_foreign` of `T::Data`, and must not be used again.
-unsafe extern "C" fn release<T: MemoryFileType>(data: *mut c_void) {
+unsafe extern "C" fn release<T: UffdOps>(data: *mut c_void) {
     // SAFETY: By the safety requirements of this function, the pointer is from `into_foreign`.
     drop(unsafe { T::Data::from_foreign(data) });
 }
@@ -450,7 +561,7 @@ fn create(
         size,
         flags: options.flags,
         seals: options.seals.0,
-        modes: options.modes,
+        modes: options.modes.bits(),
     };
     // SAFETY: The name and the parameters are only read during the call. The type is a constant of
     // the module that it belongs to, and the tables are built in.
@@ -479,7 +590,7 @@ unsafe fn iov_of(vec: &bindings::kvec, direction: c_uint) -> bindings::iov_iter 
     unsafe { iov.assume_init() }
 }
 
-/// Reads into a buffer of the kernel. See [`MemoryFile::read_at`].
+/// Reads into a buffer of the kernel, as [`MemoryFile::read_at`] does.
 fn read_at(memory: &MemoryInode, pos: u64, out: &mut [u8]) -> Result<usize> {
     let vec = bindings::kvec {
         iov_base: out.as_mut_ptr().cast(),
@@ -491,7 +602,7 @@ fn read_at(memory: &MemoryInode, pos: u64, out: &mut [u8]) -> Result<usize> {
     io::read(memory, pos, unsafe { IovIterDest::from_raw(&mut iov) })
 }
 
-/// Writes from a buffer of the kernel. See [`MemoryFile::write_at`].
+/// Writes from a buffer of the kernel, as [`MemoryFile::write_at`] does.
 fn write_at(memory: &MemoryInode, pos: u64, data: &[u8]) -> Result<usize> {
     let vec = bindings::kvec {
         iov_base: data.as_ptr().cast_mut().cast(),

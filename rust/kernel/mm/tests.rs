@@ -80,6 +80,7 @@ mod frames;
 mod huge;
 mod lock;
 mod may_map;
+mod memory_file;
 mod opened;
 mod pgtable;
 mod reclaim;

@@ -16,7 +16,7 @@
 
 /* The file has huge pages where they fit. */
 #define RUST_MEMFILE_HUGE	0x1
-/* The kernel may reclaim pages that nobody has written to. */
+/* The kernel may reclaim pages that nothing was written to. */
 #define RUST_MEMFILE_EVICTABLE	0x2
 /* User space can add seals; otherwise, F_SEAL_SEAL is set. */
 #define RUST_MEMFILE_SEALABLE	0x4

@@ -9,7 +9,7 @@
 //!
 //! The module cannot be unloaded while one of the files is open or mapped.
 //!
-//! This sample implements [`MemoryFileType`], without a line of `unsafe`: the layer implements all
+//! This sample implements [`UffdOps`], without a line of `unsafe`: the layer implements all
 //! that the files do.
 
 use kernel::{
@@ -17,7 +17,6 @@ use kernel::{
         file::flags::O_CLOEXEC,
         memory_file::{
             MemoryFile,
-            MemoryFileType,
             Options, //
         },
         File, //
@@ -30,6 +29,10 @@ use kernel::{
         MiscDevice,
         MiscDeviceOptions,
         MiscDeviceRegistration, //
+    },
+    mm::uffd::{
+        UffdModes,
+        UffdOps, //
     },
     prelude::*,
     sync::{
@@ -106,7 +109,7 @@ impl Drop for Counted {
 struct Memfile;
 
 #[vtable]
-impl MemoryFileType for Memfile {
+impl UffdOps for Memfile {
     type Data = Arc<Counted>;
 }
 
@@ -122,6 +125,7 @@ fn create(arg: UserSlice) -> Result<isize> {
         return Err(EINVAL);
     }
 
+    let modes = UffdModes::from_bits(modes).ok_or(EINVAL)?;
     let mut options = Options::new().userfault(modes);
     if flags & HUGE != 0 {
         options = options.huge();

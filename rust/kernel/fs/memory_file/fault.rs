@@ -8,7 +8,13 @@ use super::{
 };
 use crate::{
     bindings,
-    mm::filemap::LockedCacheFolio,
+    mm::{
+        filemap::LockedCacheFolio,
+        uffd::{
+            self,
+            UffdModes, //
+        }, //
+    },
     prelude::*, //
 };
 use core::ptr::{
@@ -47,8 +53,8 @@ unsafe fn find<'a>(
         let minor = unsafe { bindings::userfaultfd_minor(vma) };
         if minor && cache.get(index).is_some() {
             // SAFETY: This thread is handling the fault, and the VMA is registered for minor
-            // faults. The caller does not use it again.
-            let raised = unsafe { bindings::rust_memory_raise_minor(vmf) };
+            // faults. The caller does not use it again, and holds no other lock.
+            let raised = unsafe { uffd::raise(vmf, UffdModes::MINOR) };
             return Ok(Found::Raised(raised));
         }
         if let Some(folio) = cache.get_locked(index)? {
@@ -60,18 +66,16 @@ unsafe fn find<'a>(
         }
         // SAFETY: By the safety requirements of this function, the VMA is locked.
         if unsafe { bindings::userfaultfd_missing(vma) } {
-            if index >= cache.size_in_pages() {
-                return Err(EFAULT);
-            }
             // SAFETY: This thread is handling the fault, and the VMA is registered for missing
-            // faults. The caller does not use it again.
-            let raised = unsafe { bindings::rust_memory_raise_missing(vmf) };
+            // faults. The caller does not use it again, and holds no other lock.
+            let raised = unsafe { uffd::raise(vmf, UffdModes::MISSING) };
             return Ok(Found::Raised(raised));
         }
         // SAFETY: By the safety requirements of this function, the VMA is locked, so its mm exists.
         let mm = unsafe { (*vma).vm_mm };
         // SAFETY: The mm is valid.
-        let (folio, first) = unsafe { space::alloc_for(memory, mm, index, 0..cache.size_in_pages()) }?;
+        let (folio, first) =
+            unsafe { space::alloc_for(memory, mm, index, 0..cache.size_in_pages()) }?;
         match cache.add(folio.zeroed(), first) {
             Ok(folio) => return Ok(Found::Page(folio)),
             // Another thread has added a page in between.
@@ -97,7 +101,14 @@ pub(super) unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings:
             MemoryInode::from_file((*fault.vma).vm_file),
         )
     };
-    // SAFETY: As above. If the fault is raised, nothing uses the VMA after that.
+    if let Some(decide) = memory.decide() {
+        // SAFETY: This thread is handling the fault of a VMA of a file with this type. If there is
+        // a code, nothing uses the VMA after that.
+        if let Some(code) = unsafe { uffd::act(vmf, decide) } {
+            return code;
+        }
+    }
+    // SAFETY: This thread is handling the fault. If it is raised, nothing uses the VMA after that.
     match unsafe { find(memory, vmf, vma, index) } {
         Ok(Found::Page(folio)) => {
             // The page was found at that offset.

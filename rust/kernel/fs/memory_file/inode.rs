@@ -6,7 +6,13 @@ use super::Seals;
 use crate::{
     bindings,
     error::to_result,
-    mm::filemap::PageCache,
+    mm::{
+        filemap::PageCache,
+        uffd::{
+            Decide,
+            UffdModes, //
+        }, //
+    },
     page::{
         PAGE_MASK,
         PAGE_SHIFT, //
@@ -83,7 +89,7 @@ impl MemoryInode {
         self.cache().size()
     }
 
-    /// Returns the seals. More can be added at any time unless the inode is locked.
+    /// Returns the seals, to which more can be added at any time unless the inode is locked.
     #[inline]
     pub(super) fn seals(&self) -> Seals {
         // SAFETY: By the type invariants, this is a `struct rust_memory_inode`. Another thread may
@@ -113,16 +119,25 @@ impl MemoryInode {
 
     /// Returns the userfaultfd modes that the file allows.
     #[inline]
-    pub(super) fn modes(&self) -> c_uint {
+    pub(super) fn modes(&self) -> UffdModes {
         // SAFETY: By the type invariants, the file is made. The field does not change after that.
-        unsafe { (*self.as_ptr()).modes }
+        let bits = unsafe { (*self.as_ptr()).modes };
+        UffdModes::from_bits(bits).unwrap_or(UffdModes::empty())
+    }
+
+    /// Returns the function that calls the driver for a fault, if it has one.
+    #[inline]
+    pub(super) fn decide(&self) -> Option<Decide> {
+        // SAFETY: By the type invariants, the inode has its type until it is evicted. The type is
+        // a constant of the driver's module, to which the inode has a reference.
+        unsafe { (*(*self.as_ptr()).type_).decide }
     }
 
     /// Returns the operations of the mappings of this type of file.
     #[inline]
     pub(super) fn vm_ops(&self) -> *const bindings::vm_operations_struct {
         // SAFETY: By the type invariants, the inode has its type until it is evicted. The type is
-        // a static of the driver's module, to which the inode has a reference.
+        // a constant of the driver's module, to which the inode has a reference.
         unsafe { (*(*self.as_ptr()).type_).vm_ops }
     }
 
@@ -256,7 +271,8 @@ impl<'a> LockedInode<'a> {
     /// is in the range with zeroes.
     pub(super) fn punch_hole(&self, start: u64, end: u64) {
         let mapping = self.cache().as_ptr();
-        // SAFETY: As in `truncate`.
+        // SAFETY: By the type invariants, the inode is alive. This thread holds the lock of the
+        // inode; the one of the page cache comes after it.
         unsafe {
             bindings::filemap_invalidate_lock(mapping);
             bindings::truncate_pagecache_range(self.inode(), start as i64, end as i64 - 1);

@@ -314,7 +314,7 @@ unsafe fn do_write_iter(
     }
     // SAFETY: The file is not released meanwhile, and its inode is locked.
     to_result(unsafe { bindings::file_remove_privs(file) })?;
-    // SAFETY: As above.
+    // SAFETY: The file is not released meanwhile, and its inode is locked.
     to_result(unsafe { bindings::file_update_time(file) })?;
     // SAFETY: By the safety requirements of this function, `kiocb` is valid.
     let pos = unsafe { (*kiocb).ki_pos };

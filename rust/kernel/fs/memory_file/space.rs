@@ -209,7 +209,8 @@ impl LockedInode<'_> {
         if valid & ATTR_SIZE != 0 {
             self.check_size(size)?;
             if size != self.size() {
-                // SAFETY: As above.
+                // SAFETY: By the safety requirements of this function, `attr` is valid, and nothing
+                // else accesses it.
                 unsafe { (*attr).ia_valid |= TIMES };
             }
             // Also if the size remains the same: there may be pages past the end.

@@ -36,13 +36,7 @@ pub(super) static TABLES: Tables = Tables(bindings::rust_memory_tables {
 });
 
 /// A table that only C reads.
-pub(super) struct Table<T>(T);
-
-impl<T> Table<T> {
-    pub(super) const fn as_ptr(&'static self) -> *const T {
-        &self.0
-    }
-}
+struct Table<T>(T);
 
 // SAFETY: The tables are never written, and their pointers are to functions.
 unsafe impl<T> Sync for Table<T> {}
@@ -114,11 +108,9 @@ unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
     0
 }
 
-/// The operations of the mappings of a type of file that overrides nothing.
-pub(super) static VM_OPS: Table<bindings::vm_operations_struct> = Table(bindings::vm_operations_struct {
+/// The operations of the mappings, without those that depend on the type of the file.
+pub(super) const VM_OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
     fault: Some(fault::fault),
     map_pages: Some(bindings::filemap_map_pages),
-    #[cfg(CONFIG_USERFAULTFD)]
-    uffd_ops: &super::uffd::OPS,
     ..pin_init::zeroed()
-});
+};

@@ -8,7 +8,13 @@
 use super::inode::MemoryInode;
 use crate::{
     bindings,
-    mm::filemap::NewFolio,
+    mm::{
+        filemap::NewFolio,
+        uffd::{
+            Defaults,
+            UffdModes, //
+        }, //
+    },
     prelude::*, //
 };
 use core::ptr::{
@@ -17,13 +23,19 @@ use core::ptr::{
 };
 
 /// The callbacks of userfaultfd, as the layer implements them.
-pub(super) static OPS: bindings::vm_uffd_ops = bindings::vm_uffd_ops {
-    can_userfault: Some(can_userfault),
-    get_folio_noalloc: Some(get_folio_noalloc),
-    alloc_folio: Some(alloc_folio),
-    filemap_add: Some(filemap_add),
-    filemap_remove: Some(filemap_remove),
-};
+pub(super) struct Layer;
+
+// SAFETY: All callbacks are there. They use the page cache of the file alone, as those of a driver
+// do through the contexts that they get.
+unsafe impl Defaults for Layer {
+    const OPS: bindings::vm_uffd_ops = bindings::vm_uffd_ops {
+        can_userfault: Some(can_userfault),
+        get_folio_noalloc: Some(get_folio_noalloc),
+        alloc_folio: Some(alloc_folio),
+        filemap_add: Some(filemap_add),
+        filemap_remove: Some(filemap_remove),
+    };
+}
 
 /// Returns the memory file that a VMA maps.
 ///
@@ -49,8 +61,7 @@ unsafe extern "C" fn can_userfault(
     // SAFETY: By the safety requirements of this function, it is a VMA of a memory file, and
     // locked.
     let memory = unsafe { memory_of(vma) };
-    // SAFETY: The function only looks at its argument.
-    unsafe { bindings::rust_memory_uffd_modes(vm_flags) & !memory.modes() == 0 }
+    memory.modes().contains(UffdModes::from_vm_flags(vm_flags))
 }
 
 /// `vm_uffd_ops::get_folio_noalloc`.
