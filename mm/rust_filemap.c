@@ -9,9 +9,9 @@
  *
  * Two locks keep the page cache consistent with the size of the file, as in other file systems:
  *
- *  - Truncation and hole punching hold mapping->invalidate_lock for writing, from before they change
- *    i_size until the last folio is removed. Whoever adds a folio holds it for reading, and checks
- *    i_size.
+ *  - Truncation and hole punching hold mapping->invalidate_lock for writing, from before they
+ *    change i_size until the last folio is removed. rust_filemap_add() holds it for reading, and
+ *    checks i_size.
  *  - A folio that was found is only used under its lock, after a look at folio->mapping: truncation
  *    changes i_size before it takes the lock of the folio to remove it.
  */

@@ -5,13 +5,15 @@
 //! A [`PageCache`] has the folios of a file. Each folio is in one of these states, and each state
 //! is a type. A method that changes the state consumes the value:
 //!
-//! | type | the folio is | how to get one |
+//! | type | the folio is | made by |
 //! |---|---|---|
-//! | [`NewFolio<Blank>`](NewFolio) | in no page cache, and has no contents yet | [`PageCache::alloc`] |
-//! | [`NewFolio<Filled>`](NewFolio) | in no page cache, with contents | [`NewFolio::zeroed`], [`NewFolio::filled`] |
-//! | [`LockedCacheFolio`] | locked, and in the page cache | [`PageCache::add`], [`PageCache::get_locked`], [`CachedFolio::lock`] |
-//! | [`CachedFolio`] | referenced; it may have left the page cache | [`PageCache::get`], [`LockedCacheFolio::unlock`] |
+//! | [`NewFolio<Blank>`](NewFolio) | new, and has no contents yet | [`PageCache::alloc`] |
+//! | [`NewFolio<Filled>`](NewFolio) | new, with contents | [`NewFolio::zeroed`], ... |
+//! | [`LockedCacheFolio`] | locked, in the page cache | [`PageCache::add`], [`get_locked`] |
+//! | [`CachedFolio`] | referenced; it may have left the page cache | [`PageCache::get`] |
 //! | [`RemovedFolio`] | referenced; it has left the page cache | [`LockedCacheFolio::remove`] |
+//!
+//! [`get_locked`]: PageCache::get_locked
 //!
 //! None of them is a [`Folio`], so a driver can map a folio of a page cache only through the file:
 //! the kernel has to find all mappings when it removes the folio from the page cache.

@@ -15,9 +15,9 @@
 //! 2. The kernel writes the contents. It may drop the lock of the VMA to do so, and take that of an
 //!    equivalent VMA afterwards.
 //! 3. [`filemap_add`](UffdOps::filemap_add) borrows that folio, as a [`FillFolio`], and returns an
-//!    [`AddedFolio`], which only [`AddFolio::add`] makes: the folio is locked, and in the page cache
-//!    of the file that is mapped. If the callback fails, the folio is not in the page cache, and the
-//!    kernel frees it.
+//!    [`AddedFolio`], which only [`AddFolio::add`] makes: the folio is locked, and in the page
+//!    cache of the file that is mapped. If the callback fails, the folio is not in the page cache,
+//!    and the kernel frees it.
 //! 4. The kernel maps the folio and unlocks it. If it cannot,
 //!    [`filemap_remove`](UffdOps::filemap_remove) is called before the layer removes the folio from
 //!    the page cache and unlocks it.
@@ -87,14 +87,24 @@ pub use self::{
 ///
 /// All of them can be left out.
 ///
-/// | callback | called for | locks that are held | without it |
+/// | callback | called for | locks | without it |
 /// |---|---|---|---|
-/// | [`can_userfault`](Self::can_userfault) | `UFFDIO_REGISTER` | mmap lock for writing | the modes of the file decide |
-/// | [`alloc_folio`](Self::alloc_folio) | `UFFDIO_COPY`, `UFFDIO_ZEROPAGE` | VMA lock or mmap lock for reading | [`AllocFolio::alloc`] |
-/// | [`filemap_add`](Self::filemap_add) | `UFFDIO_COPY`, `UFFDIO_ZEROPAGE` | VMA lock or mmap lock for reading | [`AddFolio::add`] |
-/// | [`filemap_remove`](Self::filemap_remove) | the same, if the page cannot be mapped | VMA lock or mmap lock for reading; the lock of the folio | nothing |
-/// | [`get_folio_noalloc`](Self::get_folio_noalloc) | `UFFDIO_CONTINUE` | VMA lock or mmap lock for reading | [`FindFolio::find`] |
-/// | [`fault`](Self::fault) | an access to a page that is not mapped | VMA lock or mmap lock for reading | [`UffdFault::leave_to_layer`] |
+/// | [`can_userfault`] | `UFFDIO_REGISTER` | mmap lock for writing | the file's modes decide |
+/// | [`alloc_folio`] | `UFFDIO_COPY`, `UFFDIO_ZEROPAGE` | (1) | [`AllocFolio::alloc`] |
+/// | [`filemap_add`] | `UFFDIO_COPY`, `UFFDIO_ZEROPAGE` | (1) | [`AddFolio::add`] |
+/// | [`filemap_remove`] | the same, if mapping the page fails | (1), folio lock | nothing |
+/// | [`get_folio_noalloc`] | `UFFDIO_CONTINUE` | (1) | [`FindFolio::find`] |
+/// | [`fault`] | an access to a page that is not mapped | (1) | [`leave_to_layer`] |
+///
+/// (1) The VMA lock, or the mmap lock for reading.
+///
+/// [`can_userfault`]: Self::can_userfault
+/// [`alloc_folio`]: Self::alloc_folio
+/// [`filemap_add`]: Self::filemap_add
+/// [`filemap_remove`]: Self::filemap_remove
+/// [`get_folio_noalloc`]: Self::get_folio_noalloc
+/// [`fault`]: Self::fault
+/// [`leave_to_layer`]: UffdFault::leave_to_layer
 ///
 /// All callbacks may sleep. Those of a fill run while the userfaultfd keeps the mappings of the
 /// process from changing (`map_changing_lock`).
@@ -173,7 +183,7 @@ pub trait UffdOps: Sized + 'static {
     ///
     /// # Errors
     ///
-    /// User space gets [`ENOMEM`] whatever the error is.
+    /// User space gets [`ENOMEM`] for any error.
     fn alloc_folio(_fill: &AllocFolio<Self>) -> Result<NewFolio> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -217,15 +227,15 @@ pub trait UffdOps: Sized + 'static {
     ///
     /// # Errors
     ///
-    /// User space gets [`EFAULT`] whatever the error is.
+    /// User space gets [`EFAULT`] for any error.
     fn get_folio_noalloc(_page: &FindFolio<Self>) -> Result<FoundFolio<'_>> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Handles an access to a page that is not mapped.
     ///
-    /// Pages that are in the page cache may be mapped together with a page that is accessed, without
-    /// a call of this, unless the VMA is registered for minor faults or with write protection.
+    /// Pages that are in the page cache may be mapped together with a page that is accessed,
+    /// without a call of this, unless the VMA is registered for minor faults or write protection.
     ///
     /// # Context
     ///

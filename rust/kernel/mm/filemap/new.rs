@@ -23,7 +23,9 @@ mod sealed {
 /// Whether a [`NewFolio`] has contents: [`Blank`] or [`Filled`].
 pub trait Contents: sealed::Sealed {}
 
-/// The folio has what was in the memory before. It can be neither read nor added to a page cache.
+/// The folio has what was in the memory before.
+///
+/// It can be neither read nor added to a page cache.
 pub enum Blank {}
 
 /// All bytes of the folio have been written.

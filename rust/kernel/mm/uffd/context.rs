@@ -131,7 +131,7 @@ impl<T: UffdOps> UffdVma<T> {
 /// # Invariants
 ///
 /// For as long as the value exists, the VMA is locked at least for reading and maps a memory file
-/// of the type `T`, `addr` is in it, and sleeping is allowed.
+/// of the type `T`, and sleeping is allowed. `addr` is in the VMA, other than in a [`RemoveFolio`].
 struct Fill<T> {
     vma: NonNull<bindings::vm_area_struct>,
     addr: usize,
@@ -148,69 +148,61 @@ impl<T: UffdOps> Fill<T> {
     }
 }
 
-/// Makes the context of a callback that fills a page.
-macro_rules! fill_context {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        pub struct $name<T>(Fill<T>);
+/// Implements the methods that all contexts of a fill have in common.
+macro_rules! common_methods {
+    () => {
+        /// # Safety
+        ///
+        /// For as long as the value exists, `vma` must be locked at least for reading, must map a
+        /// memory file of the type `T`, and must contain `addr` unless this is a `RemoveFolio`; and
+        /// the caller may sleep.
+        #[inline]
+        pub(super) unsafe fn new(vma: NonNull<bindings::vm_area_struct>, addr: usize) -> Self {
+            // INVARIANT: By the safety requirements of this function, the invariants hold.
+            Self(Fill {
+                vma,
+                addr,
+                _ops: PhantomData,
+                _not_send: NotThreadSafe,
+            })
+        }
 
-        impl<T: UffdOps> $name<T> {
-            /// # Safety
-            ///
-            /// For as long as the value exists, `vma` must be locked at least for reading, must map
-            /// a memory file of the type `T`, and must contain `addr`; and the caller may sleep.
-            #[inline]
-            pub(super) unsafe fn new(
-                vma: NonNull<bindings::vm_area_struct>,
-                addr: usize,
-            ) -> Self {
-                // INVARIANT: By the safety requirements of this function, the invariants hold.
-                Self(Fill {
-                    vma,
-                    addr,
-                    _ops: PhantomData,
-                    _not_send: NotThreadSafe,
-                })
-            }
+        /// Returns the VMA.
+        #[inline]
+        pub fn vma(&self) -> &UffdVma<T> {
+            self.0.vma()
+        }
 
-            /// Returns the VMA.
-            #[inline]
-            pub fn vma(&self) -> &UffdVma<T> {
-                self.0.vma()
-            }
+        /// Returns the page cache of the file.
+        #[inline]
+        pub fn cache(&self) -> &PageCache {
+            self.vma().cache()
+        }
 
-            /// Returns the page cache of the file.
-            #[inline]
-            pub fn cache(&self) -> &PageCache {
-                self.vma().cache()
-            }
-
-            /// Returns the data of the file.
-            #[inline]
-            pub fn data(&self) -> FileData<'_, T> {
-                self.vma().data()
-            }
+        /// Returns the data of the file.
+        #[inline]
+        pub fn data(&self) -> FileData<'_, T> {
+            self.vma().data()
         }
     };
 }
 
-fill_context! {
-    /// The context of [`alloc_folio`](UffdOps::alloc_folio): user space fills a page.
-    AllocFolio
-}
+/// The context of [`alloc_folio`](UffdOps::alloc_folio): user space fills a page.
+pub struct AllocFolio<T>(Fill<T>);
 
-fill_context! {
-    /// The context of [`filemap_add`](UffdOps::filemap_add): the page that user space fills has its
-    /// contents.
-    AddFolio
-}
+/// The context of [`filemap_add`](UffdOps::filemap_add): the page that user space fills has its
+/// contents.
+pub struct AddFolio<T>(Fill<T>);
 
-fill_context! {
-    /// The context of [`filemap_remove`](UffdOps::filemap_remove): the page could not be mapped.
-    RemoveFolio
-}
+/// The context of [`filemap_remove`](UffdOps::filemap_remove): the page could not be mapped.
+///
+/// The address is not known: it is [`AddedFolio::index`](LockedCacheFolio::index) that tells what
+/// page it is.
+pub struct RemoveFolio<T>(Fill<T>);
 
 impl<T: UffdOps> AllocFolio<T> {
+    common_methods!();
+
     /// Returns the address that user space fills.
     #[inline]
     pub fn address(&self) -> usize {
@@ -244,7 +236,13 @@ impl<T: UffdOps> AllocFolio<T> {
     }
 }
 
+impl<T: UffdOps> RemoveFolio<T> {
+    common_methods!();
+}
+
 impl<T: UffdOps> AddFolio<T> {
+    common_methods!();
+
     /// Returns the address that user space fills.
     #[inline]
     pub fn address(&self) -> usize {

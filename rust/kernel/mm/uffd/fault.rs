@@ -181,7 +181,7 @@ impl<T: UffdOps> UffdFault<T> {
     }
 }
 
-/// Proof that user space can handle the fault. It converts to the answer that has it do so.
+/// Proof that user space can handle the fault, which converts to the answer that has it do so.
 ///
 /// # Invariants
 ///
@@ -303,7 +303,8 @@ pub(crate) unsafe fn act(
     decide: Decide,
 ) -> Option<bindings::vm_fault_t> {
     let mut folio = ptr::null_mut();
-    // SAFETY: By the safety requirements of this function.
+    // SAFETY: This thread is handling the fault, whose lock is held. The VMA maps a memory file of
+    // the type that `decide` is for.
     let decision = unsafe { decide(vmf, &mut folio) };
     Some(match decision {
         decision::LAYER => return None,
