@@ -33,7 +33,7 @@ use core::ptr::{
 ///
 /// All callbacks of `OPS` must be there, and must be right for each VMA that maps a memory file,
 /// also if some of the others are the driver's.
-pub unsafe trait Defaults {
+pub(crate) unsafe trait Defaults {
     /// The callbacks.
     const OPS: bindings::vm_uffd_ops;
 }
@@ -121,7 +121,8 @@ unsafe extern "C" fn filemap_add<T: UffdOps>(
     // SAFETY: By the safety requirements of this function, the folio is valid, has contents, and is
     // that of `alloc_folio`, which was never in a page cache.
     let folio = unsafe { FillFolio::new(NonNull::new_unchecked(folio)) };
-    match T::filemap_add(&context, folio) {
+    let added = T::filemap_add(&context, folio);
+    match added {
         Ok(added) => {
             added.forget();
             0
@@ -161,7 +162,8 @@ unsafe extern "C" fn get_folio_noalloc<T: UffdOps>(
     // SAFETY: By the safety requirements of this function, the inode is valid, is that of a memory
     // file of the type `T`, and is not evicted.
     let context = unsafe { FindFolio::<T>::new(NonNull::new_unchecked(inode), index) };
-    match T::get_folio_noalloc(&context) {
+    let found = T::get_folio_noalloc(&context);
+    match found {
         Ok(found) => found.into_raw().as_ptr(),
         Err(e) => e.to_ptr(),
     }
