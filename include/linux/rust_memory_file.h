@@ -87,6 +87,8 @@ struct file *rust_memory_file_create(const char *name,
 				     const struct rust_memory_type *type,
 				     const struct rust_memory_tables *tables, void *data);
 
+void rust_memory_truncate(struct inode *inode, loff_t size);
+bool rust_memory_release_folio(struct folio *folio, gfp_t gfp);
 unsigned long rust_memory_file_total_pages(const struct module *owner, const void *id);
 
 #if defined(CONFIG_RUST) && defined(CONFIG_MMU)

@@ -235,9 +235,8 @@ mod cases {
         let file = make(2, Options::new().sealed(Seals::GROW | Seals::SEAL))?;
         assert_eq!(fallocate(file.file(), 0, PAGE, 2 * PAGE), Err(EPERM));
         assert_eq!(file.write_at(2 * PAGE, b"x"), Err(EPERM));
-        // As much as is in the file.
-        let data = KVVec::from_elem(b'x', 2 * PAGE_SIZE, GFP_KERNEL)?;
-        assert_eq!(file.write_at(PAGE, &data)?, PAGE_SIZE);
+        assert_eq!(file.write_at(2 * PAGE - 1, b"xy"), Err(EPERM));
+        assert_eq!(file.write_at(2 * PAGE - 1, b"x")?, 1);
         assert_eq!(file.size(), 2 * PAGE);
         Ok(())
     }
