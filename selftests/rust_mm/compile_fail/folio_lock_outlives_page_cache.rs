@@ -2,7 +2,7 @@
 
 // A driver keeps the lock of a folio for longer than it has the file.
 // error: no-code
-// message: lifetime may not live long enough
+// message: function was supposed to return data with lifetime `'static` but it is returning data
 
 include!("prelude.rs");
 

@@ -207,14 +207,18 @@ mod cases {
         let file = file(4, Options::new())?;
         let cache = cache(&file);
         let mm = UserMm::attach()?;
-        let addr = mm.file(file.clone().into()).mmap(4 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        let addr = mm
+            .file(file.clone().into())
+            .mmap(4 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
 
         let zeroes = cache.get_or_add(0)?;
         assert!(!zeroes.is_dirty());
         zeroes.write_at(0, b"x")?;
         assert!(zeroes.is_dirty());
         drop(zeroes);
-        let filled = cache.add(cache.alloc(0)?.filled(b"x")?, 1).map_err(|(_, e)| e)?;
+        let filled = cache
+            .add(cache.alloc(0)?.filled(b"x")?, 1)
+            .map_err(|(_, e)| e)?;
         assert!(filled.is_dirty());
         drop(filled);
         let mut zeroes = cache.alloc(0)?.zeroed();
@@ -269,7 +273,9 @@ mod cases {
     fn shared_with_user_space() -> Result {
         let file = file(1, Options::new())?;
         let mm = UserMm::attach()?;
-        let addr = mm.file(file.clone().into()).mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        let addr = mm
+            .file(file.clone().into())
+            .mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
         mm.write(addr, b"from user space")?;
         let folio = cache(&file).get_locked(0)?.ok_or(EFAULT)?;
         assert_eq!(start(&folio)?, *b"from user space");
@@ -284,7 +290,10 @@ mod cases {
         let file = file(16, Options::new().huge())?;
         let cache = cache(&file);
         let folio = cache.alloc(2)?.filled(b"large")?;
-        assert_eq!((folio.order(), folio.nr_pages(), folio.len()), (2, 4, 4 * PAGE_SIZE));
+        assert_eq!(
+            (folio.order(), folio.nr_pages(), folio.len()),
+            (2, 4, 4 * PAGE_SIZE)
+        );
         // Not at a multiple of its size.
         let (folio, e) = cache.add(folio, 5).err().ok_or(EINVAL)?;
         assert_eq!(e, EINVAL);
@@ -302,7 +311,9 @@ mod cases {
         assert_eq!(folio.index(), 4);
         drop(folio);
         let mm = UserMm::attach()?;
-        let addr = mm.file(file.clone().into()).mmap(16 * PAGE_SIZE, READ, SHARED, 0)?;
+        let addr = mm
+            .file(file.clone().into())
+            .mmap(16 * PAGE_SIZE, READ, SHARED, 0)?;
         assert_eq!(mm.read(addr + 7 * PAGE_SIZE)?, *b"end");
         let (_, e) = cache.add(cache.alloc(0)?.zeroed(), 6).err().ok_or(EINVAL)?;
         assert_eq!(e, EEXIST);

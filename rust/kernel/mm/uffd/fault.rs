@@ -18,8 +18,7 @@ use crate::{
             LockedCacheFolio,
             PageCache, //
         },
-        memory::Folio,
-        ops::FaultError, //
+        memory::Folio, //
     },
     page::PAGE_MASK,
     prelude::*,
@@ -268,7 +267,8 @@ unsafe extern "C" fn decide_with<T: UffdOps>(
     // SAFETY: By the safety requirements of this function, `vmf` is valid, this thread is handling
     // it, and the VMA maps a memory file of the type `T`.
     let fault = unsafe { UffdFault::<T>::new(NonNull::new_unchecked(vmf)) };
-    match T::fault(&fault) {
+    let answer = T::fault(&fault);
+    match answer {
         Ok(UffdAnswer(Answer::Layer)) => decision::LAYER,
         Ok(UffdAnswer(Answer::Raise(raise))) => {
             if raise.mode == UffdModes::MINOR {
