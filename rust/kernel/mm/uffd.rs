@@ -52,7 +52,6 @@ mod modes;
 #[cfg(CONFIG_USERFAULTFD)]
 mod table;
 
-#[expect(unused_imports)]
 pub(crate) use self::fault::{
     act,
     decide,
@@ -60,7 +59,6 @@ pub(crate) use self::fault::{
     Decide, //
 };
 #[cfg(CONFIG_USERFAULTFD)]
-#[expect(unused_imports)]
 pub(crate) use self::table::{
     table,
     Defaults, //
