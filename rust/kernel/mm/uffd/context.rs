@@ -470,11 +470,13 @@ impl<'a> FoundFolio<'a> {
         Ok(folio.map(Self))
     }
 
-    /// Finds the folio that has a page, or adds one.
+    /// Finds the folio that has the page at an address of a VMA, or adds one.
     #[inline]
-    pub(super) fn find_or_add(cache: &'a PageCache, index: usize) -> Result<Self> {
+    pub(super) fn find_or_add<T: UffdOps>(vma: &'a UffdVma<T>, index: usize) -> Result<Self> {
+        // SAFETY: The VMA is locked, so its mm is valid.
+        let folio = unsafe { vma.cache().get_or_add_for((*vma.as_ptr()).vm_mm, index) }?;
         // INVARIANT: The folio has the page, and as long as it is locked it keeps it.
-        Ok(Self(cache.get_or_add(index)?))
+        Ok(Self(folio))
     }
 
     /// Gives up the lock and the reference.

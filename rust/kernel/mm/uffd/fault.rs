@@ -168,6 +168,8 @@ impl<T: UffdOps> UffdFault<T> {
 
     /// Locks the folio that has the page; if there is none, adds one that is filled with zeroes.
     ///
+    /// The memory cgroup of the process that has the mapping pays for it.
+    ///
     /// # Context
     ///
     /// As [`PageCache::get_or_add`].
@@ -176,7 +178,7 @@ impl<T: UffdOps> UffdFault<T> {
     ///
     /// As [`PageCache::get_or_add`].
     pub fn find_or_add(&self) -> Result<FoundFolio<'_>> {
-        FoundFolio::find_or_add(self.cache(), self.index())
+        FoundFolio::find_or_add(self.vma(), self.index())
     }
 }
 
