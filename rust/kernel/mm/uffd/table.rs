@@ -33,7 +33,7 @@ use core::ptr::{
 ///
 /// All callbacks of `OPS` must be there, and must be right for each VMA that maps a memory file,
 /// also if some of the others are the driver's.
-pub unsafe trait Defaults {
+pub(crate) unsafe trait Defaults {
     /// The callbacks.
     const OPS: bindings::vm_uffd_ops;
 }
