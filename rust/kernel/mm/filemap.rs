@@ -221,21 +221,33 @@ impl PageCache {
     ) -> Result<LockedCacheFolio<'_>> {
         loop {
             if let Some(folio) = self.get_locked(index)? {
-                // Truncation changes the size before it takes the lock of the folio.
-                if index >= self.size_in_pages() {
-                    return Err(EFAULT);
-                }
-                return Ok(folio);
+                return self.check_size(index).map(|()| folio);
             }
             let order = self.min_order();
             // SAFETY: By the safety requirements of this function, `mm` is null or valid.
             let new = unsafe { self.alloc_for(mm, order) }?.zeroed();
             match self.add(new, index & (usize::MAX << order)) {
-                Ok(folio) => return Ok(folio),
+                // The file may end inside the folio.
+                Ok(folio) => return self.check_size(index).map(|()| folio),
                 // Another thread has added one in between.
                 Err((_, e)) if e == EEXIST => {}
                 Err((_, e)) => return Err(e),
             }
+        }
+    }
+
+    /// Checks that a page is in the file.
+    ///
+    /// The caller has the lock of the folio that has the page: truncation changes the size before
+    /// it takes that lock.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] if the file ends before the page.
+    pub(in crate::mm) fn check_size(&self, index: usize) -> Result {
+        match index < self.size_in_pages() {
+            true => Ok(()),
+            false => Err(EFAULT),
         }
     }
 
