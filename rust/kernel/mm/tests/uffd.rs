@@ -403,7 +403,7 @@ mod cases {
         // SAFETY: The file is open.
         to_result(unsafe {
             bindings::vfs_truncate(
-                &raw const (*file.as_ptr()).__bindgen_anon_1.f_path,
+                &raw const (*file.file().as_ptr()).__bindgen_anon_1.f_path,
                 PAGE as i64,
             )
         })?;
