@@ -56,10 +56,25 @@ pub(super) fn cache<T: UffdOps>(file: &MemoryFile<T>) -> &PageCache {
     unsafe { PageCache::from_raw((*file.file().as_ptr()).f_mapping) }
 }
 
+/// Returns the number of references to a folio, without those of processors that have yet to put it
+/// on the LRU list.
+///
+/// # Safety
+///
+/// The caller must have a reference.
+pub(super) unsafe fn count(folio: *mut bindings::folio) -> usize {
+    // SAFETY: By the safety requirements of this function, the folio has a reference. The cases may
+    // sleep.
+    unsafe {
+        bindings::lru_add_drain_all();
+        Folio::from_raw(folio).ref_count()
+    }
+}
+
 /// Returns the number of references to a folio.
 pub(super) fn refs(folio: &LockedCacheFolio<'_>) -> usize {
     // SAFETY: The folio has a reference while it is borrowed.
-    unsafe { Folio::from_raw(folio.as_ptr()) }.ref_count()
+    unsafe { count(folio.as_ptr()) }
 }
 
 /// Returns the bytes at the start of a folio.
@@ -329,6 +344,7 @@ mod cases {
         let file = file(1, Options::new())?;
         let cache = cache(&file);
         let folio = cache.get_or_add(0)?;
+        assert_eq!(refs(&folio), 2);
         {
             let count = Count::set(folio.as_ptr(), xchg_folio, 0x6000_0000);
             drop(cache.get(0).ok_or(EFAULT)?);

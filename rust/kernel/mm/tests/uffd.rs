@@ -7,6 +7,7 @@
 
 use super::filemap::{
     cache,
+    count,
     refs, //
 };
 use crate::{
@@ -243,7 +244,7 @@ impl Filler<'_> {
         if added.is_err() {
             // SAFETY: The folio has a reference, which is C's. Its lock is free, as C expects.
             unsafe {
-                check(bindings::folio_ref_count(folio) == 1 && bindings::folio_trylock(folio))?;
+                check(count(folio) == 1 && bindings::folio_trylock(folio))?;
                 bindings::folio_unlock(folio);
                 bindings::folio_put_saturating(folio);
             }
@@ -278,8 +279,8 @@ impl Filler<'_> {
         })?;
         // SAFETY: The folio has a reference, which is C's. Its lock is free, as C expects.
         unsafe {
-            let (folio, count) = (folio.as_ptr(), bindings::folio_ref_count(folio.as_ptr()));
-            check(count == 1 && bindings::folio_trylock(folio))?;
+            let folio = folio.as_ptr();
+            check(count(folio) == 1 && bindings::folio_trylock(folio))?;
             bindings::folio_unlock(folio);
             bindings::folio_put_saturating(folio);
         }
