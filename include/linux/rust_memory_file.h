@@ -91,8 +91,6 @@ void rust_memory_truncate(struct inode *inode, loff_t size);
 bool rust_memory_release_folio(struct folio *folio, gfp_t gfp);
 unsigned long rust_memory_file_total_pages(const struct module *owner, const void *id);
 
-#if defined(CONFIG_RUST) && defined(CONFIG_MMU)
-
 struct rust_memory_inode *rust_memory_file(const struct file *file);
 
 /**
@@ -104,18 +102,11 @@ struct rust_memory_inode *rust_memory_file(const struct file *file);
  */
 static inline unsigned int *rust_memory_file_seals(const struct file *file)
 {
-	struct rust_memory_inode *memory = rust_memory_file(file);
+	struct rust_memory_inode *memory = NULL;
 
+	if (IS_ENABLED(CONFIG_RUST) && IS_ENABLED(CONFIG_MMU))
+		memory = rust_memory_file(file);
 	return memory ? &memory->seals : NULL;
 }
-
-#else
-
-static inline unsigned int *rust_memory_file_seals(const struct file *file)
-{
-	return NULL;
-}
-
-#endif
 
 #endif /* _LINUX_RUST_MEMORY_FILE_H */

@@ -97,7 +97,7 @@ unsafe fn find<'a>(
         if unsafe { writes_to_file(vmf, vma) } {
             // The kernel does this once the page is mapped, and drops the VMA lock if it is the
             // first one who does.
-            folio.mark_dirty();
+            folio = folio.into_dirty();
         }
         match cache.add(folio, first) {
             Ok(folio) => return Ok(Found::Page(folio)),

@@ -184,10 +184,14 @@ impl NewFolio<Filled> {
         self.folio().write_at(offset, data)
     }
 
-    /// Declares that the folio will be written as soon as it is in the page cache.
+    /// Declares that the folio is written as soon as it is in the page cache.
     #[inline]
-    pub(crate) fn mark_dirty(&mut self) {
-        self.dirty = true;
+    pub(crate) fn into_dirty(self) -> Self {
+        Self {
+            folio: self.into_raw(),
+            dirty: true,
+            _contents: PhantomData,
+        }
     }
 
     /// Returns whether the folio may have anything but zeroes.
