@@ -46,8 +46,11 @@ use crate::{
     types::ForeignOwnable, //
 };
 
+// Without userfaultfd, the kernel calls none of the callbacks but `fault`.
+#[cfg_attr(not(CONFIG_USERFAULTFD), expect(dead_code))]
 mod context;
 mod fault;
+#[cfg_attr(not(CONFIG_USERFAULTFD), expect(dead_code))]
 mod modes;
 #[cfg(CONFIG_USERFAULTFD)]
 mod table;
