@@ -43,7 +43,6 @@ use crate::{
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
-#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
 use super::filemap::cache;
 
 /// The data of a file, which counts how often it is dropped.
@@ -237,6 +236,25 @@ mod cases {
         assert_eq!((file.size(), file.nr_pages()), (5 * PAGE, 0));
         let collapse = bindings::FALLOC_FL_COLLAPSE_RANGE;
         assert_eq!(fallocate(file.file(), collapse, 0, PAGE), Err(EOPNOTSUPP));
+        Ok(())
+    }
+
+    /// What `fallocate` has allocated is not reclaimed, although it is still zero.
+    #[test]
+    fn allocated_pages_stay() -> Result {
+        let mm = UserMm::attach()?;
+        let file = make(8, Options::new().evictable())?;
+        fallocate(file.file(), 0, 0, 4 * PAGE)?;
+        let addr = mm.file(file.clone().into()).mmap(8 * PAGE_SIZE, READ, SHARED, 0)?;
+        assert_eq!(mm.read(addr + 5 * PAGE_SIZE)?, [0]);
+        mm.munmap(addr, 8 * PAGE_SIZE)?;
+        assert_eq!(file.nr_pages(), 5);
+
+        // SAFETY: The function has no requirements.
+        unsafe { bindings::lru_add_drain_all() };
+        // SAFETY: The file is open.
+        unsafe { bindings::invalidate_mapping_pages(cache(&file).as_ptr(), 0, usize::MAX) };
+        assert_eq!(file.nr_pages(), 4);
         Ok(())
     }
 
