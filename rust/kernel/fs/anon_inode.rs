@@ -156,7 +156,7 @@ pub fn getfd<T: FileOperations>(name: &CStr, device: T::Ptr, flags: u32) -> Resu
     Ok(ReservedFile { descriptor, file })
 }
 
-/// A file with a reserved file descriptor, which [`getfd`] makes.
+/// A file with a reserved file descriptor, as [`getfd`] makes it.
 ///
 /// If it is dropped, user space does not get the file.
 #[must_use = "the file is closed unless it is installed"]
@@ -166,6 +166,21 @@ pub struct ReservedFile {
 }
 
 impl ReservedFile {
+    /// Reserves a file descriptor for a file.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if `flags` has another flag than [`O_CLOEXEC`].
+    /// - [`EMFILE`] if the process has too many file descriptors.
+    #[cfg_attr(not(CONFIG_MMU), expect(dead_code))]
+    pub(super) fn new(file: ARef<File>, flags: u32) -> Result<Self> {
+        if flags & !O_CLOEXEC != 0 {
+            return Err(EINVAL);
+        }
+        let descriptor = FileDescriptorReservation::get_unused_fd_flags(flags)?;
+        Ok(Self { descriptor, file })
+    }
+
     /// Returns the number of the file descriptor.
     ///
     /// # Examples

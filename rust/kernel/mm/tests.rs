@@ -71,6 +71,7 @@ mod callbacks;
 #[cfg(CONFIG_X86)]
 mod fault;
 mod file_table;
+mod filemap;
 mod flags;
 mod folio;
 #[cfg(CONFIG_X86)]
@@ -79,6 +80,7 @@ mod frames;
 mod huge;
 mod lock;
 mod may_map;
+mod memory_file;
 mod opened;
 mod pgtable;
 mod reclaim;
@@ -91,6 +93,8 @@ mod sizeless;
 #[cfg(CONFIG_X86_64)]
 mod syscalls;
 mod threads;
+#[cfg(CONFIG_USERFAULTFD)]
+mod uffd;
 mod unique;
 
 /// Returns an mm without mappings, which no other thread uses.

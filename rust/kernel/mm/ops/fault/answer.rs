@@ -52,7 +52,7 @@ pub enum FaultError {
 impl FaultError {
     /// Returns the kernel's code for the error.
     #[inline]
-    pub(in crate::mm::ops) fn into_raw(self) -> bindings::vm_fault_t {
+    pub(in crate::mm) fn into_raw(self) -> bindings::vm_fault_t {
         match self {
             FaultError::Oom => bindings::vm_fault_reason_VM_FAULT_OOM,
             FaultError::SigBus => bindings::vm_fault_reason_VM_FAULT_SIGBUS,

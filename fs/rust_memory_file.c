@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * Memory files for Rust: their pseudo file system, and their inodes.
+ *
+ * What the files do is in rust/kernel/fs/memory_file.rs and its submodules.
+ */
+
+#include <linux/err.h>
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/init.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/pseudo_fs.h>
+#include <linux/rust_memory_file.h>
+#include <linux/security.h>
+#include <linux/slab.h>
+
+#define RUST_MEMORY_FILE_MAGIC	0x524d454d	/* "RMEM" */
+
+static struct vfsmount *rust_memory_file_mnt __ro_after_init;
+static struct kmem_cache *rust_memory_inode_cache __ro_after_init;
+
+static struct inode *rust_memory_alloc_inode(struct super_block *sb)
+{
+	struct rust_memory_inode *memory;
+
+	memory = alloc_inode_sb(sb, rust_memory_inode_cache, GFP_KERNEL);
+	if (!memory)
+		return NULL;
+	memory->seals = F_SEAL_SEAL;
+	memory->modes = 0;
+	memory->flags = 0;
+	memory->type = NULL;
+	return &memory->inode;
+}
+
+static void rust_memory_free_inode(struct inode *inode)
+{
+	kmem_cache_free(rust_memory_inode_cache, rust_memory_inode(inode));
+}
+
+/*
+ * Called when nothing has the inode any longer: no file, no mapping, and no watch of fsnotify.
+ * The module of the driver may be unloaded as soon as its reference is dropped, so this is the
+ * last thing.
+ */
+static void rust_memory_evict_inode(struct inode *inode)
+{
+	struct rust_memory_inode *memory = rust_memory_inode(inode);
+	const struct rust_memory_type *type = memory->type;
+
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	/* No type: it is the root directory, or the creation of the file has failed. */
+	if (type) {
+		struct module *owner = type->owner;
+
+		memory->type = NULL;
+		type->release(inode->i_private);
+		module_put(owner);
+	}
+}
+
+static const struct super_operations rust_memory_super_ops = {
+	.alloc_inode	= rust_memory_alloc_inode,
+	.free_inode	= rust_memory_free_inode,
+	.evict_inode	= rust_memory_evict_inode,
+	.drop_inode	= inode_just_drop,
+	.statfs		= simple_statfs,
+};
+
+static int rust_memory_init_fs_context(struct fs_context *fc)
+{
+	struct pseudo_fs_context *ctx = init_pseudo(fc, RUST_MEMORY_FILE_MAGIC);
+
+	if (!ctx)
+		return -ENOMEM;
+	ctx->ops = &rust_memory_super_ops;
+	return 0;
+}
+
+static struct file_system_type rust_memory_fs = {
+	.name			= "rust_memory_file",
+	.init_fs_context	= rust_memory_init_fs_context,
+	.kill_sb		= kill_anon_super,
+};
+
+static void rust_memory_inode_init_once(void *object)
+{
+	struct rust_memory_inode *memory = object;
+
+	inode_init_once(&memory->inode);
+}
+
+static int __init rust_memory_file_init(void)
+{
+	rust_memory_inode_cache =
+		kmem_cache_create("rust_memory_inode", sizeof(struct rust_memory_inode), 0,
+				  SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT | SLAB_PANIC,
+				  rust_memory_inode_init_once);
+	rust_memory_file_mnt = kern_mount(&rust_memory_fs);
+	return PTR_ERR_OR_ZERO(rust_memory_file_mnt);
+}
+fs_initcall(rust_memory_file_init);
+
+static struct inode *rust_memory_make_inode(const struct rust_memory_tables *tables)
+{
+	struct inode *inode = new_inode(rust_memory_file_mnt->mnt_sb);
+	int err;
+
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	inode->i_ino = get_next_ino();
+	inode_init_owner(&nop_mnt_idmap, inode, NULL, S_IFREG | 0600);
+	simple_inode_init_ts(inode);
+	/* Nothing is ever written back: an inode that is dirty already is not put on a list. */
+	inode_state_assign_raw(inode, I_DIRTY);
+	inode->i_op = tables->inode;
+	inode->i_fop = tables->file;
+	inode->i_mapping->a_ops = tables->space;
+	/* The file has no name that could be looked up. */
+	clear_nlink(inode);
+	err = security_inode_init_security_anon(inode, &QSTR("[rust_memory_file]"), NULL);
+	if (err) {
+		iput(inode);
+		return ERR_PTR(err);
+	}
+	return inode;
+}
+
+/**
+ * rust_memory_file_create() - Make a memory file
+ * @name: Name of the file, which /proc/<pid>/fd and /proc/<pid>/maps show.
+ * @params: What the file is like.
+ * @type: The type of the file; it must exist for as long as its owner is loaded.
+ * @tables: The operations of all memory files.
+ * @data: Data of the driver. The type's release gets it after the last reference to the inode
+ * is dropped.
+ *
+ * Context: Process context. May sleep.
+ * Return: The file, which no other thread has yet, or an error pointer: then, the caller keeps
+ * @data. -ENOENT if the owner of the type is being unloaded; -EFBIG if the size is too large.
+ */
+struct file *rust_memory_file_create(const char *name,
+				     const struct rust_memory_file_params *params,
+				     const struct rust_memory_type *type,
+				     const struct rust_memory_tables *tables, void *data)
+{
+	bool read_only = params->flags & RUST_MEMORY_FILE_READ_ONLY;
+	struct rust_memory_inode *memory;
+	struct address_space *mapping;
+	struct inode *inode;
+	struct file *file;
+
+	/* The mount is missing only if there was not enough memory at boot. */
+	if (IS_ERR_OR_NULL(rust_memory_file_mnt))
+		return ERR_PTR(-ENODEV);
+	if (params->size > MAX_LFS_FILESIZE)
+		return ERR_PTR(-EFBIG);
+	if (!try_module_get(type->owner))
+		return ERR_PTR(-ENOENT);
+	inode = rust_memory_make_inode(tables);
+	if (IS_ERR(inode)) {
+		file = ERR_CAST(inode);
+		goto put_module;
+	}
+	i_size_write(inode, params->size);
+	mapping = inode->i_mapping;
+	if (!(params->flags & RUST_MEMORY_FILE_EVICTABLE))
+		mapping_set_unevictable(mapping);
+	if (params->flags & RUST_MEMORY_FILE_HUGE)
+		mapping_set_large_folios(mapping);
+
+	file = alloc_file_pseudo(inode, rust_memory_file_mnt, name,
+				 (read_only ? O_RDONLY : O_RDWR) | O_LARGEFILE, tables->file);
+	if (IS_ERR(file)) {
+		iput(inode);
+		goto put_module;
+	}
+	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+
+	/* From here on, evict_inode gives up the reference to the module. */
+	memory = rust_memory_inode(inode);
+	memory->seals = params->seals;
+	memory->modes = params->modes;
+	memory->flags = params->flags;
+	inode->i_private = data;
+	/* Pairs with rust_memory_file_total_pages(). */
+	smp_store_release(&memory->type, type);
+	return file;
+
+put_module:
+	module_put(type->owner);
+	return file;
+}
+EXPORT_SYMBOL_GPL(rust_memory_file_create);
+
+/**
+ * rust_memory_file() - Find the memory file that a file is
+ * @file: A file that is open, of any kind.
+ *
+ * Context: Any context.
+ * Return: The inode of the memory file, or NULL if @file is another kind of file.
+ */
+struct rust_memory_inode *rust_memory_file(const struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+	/* A stacked file system has an inode of its own, so this is the file that has the memory. */
+	if (inode->i_sb->s_op != &rust_memory_super_ops)
+		return NULL;
+	return rust_memory_inode(inode);
+}
+EXPORT_SYMBOL_GPL(rust_memory_file);
+
+/**
+ * rust_memory_file_total_pages() - Count the pages of all memory files of a type
+ * @owner: The module of the driver.
+ * @id: What identifies the type, for the is_type functions of that module.
+ *
+ * Context: Process context. Takes and drops a spinlock.
+ * Return: The number of pages, which may have changed already.
+ */
+unsigned long rust_memory_file_total_pages(const struct module *owner, const void *id)
+{
+	struct super_block *sb = rust_memory_file_mnt->mnt_sb;
+	unsigned long pages = 0;
+	struct inode *inode;
+
+	/* An inode leaves the list before it is evicted, so it has its type. */
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+		const struct rust_memory_type *type;
+
+		/* Pairs with rust_memory_file_create(). */
+		type = smp_load_acquire(&rust_memory_inode(inode)->type);
+		if (type && type->owner == owner && type->is_type(id))
+			pages += READ_ONCE(inode->i_mapping->nrpages);
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	return pages;
+}
+EXPORT_SYMBOL_GPL(rust_memory_file_total_pages);

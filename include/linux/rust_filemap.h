@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The page cache for Rust: functions that rust/kernel/mm/filemap.rs needs and that the rest of the
+ * kernel does not have.
+ */
+#ifndef _LINUX_RUST_FILEMAP_H
+#define _LINUX_RUST_FILEMAP_H
+
+#include <linux/mm.h>
+#include <linux/page-flags.h>
+#include <linux/pagemap.h>
+#include <linux/rust_mm.h>
+
+#ifdef CONFIG_MMU
+
+/**
+ * rust_filemap_contains() - Check that a folio is still where it was found
+ * @mapping: The page cache.
+ * @folio: A folio that was found there. Its index is the same for as long as it is there.
+ *
+ * Context: Any context. The caller holds a reference to the folio. The result can only be
+ * relied on under the lock of the folio.
+ * Return: Whether the folio is in that page cache.
+ */
+static inline bool
+rust_filemap_contains(const struct address_space *mapping,
+		      const struct folio *folio)
+{
+	return READ_ONCE(folio->mapping) == mapping;
+}
+
+/* How to lock a folio that is looked up. */
+enum rust_filemap_lock {
+	RUST_FILEMAP_UNLOCKED,
+	RUST_FILEMAP_LOCK,
+	/* Without sleeping. */
+	RUST_FILEMAP_TRYLOCK,
+};
+
+/* mm/rust_filemap.c */
+struct folio *rust_filemap_get(struct address_space *mapping, pgoff_t index,
+			       enum rust_filemap_lock lock);
+struct folio *rust_filemap_alloc(struct address_space *mapping,
+				 struct mm_struct *mm, unsigned int order);
+int rust_filemap_add(struct address_space *mapping, struct folio *folio,
+		     pgoff_t index, bool dirty, bool past_end);
+void rust_filemap_remove(struct address_space *mapping, struct folio *folio);
+
+#endif /* CONFIG_MMU */
+
+#endif /* _LINUX_RUST_FILEMAP_H */

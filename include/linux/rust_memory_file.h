@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Memory files for Rust: what rust/kernel/fs/memory_file.rs, the pseudo file system in
+ * fs/rust_memory_file.c, and the seals in mm/memfd.c know of each other.
+ */
+#ifndef _LINUX_RUST_MEMORY_FILE_H
+#define _LINUX_RUST_MEMORY_FILE_H
+
+#include <linux/fs.h>
+
+struct folio;
+struct module;
+struct vm_fault;
+struct vm_operations_struct;
+
+/**
+ * struct rust_memory_type - A driver's type of memory file
+ * @owner: The module of the driver; NULL if it is built in.
+ * @vm_ops: The operations of the mappings.
+ * @decide: Calls the driver for a fault: see rust/kernel/mm/uffd/fault.rs. NULL if it does not
+ * handle faults.
+ * @is_type: Tells whether the driver's type is the one that the argument identifies, among all
+ * types of the same module.
+ * @release: Drops the data that the driver has given a file. May sleep.
+ *
+ * An inode with such a type has a reference to the module.
+ */
+struct rust_memory_type {
+	struct module *owner;
+	const struct vm_operations_struct *vm_ops;
+	unsigned int (*decide)(struct vm_fault *vmf, struct folio **folio);
+	bool (*is_type)(const void *id);
+	void (*release)(void *data);
+};
+
+/**
+ * struct rust_memory_inode - The inode of a memory file
+ * @seals: The seals, F_SEAL_..., as of a memfd. Written under the inode lock.
+ * @modes: The userfaultfd modes that the file allows, RUST_UFFD_... Does not change.
+ * @flags: RUST_MEMORY_FILE_... Does not change.
+ * @type: The type of the file. Does not change before the inode is evicted.
+ * @inode: The inode. i_private is the data of the driver.
+ */
+struct rust_memory_inode {
+	unsigned int seals;
+	unsigned int modes;
+	unsigned int flags;
+	const struct rust_memory_type *type;
+	struct inode inode;
+};
+
+static inline struct rust_memory_inode *rust_memory_inode(struct inode *inode)
+{
+	return container_of(inode, struct rust_memory_inode, inode);
+}
+
+/* The operations of all memory files, which Rust implements. */
+struct rust_memory_tables {
+	const struct file_operations *file;
+	const struct inode_operations *inode;
+	const struct address_space_operations *space;
+};
+
+/* The kernel may reclaim pages that were not written. */
+#define RUST_MEMORY_FILE_EVICTABLE	0x1
+/* The page cache may have large folios. */
+#define RUST_MEMORY_FILE_HUGE		0x2
+/* The file is open for reading only. */
+#define RUST_MEMORY_FILE_READ_ONLY	0x4
+
+/**
+ * struct rust_memory_file_params - What a new memory file is like
+ * @size: Size in bytes.
+ * @flags: RUST_MEMORY_FILE_...
+ * @seals: The seals that the file has from the start.
+ * @modes: The userfaultfd modes that the file allows.
+ */
+struct rust_memory_file_params {
+	u64 size;
+	unsigned int flags;
+	unsigned int seals;
+	unsigned int modes;
+};
+
+struct file *rust_memory_file_create(const char *name,
+				     const struct rust_memory_file_params *params,
+				     const struct rust_memory_type *type,
+				     const struct rust_memory_tables *tables, void *data);
+
+unsigned long rust_memory_file_total_pages(const struct module *owner, const void *id);
+
+#if defined(CONFIG_RUST) && defined(CONFIG_MMU)
+
+struct rust_memory_inode *rust_memory_file(const struct file *file);
+
+/**
+ * rust_memory_file_seals() - Find the seals of a memory file
+ * @file: A file that is open, of any kind.
+ *
+ * Context: Any context.
+ * Return: Where the seals are, or NULL if @file is another kind of file.
+ */
+static inline unsigned int *rust_memory_file_seals(const struct file *file)
+{
+	struct rust_memory_inode *memory = rust_memory_file(file);
+
+	return memory ? &memory->seals : NULL;
+}
+
+#else
+
+static inline unsigned int *rust_memory_file_seals(const struct file *file)
+{
+	return NULL;
+}
+
+#endif
+
+#endif /* _LINUX_RUST_MEMORY_FILE_H */

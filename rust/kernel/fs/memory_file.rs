@@ -1,0 +1,619 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory files: files with a size and a page cache of their own.
+//!
+//! A driver makes such a file and hands its descriptor to user space, as `memfd_create(2)` does:
+//! user space reads, writes, seeks, maps, truncates and seals it, and can have userfaultfd fill it
+//! on demand. The layer implements all of this; the driver chooses what the file may do, with
+//! [`Options`], can attach data to it, and can implement callbacks of [`UffdOps`].
+//!
+//! The memory is the page cache of the file's inode. It is charged to the memory cgroup of the
+//! process that first accesses a page, and is never swapped out. It is freed when the last
+//! descriptor and the last mapping are gone; so is the data of the driver. Until then, the module
+//! of the driver cannot be unloaded.
+//!
+//! # Locks
+//!
+//! | operation | inode lock | `invalidate_lock` | folio lock |
+//! |---|---|---|---|
+//! | read | | | |
+//! | write | held | for reading, to add a folio | held |
+//! | fault, or userfaultfd fills a page | | for reading, to add a folio | held |
+//! | truncate, punch a hole | held | for writing | held, to remove a folio |
+//! | allocate | held | for reading, to add a folio | held |
+//! | add seals | held | | |
+//!
+//! The size changes only under the lock of the inode. A fault does not take it, so it looks at the
+//! size once it has the lock of the folio, or `invalidate_lock`: truncation writes the size before
+//! it takes either of them.
+//!
+//! # Examples
+//!
+//! ```
+//! use kernel::{
+//!     fs::memory_file::{MemoryFile, Options},
+//!     mm::{testing::*, uffd::UffdOps},
+//!     page::PAGE_SIZE, //
+//! };
+//!
+//! struct Image;
+//!
+//! #[vtable]
+//! impl UffdOps for Image {
+//!     type Data = ();
+//! }
+//!
+//! let size = 4 * PAGE_SIZE as u64;
+//! let file = MemoryFile::<Image>::new(c"image", size, Options::new(), ())?;
+//! file.write_at(PAGE_SIZE as u64, b"from the driver")?;
+//! assert_eq!(file.nr_pages(), 1);
+//!
+//! // What user space does with it.
+//! let mm = UserMm::attach()?;
+//! let user = mm.file(file.clone().into());
+//! let addr = user.mmap(2 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+//! assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"from the driver");
+//! mm.write(addr, b"from user space")?;
+//!
+//! let mut out = [0; 15];
+//! assert_eq!(file.read_at(0, &mut out)?, 15);
+//! assert_eq!(&out, b"from user space");
+//! assert_eq!(file.nr_pages(), 2);
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! C source: `fs/rust_memory_file.c`. `Documentation/mm/rust-mmap/memory-files.rst` compares memory
+//! files with memfd.
+
+use super::{
+    anon_inode::ReservedFile,
+    File, //
+};
+use crate::{
+    bindings,
+    error::from_err_ptr,
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    mm::uffd::{
+        self,
+        UffdModes,
+        UffdOps, //
+    },
+    prelude::*,
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
+    },
+    types::ForeignOwnable, //
+};
+use core::{
+    any::TypeId,
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ops::{
+        BitOr,
+        Deref,
+        Range, //
+    },
+    ptr::NonNull, //
+};
+
+mod fault;
+#[cfg(CONFIG_USERFAULTFD)]
+mod fill;
+mod inode;
+mod io;
+mod space;
+mod tables;
+
+use inode::MemoryInode;
+
+/// Seals of a memory file: what can no longer be done with it.
+///
+/// See `F_ADD_SEALS` in `fcntl(2)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seals(c_uint);
+
+impl Seals {
+    /// No seals.
+    pub const NONE: Self = Self(0);
+    /// No more seals can be added.
+    pub const SEAL: Self = Self(bindings::F_SEAL_SEAL);
+    /// The file does not become smaller.
+    pub const SHRINK: Self = Self(bindings::F_SEAL_SHRINK);
+    /// The file does not become larger.
+    pub const GROW: Self = Self(bindings::F_SEAL_GROW);
+    /// The contents do not change.
+    pub const WRITE: Self = Self(bindings::F_SEAL_WRITE);
+    /// The contents change only through mappings that exist already.
+    pub const FUTURE_WRITE: Self = Self(bindings::F_SEAL_FUTURE_WRITE);
+    /// The bits of the mode that allow to execute the file do not change.
+    pub const EXEC: Self = Self(bindings::F_SEAL_EXEC);
+
+    const fn from_raw(seals: c_uint) -> Self {
+        Self(seals)
+    }
+
+    /// Returns whether all seals of `other` are set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::fs::memory_file::Seals;
+    ///
+    /// let seals = Seals::GROW | Seals::SHRINK;
+    /// assert!(seals.contains(Seals::GROW));
+    /// assert!(!seals.contains(Seals::GROW | Seals::WRITE));
+    /// assert!(seals.intersects(Seals::GROW | Seals::WRITE));
+    /// ```
+    #[inline]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Returns whether one of the seals of `other` is set.
+    #[inline]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl BitOr for Seals {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What a new memory file is like.
+///
+/// Without options, the file is open for reading and writing, has the seal [`Seals::SEAL`], so that
+/// no other seals can be added, and has pages that the kernel does not reclaim. userfaultfd cannot
+/// be registered for its mappings, except for asynchronous write protection, which the kernel does
+/// not ask the file for.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{fs::memory_file::{Options, Seals}, mm::uffd::UffdModes};
+///
+/// /// A file that user space fills on demand, and whose size does not change.
+/// const IMAGE: Options = Options::new()
+///     .huge()
+///     .sealed(Seals::GROW | Seals::SHRINK | Seals::SEAL)
+///     .userfault(UffdModes::MISSING);
+/// # let _ = IMAGE;
+/// ```
+#[derive(Clone, Copy)]
+pub struct Options {
+    flags: c_uint,
+    seals: Seals,
+    modes: UffdModes,
+}
+
+impl Options {
+    /// Returns the options of a file as described above.
+    #[expect(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        Self {
+            flags: 0,
+            seals: Seals::SEAL,
+            modes: UffdModes::empty(),
+        }
+    }
+
+    /// Lets the kernel reclaim pages that nothing has been written to, and so are still zero.
+    pub const fn evictable(self) -> Self {
+        self.with(bindings::RUST_MEMORY_FILE_EVICTABLE)
+    }
+
+    /// Lets the file have large folios, up to the size of a PMD mapping.
+    ///
+    /// An access allocates the largest folio for which there is memory and that is inside the file.
+    /// Does nothing if the kernel has no transparent huge pages.
+    pub const fn huge(self) -> Self {
+        self.with(bindings::RUST_MEMORY_FILE_HUGE)
+    }
+
+    /// Opens the file for reading only.
+    ///
+    /// User space can open it again for writing, through `/proc/<pid>/fd`, unless a seal is set
+    /// that forbids to write: see [`sealed`](Self::sealed).
+    pub const fn read_only(self) -> Self {
+        self.with(bindings::RUST_MEMORY_FILE_READ_ONLY)
+    }
+
+    /// Lets user space add seals.
+    pub const fn sealable(self) -> Self {
+        self.sealed(Seals::NONE)
+    }
+
+    /// Sets the seals that the file has from the start.
+    ///
+    /// Without [`Seals::SEAL`] among them, user space can add more.
+    pub const fn sealed(mut self, seals: Seals) -> Self {
+        self.seals = seals;
+        self
+    }
+
+    /// Lets userfaultfd be registered for mappings of the file, with these modes.
+    pub const fn userfault(mut self, modes: UffdModes) -> Self {
+        self.modes = modes;
+        self
+    }
+
+    const fn with(mut self, flag: c_uint) -> Self {
+        self.flags |= flag;
+        self
+    }
+}
+
+/// A memory file that is open.
+///
+/// This is a [`File`] that is known to be one, and to be of the type `T`. Keep it as an
+/// [`ARef<MemoryFile<T>>`](ARef).
+///
+/// # Invariants
+///
+/// The file is a memory file, whose data comes from `into_foreign` of `T::Data`.
+#[repr(transparent)]
+pub struct MemoryFile<T: UffdOps> {
+    file: File,
+    _type: PhantomData<fn(T) -> T>,
+}
+
+// SAFETY: These are the reference counts of the file.
+unsafe impl<T: UffdOps> AlwaysRefCounted for MemoryFile<T> {
+    #[inline]
+    fn inc_ref(&self) {
+        self.file.inc_ref();
+    }
+
+    #[inline]
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The types have the same layout, and the safety requirements are the same.
+        unsafe { File::dec_ref(obj.cast()) };
+    }
+}
+
+impl<T: UffdOps> Deref for MemoryFile<T> {
+    type Target = File;
+
+    #[inline]
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+impl<T: UffdOps> MemoryFile<T> {
+    /// What userfaultfd calls for the mappings.
+    ///
+    /// SAFETY: The table is that of the mappings of files with this type. The data of such a file
+    /// is in the `i_private` of its inode, is of the type `T::Data`, and is dropped when the inode
+    /// is evicted. Until then, the inode has a reference to the module.
+    #[cfg(CONFIG_USERFAULTFD)]
+    const UFFD_OPS: bindings::vm_uffd_ops = unsafe { uffd::table::<T, fill::Layer>() };
+
+    /// The operations of the mappings.
+    const VM_OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
+        #[cfg(CONFIG_USERFAULTFD)]
+        uffd_ops: &Self::UFFD_OPS,
+        ..tables::VM_OPS
+    };
+
+    /// The type, as the inode has it.
+    const TYPE: bindings::rust_memory_type = bindings::rust_memory_type {
+        owner: super::memory_file_owner::<T>(),
+        vm_ops: &Self::VM_OPS,
+        decide: uffd::decide::<T>(),
+        is_type: Some(is_type::<T>),
+        release: Some(release::<T>),
+    };
+
+    /// Makes a memory file of `size` bytes, all of which are zero.
+    ///
+    /// `name` is what `/proc/<pid>/fd` and `/proc/<pid>/maps` show. `data` is dropped when the last
+    /// descriptor and the last mapping of the file are gone.
+    ///
+    /// # Context
+    ///
+    /// Process context. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EFBIG`] if the size is more than a file can have.
+    /// - [`ENOENT`] if the module of `T` is being unloaded.
+    /// - [`ENFILE`] if there are too many open files.
+    /// - [`ENOMEM`] if there is not enough memory.
+    pub fn new(name: &CStr, size: u64, options: Options, data: T::Data) -> Result<ARef<Self>> {
+        let data = data.into_foreign();
+        match create(name, size, options, &Self::TYPE, data) {
+            // SAFETY: The file is new, so its reference is ours. No thread has an active
+            // `fdget_pos` region on it. It has the type and the data of `T`.
+            Ok(file) => Ok(unsafe { ARef::from_raw(file.cast()) }),
+            Err(err) => {
+                // SAFETY: The pointer is from `into_foreign`, and C has not taken it.
+                drop(unsafe { T::Data::from_foreign(data) });
+                Err(err)
+            }
+        }
+    }
+
+    /// Returns the memory file that `file` is, if it is one of the type `T`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     fs::{memory_file::MemoryFile, File},
+    ///     mm::uffd::UffdOps, //
+    /// };
+    ///
+    /// /// Returns the size of a file whose descriptor user space has passed to an ioctl.
+    /// fn size_of_file<T: UffdOps>(fd: u32) -> Result<u64> {
+    ///     let file = File::fget(fd)?;
+    ///     let memory = MemoryFile::<T>::try_from_file(&file).ok_or(EINVAL)?;
+    ///     Ok(memory.size())
+    /// }
+    /// ```
+    pub fn try_from_file(file: &File) -> Option<&Self> {
+        // A file of another kind has no inode if its `open` has failed.
+        file.check_opened().ok()?;
+        // SAFETY: The file is open.
+        let memory = unsafe { bindings::rust_memory_file(file.as_ptr()) };
+        if memory.is_null() {
+            return None;
+        }
+        // SAFETY: It is the inode of a memory file, which the file has a reference to. Its type
+        // does not change before it is evicted.
+        let type_ = unsafe { &*(*memory).type_ };
+        let id = TypeId::of::<T>();
+        // A `TypeId` is that of one type only among the types of one module.
+        //
+        // SAFETY: The function expects a `TypeId`.
+        if type_.owner != Self::TYPE.owner
+            || !type_.is_type.is_some_and(|is| unsafe { is((&raw const id).cast()) })
+        {
+            return None;
+        }
+        // SAFETY: The types have the same layout, and the file is of the type `T`.
+        Some(unsafe { &*core::ptr::from_ref(file).cast() })
+    }
+
+    /// Returns the data of the file.
+    pub fn data(&self) -> <T::Data as ForeignOwnable>::Borrowed<'_> {
+        // SAFETY: By the type invariants, the data comes from `into_foreign`. It is dropped when
+        // the inode is evicted, and the file has a reference to the inode.
+        unsafe { T::Data::borrow((*self.inode().inode()).i_private) }
+    }
+
+    fn inode(&self) -> &MemoryInode {
+        // SAFETY: By the type invariants, the file is a memory file.
+        unsafe { MemoryInode::from_file(self.file.as_ptr()) }
+    }
+
+    /// Returns the size in bytes, which user space can change at any time.
+    pub fn size(&self) -> u64 {
+        self.inode().size()
+    }
+
+    /// Returns the number of pages that are allocated.
+    ///
+    /// For tests and statistics: the number may have changed already.
+    pub fn nr_pages(&self) -> usize {
+        self.inode().cache().nr_pages()
+    }
+
+    /// Returns the seals.
+    ///
+    /// User space can add more at any time, unless [`Seals::SEAL`] is set.
+    pub fn seals(&self) -> Seals {
+        self.inode().seals()
+    }
+
+    /// Reserves a file descriptor for the file.
+    ///
+    /// User space has the file only after [`ReservedFile::install`], which cannot fail.
+    ///
+    /// `flags` is 0 or [`O_CLOEXEC`](super::file::flags::O_CLOEXEC).
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if `flags` has another flag.
+    /// - [`EMFILE`] if the process has too many file descriptors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     fs::{file::flags::O_CLOEXEC, memory_file::{MemoryFile, Options}},
+    ///     mm::uffd::UffdOps, //
+    /// };
+    ///
+    /// /// What an ioctl does that hands out a memory file.
+    /// fn hand_out<T: UffdOps>(size: u64, data: T::Data) -> Result<isize> {
+    ///     let file = MemoryFile::<T>::new(c"memory", size, Options::new(), data)?;
+    ///     Ok(MemoryFile::reserve_fd(file, O_CLOEXEC)?.install() as isize)
+    /// }
+    /// ```
+    pub fn reserve_fd(this: ARef<Self>, flags: u32) -> Result<ReservedFile> {
+        ReservedFile::new(this.into(), flags)
+    }
+
+    /// Reads up to `out.len()` bytes at `pos`, and returns how many: fewer at the end of the file.
+    ///
+    /// # Context
+    ///
+    /// Process context. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINTR`] if a fatal signal is pending.
+    /// - [`EIO`] if the memory is broken.
+    pub fn read_at(&self, pos: u64, out: &mut [u8]) -> Result<usize> {
+        read_at(self.inode(), pos, out)
+    }
+
+    /// Writes `data` at `pos`, and returns the number of bytes: fewer if there was an error in
+    /// between.
+    ///
+    /// The file grows if it ends before that.
+    ///
+    /// # Context
+    ///
+    /// Process context. Sleeps. Takes the lock of the inode.
+    ///
+    /// # Errors
+    ///
+    /// - [`EPERM`] if the seals do not allow it.
+    /// - [`EFBIG`] if the file would become larger than a file can be.
+    /// - [`EINTR`] if a fatal signal is pending.
+    /// - [`EIO`] if the memory is broken.
+    /// - [`ENOMEM`] if there is not enough memory, also if the memory cgroup may not have more.
+    pub fn write_at(&self, pos: u64, data: &[u8]) -> Result<usize> {
+        write_at(self.inode(), pos, data)
+    }
+
+    /// Fills a range with zeroes, and frees the pages that are entirely in it.
+    ///
+    /// They are unmapped everywhere.
+    ///
+    /// # Context
+    ///
+    /// Process context. Sleeps. Takes the lock of the inode.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if the range is empty, or larger than a file can be.
+    /// - [`EPERM`] if the seals do not allow it.
+    pub fn punch_hole(&self, range: Range<u64>) -> Result {
+        if range.is_empty() || range.end > i64::MAX as u64 {
+            return Err(EINVAL);
+        }
+        let inode = self.inode().lock();
+        inode.check_write()?;
+        inode.punch_hole(range.start, range.end);
+        Ok(())
+    }
+
+    /// Returns how many pages are allocated in all memory files of the type `T` together.
+    ///
+    /// For statistics: this goes through all memory files, and the number may have changed already.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep, but takes a spinlock.
+    pub fn total_pages() -> usize {
+        let id = TypeId::of::<T>();
+        // SAFETY: The function passes the `TypeId` to the `is_type` of types of this module only.
+        unsafe { bindings::rust_memory_file_total_pages(Self::TYPE.owner, (&raw const id).cast()) }
+    }
+}
+
+impl<T: UffdOps> From<ARef<MemoryFile<T>>> for ARef<File> {
+    #[inline]
+    fn from(file: ARef<MemoryFile<T>>) -> Self {
+        // SAFETY: The types have the same layout and count the same references, one of which is
+        // passed on.
+        unsafe { ARef::from_raw(ARef::into_raw(file).cast()) }
+    }
+}
+
+/// Returns whether the type with this `TypeId` is `T`.
+///
+/// # Safety
+///
+/// `id` must point to a `TypeId`.
+unsafe extern "C" fn is_type<T: 'static>(id: *const c_void) -> bool {
+    // SAFETY: By the safety requirements of this function, `id` points to a `TypeId`.
+    unsafe { *id.cast::<TypeId>() == TypeId::of::<T>() }
+}
+
+/// Drops the data of a file.
+///
+/// # Safety
+///
+/// `data` must be from `into_foreign` of `T::Data`, and must not be used again.
+unsafe extern "C" fn release<T: UffdOps>(data: *mut c_void) {
+    // SAFETY: By the safety requirements of this function, the pointer is from `into_foreign`.
+    drop(unsafe { T::Data::from_foreign(data) });
+}
+
+/// Makes a memory file.
+///
+/// If it fails, `data` remains the caller's.
+///
+/// # Errors
+///
+/// As [`MemoryFile::new`].
+fn create(
+    name: &CStr,
+    size: u64,
+    options: Options,
+    type_: &'static bindings::rust_memory_type,
+    data: *mut c_void,
+) -> Result<NonNull<bindings::file>> {
+    let params = bindings::rust_memory_file_params {
+        size,
+        flags: options.flags,
+        seals: options.seals.0,
+        modes: options.modes.bits(),
+    };
+    // SAFETY: The name and the parameters are only read during the call. The type is a constant of
+    // the module that it belongs to, and the tables are built in.
+    let file = from_err_ptr(unsafe {
+        bindings::rust_memory_file_create(
+            name.as_char_ptr(),
+            &params,
+            type_,
+            tables::TABLES.as_ptr(),
+            data,
+        )
+    })?;
+    NonNull::new(file).ok_or(ENOMEM)
+}
+
+/// Returns an iterator over a buffer of the kernel.
+///
+/// # Safety
+///
+/// `vec` must describe a buffer, and must not be moved while the iterator is used.
+unsafe fn iov_of(vec: &bindings::kvec, direction: c_uint) -> bindings::iov_iter {
+    let mut iov = MaybeUninit::uninit();
+    // SAFETY: `iov` is valid for writes, and `vec` is one vector.
+    unsafe { bindings::iov_iter_kvec(iov.as_mut_ptr(), direction, vec, 1, vec.iov_len) };
+    // SAFETY: C has initialised the iterator.
+    unsafe { iov.assume_init() }
+}
+
+/// Reads into a buffer of the kernel, as [`MemoryFile::read_at`] does.
+fn read_at(memory: &MemoryInode, pos: u64, out: &mut [u8]) -> Result<usize> {
+    let vec = bindings::kvec {
+        iov_base: out.as_mut_ptr().cast(),
+        iov_len: out.len(),
+    };
+    // SAFETY: `vec` is the buffer, which is borrowed until this function returns.
+    let mut iov = unsafe { iov_of(&vec, bindings::ITER_DEST) };
+    // SAFETY: The iterator is one of a destination, and nothing else uses it.
+    io::read(memory, pos, unsafe { IovIterDest::from_raw(&mut iov) })
+}
+
+/// Writes from a buffer of the kernel, as [`MemoryFile::write_at`] does.
+fn write_at(memory: &MemoryInode, pos: u64, data: &[u8]) -> Result<usize> {
+    let vec = bindings::kvec {
+        iov_base: data.as_ptr().cast_mut().cast(),
+        iov_len: data.len(),
+    };
+    // SAFETY: `vec` is the buffer, which is borrowed until this function returns. It is only read.
+    let mut iov = unsafe { iov_of(&vec, bindings::ITER_SOURCE) };
+    let inode = memory.lock();
+    let end = pos.checked_add(data.len() as u64).ok_or(EFBIG)?;
+    inode.check_max_size(end)?;
+    let len = inode.writable(pos, data.len())?;
+    // SAFETY: The iterator is one of a source, and nothing else uses it.
+    io::write(&inode, pos, len, unsafe { IovIterSource::from_raw(&mut iov) })
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests of memory files.
+//!
+//! What needs system calls or userfaultfd is tested by the selftests `rust_memfile`.
+
+use crate::{
+    bindings,
+    error::to_result,
+    fs::{
+        anon_inode,
+        file::flags::O_RDWR,
+        memory_file::{
+            MemoryFile,
+            Options,
+            Seals, //
+        },
+        File,
+        FileOperations, //
+    },
+    mm::{
+        testing::{
+            UserMm,
+            PRIVATE,
+            READ,
+            SHARED,
+            WRITE, //
+        },
+        uffd::UffdOps, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
+};
+
+const PAGE: u64 = PAGE_SIZE as u64;
+
+/// The data of a file, which counts how often it is dropped.
+struct Counter(Arc<Atomic<i32>>);
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// A type of memory file with data.
+struct Counted;
+
+#[vtable]
+impl UffdOps for Counted {
+    type Data = KBox<Counter>;
+}
+
+/// A type of memory file without data.
+struct Simple;
+
+#[vtable]
+impl UffdOps for Simple {
+    type Data = ();
+}
+
+/// Another one, with the same content.
+struct Other;
+
+#[vtable]
+impl UffdOps for Other {
+    type Data = ();
+}
+
+/// A file that is no memory file.
+struct Bare;
+
+#[vtable]
+impl FileOperations for Bare {
+    type Ptr = KBox<Self>;
+}
+
+fn make(pages: u64, options: Options) -> Result<ARef<MemoryFile<Simple>>> {
+    MemoryFile::new(c"rust_mm_test", pages * PAGE, options, ())
+}
+
+/// Returns the bytes at a position.
+fn bytes<const N: usize>(file: &MemoryFile<Simple>, pos: u64) -> Result<[u8; N]> {
+    let mut out = [0xff; N];
+    assert_eq!(file.read_at(pos, &mut out)?, N);
+    Ok(out)
+}
+
+fn fallocate(file: &File, mode: u32, start: u64, len: u64) -> Result {
+    // SAFETY: The file is open.
+    to_result(unsafe {
+        bindings::vfs_fallocate(file.as_ptr(), mode as c_int, start as i64, len as i64)
+    })
+}
+
+fn seek(file: &File, offset: u64, whence: u32) -> i64 {
+    // SAFETY: The file is open.
+    unsafe { bindings::vfs_llseek(file.as_ptr(), offset as i64, whence as c_int) }
+}
+
+#[kunit_tests(rust_mm_memory_file)]
+mod cases {
+    use super::*;
+
+    #[test]
+    fn contents() -> Result {
+        let file = make(3, Options::new())?;
+        assert_eq!((file.size(), file.nr_pages()), (3 * PAGE, 0));
+        // A hole is read, and remains one.
+        assert_eq!(bytes(&file, PAGE - 1)?, [0; 2]);
+        assert_eq!(file.nr_pages(), 0);
+
+        assert_eq!(file.write_at(PAGE - 2, b"bytes")?, 5);
+        assert_eq!(file.nr_pages(), 2);
+        assert_eq!(bytes(&file, PAGE - 3)?, *b"\0bytes\0");
+        // The end of the file, and what is past it.
+        assert_eq!(file.read_at(3 * PAGE - 1, &mut [0; 4])?, 1);
+        assert_eq!(file.read_at(3 * PAGE, &mut [0; 4])?, 0);
+        assert_eq!(file.read_at(u64::MAX, &mut [0; 4])?, 0);
+
+        // A write makes the file larger, and leaves a hole.
+        assert_eq!(file.write_at(5 * PAGE, b"end")?, 3);
+        assert_eq!((file.size(), file.nr_pages()), (5 * PAGE + 3, 3));
+        assert_eq!(bytes(&file, 5 * PAGE)?, *b"end");
+        assert_eq!(file.write_at(u64::MAX, b"x"), Err(EFBIG));
+        assert_eq!(file.write_at(i64::MAX as u64, b"xy"), Err(EFBIG));
+        Ok(())
+    }
+
+    #[test]
+    fn mapped() -> Result {
+        let mm = UserMm::attach()?;
+        let file = make(2, Options::new())?;
+        let user = mm.file(file.clone().into());
+        let addr = user.mmap(3 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        let private = user.mmap(PAGE_SIZE, READ | WRITE, PRIVATE, 0)?;
+
+        assert_eq!(mm.read(addr)?, [0]);
+        mm.write(addr + 1, b"written")?;
+        assert_eq!(bytes(&file, 0)?, *b"\0written");
+        file.write_at(0, b"X")?;
+        assert_eq!(mm.read(addr)?, *b"X");
+        assert_eq!(mm.read(private)?, *b"X");
+        mm.write(private, b"private")?;
+        assert_eq!(bytes(&file, 0)?, *b"Xwritten");
+        assert_eq!(file.nr_pages(), 1);
+
+        // The file ends before that, until it grows.
+        assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
+        file.write_at(2 * PAGE, b"grown")?;
+        assert_eq!(mm.read(addr + 2 * PAGE_SIZE)?, *b"grown");
+        Ok(())
+    }
+
+    #[test]
+    fn holes() -> Result {
+        let mm = UserMm::attach()?;
+        let file = make(4, Options::new())?;
+        let user = mm.file(file.clone().into());
+        let addr = user.mmap(4 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        for page in 0..4 {
+            mm.write(addr + page * PAGE_SIZE, &[b'x'; 8])?;
+        }
+        assert_eq!(file.nr_pages(), 4);
+
+        // One whole page, and parts of two others.
+        file.punch_hole(PAGE + 4..3 * PAGE + 4)?;
+        assert_eq!(file.nr_pages(), 3);
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"xxxx\0\0\0\0");
+        assert_eq!(bytes(&file, 2 * PAGE)?, [0; 8]);
+        assert_eq!(mm.read(addr + 3 * PAGE_SIZE)?, *b"\0\0\0\0xxxx");
+        assert_eq!(file.nr_pages(), 3);
+        assert_eq!(seek(&file, 0, bindings::SEEK_HOLE), 2 * PAGE as i64);
+        assert_eq!(seek(&file, 2 * PAGE, bindings::SEEK_DATA), 3 * PAGE as i64);
+        assert_eq!(seek(&file, 0, bindings::SEEK_END), 4 * PAGE as i64);
+        assert_eq!(seek(&file, 4 * PAGE, bindings::SEEK_DATA), i64::from(ENXIO.to_errno()));
+
+        // The hole is accessed, and is none afterwards.
+        assert_eq!(mm.read(addr + 2 * PAGE_SIZE)?, [0; 8]);
+        assert_eq!(file.nr_pages(), 4);
+        assert_eq!(file.punch_hole(PAGE..PAGE), Err(EINVAL));
+        assert_eq!(file.punch_hole(0..u64::MAX), Err(EINVAL));
+        Ok(())
+    }
+
+    #[test]
+    fn allocated() -> Result {
+        let file = make(1, Options::new().evictable())?;
+        fallocate(&file, 0, PAGE / 2, 2 * PAGE)?;
+        assert_eq!((file.size(), file.nr_pages()), (5 * PAGE / 2, 3));
+        assert_eq!(bytes(&file, 2 * PAGE)?, [0; 8]);
+
+        // Pages past the end are not part of the file, until it grows.
+        let keep = bindings::FALLOC_FL_KEEP_SIZE;
+        fallocate(&file, keep, 4 * PAGE, PAGE)?;
+        assert_eq!((file.size(), file.nr_pages()), (5 * PAGE / 2, 4));
+        assert_eq!(file.read_at(4 * PAGE, &mut [0])?, 0);
+        file.write_at(4 * PAGE, b"x")?;
+        assert_eq!((file.size(), file.nr_pages()), (4 * PAGE + 1, 4));
+
+        // What was there is zeroed, and a hole is allocated.
+        fallocate(&file, bindings::FALLOC_FL_ZERO_RANGE, 3 * PAGE, 2 * PAGE)?;
+        assert_eq!((file.size(), file.nr_pages()), (5 * PAGE, 5));
+        assert_eq!(bytes(&file, 4 * PAGE)?, [0]);
+
+        let punch = bindings::FALLOC_FL_PUNCH_HOLE | keep;
+        fallocate(&file, punch, 0, 5 * PAGE)?;
+        assert_eq!((file.size(), file.nr_pages()), (5 * PAGE, 0));
+        let collapse = bindings::FALLOC_FL_COLLAPSE_RANGE;
+        assert_eq!(fallocate(&file, collapse, 0, PAGE), Err(EOPNOTSUPP));
+        Ok(())
+    }
+
+    #[test]
+    fn seals() -> Result {
+        let file = make(1, Options::new())?;
+        assert_eq!(file.seals(), Seals::SEAL);
+        assert_eq!(make(1, Options::new().sealable())?.seals(), Seals::NONE);
+
+        let file = make(2, Options::new().sealed(Seals::WRITE))?;
+        assert_eq!(file.write_at(0, b"x"), Err(EPERM));
+        assert_eq!(file.punch_hole(0..PAGE), Err(EPERM));
+        assert_eq!(fallocate(&file, bindings::FALLOC_FL_ZERO_RANGE, 0, PAGE), Err(EPERM));
+        fallocate(&file, 0, 0, PAGE)?;
+
+        let file = make(2, Options::new().sealed(Seals::GROW | Seals::SEAL))?;
+        assert_eq!(fallocate(&file, 0, PAGE, 2 * PAGE), Err(EPERM));
+        assert_eq!(file.write_at(2 * PAGE, b"x"), Err(EPERM));
+        // As much as is in the file.
+        let data = KVVec::from_elem(b'x', 2 * PAGE_SIZE, GFP_KERNEL)?;
+        assert_eq!(file.write_at(PAGE, &data)?, PAGE_SIZE);
+        assert_eq!(file.size(), 2 * PAGE);
+        Ok(())
+    }
+
+    #[test]
+    fn read_only() -> Result {
+        let mm = UserMm::attach()?;
+        let file = make(1, Options::new().read_only())?;
+        file.write_at(0, b"image")?;
+        let user = mm.file(file.into());
+        assert_eq!(user.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0), Err(EACCES));
+        let addr = user.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+        assert_eq!(mm.read(addr)?, *b"image");
+        assert_eq!(user.pwrite(b"x", 0), Err(EBADF));
+        Ok(())
+    }
+
+    #[test]
+    fn types() -> Result {
+        let file = make(1, Options::new())?;
+        assert!(MemoryFile::<Simple>::try_from_file(&file).is_some());
+        assert!(MemoryFile::<Other>::try_from_file(&file).is_none());
+        assert!(MemoryFile::<Counted>::try_from_file(&file).is_none());
+        let bare = anon_inode::getfile::<Bare>(c"[test]", KBox::new(Bare, GFP_KERNEL)?, O_RDWR)?;
+        assert!(MemoryFile::<Simple>::try_from_file(&bare).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn too_large() -> Result {
+        let dropped = Arc::new(Atomic::new(0), GFP_KERNEL)?;
+        let data = KBox::new(Counter(dropped.clone()), GFP_KERNEL)?;
+        let file = MemoryFile::<Counted>::new(c"rust_mm_test", 1 << 63, Options::new(), data);
+        assert_eq!(file.err(), Some(EFBIG));
+        assert_eq!(dropped.load(Relaxed), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn data_and_pages_are_freed() -> Result {
+        let mm = UserMm::attach()?;
+        let dropped = Arc::new(Atomic::new(0), GFP_KERNEL)?;
+        let data = KBox::new(Counter(dropped.clone()), GFP_KERNEL)?;
+        let file = MemoryFile::<Counted>::new(c"rust_mm_test", PAGE, Options::new(), data)?;
+        assert!(core::ptr::eq(&*file.data().0, &*dropped));
+        let before = MemoryFile::<Counted>::total_pages();
+        let addr = mm.file(file.into()).mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        mm.write(addr, b"x")?;
+        assert_eq!(MemoryFile::<Counted>::total_pages(), before + 1);
+        // The mapping keeps both.
+        assert_eq!(dropped.load(Relaxed), 0);
+        mm.munmap(addr, PAGE_SIZE)?;
+        for _ in 0..5000 {
+            if dropped.load(Relaxed) != 0 {
+                break;
+            }
+            // SAFETY: This thread holds no lock, so it may sleep.
+            unsafe { bindings::msleep(1) };
+        }
+        assert_eq!(dropped.load(Relaxed), 1);
+        assert_eq!(MemoryFile::<Counted>::total_pages(), before);
+        Ok(())
+    }
+
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[test]
+    fn huge() -> Result {
+        let mm = UserMm::attach()?;
+        let file = make(1024, Options::new().huge())?;
+        let user = mm.file(file.clone().into());
+        let addr = user.mmap(1024 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        mm.write(addr + 5 * PAGE_SIZE, b"huge")?;
+        // If there is no memory for a large folio, there are smaller ones.
+        let pages = file.nr_pages();
+        assert!(pages.is_power_of_two());
+        assert_eq!(bytes(&file, 5 * PAGE)?, *b"huge");
+
+        // A part of a large folio becomes a hole.
+        file.punch_hole(6 * PAGE..7 * PAGE)?;
+        assert_eq!(mm.read(addr + 5 * PAGE_SIZE)?, *b"huge");
+        assert_eq!(mm.read(addr + 6 * PAGE_SIZE)?, [0; 4]);
+
+        // One write, over the end of the first block and the start of the second.
+        let data = KVVec::from_elem(b'x', 700 * PAGE_SIZE, GFP_KERNEL)?;
+        assert_eq!(file.write_at(100 * PAGE + 7, &data)?, data.len());
+        assert_eq!(bytes(&file, 100 * PAGE + 6)?, *b"\0x");
+        assert_eq!(bytes(&file, 800 * PAGE + 6)?, *b"x\0");
+        assert_eq!(mm.read(addr + 600 * PAGE_SIZE)?, *b"xxxx");
+        assert_eq!(bytes(&file, 5 * PAGE)?, *b"huge");
+        Ok(())
+    }
+}
