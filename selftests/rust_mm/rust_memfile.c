@@ -29,6 +29,10 @@ TEST_F(memory, create)
 	EXPECT_EQ(stat.st_blocks, 0);
 	EXPECT_EQ(stat.st_nlink, 0);
 	EXPECT_EQ(stat.st_uid, geteuid());
+	/* A memfd can be executed by all, unless a sysctl says otherwise. */
+	EXPECT_EQ(stat.st_mode & 0600, 0600);
+	if (!variant->memfd)
+		EXPECT_EQ(stat.st_mode & 0777, 0600);
 	EXPECT_TRUE(is_hole(fd, 0, PAGES * self->page));
 	EXPECT_TRUE(has_bytes(fd, 0, PAGES * self->page, 0));
 
@@ -377,6 +381,9 @@ TEST_F(memory, allocate)
 	map[self->page] = 'y';
 	ASSERT_TRUE(has_bytes(fd, self->page, 1, 'y'));
 	ASSERT_TRUE(has_bytes(fd, self->page + 1, self->page - 1, 0));
+	/* In a memfd, allocated pages are a hole until they are accessed. */
+	ASSERT_EQ(is_hole(fd, 5 * self->page, 8 * self->page), variant->memfd);
+	ASSERT_TRUE(is_hole(fd, 8 * self->page, PAGES * self->page));
 	close(fd);
 }
 
@@ -894,6 +901,27 @@ TEST_F(memory, remap)
 			 moved + 4 * page), moved + 4 * page);
 	ASSERT_EQ(moved[4 * page], 'z');
 	ASSERT_EQ(touch_read(again + 2 * page), SIGSEGV);
+	close(fd);
+}
+
+/* The memory of a driver's file cannot be executed. */
+TEST_F(memory, execute)
+{
+	int fd = file_of(self, 1);
+	void *map;
+
+	ASSERT_GE(fd, 0);
+	map = mmap(NULL, self->page, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	if (variant->memfd) {
+		ASSERT_NE(map, MAP_FAILED);
+	} else {
+		ASSERT_EQ(map, MAP_FAILED);
+		ASSERT_EQ(errno, EPERM);
+		map = mmap(NULL, self->page, PROT_READ, MAP_PRIVATE, fd, 0);
+		ASSERT_NE(map, MAP_FAILED);
+		ASSERT_EQ(mprotect(map, self->page, PROT_READ | PROT_EXEC), -1);
+		ASSERT_EQ(errno, EACCES);
+	}
 	close(fd);
 }
 
