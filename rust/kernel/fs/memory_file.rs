@@ -67,7 +67,8 @@
 
 use super::{
     anon_inode::ReservedFile,
-    File, //
+    File,
+    LocalFile, //
 };
 use crate::{
     bindings,
@@ -181,12 +182,12 @@ impl BitOr for Seals {
 /// ```
 /// use kernel::{fs::memory_file::{Options, Seals}, mm::uffd::UffdModes};
 ///
-/// /// A file that user space fills on demand, and whose size does not change.
-/// const IMAGE: Options = Options::new()
+/// // A file that user space fills on demand, and whose size does not change.
+/// let image = Options::new()
 ///     .huge()
 ///     .sealed(Seals::GROW | Seals::SHRINK | Seals::SEAL)
 ///     .userfault(UffdModes::MISSING);
-/// # let _ = IMAGE;
+/// # let _ = image;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Options {
@@ -252,44 +253,27 @@ impl Options {
     }
 }
 
-/// A memory file that is open.
+/// The memory of a memory file: its page cache, its size, its seals, and the data of the driver.
 ///
-/// This is a [`File`] that is known to be one, and to be of the type `T`. Keep it as an
-/// [`ARef<MemoryFile<T>>`](ARef).
+/// It belongs to the inode, and so is the same for all files with which the inode is open. This is
+/// always borrowed: from a [`MemoryFile`], or from any file that user space has passed to the
+/// driver, with [`of`](Self::of).
 ///
 /// # Invariants
 ///
-/// The file is a memory file, whose data comes from `into_foreign` of `T::Data`.
+/// The inode is that of a memory file of the type `T`: the data comes from `into_foreign` of
+/// `T::Data`.
 #[repr(transparent)]
-pub struct MemoryFile<T: UffdOps> {
-    file: File,
+pub struct Memory<T: UffdOps> {
+    inode: MemoryInode,
     _type: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: These are the reference counts of the file.
-unsafe impl<T: UffdOps> AlwaysRefCounted for MemoryFile<T> {
-    #[inline]
-    fn inc_ref(&self) {
-        self.file.inc_ref();
-    }
+// SAFETY: All methods may be called by any number of threads at the same time. Those that need a
+// lock take it.
+unsafe impl<T: UffdOps> Sync for Memory<T> {}
 
-    #[inline]
-    unsafe fn dec_ref(obj: NonNull<Self>) {
-        // SAFETY: The types have the same layout, and the safety requirements are the same.
-        unsafe { File::dec_ref(obj.cast()) };
-    }
-}
-
-impl<T: UffdOps> Deref for MemoryFile<T> {
-    type Target = File;
-
-    #[inline]
-    fn deref(&self) -> &File {
-        &self.file
-    }
-}
-
-impl<T: UffdOps> MemoryFile<T> {
+impl<T: UffdOps> Memory<T> {
     /// What userfaultfd calls for the mappings.
     ///
     /// SAFETY: The table is that of the mappings of files with this type. The data of such a file
@@ -314,6 +298,184 @@ impl<T: UffdOps> MemoryFile<T> {
         release: Some(release::<T>),
     };
 
+    /// Returns the memory of `file`, if that is a memory file of the type `T`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     fs::{memory_file::Memory, LocalFile},
+    ///     mm::uffd::UffdOps, //
+    /// };
+    ///
+    /// /// Returns the size of a file whose descriptor user space has passed to an ioctl.
+    /// fn size_of_file<T: UffdOps>(fd: u32) -> Result<u64> {
+    ///     let file = LocalFile::fget(fd)?;
+    ///     let memory = Memory::<T>::of(&file).ok_or(EINVAL)?;
+    ///     Ok(memory.size())
+    /// }
+    /// ```
+    pub fn of(file: &LocalFile) -> Option<&Self> {
+        // A file of another kind has no inode if its `open` has failed.
+        file.check_opened().ok()?;
+        // SAFETY: The file is open.
+        let memory = unsafe { bindings::rust_memory_file(file.as_ptr()) };
+        if memory.is_null() {
+            return None;
+        }
+        // SAFETY: It is the inode of a memory file, which the file has a reference to. Its type
+        // does not change before it is evicted.
+        let type_ = unsafe { &*(*memory).type_ };
+        let id = TypeId::of::<T>();
+        // A `TypeId` is that of one type only among the types of one module.
+        if type_.owner != Self::TYPE.owner {
+            return None;
+        }
+        // SAFETY: The function expects a `TypeId`.
+        if !unsafe { type_.is_type?((&raw const id).cast()) } {
+            return None;
+        }
+        // INVARIANT: The memory file is of the type `T`.
+        //
+        // SAFETY: The types have the same layout. The file keeps the inode while it is borrowed.
+        Some(unsafe { &*memory.cast() })
+    }
+
+    /// Returns the data of the file.
+    pub fn data(&self) -> <T::Data as ForeignOwnable>::Borrowed<'_> {
+        // SAFETY: By the type invariants, the data comes from `into_foreign`. It is dropped when
+        // the inode is evicted, which does not happen while it is borrowed.
+        unsafe { T::Data::borrow((*self.inode.inode()).i_private) }
+    }
+
+    /// Returns the size in bytes, which user space can change at any time.
+    pub fn size(&self) -> u64 {
+        self.inode.size()
+    }
+
+    /// Returns the number of pages that are allocated.
+    ///
+    /// For tests and statistics: the number may have changed already.
+    pub fn nr_pages(&self) -> usize {
+        self.inode.cache().nr_pages()
+    }
+
+    /// Returns the seals.
+    ///
+    /// User space can add more at any time, unless [`Seals::SEAL`] is set.
+    pub fn seals(&self) -> Seals {
+        self.inode.seals()
+    }
+
+    /// Reads up to `out.len()` bytes at `pos`, and returns how many: fewer at the end of the file.
+    ///
+    /// # Context
+    ///
+    /// Process context. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINTR`] if a fatal signal is pending.
+    /// - [`EIO`] if the memory is broken.
+    pub fn read_at(&self, pos: u64, out: &mut [u8]) -> Result<usize> {
+        read_at(&self.inode, pos, out)
+    }
+
+    /// Writes `data` at `pos`, and returns the number of bytes: fewer if there was an error in
+    /// between.
+    ///
+    /// The file grows if it ends before that.
+    ///
+    /// # Context
+    ///
+    /// Process context. Sleeps. Takes the lock of the inode.
+    ///
+    /// # Errors
+    ///
+    /// - [`EPERM`] if the seals do not allow it.
+    /// - [`EFBIG`] if the file would become larger than a file can be.
+    /// - [`EINTR`] if a fatal signal is pending.
+    /// - [`EIO`] if the memory is broken.
+    /// - [`ENOMEM`] if there is not enough memory, also if the memory cgroup may not have more.
+    pub fn write_at(&self, pos: u64, data: &[u8]) -> Result<usize> {
+        write_at(&self.inode, pos, data)
+    }
+
+    /// Fills a range with zeroes, and frees the pages that are entirely in it.
+    ///
+    /// They are unmapped everywhere.
+    ///
+    /// # Context
+    ///
+    /// Process context. Sleeps. Takes the lock of the inode.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if the range is empty, or larger than a file can be.
+    /// - [`EPERM`] if the seals do not allow it.
+    pub fn punch_hole(&self, range: Range<u64>) -> Result {
+        if range.is_empty() || range.end > i64::MAX as u64 {
+            return Err(EINVAL);
+        }
+        let inode = self.inode.lock();
+        inode.check_write()?;
+        inode.punch_hole(range.start, range.end);
+        Ok(())
+    }
+
+    /// Returns how many pages are allocated in all memory files of the type `T` together.
+    ///
+    /// For statistics: this goes through all memory files, and the number may have changed already.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep, but takes a spinlock.
+    pub fn total_pages() -> usize {
+        let id = TypeId::of::<T>();
+        // SAFETY: The function passes the `TypeId` to the `is_type` of types of this module only.
+        unsafe { bindings::rust_memory_file_total_pages(Self::TYPE.owner, (&raw const id).cast()) }
+    }
+}
+
+/// A memory file that the driver has made.
+///
+/// Keep it as an [`ARef<MemoryFile<T>>`](ARef). It converts to an [`ARef<File>`](File).
+///
+/// # Invariants
+///
+/// The file is open, and is a memory file of the type `T`.
+#[repr(transparent)]
+pub struct MemoryFile<T: UffdOps> {
+    file: File,
+    _type: PhantomData<fn(T) -> T>,
+}
+
+// SAFETY: These are the reference counts of the file.
+unsafe impl<T: UffdOps> AlwaysRefCounted for MemoryFile<T> {
+    #[inline]
+    fn inc_ref(&self) {
+        self.file.inc_ref();
+    }
+
+    #[inline]
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The types have the same layout, and the safety requirements are the same.
+        unsafe { File::dec_ref(obj.cast()) };
+    }
+}
+
+impl<T: UffdOps> Deref for MemoryFile<T> {
+    type Target = Memory<T>;
+
+    #[inline]
+    fn deref(&self) -> &Memory<T> {
+        // SAFETY: By the type invariants, the file is a memory file of the type `T`, which has a
+        // reference to its inode. The types have the same layout.
+        unsafe { &*core::ptr::from_ref(MemoryInode::from_file(self.file.as_ptr())).cast() }
+    }
+}
+
+impl<T: UffdOps> MemoryFile<T> {
     /// Makes a memory file of `size` bytes, all of which are zero.
     ///
     /// `name` is what `/proc/<pid>/fd` and `/proc/<pid>/maps` show. `data` is dropped when the last
@@ -331,9 +493,11 @@ impl<T: UffdOps> MemoryFile<T> {
     /// - [`ENOMEM`] if there is not enough memory.
     pub fn new(name: &CStr, size: u64, options: Options, data: T::Data) -> Result<ARef<Self>> {
         let data = data.into_foreign();
-        match create(name, size, options, &Self::TYPE, data) {
+        match create(name, size, options, &Memory::<T>::TYPE, data) {
+            // INVARIANT: The file was just made, and is of the type `T`.
+            //
             // SAFETY: The file is new, so its reference is ours. No thread has an active
-            // `fdget_pos` region on it. It has the type and the data of `T`.
+            // `fdget_pos` region on it.
             Ok(file) => Ok(unsafe { ARef::from_raw(file.cast()) }),
             Err(err) => {
                 // SAFETY: The pointer is from `into_foreign`, and C has not taken it.
@@ -343,76 +507,10 @@ impl<T: UffdOps> MemoryFile<T> {
         }
     }
 
-    /// Returns the memory file that `file` is, if it is one of the type `T`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kernel::{
-    ///     fs::{memory_file::MemoryFile, File},
-    ///     mm::uffd::UffdOps, //
-    /// };
-    ///
-    /// /// Returns the size of a file whose descriptor user space has passed to an ioctl.
-    /// fn size_of_file<T: UffdOps>(fd: u32) -> Result<u64> {
-    ///     let file = File::fget(fd)?;
-    ///     let memory = MemoryFile::<T>::try_from_file(&file).ok_or(EINVAL)?;
-    ///     Ok(memory.size())
-    /// }
-    /// ```
-    pub fn try_from_file(file: &File) -> Option<&Self> {
-        // A file of another kind has no inode if its `open` has failed.
-        file.check_opened().ok()?;
-        // SAFETY: The file is open.
-        let memory = unsafe { bindings::rust_memory_file(file.as_ptr()) };
-        if memory.is_null() {
-            return None;
-        }
-        // SAFETY: It is the inode of a memory file, which the file has a reference to. Its type
-        // does not change before it is evicted.
-        let type_ = unsafe { &*(*memory).type_ };
-        let id = TypeId::of::<T>();
-        // A `TypeId` is that of one type only among the types of one module.
-        //
-        // SAFETY: The function expects a `TypeId`.
-        if type_.owner != Self::TYPE.owner
-            || !type_.is_type.is_some_and(|is| unsafe { is((&raw const id).cast()) })
-        {
-            return None;
-        }
-        // SAFETY: The types have the same layout, and the file is of the type `T`.
-        Some(unsafe { &*core::ptr::from_ref(file).cast() })
-    }
-
-    /// Returns the data of the file.
-    pub fn data(&self) -> <T::Data as ForeignOwnable>::Borrowed<'_> {
-        // SAFETY: By the type invariants, the data comes from `into_foreign`. It is dropped when
-        // the inode is evicted, and the file has a reference to the inode.
-        unsafe { T::Data::borrow((*self.inode().inode()).i_private) }
-    }
-
-    fn inode(&self) -> &MemoryInode {
-        // SAFETY: By the type invariants, the file is a memory file.
-        unsafe { MemoryInode::from_file(self.file.as_ptr()) }
-    }
-
-    /// Returns the size in bytes, which user space can change at any time.
-    pub fn size(&self) -> u64 {
-        self.inode().size()
-    }
-
-    /// Returns the number of pages that are allocated.
-    ///
-    /// For tests and statistics: the number may have changed already.
-    pub fn nr_pages(&self) -> usize {
-        self.inode().cache().nr_pages()
-    }
-
-    /// Returns the seals.
-    ///
-    /// User space can add more at any time, unless [`Seals::SEAL`] is set.
-    pub fn seals(&self) -> Seals {
-        self.inode().seals()
+    /// Returns the file.
+    #[inline]
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// Reserves a file descriptor for the file.
@@ -442,75 +540,6 @@ impl<T: UffdOps> MemoryFile<T> {
     /// ```
     pub fn reserve_fd(this: ARef<Self>, flags: u32) -> Result<ReservedFile> {
         ReservedFile::new(this.into(), flags)
-    }
-
-    /// Reads up to `out.len()` bytes at `pos`, and returns how many: fewer at the end of the file.
-    ///
-    /// # Context
-    ///
-    /// Process context. Sleeps.
-    ///
-    /// # Errors
-    ///
-    /// - [`EINTR`] if a fatal signal is pending.
-    /// - [`EIO`] if the memory is broken.
-    pub fn read_at(&self, pos: u64, out: &mut [u8]) -> Result<usize> {
-        read_at(self.inode(), pos, out)
-    }
-
-    /// Writes `data` at `pos`, and returns the number of bytes: fewer if there was an error in
-    /// between.
-    ///
-    /// The file grows if it ends before that.
-    ///
-    /// # Context
-    ///
-    /// Process context. Sleeps. Takes the lock of the inode.
-    ///
-    /// # Errors
-    ///
-    /// - [`EPERM`] if the seals do not allow it.
-    /// - [`EFBIG`] if the file would become larger than a file can be.
-    /// - [`EINTR`] if a fatal signal is pending.
-    /// - [`EIO`] if the memory is broken.
-    /// - [`ENOMEM`] if there is not enough memory, also if the memory cgroup may not have more.
-    pub fn write_at(&self, pos: u64, data: &[u8]) -> Result<usize> {
-        write_at(self.inode(), pos, data)
-    }
-
-    /// Fills a range with zeroes, and frees the pages that are entirely in it.
-    ///
-    /// They are unmapped everywhere.
-    ///
-    /// # Context
-    ///
-    /// Process context. Sleeps. Takes the lock of the inode.
-    ///
-    /// # Errors
-    ///
-    /// - [`EINVAL`] if the range is empty, or larger than a file can be.
-    /// - [`EPERM`] if the seals do not allow it.
-    pub fn punch_hole(&self, range: Range<u64>) -> Result {
-        if range.is_empty() || range.end > i64::MAX as u64 {
-            return Err(EINVAL);
-        }
-        let inode = self.inode().lock();
-        inode.check_write()?;
-        inode.punch_hole(range.start, range.end);
-        Ok(())
-    }
-
-    /// Returns how many pages are allocated in all memory files of the type `T` together.
-    ///
-    /// For statistics: this goes through all memory files, and the number may have changed already.
-    ///
-    /// # Context
-    ///
-    /// Does not sleep, but takes a spinlock.
-    pub fn total_pages() -> usize {
-        let id = TypeId::of::<T>();
-        // SAFETY: The function passes the `TypeId` to the `is_type` of types of this module only.
-        unsafe { bindings::rust_memory_file_total_pages(Self::TYPE.owner, (&raw const id).cast()) }
     }
 }
 
@@ -590,7 +619,7 @@ unsafe fn iov_of(vec: &bindings::kvec, direction: c_uint) -> bindings::iov_iter 
     unsafe { iov.assume_init() }
 }
 
-/// Reads into a buffer of the kernel, as [`MemoryFile::read_at`] does.
+/// Reads into a buffer of the kernel, as [`Memory::read_at`] does.
 fn read_at(memory: &MemoryInode, pos: u64, out: &mut [u8]) -> Result<usize> {
     let vec = bindings::kvec {
         iov_base: out.as_mut_ptr().cast(),
@@ -602,7 +631,7 @@ fn read_at(memory: &MemoryInode, pos: u64, out: &mut [u8]) -> Result<usize> {
     io::read(memory, pos, unsafe { IovIterDest::from_raw(&mut iov) })
 }
 
-/// Writes from a buffer of the kernel, as [`MemoryFile::write_at`] does.
+/// Writes from a buffer of the kernel, as [`Memory::write_at`] does.
 fn write_at(memory: &MemoryInode, pos: u64, data: &[u8]) -> Result<usize> {
     let vec = bindings::kvec {
         iov_base: data.as_ptr().cast_mut().cast(),

@@ -16,6 +16,7 @@ use kernel::{
     fs::{
         file::flags::O_CLOEXEC,
         memory_file::{
+            Memory,
             MemoryFile,
             Options, //
         },
@@ -155,7 +156,7 @@ impl MiscDevice for Maker {
         match cmd {
             CREATE => create(arg),
             STATS => {
-                let pages = MemoryFile::<Memfile>::total_pages();
+                let pages = Memory::<Memfile>::total_pages();
                 let stats = [FILES.load(Relaxed) as u64, pages as u64];
                 arg.writer().write(&stats)?;
                 Ok(0)

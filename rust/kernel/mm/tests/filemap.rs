@@ -53,7 +53,7 @@ fn file(pages: u64, options: Options) -> Result<ARef<MemoryFile<Simple>>> {
 pub(super) fn cache<T: UffdOps>(file: &MemoryFile<T>) -> &PageCache {
     // SAFETY: The file has a reference to its inode, and the page cache of a memory file has the
     // invariants of a `PageCache`.
-    unsafe { PageCache::from_raw((*file.as_ptr()).f_mapping) }
+    unsafe { PageCache::from_raw((*file.file().as_ptr()).f_mapping) }
 }
 
 /// Returns the number of references to a folio.

@@ -11,6 +11,7 @@ use crate::{
         anon_inode,
         file::flags::O_RDWR,
         memory_file::{
+            Memory,
             MemoryFile,
             Options,
             Seals, //
@@ -178,10 +179,10 @@ mod cases {
         assert_eq!(bytes(&file, 2 * PAGE)?, [0; 8]);
         assert_eq!(mm.read(addr + 3 * PAGE_SIZE)?, *b"\0\0\0\0xxxx");
         assert_eq!(file.nr_pages(), 3);
-        assert_eq!(seek(&file, 0, bindings::SEEK_HOLE), 2 * PAGE as i64);
-        assert_eq!(seek(&file, 2 * PAGE, bindings::SEEK_DATA), 3 * PAGE as i64);
-        assert_eq!(seek(&file, 0, bindings::SEEK_END), 4 * PAGE as i64);
-        assert_eq!(seek(&file, 4 * PAGE, bindings::SEEK_DATA), i64::from(ENXIO.to_errno()));
+        assert_eq!(seek(file.file(), 0, bindings::SEEK_HOLE), 2 * PAGE as i64);
+        assert_eq!(seek(file.file(), 2 * PAGE, bindings::SEEK_DATA), 3 * PAGE as i64);
+        assert_eq!(seek(file.file(), 0, bindings::SEEK_END), 4 * PAGE as i64);
+        assert_eq!(seek(file.file(), 4 * PAGE, bindings::SEEK_DATA), i64::from(ENXIO.to_errno()));
 
         // The hole is accessed, and is none afterwards.
         assert_eq!(mm.read(addr + 2 * PAGE_SIZE)?, [0; 8]);
@@ -194,28 +195,28 @@ mod cases {
     #[test]
     fn allocated() -> Result {
         let file = make(1, Options::new().evictable())?;
-        fallocate(&file, 0, PAGE / 2, 2 * PAGE)?;
+        fallocate(file.file(), 0, PAGE / 2, 2 * PAGE)?;
         assert_eq!((file.size(), file.nr_pages()), (5 * PAGE / 2, 3));
         assert_eq!(bytes(&file, 2 * PAGE)?, [0; 8]);
 
         // Pages past the end are not part of the file, until it grows.
         let keep = bindings::FALLOC_FL_KEEP_SIZE;
-        fallocate(&file, keep, 4 * PAGE, PAGE)?;
+        fallocate(file.file(), keep, 4 * PAGE, PAGE)?;
         assert_eq!((file.size(), file.nr_pages()), (5 * PAGE / 2, 4));
         assert_eq!(file.read_at(4 * PAGE, &mut [0])?, 0);
         file.write_at(4 * PAGE, b"x")?;
         assert_eq!((file.size(), file.nr_pages()), (4 * PAGE + 1, 4));
 
         // What was there is zeroed, and a hole is allocated.
-        fallocate(&file, bindings::FALLOC_FL_ZERO_RANGE, 3 * PAGE, 2 * PAGE)?;
+        fallocate(file.file(), bindings::FALLOC_FL_ZERO_RANGE, 3 * PAGE, 2 * PAGE)?;
         assert_eq!((file.size(), file.nr_pages()), (5 * PAGE, 5));
         assert_eq!(bytes(&file, 4 * PAGE)?, [0]);
 
         let punch = bindings::FALLOC_FL_PUNCH_HOLE | keep;
-        fallocate(&file, punch, 0, 5 * PAGE)?;
+        fallocate(file.file(), punch, 0, 5 * PAGE)?;
         assert_eq!((file.size(), file.nr_pages()), (5 * PAGE, 0));
         let collapse = bindings::FALLOC_FL_COLLAPSE_RANGE;
-        assert_eq!(fallocate(&file, collapse, 0, PAGE), Err(EOPNOTSUPP));
+        assert_eq!(fallocate(file.file(), collapse, 0, PAGE), Err(EOPNOTSUPP));
         Ok(())
     }
 
@@ -228,11 +229,11 @@ mod cases {
         let file = make(2, Options::new().sealed(Seals::WRITE))?;
         assert_eq!(file.write_at(0, b"x"), Err(EPERM));
         assert_eq!(file.punch_hole(0..PAGE), Err(EPERM));
-        assert_eq!(fallocate(&file, bindings::FALLOC_FL_ZERO_RANGE, 0, PAGE), Err(EPERM));
-        fallocate(&file, 0, 0, PAGE)?;
+        assert_eq!(fallocate(file.file(), bindings::FALLOC_FL_ZERO_RANGE, 0, PAGE), Err(EPERM));
+        fallocate(file.file(), 0, 0, PAGE)?;
 
         let file = make(2, Options::new().sealed(Seals::GROW | Seals::SEAL))?;
-        assert_eq!(fallocate(&file, 0, PAGE, 2 * PAGE), Err(EPERM));
+        assert_eq!(fallocate(file.file(), 0, PAGE, 2 * PAGE), Err(EPERM));
         assert_eq!(file.write_at(2 * PAGE, b"x"), Err(EPERM));
         // As much as is in the file.
         let data = KVVec::from_elem(b'x', 2 * PAGE_SIZE, GFP_KERNEL)?;
@@ -257,11 +258,11 @@ mod cases {
     #[test]
     fn types() -> Result {
         let file = make(1, Options::new())?;
-        assert!(MemoryFile::<Simple>::try_from_file(&file).is_some());
-        assert!(MemoryFile::<Other>::try_from_file(&file).is_none());
-        assert!(MemoryFile::<Counted>::try_from_file(&file).is_none());
+        assert!(Memory::<Simple>::of(file.file()).is_some());
+        assert!(Memory::<Other>::of(file.file()).is_none());
+        assert!(Memory::<Counted>::of(file.file()).is_none());
         let bare = anon_inode::getfile::<Bare>(c"[test]", KBox::new(Bare, GFP_KERNEL)?, O_RDWR)?;
-        assert!(MemoryFile::<Simple>::try_from_file(&bare).is_none());
+        assert!(Memory::<Simple>::of(&bare).is_none());
         Ok(())
     }
 
@@ -282,10 +283,10 @@ mod cases {
         let data = KBox::new(Counter(dropped.clone()), GFP_KERNEL)?;
         let file = MemoryFile::<Counted>::new(c"rust_mm_test", PAGE, Options::new(), data)?;
         assert!(core::ptr::eq(&*file.data().0, &*dropped));
-        let before = MemoryFile::<Counted>::total_pages();
+        let before = Memory::<Counted>::total_pages();
         let addr = mm.file(file.into()).mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
         mm.write(addr, b"x")?;
-        assert_eq!(MemoryFile::<Counted>::total_pages(), before + 1);
+        assert_eq!(Memory::<Counted>::total_pages(), before + 1);
         // The mapping keeps both.
         assert_eq!(dropped.load(Relaxed), 0);
         mm.munmap(addr, PAGE_SIZE)?;
@@ -297,7 +298,7 @@ mod cases {
             unsafe { bindings::msleep(1) };
         }
         assert_eq!(dropped.load(Relaxed), 1);
-        assert_eq!(MemoryFile::<Counted>::total_pages(), before);
+        assert_eq!(Memory::<Counted>::total_pages(), before);
         Ok(())
     }
 

@@ -401,7 +401,7 @@ mod cases {
         let filler = Filler { mm: &mm, addr };
         let folio = filler.alloc(3)?;
         // SAFETY: The file is open.
-        to_result(unsafe { bindings::vfs_truncate(&raw const (*file.as_ptr()).__bindgen_anon_1.f_path, PAGE as i64) })?;
+        to_result(unsafe { bindings::vfs_truncate(&raw const (*file.file().as_ptr()).__bindgen_anon_1.f_path, PAGE as i64) })?;
         assert_eq!(filler.add(3, folio, b"x"), Err(EFAULT));
         assert_eq!(filler.alloc(3), Err(ENOMEM));
         assert_eq!(file.nr_pages(), 0);
