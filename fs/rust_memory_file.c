@@ -10,6 +10,7 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/huge_mm.h>
 #include <linux/init.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -173,8 +174,11 @@ struct file *rust_memory_file_create(const char *name,
 	mapping = inode->i_mapping;
 	if (!(params->flags & RUST_MEMORY_FILE_EVICTABLE))
 		mapping_set_unevictable(mapping);
-	if (params->flags & RUST_MEMORY_FILE_HUGE)
+	if (params->flags & RUST_MEMORY_FILE_HUGE) {
 		mapping_set_large_folios(mapping);
+		/* For rust_memory_release_folio(). */
+		mapping_set_release_always(mapping);
+	}
 
 	file = alloc_file_pseudo(inode, rust_memory_file_mnt, name,
 				 (read_only ? O_RDONLY : O_RDWR) | O_LARGEFILE, tables->file);
@@ -217,6 +221,62 @@ struct rust_memory_inode *rust_memory_file(const struct file *file)
 	return rust_memory_inode(inode);
 }
 EXPORT_SYMBOL_GPL(rust_memory_file);
+
+/**
+ * rust_memory_truncate() - Set the size of a memory file
+ * @inode: The inode.
+ * @size: The size.
+ *
+ * Removes what is beyond the size, from mappings as well.
+ *
+ * When a large folio that extends past the end of the file is split, the kernel drops what is
+ * beyond, and accounts dirty pages as cleaned. They were never accounted as dirty: that is only
+ * for files with writeback. So a large folio is split before the file ends in it, and no longer
+ * once it does: see rust_memory_release_folio(). The lock of the folio keeps others from splitting
+ * it in between.
+ *
+ * Context: Process context. May sleep. The caller holds the lock of the inode. Takes
+ * mapping->invalidate_lock.
+ */
+void rust_memory_truncate(struct inode *inode, loff_t size)
+{
+	struct address_space *mapping = inode->i_mapping;
+	struct folio *folio = ERR_PTR(-ENOENT);
+
+	filemap_invalidate_lock(mapping);
+	if (size < i_size_read(inode) && mapping_large_folio_support(mapping)) {
+		folio = filemap_lock_folio(mapping, size >> PAGE_SHIFT);
+		/* If it cannot be split now, it stays, and its end is filled with zeroes. */
+		if (!IS_ERR(folio) && folio_test_large(folio) && folio_pos(folio) < size)
+			split_folio(folio);
+	}
+	i_size_write(inode, size);
+	if (!IS_ERR(folio)) {
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+	/* Also if the file has become larger: there may be pages past the end. */
+	truncate_pagecache(inode, size);
+	filemap_invalidate_unlock(mapping);
+}
+
+/**
+ * rust_memory_release_folio() - Check whether a folio may be split, or leave the page cache
+ * @folio: A locked folio of a memory file with large folios.
+ * @gfp: Not used.
+ *
+ * ->release_folio: the folios have no private data that could be released.
+ *
+ * Context: Any context.
+ * Return: Whether the file does not end in the folio, or before it.
+ */
+bool rust_memory_release_folio(struct folio *folio, gfp_t gfp)
+{
+	loff_t size = i_size_read(folio->mapping->host);
+
+	return !folio_test_large(folio) ||
+	       folio_next_index(folio) <= DIV_ROUND_UP_ULL(size, PAGE_SIZE);
+}
 
 /**
  * rust_memory_file_total_pages() - Count the pages of all memory files of a type

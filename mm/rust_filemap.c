@@ -19,6 +19,7 @@
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/fs.h>
+#include <linux/highmem.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -99,6 +100,21 @@ struct folio *rust_filemap_alloc(struct address_space *mapping,
 }
 
 /**
+ * rust_filemap_zero() - Fill a new folio with zeroes
+ * @folio: A folio of rust_filemap_alloc() that was never in a page cache.
+ *
+ * Context: Process context.
+ */
+void rust_filemap_zero(struct folio *folio)
+{
+	unsigned long i;
+
+	for (i = 0; i < folio_nr_pages(folio); i++)
+		clear_highpage(folio_page(folio, i));
+	flush_dcache_folio(folio);
+}
+
+/**
  * rust_filemap_add() - Add a folio to a page cache
  * @mapping: The page cache.
  * @folio: A folio of rust_filemap_alloc() that was never in a page cache, with contents. The caller
@@ -141,8 +157,9 @@ int rust_filemap_add(struct address_space *mapping, struct folio *folio,
 	if (shadow && !dirty)
 		workingset_refault(folio, shadow);
 	folio_add_lru(folio);
+	/* There is no writeback, so there is nothing to account. */
 	if (dirty)
-		folio_mark_dirty(folio);
+		folio_set_dirty(folio);
 unlock:
 	filemap_invalidate_unlock_shared(mapping);
 	return err;

@@ -276,6 +276,10 @@ class Plan:
             inserts[n] = self.rust.only_what_is_there(file, inserts[n], there)
         called = set().union(*(words(texts[path]) for path in rust))
         called.update(*(words(inserts[n]) for n in edited))
+        for n in inserts:
+            # What our lines in a C file of upstream's call; an #include has names of files.
+            if self.inserts[n]["file"].endswith((".c", ".h")):
+                called |= words(re.sub(r"^#.*", "", inserts[n], flags=re.M))
         texts = used_c(self.full, texts, called)
         for path in present - whole:
             text = self._lines(path, texts[path], present)

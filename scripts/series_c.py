@@ -9,6 +9,8 @@ import pieces
 
 # Items of C that can be left out, besides functions.
 C_ITEM = re.compile(r"^(?:#define (\w+)|(?:struct|enum|union) (\w+) \{)", re.M)
+# A variable of functions that the kernel calls.
+TABLE = re.compile(r"^static (?:const )?struct \w+ \w+ = \{\n(.*?)^\};", re.M | re.S)
 # What the kernel calls when it boots, without another caller.
 INITCALL = re.compile(r"\w+_initcall\b(?:\((\w+)\);)?")
 
@@ -46,16 +48,20 @@ def used_c(full, texts, called):
         p for p in texts if re.match(r"(drivers|fs|include|kernel|mm|rust/helpers)/.*\.[ch]$", p)
     }
     items = {}  # {name: the words of all its pieces}
+    tables = set()  # the words of the tables, which are no items: they are always there
     for path in ours:
         lines = pieces.lines_of(texts[path])
         for name, found in c_items(texts[path]).items():
             for piece in found:
                 first, last = pieces.extent(texts[path], piece)
                 items.setdefault(name, set()).update(c_words("\n".join(lines[first:last])))
+        for table in TABLE.findall(texts[path]):
+            tables |= c_words(table)
     # bindgen puts the name of an enum before those of its values.
     called = called | {name for name in items if any(c.startswith(f"{name}_") for c in called)}
     used, todo = set(), {name for name in items if name.removeprefix("rust_helper_") in called}
     todo |= {name for p in ours for name in INITCALL.findall(texts[p]) if name in items}
+    todo |= tables & set(items)
     while todo:
         used |= todo
         todo = {word for name in todo for word in items[name] if word in items} - used

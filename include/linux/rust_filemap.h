@@ -42,6 +42,7 @@ struct folio *rust_filemap_get(struct address_space *mapping, pgoff_t index,
 			       enum rust_filemap_lock lock);
 struct folio *rust_filemap_alloc(struct address_space *mapping,
 				 struct mm_struct *mm, unsigned int order);
+void rust_filemap_zero(struct folio *folio);
 int rust_filemap_add(struct address_space *mapping, struct folio *folio,
 		     pgoff_t index, bool dirty, bool past_end);
 void rust_filemap_remove(struct address_space *mapping, struct folio *folio);

@@ -87,9 +87,9 @@ struct file *rust_memory_file_create(const char *name,
 				     const struct rust_memory_type *type,
 				     const struct rust_memory_tables *tables, void *data);
 
+void rust_memory_truncate(struct inode *inode, loff_t size);
+bool rust_memory_release_folio(struct folio *folio, gfp_t gfp);
 unsigned long rust_memory_file_total_pages(const struct module *owner, const void *id);
-
-#if defined(CONFIG_RUST) && defined(CONFIG_MMU)
 
 struct rust_memory_inode *rust_memory_file(const struct file *file);
 
@@ -102,18 +102,11 @@ struct rust_memory_inode *rust_memory_file(const struct file *file);
  */
 static inline unsigned int *rust_memory_file_seals(const struct file *file)
 {
-	struct rust_memory_inode *memory = rust_memory_file(file);
+	struct rust_memory_inode *memory = NULL;
 
+	if (IS_ENABLED(CONFIG_RUST) && IS_ENABLED(CONFIG_MMU))
+		memory = rust_memory_file(file);
 	return memory ? &memory->seals : NULL;
 }
-
-#else
-
-static inline unsigned int *rust_memory_file_seals(const struct file *file)
-{
-	return NULL;
-}
-
-#endif
 
 #endif /* _LINUX_RUST_MEMORY_FILE_H */

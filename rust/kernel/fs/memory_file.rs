@@ -642,7 +642,8 @@ fn write_at(memory: &MemoryInode, pos: u64, data: &[u8]) -> Result<usize> {
     let inode = memory.lock();
     let end = pos.checked_add(data.len() as u64).ok_or(EFBIG)?;
     inode.check_max_size(end)?;
-    let len = inode.writable(pos, data.len())?;
+    inode.check_write_to(end)?;
     // SAFETY: The iterator is one of a source, and nothing else uses it.
-    io::write(&inode, pos, len, unsafe { IovIterSource::from_raw(&mut iov) })
+    let iov = unsafe { IovIterSource::from_raw(&mut iov) };
+    io::write(&inode, pos, data.len(), iov)
 }

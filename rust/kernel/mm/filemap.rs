@@ -188,7 +188,7 @@ impl PageCache {
     }
 
     /// Locks the folio that has the page with page offset `index`; if there is none, adds one that
-    /// is filled with zeroes.
+    /// is filled with zeroes, for which the memory cgroup of the current task pays.
     ///
     /// # Context
     ///
@@ -201,21 +201,53 @@ impl PageCache {
     /// - [`ENOMEM`] if there is not enough memory, also if the memory cgroup may not have more.
     /// - [`EIO`] if the folio is not up to date.
     pub fn get_or_add(&self, index: usize) -> Result<LockedCacheFolio<'_>> {
+        // SAFETY: The current task is charged.
+        unsafe { self.get_or_add_for(core::ptr::null_mut(), index) }
+    }
+
+    /// The same, for a folio that the memory cgroup of an mm pays for.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_or_add`](Self::get_or_add).
+    ///
+    /// # Safety
+    ///
+    /// `mm` must be null, for that of the current task, or valid.
+    pub(in crate::mm) unsafe fn get_or_add_for(
+        &self,
+        mm: *mut bindings::mm_struct,
+        index: usize,
+    ) -> Result<LockedCacheFolio<'_>> {
         loop {
             if let Some(folio) = self.get_locked(index)? {
-                if index >= self.size_in_pages() {
-                    return Err(EFAULT);
-                }
-                return Ok(folio);
+                return self.check_size(index).map(|()| folio);
             }
             let order = self.min_order();
-            let new = self.alloc(order)?.zeroed();
+            // SAFETY: By the safety requirements of this function, `mm` is null or valid.
+            let new = unsafe { self.alloc_for(mm, order) }?.zeroed();
             match self.add(new, index & (usize::MAX << order)) {
-                Ok(folio) => return Ok(folio),
+                // The file may end inside the folio.
+                Ok(folio) => return self.check_size(index).map(|()| folio),
                 // Another thread has added one in between.
                 Err((_, e)) if e == EEXIST => {}
                 Err((_, e)) => return Err(e),
             }
+        }
+    }
+
+    /// Checks that a page is in the file.
+    ///
+    /// The caller has the lock of the folio that has the page: truncation changes the size before
+    /// it takes that lock.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] if the file ends before the page.
+    pub(in crate::mm) fn check_size(&self, index: usize) -> Result {
+        match index < self.size_in_pages() {
+            true => Ok(()),
+            false => Err(EFAULT),
         }
     }
 
@@ -239,7 +271,7 @@ impl PageCache {
     /// - [`ENOMEM`] if there is not enough contiguous memory, or if the memory cgroup may not have
     ///   more.
     pub fn alloc(&self, order: u32) -> Result<NewFolio> {
-        // SAFETY: By the type invariants, the page cache is alive, and the current task is charged.
+        // SAFETY: The current task is charged.
         unsafe { self.alloc_for(core::ptr::null_mut(), order) }
     }
 

@@ -46,8 +46,11 @@ use crate::{
     types::ForeignOwnable, //
 };
 
+// Without userfaultfd, the kernel calls none of the callbacks but `fault`.
+#[cfg_attr(not(CONFIG_USERFAULTFD), expect(dead_code))]
 mod context;
 mod fault;
+#[cfg_attr(not(CONFIG_USERFAULTFD), expect(dead_code))]
 mod modes;
 #[cfg(CONFIG_USERFAULTFD)]
 mod table;
@@ -111,43 +114,48 @@ pub use self::{
 ///
 /// # Examples
 ///
-/// A type of file that counts how many pages user space has filled, and that refuses to have more
-/// than a number of them filled.
+/// A type of file of which user space can fill a limited number of pages.
 ///
 /// ```
-/// use core::sync::atomic::{AtomicUsize, Ordering};
 /// use kernel::{
-///     mm::uffd::{AddFolio, AddedFolio, FillFolio, RemoveFolio, UffdOps},
-///     prelude::*, //
+///     fs::memory_file::{MemoryFile, Options},
+///     mm::uffd::{AddFolio, AddedFolio, FillFolio, RemoveFolio, UffdModes, UffdOps},
+///     page::PAGE_SIZE,
+///     sync::atomic::{Atomic, Relaxed}, //
 /// };
 ///
 /// struct Limited;
 ///
-/// struct Limit {
-///     left: AtomicUsize,
-/// }
+/// /// The data of a file: how many more pages user space can fill.
+/// struct Left(Atomic<i32>);
 ///
 /// #[vtable]
 /// impl UffdOps for Limited {
-///     type Data = KBox<Limit>;
+///     type Data = KBox<Left>;
 ///
 ///     fn filemap_add<'a>(
 ///         fill: &'a AddFolio<Self>,
 ///         folio: FillFolio<'a>,
 ///     ) -> Result<AddedFolio<'a>> {
 ///         let added = fill.add(folio)?;
-///         let left = &fill.data().left;
-///         // If this fails, the folio is removed from the page cache again.
-///         left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
-///             .map_err(|_| ENOSPC)?;
+///         if fill.data().0.fetch_add(-1, Relaxed) <= 0 {
+///             fill.data().0.fetch_add(1, Relaxed);
+///             // The folio is removed from the page cache again.
+///             return Err(ENOSPC);
+///         }
 ///         Ok(added)
 ///     }
 ///
 ///     fn filemap_remove(fill: &RemoveFolio<Self>, _folio: &AddedFolio<'_>) {
-///         fill.data().left.fetch_add(1, Ordering::Relaxed);
+///         fill.data().0.fetch_add(1, Relaxed);
 ///     }
 /// }
-/// # let _: fn(&AddFolio<Limited>, FillFolio<'static>) -> Option<()> = |_, _| None;
+///
+/// let left = KBox::new(Left(Atomic::new(16)), GFP_KERNEL)?;
+/// let options = Options::new().userfault(UffdModes::MISSING);
+/// let file = MemoryFile::<Limited>::new(c"limited", 64 * PAGE_SIZE as u64, options, left)?;
+/// assert_eq!(file.data().0.load(Relaxed), 16);
+/// # Ok::<(), Error>(())
 /// ```
 #[vtable]
 pub trait UffdOps: Sized + 'static {

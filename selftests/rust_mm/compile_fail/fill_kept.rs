@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // A driver keeps the folio that user space fills, to which only C has a reference.
-// error: no-code
-// message: lifetime may not live long enough
+// error: E0521
+// message: `fill` escapes the associated function body here
 
 include!("prelude.rs");
 

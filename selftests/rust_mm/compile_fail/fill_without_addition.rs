@@ -2,7 +2,7 @@
 
 // A driver claims to have added the folio that user space fills: it has only locked another one.
 // error: E0308
-// message: mismatched types
+// message: expected `Result<AddedFolio<'_>, Error>`, found `Result<LockedCacheFolio<'_>, Error>`
 
 include!("prelude.rs");
 

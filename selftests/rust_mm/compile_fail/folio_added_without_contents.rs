@@ -2,7 +2,7 @@
 
 // A driver adds a folio to a page cache to which nothing has been written.
 // error: E0308
-// message: mismatched types
+// message: expected `NewFolio<Filled>`, found `NewFolio`
 
 include!("prelude.rs");
 

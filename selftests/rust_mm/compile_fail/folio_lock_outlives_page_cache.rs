@@ -2,7 +2,7 @@
 
 // A driver keeps the lock of a folio for longer than it has the file.
 // error: no-code
-// message: lifetime may not live long enough
+// message: returning this value requires that `'a` must outlive `'static`
 
 include!("prelude.rs");
 

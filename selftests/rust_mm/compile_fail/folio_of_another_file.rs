@@ -2,7 +2,7 @@
 
 // A driver answers UFFDIO_CONTINUE with a folio of another file.
 // error: E0308
-// message: mismatched types
+// message: expected `Result<FoundFolio<'_>, Error>`, found `Result<LockedCacheFolio<'_>, Error>`
 
 include!("prelude.rs");
 

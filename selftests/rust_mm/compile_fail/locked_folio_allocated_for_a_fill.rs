@@ -2,7 +2,7 @@
 
 // A driver returns a folio that is in the page cache already, where the kernel wants a new one.
 // error: E0308
-// message: mismatched types
+// message: expected `Result<NewFolio, Error>`, found `Result<LockedCacheFolio<'_>, Error>`
 
 include!("prelude.rs");
 

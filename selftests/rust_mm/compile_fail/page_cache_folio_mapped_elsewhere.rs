@@ -3,7 +3,7 @@
 // A fault handler answers with a folio of a page cache, in a mapping of another file: truncation
 // would not find the mapping.
 // error: E0308
-// message: mismatched types
+// message: expected `ARef<Folio>`, found `CachedFolio<'_>`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A fault handler keeps the right to raise the fault to user space.
 // error: E0521
-// message: borrowed data escapes outside of associated function
+// message: `fault` escapes the associated function body here
 
 include!("prelude.rs");
 

@@ -13,7 +13,8 @@ use crate::{
         uffd::{
             self,
             UffdModes, //
-        }, //
+        },
+        virt::flags as vm_flags, //
     },
     prelude::*, //
 };
@@ -26,6 +27,21 @@ use core::ptr::{
 enum Found<'a> {
     Page(LockedCacheFolio<'a>),
     Raised(bindings::vm_fault_t),
+}
+
+/// Returns whether a fault is a write access to the file, and not to a copy-on-write page.
+///
+/// # Safety
+///
+/// This thread must be handling `vmf`, and `vma` must be its VMA.
+#[inline]
+unsafe fn writes_to_file(
+    vmf: *mut bindings::vm_fault,
+    vma: *mut bindings::vm_area_struct,
+) -> bool {
+    // SAFETY: By the safety requirements of this function, both are valid, and the VMA is locked.
+    let (flags, vm_flags) = unsafe { ((*vmf).flags, (*vma).__bindgen_anon_2.vm_flags) };
+    flags & bindings::fault_flag_FAULT_FLAG_WRITE != 0 && vm_flags & vm_flags::SHARED != 0
 }
 
 /// Finds the page of a fault, or allocates it.
@@ -76,7 +92,14 @@ unsafe fn find<'a>(
         // SAFETY: The mm is valid.
         let (folio, first) =
             unsafe { space::alloc_for(memory, mm, index, 0..cache.size_in_pages()) }?;
-        match cache.add(folio.zeroed(), first) {
+        let mut folio = folio.zeroed();
+        // SAFETY: This thread is handling the fault, so its VMA is locked.
+        if unsafe { writes_to_file(vmf, vma) } {
+            // The kernel does this once the page is mapped, and drops the VMA lock if it is the
+            // first one who does.
+            folio = folio.into_dirty();
+        }
+        match cache.add(folio, first) {
             Ok(folio) => return Ok(Found::Page(folio)),
             // Another thread has added a page in between.
             Err((_, err)) if err == EEXIST => {}

@@ -13,10 +13,7 @@ use crate::{
             UffdModes, //
         }, //
     },
-    page::{
-        PAGE_MASK,
-        PAGE_SHIFT, //
-    },
+    page::PAGE_SHIFT,
     prelude::*,
     types::{
         NotThreadSafe,
@@ -210,23 +207,14 @@ impl<'a> LockedInode<'a> {
         Ok(())
     }
 
-    /// Returns how many of `len` bytes at `pos` may be written.
-    ///
-    /// If the file must not grow, the write ends with the last page that is entirely in the file.
+    /// Checks that the seals allow to write up to `end`, in bytes.
     ///
     /// # Errors
     ///
-    /// [`EPERM`] if the seals allow none of them.
-    pub(super) fn writable(&self, pos: u64, len: usize) -> Result<usize> {
+    /// [`EPERM`] if they do not.
+    pub(super) fn check_write_to(&self, end: u64) -> Result {
         self.check_write()?;
-        let (end, size) = (pos + len as u64, self.size());
-        if end <= size || !self.seals().intersects(Seals::GROW) {
-            return Ok(len);
-        }
-        match (size & PAGE_MASK as u64).checked_sub(pos) {
-            None | Some(0) => Err(EPERM),
-            Some(len) => Ok(len as usize),
-        }
+        self.check_size(end.max(self.size()))
     }
 
     /// Checks that the seals allow the file to have this size, in bytes.
@@ -257,14 +245,8 @@ impl<'a> LockedInode<'a> {
 
     /// Sets the size, and removes what is beyond it, from mappings as well.
     pub(super) fn truncate(&self, size: u64) {
-        let mapping = self.cache().as_ptr();
-        // SAFETY: By the type invariants, the inode is alive. This thread holds the lock of the
-        // inode; the one of the page cache comes after it.
-        unsafe {
-            bindings::filemap_invalidate_lock(mapping);
-            bindings::truncate_setsize(self.inode(), size as i64);
-            bindings::filemap_invalidate_unlock(mapping);
-        }
+        // SAFETY: By the type invariants, the inode is alive, and this thread holds its lock.
+        unsafe { bindings::rust_memory_truncate(self.inode(), size as i64) };
     }
 
     /// Removes the pages that are entirely in the range, from mappings as well, and fills what else

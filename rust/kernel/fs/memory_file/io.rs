@@ -318,7 +318,8 @@ unsafe fn do_write_iter(
     to_result(unsafe { bindings::file_update_time(file) })?;
     // SAFETY: By the safety requirements of this function, `kiocb` is valid.
     let pos = unsafe { (*kiocb).ki_pos };
-    let len = inode.writable(pos as u64, len as usize)?;
+    let len = len as usize;
+    inode.check_write_to(pos as u64 + len as u64)?;
     // SAFETY: C passes a valid iterator to read from, which nothing else uses meanwhile.
     let iov = unsafe { IovIterSource::from_raw(iter) };
     let done = write(&inode, pos as u64, len, iov)?;

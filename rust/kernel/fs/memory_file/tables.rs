@@ -70,6 +70,8 @@ static SPACE: Table<bindings::address_space_operations> =
         dirty_folio: Some(bindings::noop_dirty_folio),
         #[cfg(CONFIG_MIGRATION)]
         migrate_folio: Some(bindings::filemap_migrate_folio),
+        // Called only for files with large folios.
+        release_folio: Some(bindings::rust_memory_release_folio),
         error_remove_folio: Some(error_remove_folio),
         ..pin_init::zeroed()
     });

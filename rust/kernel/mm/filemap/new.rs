@@ -73,8 +73,8 @@ impl NewFolio {
 
     /// Fills the folio with zeroes.
     pub fn zeroed(self) -> NewFolio<Filled> {
-        // The range is all of the folio, so this does not fail.
-        let _ = self.folio().zero(0, self.len());
+        // SAFETY: By the type invariants, the folio is valid, and was never in a page cache.
+        unsafe { bindings::rust_filemap_zero(self.as_ptr()) };
         // INVARIANT: All bytes have just been written.
         self.into_state(false)
     }
@@ -182,6 +182,16 @@ impl NewFolio<Filled> {
     pub fn write_at(&mut self, offset: usize, data: &[u8]) -> Result {
         self.dirty = true;
         self.folio().write_at(offset, data)
+    }
+
+    /// Declares that the folio is written as soon as it is in the page cache.
+    #[inline]
+    pub(crate) fn into_dirty(self) -> Self {
+        Self {
+            folio: self.into_raw(),
+            dirty: true,
+            _contents: PhantomData,
+        }
     }
 
     /// Returns whether the folio may have anything but zeroes.

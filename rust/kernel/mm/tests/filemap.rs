@@ -56,10 +56,25 @@ pub(super) fn cache<T: UffdOps>(file: &MemoryFile<T>) -> &PageCache {
     unsafe { PageCache::from_raw((*file.file().as_ptr()).f_mapping) }
 }
 
+/// Returns the number of references to a folio, without those of processors that have yet to put it
+/// on the LRU list.
+///
+/// # Safety
+///
+/// The caller must have a reference.
+pub(super) unsafe fn count(folio: *mut bindings::folio) -> usize {
+    // SAFETY: By the safety requirements of this function, the folio has a reference. The cases may
+    // sleep.
+    unsafe {
+        bindings::lru_add_drain_all();
+        Folio::from_raw(folio).ref_count()
+    }
+}
+
 /// Returns the number of references to a folio.
 pub(super) fn refs(folio: &LockedCacheFolio<'_>) -> usize {
     // SAFETY: The folio has a reference while it is borrowed.
-    unsafe { Folio::from_raw(folio.as_ptr()) }.ref_count()
+    unsafe { count(folio.as_ptr()) }
 }
 
 /// Returns the bytes at the start of a folio.
@@ -207,14 +222,18 @@ mod cases {
         let file = file(4, Options::new())?;
         let cache = cache(&file);
         let mm = UserMm::attach()?;
-        let addr = mm.file(file.clone().into()).mmap(4 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        let addr = mm
+            .file(file.clone().into())
+            .mmap(4 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
 
         let zeroes = cache.get_or_add(0)?;
         assert!(!zeroes.is_dirty());
         zeroes.write_at(0, b"x")?;
         assert!(zeroes.is_dirty());
         drop(zeroes);
-        let filled = cache.add(cache.alloc(0)?.filled(b"x")?, 1).map_err(|(_, e)| e)?;
+        let filled = cache
+            .add(cache.alloc(0)?.filled(b"x")?, 1)
+            .map_err(|(_, e)| e)?;
         assert!(filled.is_dirty());
         drop(filled);
         let mut zeroes = cache.alloc(0)?.zeroed();
@@ -269,7 +288,9 @@ mod cases {
     fn shared_with_user_space() -> Result {
         let file = file(1, Options::new())?;
         let mm = UserMm::attach()?;
-        let addr = mm.file(file.clone().into()).mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        let addr = mm
+            .file(file.clone().into())
+            .mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
         mm.write(addr, b"from user space")?;
         let folio = cache(&file).get_locked(0)?.ok_or(EFAULT)?;
         assert_eq!(start(&folio)?, *b"from user space");
@@ -284,7 +305,10 @@ mod cases {
         let file = file(16, Options::new().huge())?;
         let cache = cache(&file);
         let folio = cache.alloc(2)?.filled(b"large")?;
-        assert_eq!((folio.order(), folio.nr_pages(), folio.len()), (2, 4, 4 * PAGE_SIZE));
+        assert_eq!(
+            (folio.order(), folio.nr_pages(), folio.len()),
+            (2, 4, 4 * PAGE_SIZE)
+        );
         // Not at a multiple of its size.
         let (folio, e) = cache.add(folio, 5).err().ok_or(EINVAL)?;
         assert_eq!(e, EINVAL);
@@ -302,7 +326,9 @@ mod cases {
         assert_eq!(folio.index(), 4);
         drop(folio);
         let mm = UserMm::attach()?;
-        let addr = mm.file(file.clone().into()).mmap(16 * PAGE_SIZE, READ, SHARED, 0)?;
+        let addr = mm
+            .file(file.clone().into())
+            .mmap(16 * PAGE_SIZE, READ, SHARED, 0)?;
         assert_eq!(mm.read(addr + 7 * PAGE_SIZE)?, *b"end");
         let (_, e) = cache.add(cache.alloc(0)?.zeroed(), 6).err().ok_or(EINVAL)?;
         assert_eq!(e, EEXIST);
@@ -318,6 +344,7 @@ mod cases {
         let file = file(1, Options::new())?;
         let cache = cache(&file);
         let folio = cache.get_or_add(0)?;
+        assert_eq!(refs(&folio), 2);
         {
             let count = Count::set(folio.as_ptr(), xchg_folio, 0x6000_0000);
             drop(cache.get(0).ok_or(EFAULT)?);

@@ -43,6 +43,8 @@ use crate::{
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
+use super::filemap::cache;
+
 /// The data of a file, which counts how often it is dropped.
 struct Counter(Arc<Atomic<i32>>);
 
@@ -105,6 +107,23 @@ fn fallocate(file: &File, mode: u32, start: u64, len: u64) -> Result {
 fn seek(file: &File, offset: u64, whence: u32) -> i64 {
     // SAFETY: The file is open.
     unsafe { bindings::vfs_llseek(file.as_ptr(), offset as i64, whence as c_int) }
+}
+
+#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+fn truncate(file: &File, size: u64) -> Result {
+    // SAFETY: The file is open, so it has its path.
+    to_result(unsafe {
+        let path = &raw const (*file.as_ptr()).__bindgen_anon_1.f_path;
+        bindings::vfs_truncate(path, size as i64)
+    })
+}
+
+/// Returns how many pages the kernel counts as dirty.
+#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+fn dirty_pages() -> i64 {
+    const INDEX: usize = bindings::node_stat_item_NR_FILE_DIRTY as usize;
+    // SAFETY: The counter is a static that other threads write at the same time.
+    unsafe { (&raw const bindings::vm_node_stat[INDEX].counter).read_volatile() }
 }
 
 #[kunit_tests(rust_mm_memory_file)]
@@ -220,6 +239,25 @@ mod cases {
         Ok(())
     }
 
+    /// What `fallocate` has allocated is not reclaimed, although it is still zero.
+    #[test]
+    fn allocated_pages_stay() -> Result {
+        let mm = UserMm::attach()?;
+        let file = make(8, Options::new().evictable())?;
+        fallocate(file.file(), 0, 0, 4 * PAGE)?;
+        let addr = mm.file(file.clone().into()).mmap(8 * PAGE_SIZE, READ, SHARED, 0)?;
+        assert_eq!(mm.read(addr + 5 * PAGE_SIZE)?, [0]);
+        mm.munmap(addr, 8 * PAGE_SIZE)?;
+        assert_eq!(file.nr_pages(), 5);
+
+        // SAFETY: The function has no requirements.
+        unsafe { bindings::lru_add_drain_all() };
+        // SAFETY: The file is open.
+        unsafe { bindings::invalidate_mapping_pages(cache(&file).as_ptr(), 0, usize::MAX) };
+        assert_eq!(file.nr_pages(), 4);
+        Ok(())
+    }
+
     #[test]
     fn seals() -> Result {
         let file = make(1, Options::new())?;
@@ -235,9 +273,8 @@ mod cases {
         let file = make(2, Options::new().sealed(Seals::GROW | Seals::SEAL))?;
         assert_eq!(fallocate(file.file(), 0, PAGE, 2 * PAGE), Err(EPERM));
         assert_eq!(file.write_at(2 * PAGE, b"x"), Err(EPERM));
-        // As much as is in the file.
-        let data = KVVec::from_elem(b'x', 2 * PAGE_SIZE, GFP_KERNEL)?;
-        assert_eq!(file.write_at(PAGE, &data)?, PAGE_SIZE);
+        assert_eq!(file.write_at(2 * PAGE - 1, b"xy"), Err(EPERM));
+        assert_eq!(file.write_at(2 * PAGE - 1, b"x")?, 1);
         assert_eq!(file.size(), 2 * PAGE);
         Ok(())
     }
@@ -327,6 +364,47 @@ mod cases {
         assert_eq!(bytes(&file, 800 * PAGE + 6)?, *b"x\0");
         assert_eq!(mm.read(addr + 600 * PAGE_SIZE)?, *b"xxxx");
         assert_eq!(bytes(&file, 5 * PAGE)?, *b"huge");
+        Ok(())
+    }
+
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[test]
+    fn huge_truncated() -> Result {
+        let mm = UserMm::attach()?;
+        let file = make(512, Options::new().huge())?;
+        let user = mm.file(file.clone().into());
+        let addr = user.mmap(512 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        mm.write(addr + 5 * PAGE_SIZE, b"huge")?;
+        mm.write(addr + 300 * PAGE_SIZE, b"gone")?;
+        let dirty = dirty_pages();
+        truncate(file.file(), 5 * PAGE + 2)?;
+        assert_eq!(file.nr_pages(), 6);
+        // The pages were never counted. Some room is for the rest of the system.
+        assert!((dirty_pages() - dirty).abs() < 256);
+        assert_eq!(mm.read(addr + 5 * PAGE_SIZE)?, *b"hu\0\0");
+        assert_eq!(mm.read::<1>(addr + 6 * PAGE_SIZE), Err(EFAULT));
+
+        // The file grows again, and what was there does not come back.
+        truncate(file.file(), 512 * PAGE)?;
+        assert_eq!(mm.read(addr + 300 * PAGE_SIZE)?, [0; 4]);
+
+        // A folio with a reference is not split, nor is one in which the file ends already.
+        let file = make(512, Options::new().huge())?;
+        fallocate(file.file(), 0, 0, 512 * PAGE)?;
+        file.write_at(5 * PAGE, b"huge")?;
+        file.write_at(300 * PAGE, b"gone")?;
+        let pages = file.nr_pages();
+        let folio = cache(&file).get(5).ok_or(EFAULT)?;
+        truncate(file.file(), 5 * PAGE + 2)?;
+        drop(folio);
+        truncate(file.file(), 5 * PAGE + 1)?;
+        assert!((dirty_pages() - dirty).abs() < 256);
+        if pages == 512 {
+            assert_eq!(file.nr_pages(), 512);
+        }
+        truncate(file.file(), 512 * PAGE)?;
+        assert_eq!(bytes(&file, 5 * PAGE)?, *b"h\0\0\0");
+        assert_eq!(bytes(&file, 300 * PAGE)?, [0; 4]);
         Ok(())
     }
 }

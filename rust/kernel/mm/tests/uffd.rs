@@ -7,6 +7,7 @@
 
 use super::filemap::{
     cache,
+    count,
     refs, //
 };
 use crate::{
@@ -243,7 +244,7 @@ impl Filler<'_> {
         if added.is_err() {
             // SAFETY: The folio has a reference, which is C's. Its lock is free, as C expects.
             unsafe {
-                check(bindings::folio_ref_count(folio) == 1 && bindings::folio_trylock(folio))?;
+                check(count(folio) == 1 && bindings::folio_trylock(folio))?;
                 bindings::folio_unlock(folio);
                 bindings::folio_put_saturating(folio);
             }
@@ -278,8 +279,8 @@ impl Filler<'_> {
         })?;
         // SAFETY: The folio has a reference, which is C's. Its lock is free, as C expects.
         unsafe {
-            let (folio, count) = (folio.as_ptr(), bindings::folio_ref_count(folio.as_ptr()));
-            check(count == 1 && bindings::folio_trylock(folio))?;
+            let folio = folio.as_ptr();
+            check(count(folio) == 1 && bindings::folio_trylock(folio))?;
             bindings::folio_unlock(folio);
             bindings::folio_put_saturating(folio);
         }
@@ -401,7 +402,12 @@ mod cases {
         let filler = Filler { mm: &mm, addr };
         let folio = filler.alloc(3)?;
         // SAFETY: The file is open.
-        to_result(unsafe { bindings::vfs_truncate(&raw const (*file.file().as_ptr()).__bindgen_anon_1.f_path, PAGE as i64) })?;
+        to_result(unsafe {
+            bindings::vfs_truncate(
+                &raw const (*file.file().as_ptr()).__bindgen_anon_1.f_path,
+                PAGE as i64,
+            )
+        })?;
         assert_eq!(filler.add(3, folio, b"x"), Err(EFAULT));
         assert_eq!(filler.alloc(3), Err(ENOMEM));
         assert_eq!(file.nr_pages(), 0);
@@ -474,10 +480,15 @@ mod cases {
     fn faults() -> Result {
         let mm = UserMm::attach()?;
         let (probe, file) = probed(ALL)?;
-        let addr = mm.file(file.clone().into()).mmap(LEN + PAGE_SIZE, READ, SHARED, 0)?;
+        let addr = mm
+            .file(file.clone().into())
+            .mmap(LEN + PAGE_SIZE, READ, SHARED, 0)?;
 
         assert_eq!(mm.read(addr + 2 * PAGE_SIZE)?, [0]);
-        assert_eq!((probe.faults.load(Relaxed), probe.index.load(Relaxed)), (1, 2));
+        assert_eq!(
+            (probe.faults.load(Relaxed), probe.index.load(Relaxed)),
+            (1, 2)
+        );
         probe.answer.store(FOLIO, Relaxed);
         assert_eq!(mm.read(addr)?, *b"filled by fault");
         assert_eq!(refs(&cache(&file).get_locked(0)?.ok_or(EFAULT)?), 3);

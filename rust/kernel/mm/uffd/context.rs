@@ -7,6 +7,7 @@ use crate::{
     bindings,
     mm::{
         filemap::{
+            Filled,
             LockedCacheFolio,
             NewFolio,
             PageCache, //
@@ -228,9 +229,8 @@ impl<T: UffdOps> AllocFolio<T> {
     /// - [`EFAULT`] if the file ends before the page.
     /// - [`ENOMEM`] if there is not enough memory, also if the memory cgroup may not have more.
     pub fn alloc(&self) -> Result<NewFolio> {
-        if self.index() >= self.cache().size_in_pages() {
-            return Err(EFAULT);
-        }
+        // The size can still change: `filemap_add` looks at it again.
+        self.cache().check_size(self.index())?;
         // SAFETY: The VMA is locked, so its mm is valid.
         unsafe { self.cache().alloc_for((*self.0.vma.as_ptr()).vm_mm, 0) }
     }
@@ -462,19 +462,29 @@ impl<'a> FoundFolio<'a> {
     #[inline]
     pub(super) fn find(cache: &'a PageCache, index: usize) -> Result<Option<Self>> {
         let folio = cache.get_locked(index)?;
-        // Truncation changes the size before it takes the lock of the folio.
-        if index >= cache.size_in_pages() {
-            return Err(EFAULT);
-        }
+        cache.check_size(index)?;
         // INVARIANT: The folio has the page, and as long as it is locked it keeps it.
         Ok(folio.map(Self))
     }
 
-    /// Finds the folio that has a page, or adds one.
+    /// Finds the folio that has the page at an address of a VMA, or adds one.
     #[inline]
-    pub(super) fn find_or_add(cache: &'a PageCache, index: usize) -> Result<Self> {
+    pub(super) fn find_or_add<T: UffdOps>(vma: &'a UffdVma<T>, index: usize) -> Result<Self> {
+        // SAFETY: The VMA is locked, so its mm is valid.
+        let folio = unsafe { vma.cache().get_or_add_for((*vma.as_ptr()).vm_mm, index) }?;
         // INVARIANT: The folio has the page, and as long as it is locked it keeps it.
-        Ok(Self(cache.get_or_add(index)?))
+        Ok(Self(folio))
+    }
+
+    /// Adds a folio to a page cache, where it has the page `index`.
+    #[inline]
+    pub(super) fn add(cache: &'a PageCache, folio: NewFolio<Filled>, index: usize) -> Result<Self> {
+        let first = index & (usize::MAX << folio.order());
+        let added = cache.add(folio, first).map_err(|(_, e)| e)?;
+        // The file may end inside the folio.
+        cache.check_size(index)?;
+        // INVARIANT: The folio has the pages from `first` on, one of which is `index`.
+        Ok(Self(added))
     }
 
     /// Gives up the lock and the reference.

@@ -15,7 +15,9 @@ use crate::{
     bindings,
     mm::{
         filemap::{
+            Filled,
             LockedCacheFolio,
+            NewFolio,
             PageCache, //
         },
         memory::Folio, //
@@ -33,6 +35,55 @@ use core::{
 };
 
 /// The context of [`fault`](UffdOps::fault): an access to a page that is not mapped.
+///
+/// # Examples
+///
+/// The first bytes of each page are its number.
+///
+/// ```
+/// use kernel::{
+///     fs::memory_file::{MemoryFile, Options},
+///     mm::{
+///         ops::FaultError,
+///         testing::*,
+///         uffd::{UffdAnswer, UffdFault, UffdOps}, //
+///     },
+///     page::PAGE_SIZE, //
+/// };
+///
+/// struct Numbered;
+///
+/// #[vtable]
+/// impl UffdOps for Numbered {
+///     type Data = ();
+///
+///     fn fault(fault: &UffdFault<Self>) -> Result<UffdAnswer<'_>, FaultError> {
+///         loop {
+///             if let Some(folio) = fault.find()? {
+///                 return Ok(folio.into());
+///             }
+///             // User space fills it, if it has registered the mapping.
+///             if let Some(raise) = fault.missing() {
+///                 return Ok(raise.into());
+///             }
+///             let number = fault.index().to_le_bytes();
+///             match fault.add(fault.alloc(0)?.filled(&number)?) {
+///                 // Another thread has added the page in between.
+///                 Err(e) if e == EEXIST => {}
+///                 added => return Ok(added?.into()),
+///             }
+///         }
+///     }
+/// }
+///
+/// let mm = UserMm::attach()?;
+/// let size = 8 * PAGE_SIZE;
+/// let file = MemoryFile::<Numbered>::new(c"numbered", size as u64, Options::new(), ())?;
+/// let addr = mm.file(file.clone().into()).mmap(size, READ, SHARED, 0)?;
+/// assert_eq!(mm.read(addr + 5 * PAGE_SIZE)?, 5_usize.to_le_bytes());
+/// assert_eq!(file.nr_pages(), 1);
+/// # Ok::<(), Error>(())
+/// ```
 ///
 /// # Invariants
 ///
@@ -168,6 +219,8 @@ impl<T: UffdOps> UffdFault<T> {
 
     /// Locks the folio that has the page; if there is none, adds one that is filled with zeroes.
     ///
+    /// The memory cgroup of the process that has the mapping pays for it.
+    ///
     /// # Context
     ///
     /// As [`PageCache::get_or_add`].
@@ -176,7 +229,35 @@ impl<T: UffdOps> UffdFault<T> {
     ///
     /// As [`PageCache::get_or_add`].
     pub fn find_or_add(&self) -> Result<FoundFolio<'_>> {
-        FoundFolio::find_or_add(self.cache(), self.index())
+        FoundFolio::find_or_add(self.vma(), self.index())
+    }
+
+    /// Allocates a folio of `1 << order` pages, for which the memory cgroup of the process that has
+    /// the mapping pays.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`PageCache::alloc`].
+    pub fn alloc(&self, order: u32) -> Result<NewFolio> {
+        // SAFETY: The VMA is locked, so its mm is valid.
+        unsafe { self.cache().alloc_for((*self.vma().as_ptr()).vm_mm, order) }
+    }
+
+    /// Adds a folio to the page cache, where it has the page that is accessed.
+    ///
+    /// # Context
+    ///
+    /// As [`PageCache::add`].
+    ///
+    /// # Errors
+    ///
+    /// As [`PageCache::add`]. The folio is freed.
+    pub fn add(&self, folio: NewFolio<Filled>) -> Result<FoundFolio<'_>> {
+        FoundFolio::add(self.cache(), folio, self.index())
     }
 }
 

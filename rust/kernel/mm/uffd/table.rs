@@ -121,8 +121,8 @@ unsafe extern "C" fn filemap_add<T: UffdOps>(
     // SAFETY: By the safety requirements of this function, the folio is valid, has contents, and is
     // that of `alloc_folio`, which was never in a page cache.
     let folio = unsafe { FillFolio::new(NonNull::new_unchecked(folio)) };
-    let added = T::filemap_add(&context, folio);
-    match added {
+    let answer = T::filemap_add(&context, folio);
+    match answer {
         Ok(added) => {
             added.forget();
             0
@@ -162,8 +162,8 @@ unsafe extern "C" fn get_folio_noalloc<T: UffdOps>(
     // SAFETY: By the safety requirements of this function, the inode is valid, is that of a memory
     // file of the type `T`, and is not evicted.
     let context = unsafe { FindFolio::<T>::new(NonNull::new_unchecked(inode), index) };
-    let found = T::get_folio_noalloc(&context);
-    match found {
+    let answer = T::get_folio_noalloc(&context);
+    match answer {
         Ok(found) => found.into_raw().as_ptr(),
         Err(e) => e.to_ptr(),
     }
