@@ -5,10 +5,11 @@
 exec 2>&1 # standard error goes to the kernel's console
 cd "$1/samples/rust/mm" || exit
 modules=(rust_mmap bench/c_mmap rust_mmap_plain bench/c_plain bench/c_plain_mp rust_mmap_demand bench/c_demand
-    rust_mmap_pfn bench/c_pfn rust_vma_inspect bench/c_inspect bench/rust_layer bench/c_layer)
+    rust_mmap_pfn bench/c_pfn rust_vma_inspect bench/c_inspect bench/rust_layer bench/c_layer
+    rust_memfile)
 for module in "${modules[@]}"; do
     parameters=()
-    [[ $module == *@(pfn|inspect|layer) ]] || parameters=(pages=8192)
+    [[ $module == *@(pfn|inspect|layer|memfile) ]] || parameters=(pages=8192)
     insmod "$module.ko" "${parameters[@]}" || exit
 done
 bench/rust_mm_bench "${@:2}" || exit

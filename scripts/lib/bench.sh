@@ -9,7 +9,7 @@ done
 
 # The parts that are made each time, and those that are only made by name: they take longer, and what
 # they simulate differs from run to run.
-BENCH_PARTS=(calls layer threads)
+BENCH_PARTS=(calls layer memory threads)
 BENCH_SCALE_PARTS=(scale processors-4 processors-8 processors-16)
 
 # With T, only some of its parts.
@@ -24,6 +24,7 @@ bench() {
     bench_part twins boot_twins
     bench_part calls boot_bench calls 1
     bench_part layer boot_bench layer 1
+    bench_part memory boot_bench memory 1
     bench_part threads boot_bench threads 2
     if [[ $TEST == scale ]]; then
         TEST=

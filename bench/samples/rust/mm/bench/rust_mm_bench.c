@@ -6,7 +6,8 @@
  *
  *	rust_mm_bench calls	the samples beside their C twins, one operation after the other
  *	rust_mm_bench layer	functions of the layer beside what C has in their place
- *	rust_mm_bench scale	both, with many mappings
+ *	rust_mm_bench memory	memory files beside those of memfd_create()
+ *	rust_mm_bench scale	samples and layer, with many mappings
  *	rust_mm_bench threads	threads that fault and map at the same time, two processors
  *
  * and in a VM that counts none, since its processors run at the same time:
@@ -234,7 +235,8 @@ static void run_pairs(const struct pair *pair)
 	check(!munmap(arena, ARENA + TABLE), "munmap");
 	arena = (char *)(((unsigned long)arena + TABLE - 1) & ~(TABLE - 1));
 	for (; pair->rust; pair++) {
-		int fds[2] = { open_device(pair->c), open_device(pair->rust) };
+		int (*open_it)(const char *name) = pair->open ? pair->open : open_device;
+		int fds[2] = { open_it(pair->c), open_it(pair->rust) };
 
 		for (const struct row *row = pair->rows; row->name; row++)
 			run_row(pair, row, fds);
@@ -261,6 +263,8 @@ int main(int argc, char **argv)
 	} else if (!strcmp(part, "layer")) {
 		raise_max_map_count();
 		run_pairs(layer_pairs);
+	} else if (!strcmp(part, "memory")) {
+		run_pairs(memory_pairs);
 	} else if (!strcmp(part, "scale")) {
 		raise_max_map_count();
 		run_pairs(scale_pairs);

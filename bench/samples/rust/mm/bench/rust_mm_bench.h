@@ -41,10 +41,12 @@ struct pair {
 	const char *rust;
 	const char *c;
 	const struct row *rows;
+	/* What opens them, if they are not devices. */
+	int (*open)(const char *name);
 };
 
 /* Lists end with an element that has no name. */
-extern const struct pair sample_pairs[], layer_pairs[], scale_pairs[];
+extern const struct pair sample_pairs[], layer_pairs[], memory_pairs[], scale_pairs[];
 /* Those of the layer's functions that scale_pairs has. */
 extern const struct row layer_scale_rows[];
 

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * The kernel's own stress test of userfaultfd, unmodified, with two more types of memory: the
+ * memory files of rust_memfile, "rust_memfile" and "rust_memfile-private".
+ */
+
+#define main kernel_main
+#include "../mm/uffd-stress.c"
+#undef main
+
+#include "uffd_memory.h"
+
+int main(int argc, char **argv)
+{
+	static char shmem[] = "shmem", shmem_private[] = "shmem-private";
+
+	if (argc > 1 && !strcmp(argv[1], "rust_memfile"))
+		argv[1] = shmem;
+	else if (argc > 1 && !strcmp(argv[1], "rust_memfile-private"))
+		argv[1] = shmem_private;
+	else
+		return kernel_main(argc, argv);
+	rust_memory_type = true;
+	return kernel_main(argc, argv);
+}
