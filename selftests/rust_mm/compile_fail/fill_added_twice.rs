@@ -14,10 +14,7 @@ struct Memory;
 impl UffdOps for Memory {
     type Data = ();
 
-    fn filemap_add<'a>(
-        fill: &'a AddFolio<Self>,
-        folio: FillFolio<'a>,
-    ) -> Result<AddedFolio<'a>> {
+    fn filemap_add<'a>(fill: &'a AddFolio<Self>, folio: FillFolio<'a>) -> Result<AddedFolio<'a>> {
         let added = fill.add(folio);
         #[cfg(not(twin))]
         let added = added.or_else(|_| fill.add(folio));

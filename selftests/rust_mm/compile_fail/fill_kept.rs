@@ -14,10 +14,7 @@ struct Memory;
 impl UffdOps for Memory {
     type Data = ();
 
-    fn filemap_add<'a>(
-        fill: &'a AddFolio<Self>,
-        folio: FillFolio<'a>,
-    ) -> Result<AddedFolio<'a>> {
+    fn filemap_add<'a>(fill: &'a AddFolio<Self>, folio: FillFolio<'a>) -> Result<AddedFolio<'a>> {
         #[cfg(not(twin))]
         keep(folio);
         #[cfg(twin)]

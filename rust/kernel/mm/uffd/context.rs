@@ -358,7 +358,7 @@ impl<'a> AddedFolio<'a> {
 
     /// Gives up the lock.
     #[inline]
-    pub(super) fn forget(self) {
+    pub(super) fn leave_locked(self) {
         core::mem::forget(self);
     }
 }

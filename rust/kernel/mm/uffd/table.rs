@@ -124,7 +124,7 @@ unsafe extern "C" fn filemap_add<T: UffdOps>(
     let answer = T::filemap_add(&context, folio);
     match answer {
         Ok(added) => {
-            added.forget();
+            added.leave_locked();
             0
         }
         Err(e) => e.to_errno(),
