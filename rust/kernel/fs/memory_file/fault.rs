@@ -96,7 +96,7 @@ unsafe fn find<'a>(
         // SAFETY: This thread is handling the fault, so its VMA is locked.
         if unsafe { writes_to_file(vmf, vma) } {
             // The kernel does this once the page is mapped, and drops the VMA lock if it is the
-            // first one who does.
+            // first to do so.
             folio = folio.into_dirty();
         }
         match cache.add(folio, first) {
