@@ -35,10 +35,7 @@ enum Found<'a> {
 ///
 /// This thread must be handling `vmf`, and `vma` must be its VMA.
 #[inline]
-unsafe fn writes_to_file(
-    vmf: *mut bindings::vm_fault,
-    vma: *mut bindings::vm_area_struct,
-) -> bool {
+unsafe fn writes_to_file(vmf: *mut bindings::vm_fault, vma: *mut bindings::vm_area_struct) -> bool {
     // SAFETY: By the safety requirements of this function, both are valid, and the VMA is locked.
     let (flags, vm_flags) = unsafe { ((*vmf).flags, (*vma).__bindgen_anon_2.vm_flags) };
     flags & bindings::fault_flag_FAULT_FLAG_WRITE != 0 && vm_flags & vm_flags::SHARED != 0
