@@ -1045,6 +1045,37 @@ TEST_F(memory, populate)
 	close(fd);
 }
 
+/*
+ * Pages that nothing has written to go by themselves if the file is evictable, and those of a memfd
+ * as well; no others do.
+ */
+TEST_F(memory, reclaim)
+{
+	const bool evictable = variant->memfd || variant->flags & RUST_MEMFILE_EVICTABLE;
+	const size_t page = self->page;
+	int fd = file_of(self, 4);
+	char *map;
+
+	ASSERT_GE(fd, 0);
+	map = map_pages(self, fd, 4, MAP_SHARED);
+	ASSERT_NE(map, NULL);
+	ASSERT_EQ(map[0], 0);
+	map[page] = 'x';
+	ASSERT_EQ(map[2 * page], 0);
+	ASSERT_TRUE(put_bytes(fd, 3 * page, 1, 'y'));
+	ASSERT_EQ(madvise(map, 4 * page, MADV_PAGEOUT), 0);
+	ASSERT_EQ(munmap(map, 4 * page), 0);
+	ASSERT_EQ(write_text("/proc/sys/vm/drop_caches", "1"), 0);
+	EXPECT_EQ(is_hole(fd, 0, page), evictable);
+	EXPECT_EQ(is_hole(fd, 2 * page, 3 * page), evictable);
+	ASSERT_EQ(lseek(fd, page, SEEK_DATA), page);
+	ASSERT_EQ(lseek(fd, 3 * page, SEEK_DATA), 3 * page);
+	ASSERT_TRUE(has_bytes(fd, page, 1, 'x'));
+	ASSERT_TRUE(has_bytes(fd, 3 * page, 1, 'y'));
+	ASSERT_TRUE(has_bytes(fd, 0, page, 0));
+	close(fd);
+}
+
 /* Another process reads and writes the mapping, and so does a debugger. */
 TEST_F(memory, remote)
 {

@@ -14,7 +14,7 @@
 #endif
 
 #define PAGES	32
-#define SECONDS	2
+#define SECONDS	1
 
 struct race {
 	size_t page, len;

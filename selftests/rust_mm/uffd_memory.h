@@ -18,6 +18,8 @@
 #include "../../../../samples/rust/mm/rust_memfile.h"
 
 static bool rust_memory_type;
+/* More flags of struct rust_memfile_create. */
+static unsigned int rust_memory_flags;
 
 int __real_memfd_create(const char *name, unsigned int flags);
 int __wrap_memfd_create(const char *name, unsigned int flags);
@@ -28,7 +30,7 @@ int __wrap_memfd_create(const char *name, unsigned int flags)
 		.modes = RUST_MEMFILE_MISSING | RUST_MEMFILE_MINOR | RUST_MEMFILE_WP |
 			RUST_MEMFILE_RWP,
 		.flags = (flags & MFD_CLOEXEC ? RUST_MEMFILE_CLOEXEC : 0) |
-			(flags & MFD_ALLOW_SEALING ? RUST_MEMFILE_SEALABLE : 0),
+			(flags & MFD_ALLOW_SEALING ? RUST_MEMFILE_SEALABLE : 0) | rust_memory_flags,
 	};
 	int device, fd;
 

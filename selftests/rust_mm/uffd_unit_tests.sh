@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The kernel's own unit tests of userfaultfd, on shmem and on the memory files of rust_memfile: a
 # test that passes on shmem must pass on these, too, and not be skipped. Passes its arguments to the
-# program.
+# program. Environment: see uffd_unit_tests.c.
 
 module=${RUST_MM_MODULES:-/lib/modules}/rust_memfile.ko
 
