@@ -12,10 +12,6 @@ use crate::{
         }, //
     },
     prelude::*,
-    sync::barrier::{
-        smp_mb,
-        Full, //
-    },
     types::{
         NotThreadSafe,
         Opaque, //
@@ -388,8 +384,10 @@ pub(super) unsafe fn check(mapping: *const bindings::address_space) -> Result<bo
     let owner = unsafe { rmap::owner(mapping) }.ok_or(ENODEV)?;
     // What the kernel has populated comes before the read of the state. This pairs with the barrier
     // in `rust_mm_revocation_revoke`: without them, a revocation could find no entry, and this
-    // check no revocation.
-    smp_mb(Full);
+    // check no revocation. (7.2 has no `smp_mb(Full)`.)
+    //
+    // SAFETY: A barrier has no requirements.
+    unsafe { bindings::smp_mb() };
     // SAFETY: As in `enter`, the owner is null or a `Revocation`. The file is not released during
     // the call.
     match unsafe { owner.cast::<Revocation>().as_ref() } {
