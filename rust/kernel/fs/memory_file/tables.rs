@@ -104,6 +104,11 @@ unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
     // a memory file, which is open.
     unsafe {
         let file = (*desc).file;
+        // The callbacks find the memory file by the file of the VMA. A stacked file system may keep
+        // its own there.
+        if !core::ptr::eq((*desc).vm_file, file) {
+            return ENODEV.to_errno();
+        }
         bindings::file_accessed(file);
         (*desc).vm_ops = MemoryInode::from_file(file).vm_ops();
     }
