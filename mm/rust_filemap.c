@@ -157,8 +157,11 @@ int rust_filemap_add(struct address_space *mapping, struct folio *folio,
 	if (shadow && !dirty)
 		workingset_refault(folio, shadow);
 	folio_add_lru(folio);
-	/* There is no writeback, so there is nothing to account. */
-	if (dirty)
+	/*
+	 * There is no writeback, so there is nothing to account. What is unevictable is always
+	 * dirty: reclaim leaves it alone, but drop_caches and fadvise() drop what is clean.
+	 */
+	if (dirty || mapping_unevictable(mapping))
 		folio_set_dirty(folio);
 unlock:
 	filemap_invalidate_unlock_shared(mapping);

@@ -302,7 +302,8 @@ impl PageCache {
     /// Adds a folio to the page cache, with its first page at page offset `index`.
     ///
     /// The folio is marked up to date; it is also marked dirty, which keeps it from being
-    /// reclaimed, unless it is as [`NewFolio::zeroed`] has returned it.
+    /// reclaimed, unless the file is evictable and the folio is as [`NewFolio::zeroed`] has
+    /// returned it.
     ///
     /// # Context
     ///

@@ -35,10 +35,7 @@ enum Found<'a> {
 ///
 /// This thread must be handling `vmf`, and `vma` must be its VMA.
 #[inline]
-unsafe fn writes_to_file(
-    vmf: *mut bindings::vm_fault,
-    vma: *mut bindings::vm_area_struct,
-) -> bool {
+unsafe fn writes_to_file(vmf: *mut bindings::vm_fault, vma: *mut bindings::vm_area_struct) -> bool {
     // SAFETY: By the safety requirements of this function, both are valid, and the VMA is locked.
     let (flags, vm_flags) = unsafe { ((*vmf).flags, (*vma).__bindgen_anon_2.vm_flags) };
     flags & bindings::fault_flag_FAULT_FLAG_WRITE != 0 && vm_flags & vm_flags::SHARED != 0
@@ -96,7 +93,7 @@ unsafe fn find<'a>(
         // SAFETY: This thread is handling the fault, so its VMA is locked.
         if unsafe { writes_to_file(vmf, vma) } {
             // The kernel does this once the page is mapped, and drops the VMA lock if it is the
-            // first one who does.
+            // first to do so.
             folio = folio.into_dirty();
         }
         match cache.add(folio, first) {

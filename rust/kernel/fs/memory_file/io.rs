@@ -66,9 +66,8 @@ fn copy_to(
     }
     // SAFETY: The first page of a folio is where the folio is. The range is inside the folio, and
     // `iov` is a valid iterator of a destination.
-    let done = unsafe {
-        bindings::copy_page_to_iter(folio.as_ptr().cast(), offset, want, iov.as_raw())
-    };
+    let done =
+        unsafe { bindings::copy_page_to_iter(folio.as_ptr().cast(), offset, want, iov.as_raw()) };
     Ok((want, done))
 }
 
@@ -148,9 +147,8 @@ fn copy_from(
         }
     }
     // SAFETY: The range is inside the folio, and `iov` is a valid iterator of a source.
-    let done = unsafe {
-        bindings::copy_folio_from_iter_atomic(folio.as_ptr(), offset, len, iov.as_raw())
-    };
+    let done =
+        unsafe { bindings::copy_folio_from_iter_atomic(folio.as_ptr(), offset, len, iov.as_raw()) };
     // SAFETY: The folio is alive.
     unsafe { bindings::flush_dcache_folio(folio.as_ptr()) };
     if done != 0 {

@@ -301,9 +301,8 @@ pub(super) unsafe extern "C" fn llseek(
     let inode = unsafe { MemoryInode::from_file(file) }.lock();
     let size = inode.size() as i64;
     // SAFETY: The page cache is that of the inode, which is alive.
-    let offset = unsafe {
-        bindings::mapping_seek_hole_data(inode.cache().as_ptr(), offset, size, whence)
-    };
+    let offset =
+        unsafe { bindings::mapping_seek_hole_data(inode.cache().as_ptr(), offset, size, whence) };
     if offset < 0 {
         return offset;
     }

@@ -219,7 +219,9 @@ mod cases {
 
     #[test]
     fn dirty() -> Result {
-        let file = file(4, Options::new())?;
+        let unevictable = file(1, Options::new())?;
+        assert!(cache(&unevictable).get_or_add(0)?.is_dirty());
+        let file = file(4, Options::new().evictable())?;
         let cache = cache(&file);
         let mm = UserMm::attach()?;
         let addr = mm

@@ -105,7 +105,7 @@ impl Probe {
 
 /// Outside of the cases, there are no assertions of KUnit.
 fn check(is: bool) -> Result {
-    is.then_some(()).ok_or(EBADE)
+    is.then_some(()).ok_or(EBADF)
 }
 
 fn result(of: &Atomic<i32>) -> Result {
