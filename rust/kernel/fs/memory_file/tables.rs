@@ -54,6 +54,7 @@ static FILE: Table<bindings::file_operations> = Table(bindings::file_operations 
     splice_write: Some(bindings::iter_file_splice_write),
     fallocate: Some(space::fallocate),
     fsync: Some(bindings::noop_fsync),
+    #[cfg(CONFIG_FILE_LOCKING)]
     setlease: Some(bindings::generic_setlease),
     ..pin_init::zeroed()
 });
