@@ -275,11 +275,10 @@ unsafe impl<T: UffdOps> Sync for Memory<T> {}
 
 impl<T: UffdOps> Memory<T> {
     /// What userfaultfd calls for the mappings.
-    ///
-    /// SAFETY: The table is that of the mappings of files with this type. The data of such a file
-    /// is in the `i_private` of its inode, is of the type `T::Data`, and is dropped when the inode
-    /// is evicted. Until then, the inode has a reference to the module.
     #[cfg(CONFIG_USERFAULTFD)]
+    // SAFETY: The table is that of the mappings of files with this type. The data of such a file
+    // is in the `i_private` of its inode, is of the type `T::Data`, and is dropped when the inode
+    // is evicted. Until then, the inode has a reference to the module.
     const UFFD_OPS: bindings::vm_uffd_ops = unsafe { uffd::table::<T, fill::Layer>() };
 
     /// The operations of the mappings.

@@ -291,8 +291,8 @@ impl PageCache {
     ) -> Result<NewFolio> {
         // SAFETY: By the type invariants, the page cache is alive. By the safety requirements of
         // this function, `mm` is null or valid.
-        let folio =
-            from_err_ptr(unsafe { bindings::rust_filemap_alloc(self.as_ptr(), mm, order) })?;
+        let folio = unsafe { bindings::rust_filemap_alloc(self.as_ptr(), mm, order) };
+        let folio = from_err_ptr(folio)?;
         let folio = NonNull::new(folio).ok_or(ENOMEM)?;
         // SAFETY: C has just allocated the folio, charged it, and gives its only reference to the
         // caller. The folio was never in a page cache.

@@ -86,9 +86,9 @@ unsafe fn find<'a>(
         }
         // SAFETY: By the safety requirements of this function, the VMA is locked, so its mm exists.
         let mm = unsafe { (*vma).vm_mm };
+        let range = 0..cache.size_in_pages();
         // SAFETY: The mm is valid.
-        let (folio, first) =
-            unsafe { space::alloc_for(memory, mm, index, 0..cache.size_in_pages()) }?;
+        let (folio, first) = unsafe { space::alloc_for(memory, mm, index, range) }?;
         let mut folio = folio.zeroed();
         // SAFETY: This thread is handling the fault, so its VMA is locked.
         if unsafe { writes_to_file(vmf, vma) } {

@@ -107,8 +107,9 @@ impl<'c> CachedFolio<'c> {
     ) -> core::result::Result<LockedCacheFolio<'c>, (CachedFolio<'c>, Error)> {
         let folio = self.folio.0.as_ptr();
         // SAFETY: By the type invariants, the folio has a reference.
+        let uptodate = unsafe { bindings::folio_test_uptodate(folio) };
         let error = match self.is_cached() {
-            true if unsafe { bindings::folio_test_uptodate(folio) } => {
+            true if uptodate => {
                 // INVARIANT: By the safety requirements of this function, the folio is locked, and
                 // the value gets the lock. The folio is in the page cache and up to date.
                 return Ok(LockedCacheFolio {

@@ -435,9 +435,9 @@ mod cases {
 
     #[test]
     fn modes() -> Result {
-        const MISSING: u32 = bindings::VMA_UFFD_MISSING_BIT as u32;
-        const MINOR: u32 = bindings::VMA_UFFD_MINOR_BIT as u32;
-        const WP: u32 = bindings::VMA_UFFD_WP_BIT as u32;
+        const MISSING: u32 = bindings::VMA_UFFD_MISSING_BIT;
+        const MINOR: u32 = bindings::VMA_UFFD_MINOR_BIT;
+        const WP: u32 = bindings::VMA_UFFD_WP_BIT;
         let mm = UserMm::attach()?;
 
         // The driver and the file both have a say.
@@ -507,7 +507,7 @@ mod cases {
     /// Without a userfaultfd, the kernel ends a fault that is raised with SIGBUS.
     #[test]
     fn raised() -> Result {
-        const MISSING_BIT: u32 = bindings::VMA_UFFD_MISSING_BIT as u32;
+        const MISSING_BIT: u32 = bindings::VMA_UFFD_MISSING_BIT;
         let mm = UserMm::attach()?;
         let (probe, file) = probed(ALL)?;
         let addr = mm.file(file.clone().into()).mmap(LEN, READ, SHARED, 0)?;

@@ -79,10 +79,10 @@ unsafe extern "C" fn can_userfault<T: UffdOps, D: Defaults>(
     if !T::can_userfault(view, UffdModes::from_vm_flags(vm_flags)) {
         return false;
     }
-    // SAFETY: By the safety requirements of `Defaults`, the function is right for the VMA.
-    D::OPS
-        .can_userfault
-        .is_some_and(|default| unsafe { default(vma, vm_flags) })
+    D::OPS.can_userfault.is_some_and(|default| {
+        // SAFETY: By the safety requirements of `Defaults`, the function is right for the VMA.
+        unsafe { default(vma, vm_flags) }
+    })
 }
 
 /// # Safety
