@@ -119,7 +119,7 @@ static struct inode *rust_memory_make_inode(const struct rust_memory_tables *tab
 	inode->i_ino = get_next_ino();
 	inode_init_owner(&nop_mnt_idmap, inode, NULL, S_IFREG | 0600);
 	simple_inode_init_ts(inode);
-	/* Nothing is ever written back: an inode that is dirty already is not put on a list. */
+	/* Nothing is written back: an inode that is dirty already is not put on a list. */
 	inode_state_assign_raw(inode, I_DIRTY);
 	inode->i_op = tables->inode;
 	inode->i_fop = tables->file;

@@ -158,8 +158,9 @@ static inline unsigned long pgtable_present_run(struct vm_area_struct *vma,
 {
 	const pgprot_t prot = pte_pgprot(first);
 	/*
-	 * Most entries have all bits of the first but those of the PFN, and need not be taken apart.
-	 * Architectures without pte_pgprot() return zero, which a present entry cannot have.
+	 * Most entries have all bits of the first but those of the PFN, and need not be taken
+	 * apart. Architectures without pte_pgprot() return zero, which a present entry cannot
+	 * have.
 	 */
 	const bool prot_decides = IS_ENABLED(CONFIG_ARCH_HAS_PTE_SPECIAL) &&
 				  pgprot_val(prot) && !pte_special(first) &&

@@ -391,7 +391,8 @@ static unsigned long save_round(struct memory *memory, int to, unsigned char *se
 			fail("PAGEMAP_SCAN");
 		for (int i = 0; i < found; i++) {
 			if (options.rwp)
-				must(protect_rw(memory->uffd, (void *)(unsigned long)regions[i].start,
+				must(protect_rw(memory->uffd,
+						(void *)(unsigned long)regions[i].start,
 						regions[i].end - regions[i].start, true),
 				     "UFFDIO_RWPROTECT");
 			save(memory, to, regions[i].start, regions[i].end, seen);

@@ -13,7 +13,7 @@
 
 int main(int argc, char **argv)
 {
-	static char shmem[] = "shmem", shmem_private[] = "shmem-private";
+	char shmem[] = "shmem", shmem_private[] = "shmem-private";
 
 	if (argc > 1 && !strcmp(argv[1], "rust_memfile"))
 		argv[1] = shmem;

@@ -23,8 +23,8 @@ rmmod rust_memfile 2>/dev/null
 insmod "$module" || ktap_exit_fail_msg "rust_memfile cannot be loaded"
 ktap_set_plan 5
 for type in shmem rust_memfile shmem-private rust_memfile-private; do
-	if "$(dirname "$0")/uffd_stress" "$type" "${UFFD_STRESS_MIB:-8}" "${UFFD_STRESS_BOUNCES:-8}" \
-		>/tmp/uffd_stress.$$; then
+	if "$(dirname "$0")/uffd_stress" "$type" "${UFFD_STRESS_MIB:-8}" \
+		"${UFFD_STRESS_BOUNCES:-8}" >/tmp/uffd_stress.$$; then
 		ktap_test_pass "$type"
 	else
 		ktap_test_fail "$type"

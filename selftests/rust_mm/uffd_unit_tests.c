@@ -58,7 +58,7 @@ int main(int argc, char *argv[])
 {
 	mem_type_t shmem = mem_types[1], shmem_private = mem_types[2];
 
-	if (sizeof(mem_types) / sizeof(mem_types[0]) < 4 || shmem.mem_flag != MEM_SHMEM ||
+	if (ARRAY_SIZE(mem_types) < 4 || shmem.mem_flag != MEM_SHMEM ||
 	    shmem_private.mem_flag != MEM_SHMEM_PRIVATE)
 		ksft_exit_fail_msg("the types of memory are others than expected\n");
 
