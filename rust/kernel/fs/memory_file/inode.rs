@@ -8,10 +8,7 @@ use crate::{
     error::to_result,
     mm::{
         filemap::PageCache,
-        uffd::{
-            Decide,
-            UffdModes, //
-        }, //
+        uffd::Decide, //
     },
     page::PAGE_SHIFT,
     prelude::*,
@@ -20,6 +17,9 @@ use crate::{
         Opaque, //
     }, //
 };
+
+#[cfg(CONFIG_USERFAULTFD)]
+use crate::mm::uffd::UffdModes;
 
 use core::ops::Range;
 
@@ -115,6 +115,7 @@ impl MemoryInode {
     }
 
     /// Returns the userfaultfd modes that the file allows.
+    #[cfg(CONFIG_USERFAULTFD)]
     #[inline]
     pub(super) fn modes(&self) -> UffdModes {
         // SAFETY: By the type invariants, the file is made. The field does not change after that.
