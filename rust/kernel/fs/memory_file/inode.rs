@@ -17,11 +17,10 @@ use crate::{
         Opaque, //
     }, //
 };
+use core::ops::Range;
 
 #[cfg(CONFIG_USERFAULTFD)]
 use crate::mm::uffd::UffdModes;
-
-use core::ops::Range;
 
 /// The inode of a memory file.
 ///
