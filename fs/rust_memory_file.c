@@ -215,7 +215,7 @@ struct rust_memory_inode *rust_memory_file(const struct file *file)
 {
 	struct inode *inode = file_inode(file);
 
-	/* A stacked file system has an inode of its own, so this is the file that has the memory. */
+	/* A stacked file system has inodes of its own: this is the file that has the memory. */
 	if (inode->i_sb->s_op != &rust_memory_super_ops)
 		return NULL;
 	return rust_memory_inode(inode);
