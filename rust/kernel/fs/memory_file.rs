@@ -276,11 +276,12 @@ unsafe impl<T: UffdOps> Sync for Memory<T> {}
 impl<T: UffdOps> Memory<T> {
     /// What userfaultfd calls for the mappings.
     #[cfg(CONFIG_USERFAULTFD)]
-    const UFFD_OPS: bindings::vm_uffd_ops =
+    const UFFD_OPS: bindings::vm_uffd_ops = {
         // SAFETY: The table is that of the mappings of files with this type. The data of such a
         // file is in the `i_private` of its inode, is of the type `T::Data`, and is dropped when
         // the inode is evicted. Until then, the inode has a reference to the module.
-        unsafe { uffd::table::<T, fill::Layer>() };
+        unsafe { uffd::table::<T, fill::Layer>() }
+    };
 
     /// The operations of the mappings.
     const VM_OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
