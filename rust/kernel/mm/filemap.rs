@@ -140,6 +140,19 @@ impl PageCache {
         Ok(NonNull::new(from_err_ptr(folio)?))
     }
 
+    /// Finds a folio and locks it, if need be after a wait for the lock.
+    #[inline]
+    fn lookup_locked(&self, index: usize, wait: bool) -> Result<Option<LockedCacheFolio<'_>>> {
+        let lock = match wait {
+            true => bindings::rust_filemap_lock_RUST_FILEMAP_LOCK,
+            false => bindings::rust_filemap_lock_RUST_FILEMAP_TRYLOCK,
+        };
+        let folio = self.lookup(index, lock)?;
+        // SAFETY: C has locked the folio and has found it in this page cache, up to date, and gives
+        // its reference to the caller.
+        Ok(folio.map(|folio| unsafe { LockedCacheFolio::from_raw(self, folio) }))
+    }
+
     /// Returns the folio that has the page with page offset `index`, if there is one.
     ///
     /// # Context
@@ -163,10 +176,7 @@ impl PageCache {
     ///
     /// [`EIO`] if the folio is not up to date.
     pub fn get_locked(&self, index: usize) -> Result<Option<LockedCacheFolio<'_>>> {
-        let folio = self.lookup(index, bindings::rust_filemap_lock_RUST_FILEMAP_LOCK)?;
-        // SAFETY: C has locked the folio and has found it in this page cache, up to date, and gives
-        // its reference to the caller.
-        Ok(folio.map(|folio| unsafe { LockedCacheFolio::from_raw(self, folio) }))
+        self.lookup_locked(index, true)
     }
 
     /// Locks the folio that has the page with page offset `index` if its lock is free, and returns
@@ -181,10 +191,7 @@ impl PageCache {
     /// - [`EAGAIN`] if the folio is locked.
     /// - [`EIO`] if the folio is not up to date.
     pub fn try_get_locked(&self, index: usize) -> Result<Option<LockedCacheFolio<'_>>> {
-        let folio = self.lookup(index, bindings::rust_filemap_lock_RUST_FILEMAP_TRYLOCK)?;
-        // SAFETY: C has locked the folio and has found it in this page cache, up to date, and gives
-        // its reference to the caller.
-        Ok(folio.map(|folio| unsafe { LockedCacheFolio::from_raw(self, folio) }))
+        self.lookup_locked(index, false)
     }
 
     /// Locks the folio that has the page with page offset `index`; if there is none, adds one that
@@ -244,7 +251,7 @@ impl PageCache {
     /// # Errors
     ///
     /// [`EFAULT`] if the file ends before the page.
-    pub(in crate::mm) fn check_size(&self, index: usize) -> Result {
+    pub(crate) fn check_size(&self, index: usize) -> Result {
         match index < self.size_in_pages() {
             true => Ok(()),
             false => Err(EFAULT),

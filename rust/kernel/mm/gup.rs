@@ -525,6 +525,13 @@ impl Pages {
     }
 }
 
+/// Returns whether the current thread has an mm, which a kernel thread need not have.
+#[inline]
+fn current_has_mm() -> bool {
+    // SAFETY: The current task is valid. Only the task itself changes its `mm`.
+    unsafe { !(*Task::current_raw()).mm.is_null() }
+}
+
 /// Holds the page at an address of the current mm, whose mmap lock is not held.
 ///
 /// This is [`hold`] for the most frequent case, without its choices.
@@ -534,8 +541,7 @@ fn hold_one(start: usize, pin: bool, flags: u32) -> Result<NonNull<bindings::pag
         return Err(EINVAL);
     }
     might_sleep();
-    // SAFETY: The current task is valid. Only the task itself changes its `mm`.
-    if unsafe { (*Task::current_raw()).mm }.is_null() {
+    if !current_has_mm() {
         return Err(EFAULT);
     }
     let mut page = ptr::null_mut();
@@ -561,9 +567,7 @@ fn hold(source: Source<'_>, start: usize, nr_pages: usize, pin: bool, flags: u32
         return Err(EINVAL);
     }
     might_sleep();
-    // SAFETY: The current task is valid. Only the task itself changes its `mm`.
-    let current = unsafe { (*Task::current_raw()).mm };
-    if current.is_null() && !matches!(source, Source::Remote(..)) {
+    if !matches!(source, Source::Remote(..)) && !current_has_mm() {
         return Err(EFAULT);
     }
     let mut pages = Pages::new(nr_pages)?;

@@ -71,11 +71,7 @@ unsafe fn find<'a>(
             return Ok(Found::Raised(raised));
         }
         if let Some(folio) = cache.get_locked(index)? {
-            // Truncation changes the size before it locks the folio.
-            if index >= cache.size_in_pages() {
-                return Err(EFAULT);
-            }
-            return Ok(Found::Page(folio));
+            return cache.check_size(index).map(|()| Found::Page(folio));
         }
         // SAFETY: By the safety requirements of this function, the VMA is locked.
         if unsafe { bindings::userfaultfd_missing(vma) } {

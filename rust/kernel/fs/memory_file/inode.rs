@@ -214,6 +214,15 @@ impl<'a> LockedInode<'a> {
     /// [`EPERM`] if they do not.
     pub(super) fn check_write_to(&self, end: u64) -> Result {
         self.check_write()?;
+        self.check_end(end)
+    }
+
+    /// Checks that the seals allow the file to go on to `end`, in bytes, if it does not yet.
+    ///
+    /// # Errors
+    ///
+    /// [`EPERM`] if they do not.
+    pub(super) fn check_end(&self, end: u64) -> Result {
         self.check_size(end.max(self.size()))
     }
 

@@ -41,6 +41,23 @@ fn offset_in(len: usize, pos: u64) -> usize {
     pos as usize & (len - 1)
 }
 
+/// Makes what user space has written through its mappings visible here, where caches have aliases.
+///
+/// # Safety
+///
+/// `folio` must be a folio of the page cache of `memory`, or have been one, to which the caller has
+/// a reference.
+#[inline]
+unsafe fn flush_mapped(memory: &MemoryInode, folio: *mut bindings::folio) {
+    // SAFETY: The page cache is alive while the inode is borrowed, and by the safety requirements
+    // of this function, so is the folio.
+    unsafe {
+        if bindings::mapping_writably_mapped(memory.cache().as_ptr()) {
+            bindings::flush_dcache_folio(folio);
+        }
+    }
+}
+
 /// Copies up to `len` bytes at `pos` out of a folio, and returns how many were copied.
 ///
 /// # Errors
@@ -53,17 +70,11 @@ fn copy_to(
     len: usize,
     iov: &mut IovIterDest<'_>,
 ) -> Result<(usize, usize)> {
+    folio.check_intact()?;
     let offset = offset_in(folio.len(), pos);
     let want = len.min(folio.len() - offset);
     // SAFETY: The reference keeps the folio alive, and its page cache is that of the inode.
-    unsafe {
-        if bindings::folio_contain_hwpoisoned_page(folio.as_ptr()) {
-            return Err(EIO);
-        }
-        if bindings::mapping_writably_mapped(memory.cache().as_ptr()) {
-            bindings::flush_dcache_folio(folio.as_ptr());
-        }
-    }
+    unsafe { flush_mapped(memory, folio.as_ptr()) };
     // SAFETY: The first page of a folio is where the folio is. The range is inside the folio, and
     // `iov` is a valid iterator of a destination.
     let done =
@@ -135,17 +146,11 @@ fn copy_from(
     len: usize,
     iov: &mut IovIterSource<'_>,
 ) -> Result<usize> {
+    folio.check_intact()?;
     let offset = offset_in(folio.len(), pos);
     let len = len.min(folio.len() - offset);
     // SAFETY: The folio is alive, and its page cache is that of the inode.
-    unsafe {
-        if bindings::folio_contain_hwpoisoned_page(folio.as_ptr()) {
-            return Err(EIO);
-        }
-        if bindings::mapping_writably_mapped(memory.cache().as_ptr()) {
-            bindings::flush_dcache_folio(folio.as_ptr());
-        }
-    }
+    unsafe { flush_mapped(memory, folio.as_ptr()) };
     // SAFETY: The range is inside the folio, and `iov` is a valid iterator of a source.
     let done =
         unsafe { bindings::copy_folio_from_iter_atomic(folio.as_ptr(), offset, len, iov.as_raw()) };

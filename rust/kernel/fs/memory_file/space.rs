@@ -157,17 +157,18 @@ impl LockedInode<'_> {
     /// See `fallocate(2)`.
     fn fallocate(&self, mode: c_uint, start: u64, len: u64) -> Result {
         let punch = mode & bindings::FALLOC_FL_PUNCH_HOLE != 0;
+        let clear = punch || mode & bindings::FALLOC_FL_ZERO_RANGE != 0;
         let end = start + len;
 
-        if mode & (bindings::FALLOC_FL_PUNCH_HOLE | bindings::FALLOC_FL_ZERO_RANGE) != 0 {
+        if clear {
             self.check_write()?;
         }
         if !punch {
             // Both also if the size is to be kept, as for a memfd.
             self.check_limits(end)?;
-            self.check_size(end.max(self.size()))?;
+            self.check_end(end)?;
         }
-        if mode & (bindings::FALLOC_FL_PUNCH_HOLE | bindings::FALLOC_FL_ZERO_RANGE) != 0 {
+        if clear {
             self.punch_hole(start, end);
         }
         if !punch {

@@ -31,6 +31,19 @@ impl FolioRef {
         // SAFETY: By the type invariants, the folio is valid and has a reference.
         unsafe { folio_of(self.0) }
     }
+
+    /// Returns the folio, unless its memory is broken.
+    ///
+    /// # Errors
+    ///
+    /// [`EIO`] if it is.
+    fn intact(&self) -> Result<&Folio> {
+        // SAFETY: By the type invariants, the folio has a reference.
+        match unsafe { bindings::folio_contain_hwpoisoned_page(self.0.as_ptr()) } {
+            true => Err(EIO),
+            false => Ok(self.folio()),
+        }
+    }
 }
 
 impl Drop for FolioRef {
@@ -71,6 +84,15 @@ impl<'c> CachedFolio<'c> {
     #[inline]
     pub fn len(&self) -> usize {
         self.folio.folio().len()
+    }
+
+    /// Checks that the memory is not broken.
+    ///
+    /// # Errors
+    ///
+    /// [`EIO`] if it is.
+    pub(crate) fn check_intact(&self) -> Result {
+        self.folio.intact().map(|_| ())
     }
 
     /// # Safety
@@ -278,13 +300,13 @@ impl<'c> LockedCacheFolio<'c> {
         unsafe { bindings::folio_mapped(self.as_ptr()) }
     }
 
-    /// Returns the folio, unless its memory is broken.
-    fn intact(&self) -> Result<&Folio> {
-        // SAFETY: By the type invariants, the folio has a reference.
-        match unsafe { bindings::folio_contain_hwpoisoned_page(self.as_ptr()) } {
-            true => Err(EIO),
-            false => Ok(self.folio.folio()),
-        }
+    /// Checks that the memory is not broken.
+    ///
+    /// # Errors
+    ///
+    /// [`EIO`] if it is.
+    pub(crate) fn check_intact(&self) -> Result {
+        self.folio.intact().map(|_| ())
     }
 
     /// Copies bytes out of the folio.
@@ -298,7 +320,7 @@ impl<'c> LockedCacheFolio<'c> {
     /// - [`EINVAL`] if the range is not inside the folio. Nothing is copied in that case.
     /// - [`EIO`] if the memory is broken.
     pub fn read_at(&self, offset: usize, out: &mut [u8]) -> Result {
-        self.intact()?.read_at(offset, out)
+        self.folio.intact()?.read_at(offset, out)
     }
 
     /// Copies bytes into the folio, and marks it dirty.
@@ -313,7 +335,7 @@ impl<'c> LockedCacheFolio<'c> {
     ///
     /// As [`read_at`](Self::read_at).
     pub fn write_at(&self, offset: usize, data: &[u8]) -> Result {
-        self.intact()?.write_at(offset, data)?;
+        self.folio.intact()?.write_at(offset, data)?;
         self.mark_dirty();
         Ok(())
     }
@@ -328,7 +350,7 @@ impl<'c> LockedCacheFolio<'c> {
     ///
     /// As [`read_at`](Self::read_at).
     pub fn zero(&self, offset: usize, len: usize) -> Result {
-        self.intact()?.zero(offset, len)?;
+        self.folio.intact()?.zero(offset, len)?;
         self.mark_dirty();
         Ok(())
     }
@@ -403,10 +425,6 @@ impl RemovedFolio {
     /// - [`EINVAL`] if the range is not inside the folio. Nothing is copied in that case.
     /// - [`EIO`] if the memory is broken.
     pub fn read_at(&self, offset: usize, out: &mut [u8]) -> Result {
-        // SAFETY: By the type invariants, the folio has a reference.
-        if unsafe { bindings::folio_contain_hwpoisoned_page(self.0 .0.as_ptr()) } {
-            return Err(EIO);
-        }
-        self.0.folio().read_at(offset, out)
+        self.0.intact()?.read_at(offset, out)
     }
 }

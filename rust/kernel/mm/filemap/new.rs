@@ -186,12 +186,9 @@ impl NewFolio<Filled> {
 
     /// Declares that the folio is written as soon as it is in the page cache.
     #[inline]
-    pub(crate) fn into_dirty(self) -> Self {
-        Self {
-            folio: self.into_raw(),
-            dirty: true,
-            _contents: PhantomData,
-        }
+    pub(crate) fn into_dirty(mut self) -> Self {
+        self.dirty = true;
+        self
     }
 
     /// Returns whether the folio may have anything but zeroes.
