@@ -20,6 +20,7 @@
 #include <linux/rust_memory_file.h>
 #include <linux/security.h>
 #include <linux/slab.h>
+#include <linux/uio.h>
 
 #define RUST_MEMORY_FILE_MAGIC	0x524d454d	/* "RMEM" */
 
@@ -82,6 +83,8 @@ static int rust_memory_init_fs_context(struct fs_context *fc)
 	if (!ctx)
 		return -ENOMEM;
 	ctx->ops = &rust_memory_super_ops;
+	/* No extended attributes: the first write finds that out, and the next need not look. */
+	fc->sb_flags |= SB_NOSEC;
 	return 0;
 }
 
@@ -251,6 +254,11 @@ void rust_memory_truncate(struct inode *inode, loff_t size)
 			split_folio(folio);
 	}
 	i_size_write(inode, size);
+	/*
+	 * Pairs with the barrier in rust_filemap_fill(): a page that is added sees the new size,
+	 * or truncate_pagecache() sees the page.
+	 */
+	smp_mb();
 	if (!IS_ERR(folio)) {
 		folio_unlock(folio);
 		folio_put(folio);
@@ -306,3 +314,21 @@ unsigned long rust_memory_file_total_pages(const struct module *owner, const voi
 	return pages;
 }
 EXPORT_SYMBOL_GPL(rust_memory_file_total_pages);
+
+/**
+ * rust_memory_read_hole() - Read zeroes
+ * @len: The number of bytes, at most PAGE_SIZE.
+ * @to: Where they go.
+ *
+ * User space gets a copy of the zero page: copies are better optimised than clear_user(). A pipe
+ * gets pages of its own, not the zero page several times in a row.
+ *
+ * Context: Process context. May sleep.
+ * Return: The number of bytes that were written.
+ */
+size_t rust_memory_read_hole(size_t len, struct iov_iter *to)
+{
+	if (user_backed_iter(to))
+		return copy_page_to_iter(ZERO_PAGE(0), 0, len, to);
+	return iov_iter_zero(len, to);
+}

@@ -11,7 +11,8 @@
  *
  *  - Truncation and hole punching hold mapping->invalidate_lock for writing, from before they
  *    change i_size until the last folio is removed. rust_filemap_add() holds it for reading, and
- *    checks i_size.
+ *    checks i_size. For one page, rust_filemap_fill() does without: it adds the page first, and
+ *    removes it again if the file ends before it.
  *  - A folio that was found is only used under its lock, after a look at folio->mapping: truncation
  *    changes i_size before it takes the lock of the folio to remove it.
  */
@@ -42,21 +43,29 @@
 struct folio *rust_filemap_get(struct address_space *mapping, pgoff_t index,
 			       enum rust_filemap_lock lock)
 {
-	fgf_t flags = 0;
 	struct folio *folio;
 
-	if (lock == RUST_FILEMAP_LOCK)
-		flags = FGP_LOCK;
-	else if (lock == RUST_FILEMAP_TRYLOCK)
-		flags = FGP_LOCK | FGP_NOWAIT;
-
-	folio = __filemap_get_folio(mapping, index, flags, 0);
-	if (IS_ERR(folio))
-		return folio == ERR_PTR(-ENOENT) ? NULL : folio;
-	/* Nothing limits how many references Rust takes: see <linux/rust_mm.h>. */
-	rust_folio_saturates(folio);
-
-	if (lock != RUST_FILEMAP_UNLOCKED && !folio_test_uptodate(folio)) {
+	for (;;) {
+		folio = filemap_get_entry(mapping, index);
+		/* What reclaim remembers of a page is a hole. */
+		if (!folio || xa_is_value(folio))
+			return NULL;
+		/* Nothing limits how many references Rust takes: see <linux/rust_mm.h>. */
+		rust_folio_saturates(folio);
+		if (lock == RUST_FILEMAP_UNLOCKED)
+			return folio;
+		if (lock == RUST_FILEMAP_LOCK) {
+			folio_lock(folio);
+		} else if (!folio_trylock(folio)) {
+			folio_put_saturating(folio);
+			return ERR_PTR(-EAGAIN);
+		}
+		if (likely(rust_filemap_contains(mapping, folio)))
+			break;
+		folio_unlock(folio);
+		folio_put_saturating(folio);
+	}
+	if (unlikely(!folio_test_uptodate(folio))) {
 		folio_unlock(folio);
 		folio_put_saturating(folio);
 		return ERR_PTR(-EIO);
@@ -114,45 +123,28 @@ void rust_filemap_zero(struct folio *folio)
 	flush_dcache_folio(folio);
 }
 
-/**
- * rust_filemap_add() - Add a folio to a page cache
- * @mapping: The page cache.
- * @folio: A folio of rust_filemap_alloc() that was never in a page cache, with contents. The caller
- *	   has the only reference. It is locked if the function succeeds; otherwise it is as before.
- * @index: The page offset of the first page.
- * @dirty: Whether the contents are others than zeroes, so that reclaim must not drop them.
- * @past_end: Whether to add it also if the file ends before it. Then the caller holds the lock of
- *	      the inode.
- *
- * Context: Process context. May sleep. Takes mapping->invalidate_lock for reading.
- * Return: 0; -EINVAL if the page cache does not have folios of that size there; -EFAULT if the file
- * ends before it; -EEXIST if there is a folio already; or -ENOMEM.
- */
-int rust_filemap_add(struct address_space *mapping, struct folio *folio,
-		     pgoff_t index, bool dirty, bool past_end)
+static bool past_end(const struct address_space *mapping, pgoff_t index)
 {
-	gfp_t gfp = mapping_gfp_mask(mapping);
-	unsigned int order = folio_order(folio);
-	void *shadow = NULL;
+	return index >= DIV_ROUND_UP_ULL(i_size_read(mapping->host), PAGE_SIZE);
+}
+
+/* Leaves the folio locked if it is added, and as it was otherwise. */
+static int insert(struct address_space *mapping, struct folio *folio, pgoff_t index,
+		  void **shadow)
+{
 	int err;
-
-	if (order < mapping_min_folio_order(mapping) ||
-	    order > mapping_max_folio_order(mapping) ||
-	    index & (folio_nr_pages(folio) - 1))
-		return -EINVAL;
-
-	filemap_invalidate_lock_shared(mapping);
-	err = -EFAULT;
-	if (!past_end && index >= DIV_ROUND_UP_ULL(i_size_read(mapping->host), PAGE_SIZE))
-		goto unlock;
 
 	__folio_mark_uptodate(folio);
 	__folio_set_locked(folio);
-	err = __filemap_add_folio(mapping, folio, index, gfp, &shadow);
-	if (err) {
+	err = __filemap_add_folio(mapping, folio, index, mapping_gfp_mask(mapping), shadow);
+	if (err)
 		__folio_clear_locked(folio);
-		goto unlock;
-	}
+	return err;
+}
+
+/* Only for a folio that remains in the page cache: its lock was not given up. */
+static void account(struct address_space *mapping, struct folio *folio, bool dirty, void *shadow)
+{
 	/* The contents are new, so it does not matter that there were others a short time ago. */
 	if (shadow && !dirty)
 		workingset_refault(folio, shadow);
@@ -163,9 +155,79 @@ int rust_filemap_add(struct address_space *mapping, struct folio *folio,
 	 */
 	if (dirty || mapping_unevictable(mapping))
 		folio_set_dirty(folio);
-unlock:
+}
+
+/**
+ * rust_filemap_add() - Add a folio to a page cache
+ * @mapping: The page cache.
+ * @folio: A folio of rust_filemap_alloc() that was never in a page cache, with contents. The caller
+ *	   has the only reference. It is locked if the function succeeds; otherwise it is as before.
+ * @index: The page offset of the first page.
+ * @dirty: Whether the contents are others than zeroes, so that reclaim must not drop them.
+ * @beyond: Whether to add it also if the file ends before it. Then the caller holds the lock of
+ *	    the inode.
+ *
+ * Context: Process context. May sleep. Takes mapping->invalidate_lock for reading.
+ * Return: 0; -EINVAL if the page cache does not have folios of that size there; -EFAULT if the file
+ * ends before it; -EEXIST if there is a folio already; or -ENOMEM.
+ */
+int rust_filemap_add(struct address_space *mapping, struct folio *folio,
+		     pgoff_t index, bool dirty, bool beyond)
+{
+	unsigned int order = folio_order(folio);
+	void *shadow = NULL;
+	int err = -EFAULT;
+
+	if (order < mapping_min_folio_order(mapping) ||
+	    order > mapping_max_folio_order(mapping) ||
+	    index & (folio_nr_pages(folio) - 1))
+		return -EINVAL;
+
+	filemap_invalidate_lock_shared(mapping);
+	if (beyond || !past_end(mapping, index))
+		err = insert(mapping, folio, index, &shadow);
+	if (!err)
+		account(mapping, folio, dirty, shadow);
 	filemap_invalidate_unlock_shared(mapping);
 	return err;
+}
+
+/**
+ * rust_filemap_fill() - Add a folio to a page cache, in a page fault
+ * @mapping: The page cache.
+ * @folio: As for rust_filemap_add(). If the function fails, the caller may only drop its reference,
+ *	   since other threads may have found the folio in the page cache.
+ * @index: The page offset of the first page.
+ * @dirty: As for rust_filemap_add().
+ *
+ * Takes no lock of the file to add one page. If it does not see the size that a truncation has set,
+ * truncation sees the folio, and removes it as soon as it is unlocked. A page that is added while a
+ * hole is punched there may remain, as if it were added afterwards.
+ *
+ * Context: Process context. May sleep.
+ * Return: As rust_filemap_add().
+ */
+int rust_filemap_fill(struct address_space *mapping, struct folio *folio, pgoff_t index,
+		      bool dirty)
+{
+	void *shadow = NULL;
+	int err;
+
+	if (folio_test_large(folio) || mapping_min_folio_order(mapping))
+		return rust_filemap_add(mapping, folio, index, dirty, false);
+
+	err = insert(mapping, folio, index, &shadow);
+	if (err)
+		return err;
+	/* Pairs with the barrier in rust_memory_truncate(). */
+	smp_mb();
+	if (unlikely(past_end(mapping, index))) {
+		filemap_remove_folio(folio);
+		folio_unlock(folio);
+		return -EFAULT;
+	}
+	account(mapping, folio, dirty, shadow);
+	return 0;
 }
 
 /**

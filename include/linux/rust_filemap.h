@@ -44,7 +44,9 @@ struct folio *rust_filemap_alloc(struct address_space *mapping,
 				 struct mm_struct *mm, unsigned int order);
 void rust_filemap_zero(struct folio *folio);
 int rust_filemap_add(struct address_space *mapping, struct folio *folio,
-		     pgoff_t index, bool dirty, bool past_end);
+		     pgoff_t index, bool dirty, bool beyond);
+int rust_filemap_fill(struct address_space *mapping, struct folio *folio,
+		      pgoff_t index, bool dirty);
 void rust_filemap_remove(struct address_space *mapping, struct folio *folio);
 
 #endif /* CONFIG_MMU */

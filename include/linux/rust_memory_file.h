@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 
 struct folio;
+struct iov_iter;
 struct module;
 struct vm_fault;
 struct vm_operations_struct;
@@ -89,9 +90,20 @@ struct file *rust_memory_file_create(const char *name,
 
 void rust_memory_truncate(struct inode *inode, loff_t size);
 bool rust_memory_release_folio(struct folio *folio, gfp_t gfp);
+size_t rust_memory_read_hole(size_t len, struct iov_iter *to);
 unsigned long rust_memory_file_total_pages(const struct module *owner, const void *id);
 
 struct rust_memory_inode *rust_memory_file(const struct file *file);
+
+/* fs/rust_memory_fill.c: the callbacks of struct vm_uffd_ops. */
+bool rust_memory_can_userfault(struct vm_area_struct *vma, vm_flags_t flags);
+struct folio *rust_memory_get_folio(struct inode *inode, pgoff_t index);
+struct folio *rust_memory_alloc_folio(struct vm_area_struct *vma,
+				      unsigned long addr);
+int rust_memory_filemap_add(struct folio *folio, struct vm_area_struct *vma,
+			    unsigned long addr);
+void rust_memory_filemap_remove(struct folio *folio,
+				struct vm_area_struct *vma);
 
 /**
  * rust_memory_file_seals() - Find the seals of a memory file

@@ -64,10 +64,3 @@ __rust_helper bool rust_helper_userfaultfd_minor(struct vm_area_struct *vma)
 {
 	return userfaultfd_minor(vma);
 }
-
-__rust_helper pgoff_t
-rust_helper_linear_page_index(const struct vm_area_struct *vma,
-			      const unsigned long address)
-{
-	return linear_page_index(vma, address);
-}

@@ -27,7 +27,8 @@
 //!
 //! The order of the locks is: mmap lock or VMA lock, `invalidate_lock` of the page cache (which
 //! [`PageCache::add`] takes), folio lock, i_mmap lock. See the comment at the top of
-//! `mm/filemap.c`.
+//! `mm/filemap.c`. A fault adds one page without `invalidate_lock`: it looks at the size of the
+//! file after that, under the lock of the folio.
 //!
 //! C header: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
 
@@ -70,7 +71,8 @@ pub use new::{
 /// - No folio of it has private data or is under writeback, `dirty_folio` is `noop_dirty_folio`,
 ///   and apart from folios it has only shadow entries of reclaim.
 /// - The code that makes the file smaller, or punches holes, holds `invalidate_lock` for writing
-///   from before it changes `i_size` until it has removed the folios.
+///   from before it changes `i_size` until it has removed the folios. Between the change and the
+///   removal, it has a memory barrier.
 #[repr(transparent)]
 pub struct PageCache(Opaque<bindings::address_space>);
 
@@ -230,15 +232,16 @@ impl PageCache {
             if let Some(folio) = self.get_locked(index)? {
                 return self.check_size(index).map(|()| folio);
             }
+            self.check_size(index)?;
             let order = self.min_order();
             // SAFETY: By the safety requirements of this function, `mm` is null or valid.
             let new = unsafe { self.alloc_for(mm, order) }?.zeroed();
-            match self.add(new, index & (usize::MAX << order)) {
+            match self.fill(new, index & (usize::MAX << order)) {
                 // The file may end inside the folio.
                 Ok(folio) => return self.check_size(index).map(|()| folio),
                 // Another thread has added one in between.
-                Err((_, e)) if e == EEXIST => {}
-                Err((_, e)) => return Err(e),
+                Err(e) if e == EEXIST => {}
+                Err(e) => return Err(e),
             }
         }
     }
@@ -350,17 +353,46 @@ impl PageCache {
         self.add_with(folio, index, true)
     }
 
+    /// Adds a folio to the page cache in a page fault, and drops it if that fails.
+    ///
+    /// Takes no lock of the file to add one page.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    #[inline]
+    pub(crate) fn fill(
+        &self,
+        folio: NewFolio<Filled>,
+        index: usize,
+    ) -> Result<LockedCacheFolio<'_>> {
+        let dirty = folio.is_dirty();
+        // SAFETY: By the type invariants of the folio, it is from `rust_filemap_alloc`, was never
+        // in a page cache, has contents, and `folio` has its only reference. If this fails, it is
+        // only dropped.
+        let err =
+            unsafe { bindings::rust_filemap_fill(self.as_ptr(), folio.as_ptr(), index, dirty) };
+        to_result(err)?;
+        // SAFETY: C has added the folio to this page cache, has locked it and marked it up to
+        // date. The reference of `folio` is given up.
+        Ok(unsafe { LockedCacheFolio::from_raw(self, folio.into_raw()) })
+    }
+
     fn add_with(
         &self,
         folio: NewFolio<Filled>,
         index: usize,
-        past_end: bool,
+        beyond: bool,
     ) -> core::result::Result<LockedCacheFolio<'_>, (NewFolio<Filled>, Error)> {
         let dirty = folio.is_dirty();
         // SAFETY: By the type invariants of the folio, it is from `rust_filemap_alloc`, was never
         // in a page cache, has contents, and `folio` has its only reference.
         let err = unsafe {
-            bindings::rust_filemap_add(self.as_ptr(), folio.as_ptr(), index, dirty, past_end)
+            bindings::rust_filemap_add(self.as_ptr(), folio.as_ptr(), index, dirty, beyond)
         };
         match to_result(err) {
             // SAFETY: C has added the folio to this page cache, has locked it and marked it up to

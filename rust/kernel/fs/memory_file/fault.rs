@@ -41,6 +41,30 @@ unsafe fn writes_to_file(vmf: *mut bindings::vm_fault, vma: *mut bindings::vm_ar
     flags & bindings::fault_flag_FAULT_FLAG_WRITE != 0 && vm_flags & vm_flags::SHARED != 0
 }
 
+/// Returns whether user space has registered the VMA with a userfaultfd, in any mode.
+///
+/// # Safety
+///
+/// `vma` must be locked.
+#[inline]
+#[cfg(CONFIG_USERFAULTFD)]
+unsafe fn is_registered(vma: *mut bindings::vm_area_struct) -> bool {
+    // SAFETY: By the safety requirements of this function, the VMA is locked, so the field does not
+    // change.
+    unsafe { !(*vma).vm_userfaultfd_ctx.ctx.is_null() }
+}
+
+/// Returns whether user space has registered the VMA with a userfaultfd: there is none.
+///
+/// # Safety
+///
+/// None.
+#[inline]
+#[cfg(not(CONFIG_USERFAULTFD))]
+unsafe fn is_registered(_vma: *mut bindings::vm_area_struct) -> bool {
+    false
+}
+
 /// Finds the page of a fault, or allocates it.
 ///
 /// # Errors
@@ -61,9 +85,11 @@ unsafe fn find<'a>(
     index: usize,
 ) -> Result<Found<'a>> {
     let cache = memory.cache();
+    // SAFETY: By the safety requirements of this function, the VMA is locked.
+    let registered = unsafe { is_registered(vma) };
     loop {
         // SAFETY: By the safety requirements of this function, the VMA is locked.
-        let minor = unsafe { bindings::userfaultfd_minor(vma) };
+        let minor = registered && unsafe { bindings::userfaultfd_minor(vma) };
         if minor && cache.get(index).is_some() {
             // SAFETY: This thread is handling the fault, and the VMA is registered for minor
             // faults. The caller does not use it again, and holds no other lock.
@@ -74,7 +100,7 @@ unsafe fn find<'a>(
             return cache.check_size(index).map(|()| Found::Page(folio));
         }
         // SAFETY: By the safety requirements of this function, the VMA is locked.
-        if unsafe { bindings::userfaultfd_missing(vma) } {
+        if registered && unsafe { bindings::userfaultfd_missing(vma) } {
             // SAFETY: This thread is handling the fault, and the VMA is registered for missing
             // faults. The caller does not use it again, and holds no other lock.
             let raised = unsafe { uffd::raise(vmf, UffdModes::MISSING) };
@@ -83,6 +109,9 @@ unsafe fn find<'a>(
         // SAFETY: By the safety requirements of this function, the VMA is locked, so its mm exists.
         let mm = unsafe { (*vma).vm_mm };
         let range = 0..cache.size_in_pages();
+        if index >= range.end {
+            return Err(EFAULT);
+        }
         // SAFETY: The mm is valid.
         let (folio, first) = unsafe { space::alloc_for(memory, mm, index, range) }?;
         let mut folio = folio.zeroed();
@@ -92,11 +121,11 @@ unsafe fn find<'a>(
             // first to do so.
             folio = folio.into_dirty();
         }
-        match cache.add(folio, first) {
+        match cache.fill(folio, first) {
             Ok(folio) => return Ok(Found::Page(folio)),
             // Another thread has added a page in between.
-            Err((_, err)) if err == EEXIST => {}
-            Err((_, err)) => return Err(err),
+            Err(err) if err == EEXIST => {}
+            Err(err) => return Err(err),
         }
     }
 }

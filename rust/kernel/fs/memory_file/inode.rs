@@ -19,9 +19,6 @@ use crate::{
 };
 use core::ops::Range;
 
-#[cfg(CONFIG_USERFAULTFD)]
-use crate::mm::uffd::UffdModes;
-
 /// The inode of a memory file.
 ///
 /// # Invariants
@@ -111,15 +108,6 @@ impl MemoryInode {
                 (end << PAGE_SHIFT) - 1,
             )
         }
-    }
-
-    /// Returns the userfaultfd modes that the file allows.
-    #[cfg(CONFIG_USERFAULTFD)]
-    #[inline]
-    pub(super) fn modes(&self) -> UffdModes {
-        // SAFETY: By the type invariants, the file is made. The field does not change after that.
-        let bits = unsafe { (*self.as_ptr()).modes };
-        UffdModes::from_bits(bits).unwrap_or(UffdModes::empty())
     }
 
     /// Returns the function that calls the driver for a fault, if it has one.

@@ -113,7 +113,9 @@ pub(super) fn read(memory: &MemoryInode, start: u64, iov: &mut IovIterDest<'_>) 
             None => {
                 let want = len.min(PAGE_SIZE - offset_in(PAGE_SIZE, pos));
                 // SAFETY: `iov` is a valid iterator of a destination.
-                (want, unsafe { bindings::iov_iter_zero(want, iov.as_raw()) })
+                (want, unsafe {
+                    bindings::rust_memory_read_hole(want, iov.as_raw())
+                })
             }
         };
         total += done;

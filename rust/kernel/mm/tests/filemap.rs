@@ -148,6 +148,12 @@ mod cases {
         drop(added);
 
         assert!(cache.get_or_add(2).is_err_and(|e| e == EFAULT));
+        // The same if the file becomes smaller between the two looks at the size.
+        for (index, error) in [(2, EFAULT), (0, EEXIST)] {
+            let folio = cache.alloc(0)?.filled(b"late")?;
+            assert!(cache.fill(folio, index).is_err_and(|e| e == error));
+            assert_eq!((cache.nr_pages(), cache.get(2).is_none()), (2, true));
+        }
         // No folio of two pages in this file, and none that is larger than any.
         assert!(cache.alloc(1).is_err_and(|e| e == EINVAL));
         assert!(cache.alloc(u32::MAX).is_err_and(|e| e == EINVAL));
