@@ -43,12 +43,23 @@ static int rust_allocate_area(uffd_global_test_opts_t *gopts, void **area, bool 
 	return ret;
 }
 
+/* Linux 7.2's function does not take the length. */
+typedef bool check_without_length(void *addr, int nr_hpages, uint64_t size);
+typedef bool check_with_length(void *addr, size_t len, int nr_hpages, uint64_t size);
+
+static bool check_huge(void *addr, int nr_hpages, uint64_t size)
+{
+	void *check = check_huge_file;
+
+	if (__builtin_types_compatible_p(typeof(check_huge_file), check_without_length))
+		return ((check_without_length *)check)(addr, nr_hpages, size);
+	return ((check_with_length *)check)(addr, nr_hpages * size, nr_hpages, size);
+}
+
 /* Huge pages of a file that is not shmem are counted elsewhere. */
 static void rust_check_pmd_mapping(uffd_global_test_opts_t *gopts, void *p, int nr_hpages)
 {
-	size_t size = read_pmd_pagesize();
-
-	if (!check_huge_file(gopts->area_dst_alias, nr_hpages * size, nr_hpages, size))
+	if (!check_huge(gopts->area_dst_alias, nr_hpages, read_pmd_pagesize()))
 		err("Did not find expected %d number of hugepages", nr_hpages);
 }
 
