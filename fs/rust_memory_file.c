@@ -194,8 +194,7 @@ struct file *rust_memory_file_create(const char *name,
 	memory->modes = params->modes;
 	memory->flags = params->flags;
 	inode->i_private = data;
-	/* Pairs with rust_memory_file_total_pages(). */
-	smp_store_release(&memory->type, type);
+	memory->type = type;
 	return file;
 
 put_module:
@@ -277,32 +276,3 @@ bool rust_memory_release_folio(struct folio *folio, gfp_t gfp)
 	return !folio_test_large(folio) ||
 	       folio_next_index(folio) <= DIV_ROUND_UP_ULL(size, PAGE_SIZE);
 }
-
-/**
- * rust_memory_file_total_pages() - Count the pages of all memory files of a type
- * @owner: The module of the driver.
- * @id: What identifies the type, for the is_type functions of that module.
- *
- * Context: Process context. Takes and drops a spinlock.
- * Return: The number of pages, which may have changed already.
- */
-unsigned long rust_memory_file_total_pages(const struct module *owner, const void *id)
-{
-	struct super_block *sb = rust_memory_file_mnt->mnt_sb;
-	unsigned long pages = 0;
-	struct inode *inode;
-
-	/* An inode leaves the list before it is evicted, so it has its type. */
-	spin_lock(&sb->s_inode_list_lock);
-	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
-		const struct rust_memory_type *type;
-
-		/* Pairs with rust_memory_file_create(). */
-		type = smp_load_acquire(&rust_memory_inode(inode)->type);
-		if (type && type->owner == owner && type->is_type(id))
-			pages += READ_ONCE(inode->i_mapping->nrpages);
-	}
-	spin_unlock(&sb->s_inode_list_lock);
-	return pages;
-}
-EXPORT_SYMBOL_GPL(rust_memory_file_total_pages);

@@ -423,19 +423,6 @@ impl<T: UffdOps> Memory<T> {
         inode.punch_hole(range.start, range.end);
         Ok(())
     }
-
-    /// Returns how many pages are allocated in all memory files of the type `T` together.
-    ///
-    /// For statistics: this goes through all memory files, and the number may have changed already.
-    ///
-    /// # Context
-    ///
-    /// Does not sleep, but takes a spinlock.
-    pub fn total_pages() -> usize {
-        let id = TypeId::of::<T>();
-        // SAFETY: The function passes the `TypeId` to the `is_type` of types of this module only.
-        unsafe { bindings::rust_memory_file_total_pages(Self::TYPE.owner, (&raw const id).cast()) }
-    }
 }
 
 /// A memory file that the driver has made.
