@@ -24,8 +24,8 @@
 //! | add seals | held | | |
 //!
 //! The size changes only under the lock of the inode. A fault does not take it, so it looks at the
-//! size once it has the lock of the folio, or `invalidate_lock`: truncation writes the size before
-//! it takes either of them.
+//! size once it has the lock of the folio, or `invalidate_lock`. Truncation holds `invalidate_lock`
+//! when it writes the size, and takes the lock of each folio after that.
 //!
 //! # Examples
 //!

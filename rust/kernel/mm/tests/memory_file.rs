@@ -44,6 +44,8 @@ use crate::{
 const PAGE: u64 = PAGE_SIZE as u64;
 
 use super::filemap::cache;
+#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+use super::threads::elsewhere;
 
 /// The data of a file, which counts how often it is dropped.
 struct Counter(Arc<Atomic<i32>>);
@@ -378,6 +380,29 @@ mod cases {
         assert_eq!(bytes(&file, 800 * PAGE + 6)?, *b"x\0");
         assert_eq!(mm.read(addr + 600 * PAGE_SIZE)?, *b"xxxx");
         assert_eq!(bytes(&file, 5 * PAGE)?, *b"huge");
+        Ok(())
+    }
+
+    /// The size is not written while another thread may be splitting a folio that is beyond it: the
+    /// kernel would look at the old size first, and then at the new one.
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[test]
+    fn truncated_while_split() -> Result {
+        let file = make(16, Options::new().huge())?;
+        let folio = cache(&file).alloc(2)?.zeroed();
+        let folio = cache(&file).add(folio, 8).map_err(|(_, e)| e)?;
+        let theirs = file.clone();
+        let truncation = elsewhere(move || truncate(theirs.file(), PAGE))?;
+        let mut same = true;
+        for _ in 0..30 {
+            // SAFETY: The case may sleep.
+            unsafe { bindings::msleep(1) };
+            same &= file.size() == 16 * PAGE;
+        }
+        drop(folio);
+        truncation.wait()?;
+        assert!(same);
+        assert_eq!((file.size(), file.nr_pages()), (PAGE, 0));
         Ok(())
     }
 
