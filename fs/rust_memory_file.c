@@ -10,7 +10,6 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
-#include <linux/huge_mm.h>
 #include <linux/init.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -197,8 +196,7 @@ struct file *rust_memory_file_create(const char *name,
 	memory->modes = params->modes;
 	memory->flags = params->flags;
 	inode->i_private = data;
-	/* Pairs with rust_memory_file_total_pages(). */
-	smp_store_release(&memory->type, type);
+	memory->type = type;
 	return file;
 
 put_module:
@@ -233,13 +231,15 @@ EXPORT_SYMBOL_GPL(rust_memory_file);
  * Removes what is beyond the size, from mappings as well.
  *
  * When a large folio that extends past the end of the file is split, the kernel drops what is
- * beyond, and accounts dirty pages as cleaned. They were never accounted as dirty: that is only
- * for files with writeback. So a large folio is split before the file ends in it, and no longer
- * once it does: see rust_memory_release_folio(). The lock of the folio keeps others from splitting
- * it in between.
+ * beyond, and accounts dirty pages as cleaned. They were never accounted as dirty, which is only
+ * for files with writeback. So a large folio must not be split if the file ends in it or before it:
+ * see rust_memory_release_folio(). The kernel looks at the size a second time after it has called
+ * that function. Therefore, before the size is written, large folios beyond the new size are
+ * removed, and the one that the file is going to end in is split. If that one cannot be split, its
+ * lock keeps others from trying meanwhile.
  *
  * Context: Process context. May sleep. The caller holds the lock of the inode. Takes
- * mapping->invalidate_lock.
+ * mapping->invalidate_lock, so that no folio is added.
  */
 void rust_memory_truncate(struct inode *inode, loff_t size)
 {
@@ -248,10 +248,12 @@ void rust_memory_truncate(struct inode *inode, loff_t size)
 
 	filemap_invalidate_lock(mapping);
 	if (size < i_size_read(inode) && mapping_large_folio_support(mapping)) {
+		loff_t start = round_up(size, PAGE_SIZE);
+
+		/* All at once, and not by folio. Copy-on-write pages remain until it is the end. */
+		unmap_mapping_range(mapping, start, 0, 0);
+		truncate_inode_pages(mapping, start);
 		folio = filemap_lock_folio(mapping, size >> PAGE_SHIFT);
-		/* If it cannot be split now, it stays, and its end is filled with zeroes. */
-		if (!IS_ERR(folio) && folio_test_large(folio) && folio_pos(folio) < size)
-			split_folio(folio);
 	}
 	i_size_write(inode, size);
 	/*
@@ -285,35 +287,6 @@ bool rust_memory_release_folio(struct folio *folio, gfp_t gfp)
 	return !folio_test_large(folio) ||
 	       folio_next_index(folio) <= DIV_ROUND_UP_ULL(size, PAGE_SIZE);
 }
-
-/**
- * rust_memory_file_total_pages() - Count the pages of all memory files of a type
- * @owner: The module of the driver.
- * @id: What identifies the type, for the is_type functions of that module.
- *
- * Context: Process context. Takes and drops a spinlock.
- * Return: The number of pages, which may have changed already.
- */
-unsigned long rust_memory_file_total_pages(const struct module *owner, const void *id)
-{
-	struct super_block *sb = rust_memory_file_mnt->mnt_sb;
-	unsigned long pages = 0;
-	struct inode *inode;
-
-	/* An inode leaves the list before it is evicted, so it has its type. */
-	spin_lock(&sb->s_inode_list_lock);
-	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
-		const struct rust_memory_type *type;
-
-		/* Pairs with rust_memory_file_create(). */
-		type = smp_load_acquire(&rust_memory_inode(inode)->type);
-		if (type && type->owner == owner && type->is_type(id))
-			pages += READ_ONCE(inode->i_mapping->nrpages);
-	}
-	spin_unlock(&sb->s_inode_list_lock);
-	return pages;
-}
-EXPORT_SYMBOL_GPL(rust_memory_file_total_pages);
 
 /**
  * rust_memory_read_hole() - Read zeroes

@@ -13,8 +13,8 @@
  *    change i_size until the last folio is removed. rust_filemap_add() holds it for reading, and
  *    checks i_size. For one page, rust_filemap_fill() does without: it adds the page first, and
  *    removes it again if the file ends before it.
- *  - A folio that was found is only used under its lock, after a look at folio->mapping: truncation
- *    changes i_size before it takes the lock of the folio to remove it.
+ *  - A folio that was found is only used under its lock, after a look at folio->mapping: once
+ *    truncation has changed i_size, it takes the lock of each folio that it still has to remove.
  */
 
 #include <linux/err.h>

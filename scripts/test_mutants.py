@@ -199,7 +199,12 @@ class List(unittest.TestCase):
         selftests = set()
         for path in (REPO / "selftests/rust_mm").glob("*.c"):
             text = path.read_text(encoding="utf-8")
-            variants = re.findall(r"^FIXTURE_VARIANT_ADD\((\w+), (\w+)\)", text, re.M)
+            with_headers = text
+            for header in re.findall(r'^#include "(\w+_fixture\.h)"', text, re.M):
+                with_headers += path.with_name(header).read_text(encoding="utf-8")
+            variants = re.findall(
+                r"^FIXTURE_VARIANT_ADD\((\w+), (\w+)\)", with_headers, re.M
+            )
             for fixture, test in kselftests(text):
                 names = [f"{fixture}.{v}" for f, v in variants if f == fixture] or [fixture]
                 selftests.update(f"{path.stem} {name}.{test}" for name in names)

@@ -91,7 +91,6 @@ struct file *rust_memory_file_create(const char *name,
 void rust_memory_truncate(struct inode *inode, loff_t size);
 bool rust_memory_release_folio(struct folio *folio, gfp_t gfp);
 size_t rust_memory_read_hole(size_t len, struct iov_iter *to);
-unsigned long rust_memory_file_total_pages(const struct module *owner, const void *id);
 
 struct rust_memory_inode *rust_memory_file(const struct file *file);
 

@@ -24,8 +24,8 @@
 //! | add seals | held | | |
 //!
 //! The size changes only under the lock of the inode. A fault does not take it, so it looks at the
-//! size once it has the lock of the folio, or `invalidate_lock`: truncation writes the size before
-//! it takes either of them.
+//! size once it has the lock of the folio, or `invalidate_lock`. Truncation holds `invalidate_lock`
+//! when it writes the size, and takes the lock of each folio after that.
 //!
 //! # Examples
 //!
@@ -422,19 +422,6 @@ impl<T: UffdOps> Memory<T> {
         inode.check_write()?;
         inode.punch_hole(range.start, range.end);
         Ok(())
-    }
-
-    /// Returns how many pages are allocated in all memory files of the type `T` together.
-    ///
-    /// For statistics: this goes through all memory files, and the number may have changed already.
-    ///
-    /// # Context
-    ///
-    /// Does not sleep, but takes a spinlock.
-    pub fn total_pages() -> usize {
-        let id = TypeId::of::<T>();
-        // SAFETY: The function passes the `TypeId` to the `is_type` of types of this module only.
-        unsafe { bindings::rust_memory_file_total_pages(Self::TYPE.owner, (&raw const id).cast()) }
     }
 }
 

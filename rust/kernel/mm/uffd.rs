@@ -57,6 +57,7 @@ mod table;
 
 pub(crate) use self::fault::{
     act,
+    answer,
     decide,
     raise,
     Decide, //

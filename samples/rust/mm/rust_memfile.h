@@ -30,8 +30,7 @@ struct rust_memfile_create {
 };
 
 struct rust_memfile_stats {
-	__u64 files;		/* that exist now */
-	__u64 folios_pages;	/* that they have together */
+	__u64 files;	/* that exist now */
 };
 
 /* Makes a memory file, and returns its file descriptor. */

@@ -4,8 +4,8 @@
 //!
 //! `/dev/rust_memfile` has an ioctl that makes a memory file and returns its file descriptor, as
 //! `memfd_create(2)` does. User space chooses which modes of userfaultfd the file allows, whether
-//! it has huge pages, and whether it can be sealed. Another ioctl counts the files that exist, and
-//! their pages. `rust_memfile.h` defines the interface.
+//! it has huge pages, and whether it can be sealed. Another ioctl counts the files that exist.
+//! `rust_memfile.h` defines the interface.
 //!
 //! The module cannot be unloaded while one of the files is open or mapped.
 //!
@@ -16,7 +16,6 @@ use kernel::{
     fs::{
         file::flags::O_CLOEXEC,
         memory_file::{
-            Memory,
             MemoryFile,
             Options, //
         },
@@ -60,8 +59,8 @@ module! {
 
 /// Makes a memory file: `struct rust_memfile_create`.
 const CREATE: u32 = _IOW::<[u64; 2]>('M' as u32, 0);
-/// Counts files and pages: `struct rust_memfile_stats`.
-const STATS: u32 = _IOR::<[u64; 2]>('M' as u32, 1);
+/// Counts the files: `struct rust_memfile_stats`.
+const STATS: u32 = _IOR::<u64>('M' as u32, 1);
 
 /// Flags of a request to make a file.
 const HUGE: u32 = 1;
@@ -156,9 +155,7 @@ impl MiscDevice for Maker {
         match cmd {
             CREATE => create(arg),
             STATS => {
-                let pages = Memory::<Memfile>::total_pages();
-                let stats = [FILES.load(Relaxed) as u64, pages as u64];
-                arg.writer().write(&stats)?;
+                arg.writer().write(&(FILES.load(Relaxed) as u64))?;
                 Ok(0)
             }
             _ => Err(ENOTTY),

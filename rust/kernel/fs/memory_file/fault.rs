@@ -18,12 +18,7 @@ use crate::{
     },
     prelude::*, //
 };
-use core::ptr::{
-    self,
-    NonNull, //
-};
-
-/// A page of the file, or an answer that was given already.
+/// A folio that has the page, which the file may end before; or an answer that was given already.
 enum Found<'a> {
     Page(LockedCacheFolio<'a>),
     Raised(bindings::vm_fault_t),
@@ -67,6 +62,8 @@ unsafe fn is_registered(_vma: *mut bindings::vm_area_struct) -> bool {
 
 /// Finds the page of a fault, or allocates it.
 ///
+/// The file may already end before the page of the folio that is returned.
+///
 /// # Errors
 ///
 /// - [`EFAULT`] if it is past the end of the file.
@@ -97,7 +94,7 @@ unsafe fn find<'a>(
             return Ok(Found::Raised(raised));
         }
         if let Some(folio) = cache.get_locked(index)? {
-            return cache.check_size(index).map(|()| Found::Page(folio));
+            return Ok(Found::Page(folio));
         }
         // SAFETY: By the safety requirements of this function, the VMA is locked.
         if registered && unsafe { bindings::userfaultfd_missing(vma) } {
@@ -155,15 +152,8 @@ pub(super) unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings:
     }
     // SAFETY: This thread is handling the fault. If it is raised, nothing uses the VMA after that.
     match unsafe { find(memory, vmf, vma, index) } {
-        Ok(Found::Page(folio)) => {
-            // The page was found at that offset.
-            let page = folio.page(index).map_or(ptr::null_mut(), NonNull::as_ptr);
-            // The kernel gets the lock and the reference.
-            folio.into_raw();
-            // SAFETY: `vmf` is a fault that this thread is handling.
-            unsafe { (*vmf).page = page };
-            bindings::vm_fault_reason_VM_FAULT_LOCKED
-        }
+        // SAFETY: This thread is handling the fault. The folio is in the page cache of the file.
+        Ok(Found::Page(folio)) => unsafe { uffd::answer(vmf, folio) },
         Ok(Found::Raised(answer)) => answer,
         Err(err) if err == ENOMEM => bindings::vm_fault_reason_VM_FAULT_OOM,
         Err(_) => bindings::vm_fault_reason_VM_FAULT_SIGBUS,

@@ -253,7 +253,9 @@ pub(super) fn write(
         let pos = start + total as u64;
         let result = write_some(inode, pos, len - total, iov).map(|done| {
             total += done;
-            inode.grow(pos + done as u64);
+            if done != 0 {
+                inode.grow(pos + done as u64);
+            }
         });
         if let Err(err) = result.and_then(|()| keep_going()) {
             return if total == 0 { Err(err) } else { Ok(total) };

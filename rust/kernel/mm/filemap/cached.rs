@@ -273,10 +273,13 @@ impl<'c> LockedCacheFolio<'c> {
         (page < self.nr_pages()).then_some(page << PAGE_SHIFT)
     }
 
-    /// Returns the page with page offset `index`, or [`None`] if it is not in the folio.
+    /// Returns the page with page offset `index`, for a page table entry; [`None`] if it is not in
+    /// the folio, or the folio has too many references to be mapped again.
     #[inline]
-    pub(crate) fn page(&self, index: usize) -> Option<NonNull<bindings::page>> {
-        self.folio.folio().page(index.checked_sub(self.index())?)
+    pub(crate) fn mappable_page(&self, index: usize) -> Option<NonNull<bindings::page>> {
+        let folio = self.folio.folio();
+        folio.mappable_order()?;
+        folio.page(index.checked_sub(self.index())?)
     }
 
     /// Returns whether the folio is dirty: reclaim does not drop what it has.

@@ -43,7 +43,19 @@ use crate::{
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
-use super::filemap::cache;
+#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+use super::threads::elsewhere;
+use super::{
+    filemap::{
+        cache,
+        count, //
+    },
+    refs::{
+        xchg_folio,
+        Count,
+        TOO_MANY, //
+    }, //
+};
 
 /// The data of a file, which counts how often it is dropped.
 struct Counter(Arc<Atomic<i32>>);
@@ -109,13 +121,33 @@ fn seek(file: &File, offset: u64, whence: u32) -> i64 {
     unsafe { bindings::vfs_llseek(file.as_ptr(), offset as i64, whence as c_int) }
 }
 
-#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
 fn truncate(file: &File, size: u64) -> Result {
     // SAFETY: The file is open, so it has its path.
     to_result(unsafe {
         let path = &raw const (*file.as_ptr()).__bindgen_anon_1.f_path;
         bindings::vfs_truncate(path, size as i64)
     })
+}
+
+/// Drops from the page cache what reclaim may drop.
+fn reclaim(file: &MemoryFile<Simple>) {
+    // SAFETY: The function has no requirements.
+    unsafe { bindings::lru_add_drain_all() };
+    // SAFETY: The file is open.
+    unsafe { bindings::invalidate_mapping_pages(cache(file).as_ptr(), 0, usize::MAX) };
+}
+
+/// Frees a page that is not zero, which is likely to be the next that is allocated.
+fn soil(file: &MemoryFile<Simple>) -> Result {
+    drop(cache(file).alloc(0)?.filled(&[0xaa; PAGE_SIZE])?);
+    Ok(())
+}
+
+/// Returns how many bytes of a page are not zero.
+fn soiled(file: &MemoryFile<Simple>, page: u64) -> Result<usize> {
+    let mut out = KVec::from_elem(0xffu8, PAGE_SIZE, GFP_KERNEL)?;
+    file.read_at(page * PAGE, &mut out)?;
+    Ok(out.iter().filter(|&&byte| byte != 0).count())
 }
 
 /// Returns how many pages the kernel counts as dirty.
@@ -263,11 +295,143 @@ mod cases {
         mm.munmap(addr, 8 * PAGE_SIZE)?;
         assert_eq!(file.nr_pages(), 5);
 
-        // SAFETY: The function has no requirements.
-        unsafe { bindings::lru_add_drain_all() };
-        // SAFETY: The file is open.
-        unsafe { bindings::invalidate_mapping_pages(cache(&file).as_ptr(), 0, usize::MAX) };
+        reclaim(&file);
         assert_eq!(file.nr_pages(), 4);
+        Ok(())
+    }
+
+    /// What was written to a page is not reclaimed, although the page was zero before.
+    #[test]
+    fn written_pages_stay() -> Result {
+        let file = make(2, Options::new().evictable())?;
+        drop(cache(&file).get_or_add(0)?);
+        drop(cache(&file).get_or_add(1)?);
+        file.write_at(0, b"x")?;
+        reclaim(&file);
+        assert_eq!((file.nr_pages(), bytes(&file, 0)?), (1, *b"x"));
+        Ok(())
+    }
+
+    /// Pages that the file ends before are not accessible, although they are in the page cache.
+    #[test]
+    fn past_the_end() -> Result {
+        let mm = UserMm::attach()?;
+        let file = make(1, Options::new())?;
+        fallocate(file.file(), bindings::FALLOC_FL_KEEP_SIZE, 0, 4 * PAGE)?;
+        assert_eq!((file.size(), file.nr_pages()), (PAGE, 4));
+        let user = mm.file(file.clone().into());
+        let addr = user.mmap(4 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        let last = addr + 3 * PAGE_SIZE;
+        assert_eq!(mm.read::<1>(last), Err(EFAULT));
+        assert_eq!(mm.write(last, b"x"), Err(EFAULT));
+        file.write_at(3 * PAGE, b"grown")?;
+        assert_eq!(mm.read(last)?, *b"grown");
+        truncate(file.file(), 2 * PAGE)?;
+        assert_eq!(mm.read::<1>(last), Err(EFAULT));
+        assert_eq!(file.nr_pages(), 2);
+        Ok(())
+    }
+
+    /// What was in the memory before is nowhere to be seen.
+    #[test]
+    fn nothing_of_before() -> Result {
+        let mm = UserMm::attach()?;
+        let file = make(4, Options::new())?;
+        let user = mm.file(file.clone().into());
+        let addr = user.mmap(4 * PAGE_SIZE, READ, SHARED, 0)?;
+        soil(&file)?;
+        file.write_at(100, b"x")?;
+        soil(&file)?;
+        fallocate(file.file(), 0, PAGE, PAGE)?;
+        soil(&file)?;
+        assert_eq!(mm.read(addr + 3 * PAGE_SIZE - 1)?, [0]);
+        soil(&file)?;
+        let folio = cache(&file).alloc(0)?.filled(b"x")?;
+        drop(cache(&file).add(folio, 3).map_err(|(_, e)| e)?);
+        assert_eq!(file.nr_pages(), 4);
+        let soiled = |page| soiled(&file, page);
+        assert_eq!(
+            (soiled(0)?, soiled(1)?, soiled(2)?, soiled(3)?),
+            (1, 0, 0, 1)
+        );
+        Ok(())
+    }
+
+    /// A folio with too many references is not mapped.
+    #[test]
+    fn many_references() -> Result {
+        let mm = UserMm::attach()?;
+        let file = make(1, Options::new())?;
+        file.write_at(0, b"page")?;
+        let user = mm.file(file.clone().into());
+        let addr = user.mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        let folio = cache(&file).get(0).ok_or(EFAULT)?;
+        // SAFETY: `folio` has a reference.
+        assert_eq!(unsafe { count(folio.as_ptr()) }, 2);
+        {
+            let count = Count::set(folio.as_ptr(), xchg_folio, TOO_MANY);
+            // A write, since for a read the kernel maps what is in the page cache, without a call.
+            assert_eq!(mm.write(addr, b"P"), Err(EFAULT));
+            assert_eq!(count.xchg(TOO_MANY), TOO_MANY);
+        }
+        mm.write(addr, b"P")?;
+        assert_eq!(mm.read(addr)?, *b"Page");
+        Ok(())
+    }
+
+    /// Broken memory is neither read nor written, nor mapped.
+    #[cfg(CONFIG_MEMORY_FAILURE)]
+    #[test]
+    fn broken_memory() -> Result {
+        let mm = UserMm::attach()?;
+        let file = make(2, Options::new())?;
+        file.write_at(0, b"first")?;
+        file.write_at(PAGE, b"second")?;
+        let user = mm.file(file.clone().into());
+        let addr = user.mmap(2 * PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        let folio = cache(&file).get(1).ok_or(EFAULT)?;
+        let break_it = |broken| {
+            // SAFETY: `folio` has a reference.
+            unsafe { bindings::rust_mm_test_set_hwpoison(folio.as_ptr().cast(), broken) };
+        };
+
+        break_it(true);
+        let reads = (
+            file.read_at(PAGE, &mut [0; 2]),
+            file.read_at(PAGE - 1, &mut [0; 2]),
+        );
+        let writes = (file.write_at(PAGE, b"x"), file.write_at(PAGE - 1, b"xy"));
+        let mapped = mm.read::<1>(addr + PAGE_SIZE);
+        break_it(false);
+        // What is in front of it is transferred.
+        assert_eq!(reads, (Err(EIO), Ok(1)));
+        assert_eq!(writes, (Err(EIO), Ok(1)));
+        assert_eq!(mapped, Err(EFAULT));
+        // SAFETY: `folio` has a reference.
+        assert_eq!(unsafe { count(folio.as_ptr()) }, 2);
+        assert_eq!(bytes(&file, PAGE - 1)?, *b"xsecond");
+        assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"second");
+        Ok(())
+    }
+
+    /// A stacked file system has the mapping refer to its own file.
+    #[test]
+    fn mapping_of_another_file() -> Result {
+        let (file, other) = (make(1, Options::new())?, make(1, Options::new())?);
+        // SAFETY: The descriptor is plain data.
+        let mut desc: bindings::vm_area_desc = unsafe { core::mem::zeroed() };
+        desc.file = file.file().as_ptr();
+        // SAFETY: The file is open. The hook uses nothing of the descriptor but the files.
+        let prepare = unsafe {
+            let hook = (*(*desc.file).f_op).mmap_prepare.ok_or(EINVAL)?;
+            move |desc: &mut bindings::vm_area_desc| to_result(hook(desc))
+        };
+        desc.vm_file = other.file().as_ptr();
+        assert_eq!(prepare(&mut desc), Err(ENODEV));
+        assert!(desc.vm_ops.is_null());
+        desc.vm_file = desc.file;
+        prepare(&mut desc)?;
+        assert!(!desc.vm_ops.is_null());
         Ok(())
     }
 
@@ -291,7 +455,12 @@ mod cases {
         assert_eq!(file.write_at(2 * PAGE, b"x"), Err(EPERM));
         assert_eq!(file.write_at(2 * PAGE - 1, b"xy"), Err(EPERM));
         assert_eq!(file.write_at(2 * PAGE - 1, b"x")?, 1);
+        assert_eq!(truncate(file.file(), 3 * PAGE), Err(EPERM));
         assert_eq!(file.size(), 2 * PAGE);
+        let file = make(2, Options::new().sealed(Seals::SHRINK))?;
+        assert_eq!(truncate(file.file(), PAGE), Err(EPERM));
+        truncate(file.file(), 3 * PAGE)?;
+        assert_eq!(file.size(), 3 * PAGE);
         Ok(())
     }
 
@@ -335,12 +504,10 @@ mod cases {
         let data = KBox::new(Counter(dropped.clone()), GFP_KERNEL)?;
         let file = MemoryFile::<Counted>::new(c"rust_mm_test", PAGE, Options::new(), data)?;
         assert!(core::ptr::eq(&*file.data().0, &*dropped));
-        let before = Memory::<Counted>::total_pages();
         let addr = mm
             .file(file.into())
             .mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
         mm.write(addr, b"x")?;
-        assert_eq!(Memory::<Counted>::total_pages(), before + 1);
         // The mapping keeps both.
         assert_eq!(dropped.load(Relaxed), 0);
         mm.munmap(addr, PAGE_SIZE)?;
@@ -352,7 +519,6 @@ mod cases {
             unsafe { bindings::msleep(1) };
         }
         assert_eq!(dropped.load(Relaxed), 1);
-        assert_eq!(Memory::<Counted>::total_pages(), before);
         Ok(())
     }
 
@@ -381,6 +547,29 @@ mod cases {
         assert_eq!(bytes(&file, 800 * PAGE + 6)?, *b"x\0");
         assert_eq!(mm.read(addr + 600 * PAGE_SIZE)?, *b"xxxx");
         assert_eq!(bytes(&file, 5 * PAGE)?, *b"huge");
+        Ok(())
+    }
+
+    /// The size is not written while another thread may be splitting a folio that is beyond it: the
+    /// kernel would look at the old size first, and then at the new one.
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[test]
+    fn truncated_while_split() -> Result {
+        let file = make(16, Options::new().huge())?;
+        let folio = cache(&file).alloc(2)?.zeroed();
+        let folio = cache(&file).add(folio, 8).map_err(|(_, e)| e)?;
+        let theirs = file.clone();
+        let truncation = elsewhere(move || truncate(theirs.file(), PAGE))?;
+        let mut same = true;
+        for _ in 0..30 {
+            // SAFETY: The case may sleep.
+            unsafe { bindings::msleep(1) };
+            same &= file.size() == 16 * PAGE;
+        }
+        drop(folio);
+        truncation.wait()?;
+        assert!(same);
+        assert_eq!((file.size(), file.nr_pages()), (PAGE, 0));
         Ok(())
     }
 

@@ -473,6 +473,10 @@ mod cases {
         let folio = filler.fill(1, b"x")?;
         filler.remove(folio)?;
         assert_eq!(file.nr_pages(), 1);
+        // A page past the end. Nothing else changes the size of this file.
+        let past_end = cache(&file).add_past_end(cache(&file).alloc(0)?.zeroed(), 4);
+        drop(past_end.map_err(|(_, e)| e)?);
+        assert_eq!(filler.find(4), Err(ENOENT));
         Ok(())
     }
 
@@ -508,6 +512,7 @@ mod cases {
     #[test]
     fn raised() -> Result {
         const MISSING_BIT: u32 = bindings::VMA_UFFD_MISSING_BIT;
+        const MINOR_BIT: u32 = bindings::VMA_UFFD_MINOR_BIT;
         let mm = UserMm::attach()?;
         let (probe, file) = probed(ALL)?;
         let addr = mm.file(file.clone().into()).mmap(LEN, READ, SHARED, 0)?;
@@ -521,8 +526,19 @@ mod cases {
         assert_eq!(mm.read::<1>(addr + PAGE_SIZE), Err(EFAULT));
         assert_eq!(probe.raised.load(Relaxed), UffdModes::MISSING.bits());
         assert_eq!((probe.faults.load(Relaxed), file.nr_pages()), (2, 1));
+
+        // The layer raises it as well.
+        probe.answer.store(LAYER, Relaxed);
+        assert_eq!(mm.read::<1>(addr + PAGE_SIZE), Err(EFAULT));
+        assert_eq!(file.nr_pages(), 1);
         filler.register(MISSING_BIT, false)?;
+        file.write_at(2 * PAGE, b"page")?;
+        filler.register(MINOR_BIT, true)?;
+        assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
+        // That is not a minor fault: the page is missing.
         assert_eq!(mm.read(addr + PAGE_SIZE)?, [0]);
+        filler.register(MINOR_BIT, false)?;
+        assert_eq!(mm.read(addr + 2 * PAGE_SIZE)?, *b"page");
         Ok(())
     }
 }

@@ -19,8 +19,7 @@ use crate::{
             LockedCacheFolio,
             NewFolio,
             PageCache, //
-        },
-        memory::Folio, //
+        }, //
     },
     page::PAGE_MASK,
     prelude::*,
@@ -400,7 +399,10 @@ pub(crate) unsafe fn act(
             // - This thread is handling `vmf`, so it is valid, and its VMA has a file.
             // - The driver has found the locked folio in the page cache of that file, and has given
             //   up the lock and a reference.
-            unsafe { answer(vmf, NonNull::new_unchecked(folio)) }
+            unsafe {
+                let folio = NonNull::new_unchecked(folio);
+                answer(vmf, LockedCacheFolio::from_raw(cache_of(vmf), folio))
+            }
         }
         error => error & !decision::ERROR,
     })
@@ -420,30 +422,30 @@ unsafe fn cache_of<'a>(vmf: *mut bindings::vm_fault) -> &'a PageCache {
     }
 }
 
-/// Answers a fault with a folio of the page cache.
+/// Answers a fault with a folio of the page cache, and returns the code for the kernel.
+///
+/// The code is SIGBUS if the file ends before the page, the folio does not have the page, or has
+/// too many references. A lookup that finds the count saturated takes a reference that is not
+/// counted. The kernel would count it when it drops it from a page table entry.
 ///
 /// # Safety
 ///
 /// - This thread must be handling `vmf`, a fault of a VMA of a memory file, and must return the
 ///   result to the kernel.
-/// - `folio` must be locked, in the page cache of that file, and up to date. The caller must give
-///   up the lock and a reference.
-unsafe fn answer(
+/// - `folio` must be in the page cache of that file.
+pub(crate) unsafe fn answer(
     vmf: *mut bindings::vm_fault,
-    folio: NonNull<bindings::folio>,
+    folio: LockedCacheFolio<'_>,
 ) -> bindings::vm_fault_t {
-    // SAFETY: By the safety requirements of this function, `folio` is locked and in the page cache
-    // of the file, and the lock and a reference are given up.
-    let locked = unsafe { LockedCacheFolio::from_raw(cache_of(vmf), folio) };
     // SAFETY: By the safety requirements of this function, this thread is handling `vmf`.
     let index = unsafe { (*vmf).__bindgen_anon_1.pgoff };
-    // SAFETY: `locked` has a reference while it exists.
-    let mappable = unsafe { Folio::from_raw(folio.as_ptr()) }.mappable_order();
-    let Some(page) = locked.page(index).filter(|_| mappable.is_some()) else {
+    // The file may have become smaller after the folio was allocated, and before it was locked.
+    let in_file = folio.cache().check_size(index).is_ok();
+    let Some(page) = folio.mappable_page(index).filter(|_| in_file) else {
         return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
     };
     // The kernel gets the lock and the reference.
-    locked.into_raw();
+    folio.into_raw();
     // SAFETY: By the safety requirements of this function, this thread is handling `vmf`.
     unsafe { (*vmf).page = page.as_ptr() };
     bindings::vm_fault_reason_VM_FAULT_LOCKED
