@@ -248,17 +248,10 @@ TEST_F(memory, far_offsets)
 TEST_F(memory, truncate)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, PAGES);
 	char *map, *private;
+	int fd = mapped_file(self, PAGES, 'x', &map, &private);
 
 	ASSERT_GE(fd, 0);
-	ASSERT_TRUE(put_bytes(fd, 0, PAGES * page, 'x'));
-	map = map_pages(self, fd, PAGES, MAP_SHARED);
-	private = map_pages(self, fd, PAGES, MAP_PRIVATE);
-	ASSERT_NE(map, NULL);
-	ASSERT_NE(private, NULL);
-	for (size_t i = 0; i < PAGES; i++)
-		ASSERT_EQ(map[i * page], 'x');
 	private[7 * page] = 'p';
 
 	ASSERT_EQ(ftruncate(fd, 3 * page + 100), 0);
@@ -393,18 +386,10 @@ TEST_F(memory, allocate)
 TEST_F(memory, punch_hole)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, PAGES);
 	char *map, *private;
+	int fd = mapped_file(self, PAGES, 'x', &map, &private);
 
 	ASSERT_GE(fd, 0);
-	ASSERT_TRUE(put_bytes(fd, 0, PAGES * page, 'x'));
-	map = map_pages(self, fd, PAGES, MAP_SHARED);
-	private = map_pages(self, fd, PAGES, MAP_PRIVATE);
-	ASSERT_NE(map, NULL);
-	ASSERT_NE(private, NULL);
-	for (size_t i = 0; i < PAGES; i++)
-		ASSERT_EQ(map[i * page], 'x');
-	ASSERT_EQ(private[4 * page], 'x');
 	private[5 * page] = 'p';
 
 	ASSERT_EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4 * page - 10,
@@ -429,15 +414,10 @@ TEST_F(memory, punch_hole)
 TEST_F(memory, zero_range)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, PAGES);
 	char *map;
+	int fd = mapped_file(self, PAGES, 'x', &map, NULL);
 
 	ASSERT_GE(fd, 0);
-	ASSERT_TRUE(put_bytes(fd, 0, PAGES * page, 'x'));
-	map = map_pages(self, fd, PAGES, MAP_SHARED);
-	ASSERT_NE(map, NULL);
-	for (size_t i = 0; i < PAGES; i++)
-		ASSERT_EQ(map[i * page], 'x');
 	/* memfd does not have it. */
 	if (variant->memfd) {
 		ASSERT_EQ(fallocate(fd, FALLOC_FL_ZERO_RANGE, page + 1, 3 * page), -1);
@@ -465,13 +445,11 @@ TEST_F(memory, zero_range)
 /* fsync() and its kind have nothing to do; sendfile() reads pages and holes. */
 TEST_F(memory, sync_and_splice)
 {
-	int fd = file_of(self, PAGES), pipes[2];
 	off_t at = self->page - 3;
 	char buf[6], *map;
+	int fd = mapped_file(self, PAGES, 0, &map, NULL), pipes[2];
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, PAGES, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	memcpy(map + self->page, "abc", 3);
 	EXPECT_EQ(fsync(fd), 0);
 	EXPECT_EQ(fdatasync(fd), 0);
@@ -800,16 +778,10 @@ TEST_F(memory, shared)
 TEST_F(memory, private)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, 4);
 	char *map, *shared;
+	int fd = mapped_file(self, 4, 'f', &shared, &map);
 
 	ASSERT_GE(fd, 0);
-	ASSERT_TRUE(put_bytes(fd, 0, 4 * page, 'f'));
-	map = map_pages(self, fd, 4, MAP_PRIVATE);
-	shared = map_pages(self, fd, 4, MAP_SHARED);
-	ASSERT_NE(map, NULL);
-	ASSERT_NE(shared, NULL);
-	ASSERT_EQ(map[0], 'f');
 	shared[0] = 's';
 	ASSERT_EQ(map[0], 's');
 	map[0] = 'p';
@@ -836,15 +808,11 @@ TEST_F(memory, private)
 TEST_F(memory, fork)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, 4);
 	char *shared, *private;
+	int fd = mapped_file(self, 4, 0, &shared, &private);
 	pid_t pid;
 
 	ASSERT_GE(fd, 0);
-	shared = map_pages(self, fd, 4, MAP_SHARED);
-	private = map_pages(self, fd, 4, MAP_PRIVATE);
-	ASSERT_NE(shared, NULL);
-	ASSERT_NE(private, NULL);
 	shared[0] = 'a';
 	private[page] = 'b';
 	pid = fork();
@@ -931,12 +899,10 @@ TEST_F(memory, execute)
 TEST_F(memory, parts)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, PAGES);
 	char *map;
+	int fd = mapped_file(self, PAGES, 0, &map, NULL);
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, PAGES, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	for (size_t i = 0; i < PAGES; i++)
 		map[i * page] = 'a' + i;
 	ASSERT_EQ(mprotect(map + 4 * page, 2 * page, PROT_READ), 0);
@@ -988,12 +954,10 @@ TEST_F(memory, advice)
 		CASE(REMOVE, 0, 0),
 #undef CASE
 	};
-	int fd = file_of(self, 4);
 	char *map;
+	int fd = mapped_file(self, 4, 0, &map, NULL);
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, 4, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		int error = 0;
 
@@ -1055,12 +1019,10 @@ TEST_F(memory, reclaim)
 {
 	const bool evictable = variant->memfd || variant->flags & RUST_MEMFILE_EVICTABLE;
 	const size_t page = self->page;
-	int fd = file_of(self, 4);
 	char *map;
+	int fd = mapped_file(self, 4, 0, &map, NULL);
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, 4, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	ASSERT_EQ(map[0], 0);
 	map[page] = 'x';
 	ASSERT_EQ(map[2 * page], 0);
@@ -1082,14 +1044,12 @@ TEST_F(memory, reclaim)
 TEST_F(memory, remote)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, 4), go[2];
 	struct iovec local, remote;
 	char buf[8], *map;
+	int fd = mapped_file(self, 4, 0, &map, NULL), go[2];
 	pid_t pid;
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, 4, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	memcpy(map + page - 4, "01234567", 8);
 	ASSERT_EQ(pipe(go), 0);
 	pid = fork();
@@ -1117,12 +1077,10 @@ TEST_F(memory, remote)
 TEST_F(memory, buffers_of_system_calls)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, 8), pipes[2];
 	char *map;
+	int fd = mapped_file(self, 8, 0, &map, NULL), pipes[2];
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, 8, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	ASSERT_EQ(pipe(pipes), 0);
 	ASSERT_EQ(write(pipes[1], map, 2 * page), 2 * page);
 	ASSERT_EQ(read(pipes[0], map + 3 * page, 2 * page), 2 * page);
@@ -1299,10 +1257,8 @@ TEST_F_TIMEOUT(memory, access_while_truncated, 120)
 	pthread_t threads[4];
 	double end;
 
-	racer.fd = file_of(self, PAGES);
+	racer.fd = mapped_file(self, PAGES, 0, &racer.map, NULL);
 	ASSERT_GE(racer.fd, 0);
-	racer.map = map_pages(self, racer.fd, PAGES, MAP_SHARED);
-	ASSERT_NE(racer.map, NULL);
 	for (int i = 0; i < 4; i++)
 		ASSERT_EQ(pthread_create(&threads[i], NULL, i < 3 ? race_access : race_write,
 					 &racer), 0);
