@@ -7,8 +7,10 @@
 
 #define WITH_LARGE_FOLIOS
 #include "rust_memfile_fixture.h"
+#include "../../../../mm/gup_test.h"
 
 #include <semaphore.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 
@@ -676,6 +678,88 @@ TEST_F(memory, seal_write)
 	ASSERT_EQ(ftruncate(fd, page), 0);
 	ASSERT_EQ(touch_read(map + page), SIGBUS);
 	close(fd);
+}
+
+#define GUP_TEST	"/sys/kernel/debug/gup_test"
+
+/* Pins pages that a device writes to. Returns what unpins them when it is closed, or -errno. */
+static int pin(char *at, size_t len)
+{
+	struct pin_longterm_test args = {
+		.addr = (unsigned long)at, .size = len,
+		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE,
+	};
+	int fd, error;
+
+	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+	fd = open(GUP_TEST, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, PIN_LONGTERM_TEST_START, &args)) {
+		error = errno;
+		close(fd);
+		return -error;
+	}
+	return fd;
+}
+
+/* Puts a page into a pipe, which has a reference to it then. Returns the other end, or -errno. */
+static int put_into_pipe(char *at, size_t len)
+{
+	struct iovec iov = { at, len };
+	int pipes[2], ret;
+
+	if (pipe(pipes))
+		return -errno;
+	ret = vmsplice(pipes[1], &iov, 1, 0) == (ssize_t)len ? pipes[0] : -errno;
+	close(pipes[1]);
+	if (ret < 0)
+		close(pipes[0]);
+	return ret;
+}
+
+/* F_SEAL_WRITE waits for pages that a device may still write to, and fails if they stay pinned. */
+TEST_F(memory, seal_write_pinned)
+{
+	const size_t page = self->page;
+	char *buf = page_of(self, 0);
+
+	for (int by_pipe = 0; by_pipe < 2; by_pipe++) {
+		int fd = file_with(self, 4 * page, RUST_MEMFILE_SEALABLE), holder;
+		char *map;
+
+		ASSERT_GE(fd, 0);
+		map = map_pages(self, fd, 4, MAP_SHARED);
+		ASSERT_NE(map, NULL);
+		memset(map + 2 * page, 'x', page);
+		holder = by_pipe ? put_into_pipe(map + 2 * page, page) : pin(map + 2 * page, page);
+		if (holder == -ENOENT)
+			SKIP(return, "no CONFIG_GUP_TEST");
+		ASSERT_GE(holder, 0);
+		/* No mapping can write, but who has the page can. */
+		ASSERT_EQ(munmap(map, 4 * page), 0);
+		ASSERT_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+		ASSERT_EQ(errno, EBUSY);
+		ASSERT_EQ(fcntl(fd, F_GET_SEALS), 0);
+
+		/* The file is as before, and its page is the one that is pinned. */
+		ASSERT_TRUE(put_bytes(fd, 2 * page + 1, page - 1, 'y'));
+		if (by_pipe) {
+			ASSERT_EQ(read(holder, buf, page), page);
+		} else {
+			ASSERT_EQ(ioctl(holder, PIN_LONGTERM_TEST_READ, &buf), 0);
+		}
+		ASSERT_EQ(buf[0], 'x');
+		ASSERT_TRUE(all_bytes(buf + 1, page - 1, 'y'));
+
+		close(holder);
+		ASSERT_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+		ASSERT_EQ(fcntl(fd, F_GET_SEALS), F_SEAL_WRITE);
+		ASSERT_EQ(pwrite(fd, "z", 1, 2 * page), -1);
+		ASSERT_EQ(errno, EPERM);
+		ASSERT_TRUE(has_bytes(fd, 2 * page + 1, page - 1, 'y'));
+		close(fd);
+	}
 }
 
 /* F_SEAL_FUTURE_WRITE: the mappings that are there go on writing. */
