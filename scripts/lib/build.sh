@@ -136,12 +136,22 @@ build_kernel() {
 
 SELFTESTS=tools/testing/selftests/rust_mm
 
+# The proxies of the host, for cargo.
+proxies() {
+    local name
+    for name in {http,https,all,no}_proxy {HTTP,HTTPS,ALL,NO}_PROXY; do
+        [[ -z ${!name-} ]] || echo "$name=${!name}"
+    done
+}
+
 build_selftests() {
+    local proxy
     [[ -d $TREE/$SELFTESTS ]] || return 0
     stage_begin selftests
+    mapfile -t proxy < <(proxies)
     logged in_env make -s LLVM=1 -j"$JOBS" headers || stage_fail
-    logged in_env make LLVM=1 -C tools/testing/selftests TARGETS=rust_mm FORCE_TARGETS=1 \
-        install INSTALL_PATH="$E_WORK/kselftest" || stage_fail
+    logged in_env "${proxy[@]}" make LLVM=1 CARGO=cargo -C tools/testing/selftests \
+        TARGETS=rust_mm FORCE_TARGETS=1 install INSTALL_PATH="$E_WORK/kselftest" || stage_fail
     stage_end "$(wc -l <"$WORK/kselftest/kselftest-list.txt") programs"
     show_warnings
 }

@@ -23,7 +23,7 @@ ROOTFS=$CACHE/root/$(rootfs_recipe | sha256sum | cut -c1-12)
 
 # --- choice
 
-HOST_COMMANDS=(clang ld.lld llvm-ar rustc clippy-driver bindgen pahole flex bison bc perl python3
+HOST_COMMANDS=(clang ld.lld llvm-ar rustc cargo clippy-driver bindgen pahole flex bison bc perl python3
     cpio xz make vng qemu-system-x86_64 script insmod mkswap stress-ng trinity
     rustdoc rustfmt shellcheck sphinx-build gnuplot)
 
@@ -60,6 +60,7 @@ use_toolchain() {
         mkdir -p "$CACHE/ccache"
         echo "max_size = 3.0G" >"$CACHE/ccache/ccache.conf"
     fi
+    mkdir -p "$CACHE/cargo"
     if [[ $TOOLCHAIN == host ]]; then
         E_TREE=$TREE E_WORK=$WORK E_REPO=$REPO E_DRIVER=$DRIVER
     else
@@ -91,9 +92,10 @@ in_env() { # COMMAND...
     if [[ $TOOLCHAIN == host ]]; then
         [[ -d $TREE ]] || dir=$WORK
         env -i -C "$dir" "${clean[@]}" HOME="$HOME" USER="${USER:-root}" \
-            CCACHE_DIR="$CACHE/ccache" PATH="/usr/lib/ccache:$PATH:/usr/sbin:/sbin" "$@"
+            CCACHE_DIR="$CACHE/ccache" CARGO_HOME="$CACHE/cargo" \
+            PATH="/usr/lib/ccache:$PATH:/usr/sbin:/sbin" "$@"
     else
-        "${NS[@]}" "$REPO/scripts/lib/enter.sh" "$ROOTFS" "$TREE" "$WORK" "$REPO" "$CACHE/ccache" \
+        "${NS[@]}" "$REPO/scripts/lib/enter.sh" "$ROOTFS" "$TREE" "$WORK" "$REPO" "$CACHE" \
             "${clean[@]}" "$@"
     fi
 }
@@ -174,7 +176,7 @@ make_rootfs() {
     PROGRESS=rootfs_progress logged "${NS[@]}" --pid --fork --kill-child \
         env TMPDIR=/var/tmp mmdebstrap --verbose --mode=root --variant=apt \
         --components=main --include="$(rootfs_packages)" "${proxy[@]}" \
-        --customize-hook='mkdir -p "$1/build/linux" "$1/build/work" "$1/build/repo" "$1/build/ccache"' \
+        --customize-hook='mkdir -p "$1/build/linux" "$1/build/work" "$1/build/repo" "$1/build/ccache" "$1/build/cargo"' \
         --customize-hook="copy-in '$REPO/config/rootfs/usr' /" \
         "$SUITE" "$part" "$mirror" || stage_fail
     mv "$part" "$ROOTFS"

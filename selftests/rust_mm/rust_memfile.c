@@ -7,8 +7,10 @@
 
 #define WITH_LARGE_FOLIOS
 #include "rust_memfile_fixture.h"
+#include "../../../../mm/gup_test.h"
 
 #include <semaphore.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 
@@ -248,17 +250,10 @@ TEST_F(memory, far_offsets)
 TEST_F(memory, truncate)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, PAGES);
 	char *map, *private;
+	int fd = mapped_file(self, PAGES, 'x', &map, &private);
 
 	ASSERT_GE(fd, 0);
-	ASSERT_TRUE(put_bytes(fd, 0, PAGES * page, 'x'));
-	map = map_pages(self, fd, PAGES, MAP_SHARED);
-	private = map_pages(self, fd, PAGES, MAP_PRIVATE);
-	ASSERT_NE(map, NULL);
-	ASSERT_NE(private, NULL);
-	for (size_t i = 0; i < PAGES; i++)
-		ASSERT_EQ(map[i * page], 'x');
 	private[7 * page] = 'p';
 
 	ASSERT_EQ(ftruncate(fd, 3 * page + 100), 0);
@@ -393,18 +388,10 @@ TEST_F(memory, allocate)
 TEST_F(memory, punch_hole)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, PAGES);
 	char *map, *private;
+	int fd = mapped_file(self, PAGES, 'x', &map, &private);
 
 	ASSERT_GE(fd, 0);
-	ASSERT_TRUE(put_bytes(fd, 0, PAGES * page, 'x'));
-	map = map_pages(self, fd, PAGES, MAP_SHARED);
-	private = map_pages(self, fd, PAGES, MAP_PRIVATE);
-	ASSERT_NE(map, NULL);
-	ASSERT_NE(private, NULL);
-	for (size_t i = 0; i < PAGES; i++)
-		ASSERT_EQ(map[i * page], 'x');
-	ASSERT_EQ(private[4 * page], 'x');
 	private[5 * page] = 'p';
 
 	ASSERT_EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4 * page - 10,
@@ -429,15 +416,10 @@ TEST_F(memory, punch_hole)
 TEST_F(memory, zero_range)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, PAGES);
 	char *map;
+	int fd = mapped_file(self, PAGES, 'x', &map, NULL);
 
 	ASSERT_GE(fd, 0);
-	ASSERT_TRUE(put_bytes(fd, 0, PAGES * page, 'x'));
-	map = map_pages(self, fd, PAGES, MAP_SHARED);
-	ASSERT_NE(map, NULL);
-	for (size_t i = 0; i < PAGES; i++)
-		ASSERT_EQ(map[i * page], 'x');
 	/* memfd does not have it. */
 	if (variant->memfd) {
 		ASSERT_EQ(fallocate(fd, FALLOC_FL_ZERO_RANGE, page + 1, 3 * page), -1);
@@ -465,13 +447,11 @@ TEST_F(memory, zero_range)
 /* fsync() and its kind have nothing to do; sendfile() reads pages and holes. */
 TEST_F(memory, sync_and_splice)
 {
-	int fd = file_of(self, PAGES), pipes[2];
 	off_t at = self->page - 3;
 	char buf[6], *map;
+	int fd = mapped_file(self, PAGES, 0, &map, NULL), pipes[2];
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, PAGES, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	memcpy(map + self->page, "abc", 3);
 	EXPECT_EQ(fsync(fd), 0);
 	EXPECT_EQ(fdatasync(fd), 0);
@@ -700,6 +680,88 @@ TEST_F(memory, seal_write)
 	close(fd);
 }
 
+#define GUP_TEST	"/sys/kernel/debug/gup_test"
+
+/* Pins pages that a device writes to. Returns what unpins them when it is closed, or -errno. */
+static int pin(char *at, size_t len)
+{
+	struct pin_longterm_test args = {
+		.addr = (unsigned long)at, .size = len,
+		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE,
+	};
+	int fd, error;
+
+	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+	fd = open(GUP_TEST, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, PIN_LONGTERM_TEST_START, &args)) {
+		error = errno;
+		close(fd);
+		return -error;
+	}
+	return fd;
+}
+
+/* Puts a page into a pipe, which has a reference to it then. Returns the other end, or -errno. */
+static int put_into_pipe(char *at, size_t len)
+{
+	struct iovec iov = { at, len };
+	int pipes[2], ret;
+
+	if (pipe(pipes))
+		return -errno;
+	ret = vmsplice(pipes[1], &iov, 1, 0) == (ssize_t)len ? pipes[0] : -errno;
+	close(pipes[1]);
+	if (ret < 0)
+		close(pipes[0]);
+	return ret;
+}
+
+/* F_SEAL_WRITE waits for pages that a device may still write to, and fails if they stay pinned. */
+TEST_F(memory, seal_write_pinned)
+{
+	const size_t page = self->page;
+	char *buf = page_of(self, 0);
+
+	for (int by_pipe = 0; by_pipe < 2; by_pipe++) {
+		int fd = file_with(self, 4 * page, RUST_MEMFILE_SEALABLE), holder;
+		char *map;
+
+		ASSERT_GE(fd, 0);
+		map = map_pages(self, fd, 4, MAP_SHARED);
+		ASSERT_NE(map, NULL);
+		memset(map + 2 * page, 'x', page);
+		holder = by_pipe ? put_into_pipe(map + 2 * page, page) : pin(map + 2 * page, page);
+		if (holder == -ENOENT)
+			SKIP(return, "no CONFIG_GUP_TEST");
+		ASSERT_GE(holder, 0);
+		/* No mapping can write, but who has the page can. */
+		ASSERT_EQ(munmap(map, 4 * page), 0);
+		ASSERT_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+		ASSERT_EQ(errno, EBUSY);
+		ASSERT_EQ(fcntl(fd, F_GET_SEALS), 0);
+
+		/* The file is as before, and its page is the one that is pinned. */
+		ASSERT_TRUE(put_bytes(fd, 2 * page + 1, page - 1, 'y'));
+		if (by_pipe) {
+			ASSERT_EQ(read(holder, buf, page), page);
+		} else {
+			ASSERT_EQ(ioctl(holder, PIN_LONGTERM_TEST_READ, &buf), 0);
+		}
+		ASSERT_EQ(buf[0], 'x');
+		ASSERT_TRUE(all_bytes(buf + 1, page - 1, 'y'));
+
+		close(holder);
+		ASSERT_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+		ASSERT_EQ(fcntl(fd, F_GET_SEALS), F_SEAL_WRITE);
+		ASSERT_EQ(pwrite(fd, "z", 1, 2 * page), -1);
+		ASSERT_EQ(errno, EPERM);
+		ASSERT_TRUE(has_bytes(fd, 2 * page + 1, page - 1, 'y'));
+		close(fd);
+	}
+}
+
 /* F_SEAL_FUTURE_WRITE: the mappings that are there go on writing. */
 TEST_F(memory, seal_future_write)
 {
@@ -800,16 +862,10 @@ TEST_F(memory, shared)
 TEST_F(memory, private)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, 4);
 	char *map, *shared;
+	int fd = mapped_file(self, 4, 'f', &shared, &map);
 
 	ASSERT_GE(fd, 0);
-	ASSERT_TRUE(put_bytes(fd, 0, 4 * page, 'f'));
-	map = map_pages(self, fd, 4, MAP_PRIVATE);
-	shared = map_pages(self, fd, 4, MAP_SHARED);
-	ASSERT_NE(map, NULL);
-	ASSERT_NE(shared, NULL);
-	ASSERT_EQ(map[0], 'f');
 	shared[0] = 's';
 	ASSERT_EQ(map[0], 's');
 	map[0] = 'p';
@@ -836,15 +892,11 @@ TEST_F(memory, private)
 TEST_F(memory, fork)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, 4);
 	char *shared, *private;
+	int fd = mapped_file(self, 4, 0, &shared, &private);
 	pid_t pid;
 
 	ASSERT_GE(fd, 0);
-	shared = map_pages(self, fd, 4, MAP_SHARED);
-	private = map_pages(self, fd, 4, MAP_PRIVATE);
-	ASSERT_NE(shared, NULL);
-	ASSERT_NE(private, NULL);
 	shared[0] = 'a';
 	private[page] = 'b';
 	pid = fork();
@@ -931,12 +983,10 @@ TEST_F(memory, execute)
 TEST_F(memory, parts)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, PAGES);
 	char *map;
+	int fd = mapped_file(self, PAGES, 0, &map, NULL);
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, PAGES, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	for (size_t i = 0; i < PAGES; i++)
 		map[i * page] = 'a' + i;
 	ASSERT_EQ(mprotect(map + 4 * page, 2 * page, PROT_READ), 0);
@@ -988,12 +1038,10 @@ TEST_F(memory, advice)
 		CASE(REMOVE, 0, 0),
 #undef CASE
 	};
-	int fd = file_of(self, 4);
 	char *map;
+	int fd = mapped_file(self, 4, 0, &map, NULL);
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, 4, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		int error = 0;
 
@@ -1055,12 +1103,10 @@ TEST_F(memory, reclaim)
 {
 	const bool evictable = variant->memfd || variant->flags & RUST_MEMFILE_EVICTABLE;
 	const size_t page = self->page;
-	int fd = file_of(self, 4);
 	char *map;
+	int fd = mapped_file(self, 4, 0, &map, NULL);
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, 4, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	ASSERT_EQ(map[0], 0);
 	map[page] = 'x';
 	ASSERT_EQ(map[2 * page], 0);
@@ -1082,14 +1128,12 @@ TEST_F(memory, reclaim)
 TEST_F(memory, remote)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, 4), go[2];
 	struct iovec local, remote;
 	char buf[8], *map;
+	int fd = mapped_file(self, 4, 0, &map, NULL), go[2];
 	pid_t pid;
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, 4, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	memcpy(map + page - 4, "01234567", 8);
 	ASSERT_EQ(pipe(go), 0);
 	pid = fork();
@@ -1117,12 +1161,10 @@ TEST_F(memory, remote)
 TEST_F(memory, buffers_of_system_calls)
 {
 	const size_t page = self->page;
-	int fd = file_of(self, 8), pipes[2];
 	char *map;
+	int fd = mapped_file(self, 8, 0, &map, NULL), pipes[2];
 
 	ASSERT_GE(fd, 0);
-	map = map_pages(self, fd, 8, MAP_SHARED);
-	ASSERT_NE(map, NULL);
 	ASSERT_EQ(pipe(pipes), 0);
 	ASSERT_EQ(write(pipes[1], map, 2 * page), 2 * page);
 	ASSERT_EQ(read(pipes[0], map + 3 * page, 2 * page), 2 * page);
@@ -1299,10 +1341,8 @@ TEST_F_TIMEOUT(memory, access_while_truncated, 120)
 	pthread_t threads[4];
 	double end;
 
-	racer.fd = file_of(self, PAGES);
+	racer.fd = mapped_file(self, PAGES, 0, &racer.map, NULL);
 	ASSERT_GE(racer.fd, 0);
-	racer.map = map_pages(self, racer.fd, PAGES, MAP_SHARED);
-	ASSERT_NE(racer.map, NULL);
 	for (int i = 0; i < 4; i++)
 		ASSERT_EQ(pthread_create(&threads[i], NULL, i < 3 ? race_access : race_write,
 					 &racer), 0);

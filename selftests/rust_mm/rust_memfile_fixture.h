@@ -101,6 +101,32 @@ static inline char *map_pages(const FIXTURE_DATA(memory) *self, int fd, size_t p
 	return map == MAP_FAILED ? NULL : map;
 }
 
+/*
+ * Creates a file with @value in each byte, and maps all of it: shared in @map, and privately in
+ * @private, unless that is NULL. Each page of both is mapped then. If @value is 0, the file is a
+ * hole, and no page is mapped. Returns the file, or -errno.
+ */
+static inline int mapped_file(const FIXTURE_DATA(memory) *self, size_t pages, char value,
+			      char **map, char **private)
+{
+	const size_t len = pages * self->page;
+	int fd = file_of(self, pages);
+
+	if (fd < 0)
+		return fd;
+	if (value && !put_bytes(fd, 0, len, value))
+		return -EIO;
+	*map = map_pages(self, fd, pages, MAP_SHARED);
+	if (!*map || (value && !all_bytes(*map, len, value)))
+		return -EFAULT;
+	if (!private)
+		return fd;
+	*private = map_pages(self, fd, pages, MAP_PRIVATE);
+	if (!*private || (value && !all_bytes(*private, len, value)))
+		return -EFAULT;
+	return fd;
+}
+
 /* Returns a page of memory with this value in each byte; NULL if there is no memory. */
 static inline char *page_of(const FIXTURE_DATA(memory) *self, char value)
 {

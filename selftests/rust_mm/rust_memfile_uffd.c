@@ -14,10 +14,13 @@
 #define MADV_GUARD_REMOVE	103
 #endif
 
-/* A memory file, a mapping of it, and a userfaultfd that it is registered with. */
+/*
+ * A memory file, a mapping of it, a userfaultfd that it is registered with, and a shared mapping
+ * that is not registered.
+ */
 struct area {
 	int fd, uffd;
-	char *map;
+	char *map, *other;
 	size_t len;
 };
 
@@ -32,7 +35,8 @@ static int new_area(const FIXTURE_DATA(memory) *self, struct area *area, size_t 
 	if (area->fd < 0)
 		return area->fd;
 	area->map = map_pages(self, area->fd, pages, flags);
-	if (!area->map)
+	area->other = map_pages(self, area->fd, pages, MAP_SHARED);
+	if (!area->map || !area->other)
 		return -errno;
 	area->uffd = uffd_with(features, 0);
 	if (area->uffd < 0)
@@ -46,6 +50,7 @@ static void drop_area(struct area *area)
 	/* First: munmap() may wait until the userfaultfd's event is read. */
 	close(area->uffd);
 	munmap(area->map, area->len);
+	munmap(area->other, area->len);
 	close(area->fd);
 }
 
@@ -55,13 +60,11 @@ static void drop_area(struct area *area)
 TEST_F(memory, missing)
 {
 	const size_t page = self->page;
-	char *from = page_of(self, 'c'), *other;
+	char *from = page_of(self, 'c');
 	struct toucher toucher;
 	struct area area;
 
 	ASSERT_EQ(new_area(self, &area, 8, MAP_SHARED, MISSING, 0), 0);
-	other = map_pages(self, area.fd, 8, MAP_SHARED);
-	ASSERT_NE(other, NULL);
 
 	ASSERT_EQ(start_touch(&toucher, area.map + 3 * page + 7, false, 0), 0);
 	ASSERT_EQ(next_fault(area.uffd, area.map + 3 * page), 0);
@@ -77,18 +80,17 @@ TEST_F(memory, missing)
 
 	/* The file has them, and so has the mapping that is not registered. */
 	ASSERT_TRUE(has_bytes(area.fd, 3 * page, page, 'c'));
-	ASSERT_TRUE(all_bytes(other + 3 * page, page, 'c'));
-	ASSERT_EQ(other[5 * page], 'w');
-	ASSERT_TRUE(all_bytes(other + 5 * page + 1, page - 1, 'c'));
+	ASSERT_TRUE(all_bytes(area.other + 3 * page, page, 'c'));
+	ASSERT_EQ(area.other[5 * page], 'w');
+	ASSERT_TRUE(all_bytes(area.other + 5 * page + 1, page - 1, 'c'));
 
 	/* Pages that the file has are mapped without a word, and so is what others put there. */
-	other[0] = 'o';
+	area.other[0] = 'o';
 	ASSERT_TRUE(put_bytes(area.fd, page, page, 'p'));
 	ASSERT_EQ(area.map[0], 'o');
 	ASSERT_EQ(area.map[page], 'p');
 	ASSERT_TRUE(has_bytes(area.fd, 6 * page, page, 0));
 	ASSERT_TRUE(no_event(area.uffd));
-	munmap(other, 8 * page);
 	drop_area(&area);
 }
 
@@ -508,18 +510,15 @@ TEST_F(memory, minor)
 	const size_t page = self->page;
 	struct toucher toucher;
 	struct area area;
-	char *other;
 
 	ASSERT_EQ(new_area(self, &area, 8, MAP_SHARED, MINOR, 0), 0);
-	other = map_pages(self, area.fd, 8, MAP_SHARED);
-	ASSERT_NE(other, NULL);
-	other[2 * page] = 'o';
+	area.other[2 * page] = 'o';
 	ASSERT_TRUE(put_bytes(area.fd, 3 * page, page, 'f'));
 
 	ASSERT_EQ(start_touch(&toucher, area.map + 2 * page, false, 0), 0);
 	ASSERT_EQ(next_fault(area.uffd, area.map + 2 * page), UFFD_PAGEFAULT_FLAG_MINOR);
 	/* The page is changed before the thread goes on. */
-	other[2 * page] = 'n';
+	area.other[2 * page] = 'n';
 	ASSERT_EQ(fill_continue(area.uffd, area.map + 2 * page, page, 0), page);
 	ASSERT_EQ(end_touch(&toucher), 0);
 	ASSERT_EQ(toucher.value, 'n');
@@ -529,7 +528,7 @@ TEST_F(memory, minor)
 		  UFFD_PAGEFAULT_FLAG_MINOR | UFFD_PAGEFAULT_FLAG_WRITE);
 	ASSERT_EQ(fill_continue(area.uffd, area.map + 3 * page, page, 0), page);
 	ASSERT_EQ(end_touch(&toucher), 0);
-	ASSERT_EQ(other[3 * page], 'w');
+	ASSERT_EQ(area.other[3 * page], 'w');
 
 	/* Once mapped, nothing more; again after it was unmapped. */
 	ASSERT_EQ(area.map[3 * page + 1], 'f');
@@ -545,7 +544,6 @@ TEST_F(memory, minor)
 	ASSERT_EQ(fill_continue(area.uffd, area.map + 5 * page, page, 0), -EFAULT);
 	ASSERT_EQ(area.map[5 * page], 0);
 	ASSERT_TRUE(no_event(area.uffd));
-	munmap(other, 8 * page);
 	drop_area(&area);
 }
 
@@ -613,11 +611,8 @@ TEST_F(memory, write_protect)
 	const size_t page = self->page;
 	struct toucher toucher;
 	struct area area;
-	char *other;
 
 	ASSERT_EQ(new_area(self, &area, 8, MAP_SHARED, WP, 0), 0);
-	other = map_pages(self, area.fd, 8, MAP_SHARED);
-	ASSERT_NE(other, NULL);
 	memset(area.map, 'a', area.len);
 	ASSERT_EQ(protect(area.uffd, area.map, 4 * page, true), 0);
 	ASSERT_TRUE(pagemap_entry(area.map) & PM_UFFD_WP);
@@ -629,14 +624,14 @@ TEST_F(memory, write_protect)
 	ASSERT_EQ(start_touch(&toucher, area.map + page, true, 'w'), 0);
 	ASSERT_EQ(next_fault(area.uffd, area.map + page),
 		  UFFD_PAGEFAULT_FLAG_WP | UFFD_PAGEFAULT_FLAG_WRITE);
-	ASSERT_EQ(other[page], 'a');
+	ASSERT_EQ(area.other[page], 'a');
 	ASSERT_EQ(protect(area.uffd, area.map + page, page, false), 0);
 	ASSERT_EQ(end_touch(&toucher), 0);
-	ASSERT_EQ(other[page], 'w');
+	ASSERT_EQ(area.other[page], 'w');
 	ASSERT_FALSE(pagemap_entry(area.map + page) & PM_UFFD_WP);
 
 	/* The protection is that of the mapping, not of the file. */
-	other[2 * page] = 'o';
+	area.other[2 * page] = 'o';
 	ASSERT_TRUE(put_bytes(area.fd, 3 * page, 1, 'f'));
 	ASSERT_EQ(area.map[2 * page], 'o');
 	ASSERT_EQ(area.map[3 * page], 'f');
@@ -653,7 +648,6 @@ TEST_F(memory, write_protect)
 	ASSERT_EQ(wake(area.uffd, area.map, page), 0);
 	ASSERT_EQ(end_touch(&toucher), 0);
 	ASSERT_EQ(touch_write(area.map + 3 * page, 'x'), 0);
-	munmap(other, 8 * page);
 	drop_area(&area);
 }
 
@@ -734,12 +728,9 @@ TEST_F(memory, written_pages)
 	const uint64_t scan = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC;
 	struct page_region regions[8];
 	struct area area;
-	char *other;
 
 	ASSERT_EQ(new_area(self, &area, 16, MAP_SHARED, WP,
 			   UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED), 0);
-	other = map_pages(self, area.fd, 16, MAP_SHARED);
-	ASSERT_NE(other, NULL);
 	memset(area.map, 'a', 8 * page);
 	ASSERT_EQ(protect(area.uffd, area.map, area.len, true), 0);
 	ASSERT_EQ(scan_pages(area.map, area.len, PAGE_IS_WRITTEN, 0, regions, 8), 0);
@@ -752,7 +743,7 @@ TEST_F(memory, written_pages)
 	ASSERT_EQ(touch_read(area.map), 0);
 	ASSERT_EQ(touch_read(area.map + 9 * page), 0);
 	/* Nor does what is written elsewhere. */
-	other[4 * page] = 'o';
+	area.other[4 * page] = 'o';
 	ASSERT_TRUE(put_bytes(area.fd, 5 * page, 1, 'f'));
 	ASSERT_TRUE(no_event(area.uffd));
 
@@ -772,7 +763,6 @@ TEST_F(memory, written_pages)
 	ASSERT_EQ(scan_pages(area.map, area.len, PAGE_IS_WRITTEN, scan, regions, 8), 1);
 	ASSERT_EQ(regions[0].start, (unsigned long)area.map + 3 * page);
 	ASSERT_EQ(regions[0].end, (unsigned long)area.map + 4 * page);
-	munmap(other, 16 * page);
 	drop_area(&area);
 }
 
@@ -1212,21 +1202,17 @@ TEST_F(memory, poison)
 	const size_t page = self->page;
 	struct toucher toucher;
 	struct area area;
-	char *other;
 
 	ASSERT_EQ(new_area(self, &area, 4, MAP_SHARED, MISSING, 0), 0);
-	other = map_pages(self, area.fd, 4, MAP_SHARED);
-	ASSERT_NE(other, NULL);
 	ASSERT_EQ(start_touch(&toucher, area.map + page, false, 0), 0);
 	ASSERT_EQ(next_fault(area.uffd, area.map + page), 0);
 	ASSERT_EQ(fill_poison(area.uffd, area.map + page, page, 0), page);
 	ASSERT_EQ(end_touch(&toucher), SIGBUS);
 	ASSERT_TRUE(is_hole(area.fd, 0, area.len));
-	other[page] = 'o';
+	area.other[page] = 'o';
 	ASSERT_EQ(touch_read(area.map + page), SIGBUS);
 	ASSERT_EQ(madvise(area.map + page, page, MADV_DONTNEED), 0);
 	ASSERT_EQ(area.map[page], 'o');
-	munmap(other, 4 * page);
 	drop_area(&area);
 }
 
@@ -1414,32 +1400,29 @@ TEST_F(memory, unregistered_mapping)
 {
 	const size_t page = self->page;
 	struct area area;
-	char *other, *private;
+	char *private;
 
 	ASSERT_EQ(new_area(self, &area, 8, MAP_SHARED, MISSING | MINOR | WP, 0), 0);
 	ASSERT_EQ(protect(area.uffd, area.map, area.len, true), 0);
-	other = map_pages(self, area.fd, 8, MAP_SHARED);
 	private = map_pages(self, area.fd, 8, MAP_PRIVATE);
-	ASSERT_NE(other, NULL);
 	ASSERT_NE(private, NULL);
 	for (size_t i = 0; i < 8; i++) {
-		ASSERT_EQ(other[i * page], 0);
-		other[i * page] = 'a' + i;
+		ASSERT_EQ(area.other[i * page], 0);
+		area.other[i * page] = 'a' + i;
 		ASSERT_EQ(private[i * page], (char)('a' + i));
 		private[i * page] = 'p';
 		ASSERT_TRUE(has_bytes(area.fd, i * page, 1, 'a' + i));
 	}
 	ASSERT_EQ(ftruncate(area.fd, 2 * page), 0);
-	ASSERT_EQ(touch_read(other + 2 * page), SIGBUS);
+	ASSERT_EQ(touch_read(area.other + 2 * page), SIGBUS);
 	ASSERT_TRUE(no_event(area.uffd));
 	/* Registered in part only. */
 	ASSERT_EQ(ftruncate(area.fd, 8 * page), 0);
 	ASSERT_EQ(unwatch(area.uffd, area.map + 4 * page, 4 * page), 0);
 	ASSERT_EQ(area.map[5 * page], 0);
 	area.map[6 * page] = 'x';
-	ASSERT_EQ(other[6 * page], 'x');
+	ASSERT_EQ(area.other[6 * page], 'x');
 	ASSERT_TRUE(no_event(area.uffd));
-	munmap(other, 8 * page);
 	munmap(private, 8 * page);
 	drop_area(&area);
 }
