@@ -106,6 +106,7 @@ mod fault;
 mod fill;
 mod inode;
 mod io;
+mod owner;
 mod space;
 mod tables;
 
@@ -292,7 +293,7 @@ impl<T: UffdOps> Memory<T> {
 
     /// The type, as the inode has it.
     const TYPE: bindings::rust_memory_type = bindings::rust_memory_type {
-        owner: super::memory_file_owner::<T>(),
+        owner: owner::owner::<T>(),
         vm_ops: &Self::VM_OPS,
         decide: uffd::decide::<T>(),
         is_type: Some(is_type::<T>),
