@@ -9,6 +9,7 @@
 #define WITH_LARGE_FOLIOS
 #include "rust_memfile_fixture.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <sys/mount.h>
 
@@ -135,6 +136,18 @@ static int enter(const struct group *group)
 }
 
 /*
+ * Has all memory of this process allocated, but for the mapping of the file. At the limit, a fault
+ * at its own memory could neither succeed nor, unless it may be killed, end.
+ */
+static bool keep_own_memory(const struct job *job)
+{
+	const size_t len = PAGES * job->self->page;
+
+	return !munmap(job->map, len) && !mlockall(MCL_CURRENT) &&
+		mmap(job->map, len, RW, MAP_SHARED | MAP_FIXED_NOREPLACE, job->fd, 0) == job->map;
+}
+
+/*
  * Runs a function in a process of the group, which the kernel does not kill at the limit unless it
  * is @killable. Returns what the function has returned; -1 if the process was killed.
  */
@@ -146,8 +159,8 @@ static int run_in(const struct group *group, bool killable, int (*run)(const str
 	if (pid < 0)
 		return errno;
 	if (!pid) {
-		if (enter(group) || write_text("/proc/self/oom_score_adj",
-					       killable ? "1000" : "-1000"))
+		if (enter(group) || !keep_own_memory(job) ||
+		    write_text("/proc/self/oom_score_adj", killable ? "1000" : "-1000"))
 			_exit(EPROTO);
 		_exit(run(job));
 	}
@@ -248,6 +261,9 @@ static int prepare(const FIXTURE_DATA(memory) *self, struct job *job)
 
 	if (ret)
 		return ret;
+	/* What is freed is gone: keep_own_memory() would have it allocated in the group. */
+	if (!mallopt(M_MMAP_THRESHOLD, 16 * self->page))
+		return -EINVAL;
 	*job = (struct job){ .self = self, .fd = file_of(self, PAGES), .pages = PAGES };
 	if (job->fd < 0)
 		return job->fd;
