@@ -726,6 +726,7 @@ TEST_F(memory, seal_write_pinned)
 
 	for (int by_pipe = 0; by_pipe < 2; by_pipe++) {
 		int fd = file_with(self, 4 * page, RUST_MEMFILE_SEALABLE), holder;
+		ssize_t got;
 		char *map;
 
 		ASSERT_GE(fd, 0);
@@ -744,11 +745,9 @@ TEST_F(memory, seal_write_pinned)
 
 		/* The file is as before, and its page is the one that is pinned. */
 		ASSERT_TRUE(put_bytes(fd, 2 * page + 1, page - 1, 'y'));
-		if (by_pipe) {
-			ASSERT_EQ(read(holder, buf, page), page);
-		} else {
-			ASSERT_EQ(ioctl(holder, PIN_LONGTERM_TEST_READ, &buf), 0);
-		}
+		got = by_pipe ? read(holder, buf, page) :
+			ioctl(holder, PIN_LONGTERM_TEST_READ, &buf);
+		ASSERT_EQ(got, by_pipe ? page : 0);
 		ASSERT_EQ(buf[0], 'x');
 		ASSERT_TRUE(all_bytes(buf + 1, page - 1, 'y'));
 
