@@ -36,30 +36,6 @@ unsafe fn writes_to_file(vmf: *mut bindings::vm_fault, vma: *mut bindings::vm_ar
     flags & bindings::fault_flag_FAULT_FLAG_WRITE != 0 && vm_flags & vm_flags::SHARED != 0
 }
 
-/// Returns whether user space has registered the VMA with a userfaultfd, in any mode.
-///
-/// # Safety
-///
-/// `vma` must be locked.
-#[inline]
-#[cfg(CONFIG_USERFAULTFD)]
-unsafe fn is_registered(vma: *mut bindings::vm_area_struct) -> bool {
-    // SAFETY: By the safety requirements of this function, the VMA is locked, so the field does not
-    // change.
-    unsafe { !(*vma).vm_userfaultfd_ctx.ctx.is_null() }
-}
-
-/// Returns whether user space has registered the VMA with a userfaultfd: there is none.
-///
-/// # Safety
-///
-/// None.
-#[inline]
-#[cfg(not(CONFIG_USERFAULTFD))]
-unsafe fn is_registered(_vma: *mut bindings::vm_area_struct) -> bool {
-    false
-}
-
 /// Finds the page of a fault, or allocates it.
 ///
 /// The file may already end before the page of the folio that is returned.
@@ -82,11 +58,9 @@ unsafe fn find<'a>(
     index: usize,
 ) -> Result<Found<'a>> {
     let cache = memory.cache();
-    // SAFETY: By the safety requirements of this function, the VMA is locked.
-    let registered = unsafe { is_registered(vma) };
     loop {
         // SAFETY: By the safety requirements of this function, the VMA is locked.
-        let minor = registered && unsafe { bindings::userfaultfd_minor(vma) };
+        let minor = unsafe { bindings::userfaultfd_minor(vma) };
         if minor && cache.get(index).is_some() {
             // SAFETY: This thread is handling the fault, and the VMA is registered for minor
             // faults. The caller does not use it again, and holds no other lock.
@@ -97,7 +71,7 @@ unsafe fn find<'a>(
             return Ok(Found::Page(folio));
         }
         // SAFETY: By the safety requirements of this function, the VMA is locked.
-        if registered && unsafe { bindings::userfaultfd_missing(vma) } {
+        if unsafe { bindings::userfaultfd_missing(vma) } {
             // SAFETY: This thread is handling the fault, and the VMA is registered for missing
             // faults. The caller does not use it again, and holds no other lock.
             let raised = unsafe { uffd::raise(vmf, UffdModes::MISSING) };
