@@ -129,7 +129,7 @@ static bool past_end(const struct address_space *mapping, pgoff_t index)
 }
 
 /* Leaves the folio locked if it is added, and as it was otherwise. */
-static int insert(struct address_space *mapping, struct folio *folio, pgoff_t index,
+static int insert_locked(struct address_space *mapping, struct folio *folio, pgoff_t index,
 		  void **shadow)
 {
 	int err;
@@ -185,7 +185,7 @@ int rust_filemap_add(struct address_space *mapping, struct folio *folio,
 
 	filemap_invalidate_lock_shared(mapping);
 	if (beyond || !past_end(mapping, index))
-		err = insert(mapping, folio, index, &shadow);
+		err = insert_locked(mapping, folio, index, &shadow);
 	if (!err)
 		account(mapping, folio, dirty, shadow);
 	filemap_invalidate_unlock_shared(mapping);
@@ -216,7 +216,7 @@ int rust_filemap_fill(struct address_space *mapping, struct folio *folio, pgoff_
 	if (folio_test_large(folio) || mapping_min_folio_order(mapping))
 		return rust_filemap_add(mapping, folio, index, dirty, false);
 
-	err = insert(mapping, folio, index, &shadow);
+	err = insert_locked(mapping, folio, index, &shadow);
 	if (err)
 		return err;
 	/* Pairs with the barrier in rust_memory_truncate(). */
