@@ -82,8 +82,8 @@ cross_configure() { # NAME
 
 # Of our C files in upstream's folders, what the configuration has: kbuild makes any that it is asked for.
 cross_objects() { # NAME
-    local config=$WORK/cross/$1/.config folders=(fs)
+    local config=$WORK/cross/$1/.config folders=(fs) without=(-name 'rust_memory_*')
     ! grep -q '^CONFIG_PCI=y' "$config" || folders+=(drivers/pci)
-    ! grep -q '^CONFIG_MMU=y' "$config" || folders+=(kernel mm)
-    (cd "$REPO" && find "${folders[@]}" -name '*.c') | sed 's/c$/o/'
+    ! grep -q '^CONFIG_MMU=y' "$config" || folders+=(kernel mm) without=(-false)
+    (cd "$REPO" && find "${folders[@]}" -name '*.c' ! "${without[@]}") | sed 's/c$/o/'
 }
