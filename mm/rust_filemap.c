@@ -243,3 +243,20 @@ void rust_filemap_remove(struct address_space *mapping, struct folio *folio)
 {
 	truncate_inode_folio(mapping, folio);
 }
+
+/**
+ * rust_filemap_mappable() - Find the page of a folio for a page table entry
+ * @folio: A locked folio in a page cache.
+ * @index: The page offset.
+ *
+ * Context: Any context.
+ * Return: The page; NULL if the file ends before it, the folio does not have it, or the folio has
+ * too many references to be mapped again.
+ */
+struct page *rust_filemap_mappable(struct folio *folio, pgoff_t index)
+{
+	if (past_end(folio->mapping, index) || !folio_contains(folio, index) ||
+	    folio_mappable_order(folio) < 0)
+		return NULL;
+	return folio_file_page(folio, index);
+}

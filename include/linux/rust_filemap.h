@@ -48,6 +48,7 @@ int rust_filemap_add(struct address_space *mapping, struct folio *folio,
 int rust_filemap_fill(struct address_space *mapping, struct folio *folio,
 		      pgoff_t index, bool dirty);
 void rust_filemap_remove(struct address_space *mapping, struct folio *folio);
+struct page *rust_filemap_mappable(struct folio *folio, pgoff_t index);
 
 #endif /* CONFIG_MMU */
 

@@ -273,13 +273,12 @@ impl<'c> LockedCacheFolio<'c> {
         (page < self.nr_pages()).then_some(page << PAGE_SHIFT)
     }
 
-    /// Returns the page with page offset `index`, for a page table entry; [`None`] if it is not in
-    /// the folio, or the folio has too many references to be mapped again.
+    /// Returns the page with page offset `index`, for a page table entry; [`None`] if the file ends
+    /// before it, it is not in the folio, or the folio has too many references to be mapped again.
     #[inline]
     pub(crate) fn mappable_page(&self, index: usize) -> Option<NonNull<bindings::page>> {
-        let folio = self.folio.folio();
-        folio.mappable_order()?;
-        folio.page(index.checked_sub(self.index())?)
+        // SAFETY: By the type invariants, the folio is locked and in a page cache.
+        NonNull::new(unsafe { bindings::rust_filemap_mappable(self.as_ptr(), index) })
     }
 
     /// Returns whether the folio is dirty: reclaim does not drop what it has.

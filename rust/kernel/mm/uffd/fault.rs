@@ -440,8 +440,7 @@ pub(crate) unsafe fn answer(
     // SAFETY: By the safety requirements of this function, this thread is handling `vmf`.
     let index = unsafe { (*vmf).__bindgen_anon_1.pgoff };
     // The file may have become smaller after the folio was allocated, and before it was locked.
-    let in_file = folio.cache().check_size(index).is_ok();
-    let Some(page) = folio.mappable_page(index).filter(|_| in_file) else {
+    let Some(page) = folio.mappable_page(index) else {
         return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
     };
     // The kernel gets the lock and the reference.
