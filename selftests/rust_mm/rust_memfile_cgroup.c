@@ -499,6 +499,8 @@ TEST_F_TIMEOUT(memory, limit_kills, 120)
 	int ret, calls;
 	long pages;
 
+	if (variant->flags & RUST_MEMFILE_EVICTABLE)
+		SKIP(return, "reclaim waits for the writeback of written pages, which never comes");
 	PREPARE(&job);
 	ASSERT_EQ(new_group(&group, "kills"), 0);
 	ASSERT_EQ(set_limit(self, &group), 0);
