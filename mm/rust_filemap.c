@@ -130,7 +130,7 @@ static bool past_end(const struct address_space *mapping, pgoff_t index)
 
 /* Leaves the folio locked if it is added, and as it was otherwise. */
 static int insert_locked(struct address_space *mapping, struct folio *folio, pgoff_t index,
-		  void **shadow)
+			 void **shadow)
 {
 	int err;
 
