@@ -19,11 +19,6 @@
 #include <linux/rust_memory_file.h>
 #include <linux/rust_uffd.h>
 
-static bool past_end(struct inode *inode, pgoff_t index)
-{
-	return index >= DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE);
-}
-
 /**
  * rust_memory_can_userfault() - Check whether a memory file allows userfaultfd
  * @vma: A mapping of the file.
@@ -53,7 +48,7 @@ struct folio *rust_memory_get_folio(struct inode *inode, pgoff_t index)
 
 	if (!folio)
 		return ERR_PTR(-ENOENT);
-	if (!IS_ERR(folio) && past_end(inode, index)) {
+	if (!IS_ERR(folio) && rust_filemap_past_end(inode->i_mapping, index)) {
 		folio_unlock(folio);
 		folio_put_saturating(folio);
 		return ERR_PTR(-ENOENT);
@@ -72,13 +67,13 @@ EXPORT_SYMBOL_GPL(rust_memory_get_folio);
  */
 struct folio *rust_memory_alloc_folio(struct vm_area_struct *vma, unsigned long addr)
 {
-	struct inode *inode = file_inode(vma->vm_file);
+	struct address_space *mapping = file_inode(vma->vm_file)->i_mapping;
 	struct folio *folio;
 
 	/* The caller answers ENOMEM, as for a memfd. */
-	if (past_end(inode, linear_page_index(vma, addr)))
+	if (rust_filemap_past_end(mapping, linear_page_index(vma, addr)))
 		return NULL;
-	folio = rust_filemap_alloc(inode->i_mapping, vma->vm_mm, 0);
+	folio = rust_filemap_alloc(mapping, vma->vm_mm, 0);
 	return IS_ERR(folio) ? NULL : folio;
 }
 EXPORT_SYMBOL_GPL(rust_memory_alloc_folio);

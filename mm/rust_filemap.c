@@ -123,11 +123,6 @@ void rust_filemap_zero(struct folio *folio)
 	flush_dcache_folio(folio);
 }
 
-static bool past_end(const struct address_space *mapping, pgoff_t index)
-{
-	return index >= DIV_ROUND_UP_ULL(i_size_read(mapping->host), PAGE_SIZE);
-}
-
 /* Leaves the folio locked if it is added, and as it was otherwise. */
 static int insert_locked(struct address_space *mapping, struct folio *folio, pgoff_t index,
 			 void **shadow)
@@ -184,7 +179,7 @@ int rust_filemap_add(struct address_space *mapping, struct folio *folio,
 		return -EINVAL;
 
 	filemap_invalidate_lock_shared(mapping);
-	if (beyond || !past_end(mapping, index))
+	if (beyond || !rust_filemap_past_end(mapping, index))
 		err = insert_locked(mapping, folio, index, &shadow);
 	if (!err)
 		account(mapping, folio, dirty, shadow);
@@ -221,7 +216,7 @@ int rust_filemap_fill(struct address_space *mapping, struct folio *folio, pgoff_
 		return err;
 	/* Pairs with the barrier in rust_memory_truncate(). */
 	smp_mb();
-	if (unlikely(past_end(mapping, index))) {
+	if (unlikely(rust_filemap_past_end(mapping, index))) {
 		filemap_remove_folio(folio);
 		folio_unlock(folio);
 		return -EFAULT;
@@ -255,8 +250,8 @@ void rust_filemap_remove(struct address_space *mapping, struct folio *folio)
  */
 struct page *rust_filemap_mappable(struct folio *folio, pgoff_t index)
 {
-	if (past_end(folio->mapping, index) || !folio_contains(folio, index) ||
-	    folio_mappable_order(folio) < 0)
+	if (rust_filemap_past_end(folio->mapping, index) ||
+	    !folio_contains(folio, index) || folio_mappable_order(folio) < 0)
 		return NULL;
 	return folio_file_page(folio, index);
 }

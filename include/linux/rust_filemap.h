@@ -29,6 +29,20 @@ rust_filemap_contains(const struct address_space *mapping,
 	return READ_ONCE(folio->mapping) == mapping;
 }
 
+/**
+ * rust_filemap_past_end() - Check that the file ends before a page
+ * @mapping: The page cache of the file.
+ * @index: The page offset.
+ *
+ * Context: Any context. The size can change at any time: see mm/rust_filemap.c.
+ * Return: Whether it does.
+ */
+static inline bool
+rust_filemap_past_end(const struct address_space *mapping, pgoff_t index)
+{
+	return index >= DIV_ROUND_UP_ULL(i_size_read(mapping->host), PAGE_SIZE);
+}
+
 /* How to lock a folio that is looked up. */
 enum rust_filemap_lock {
 	RUST_FILEMAP_UNLOCKED,
