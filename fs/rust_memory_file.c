@@ -239,7 +239,7 @@ EXPORT_SYMBOL_GPL(rust_memory_file);
  * lock keeps others from trying meanwhile.
  *
  * Context: Process context. May sleep. The caller holds the lock of the inode. Takes
- * mapping->invalidate_lock, so that no folio is added.
+ * mapping->invalidate_lock, so that no large folio is added.
  */
 void rust_memory_truncate(struct inode *inode, loff_t size)
 {

@@ -81,6 +81,7 @@ cross_configure() { # NAME
 }
 
 # Of our C files in upstream's folders, what the configuration has: kbuild makes any that it is asked for.
+# Memory files need an MMU.
 cross_objects() { # NAME
     local config=$WORK/cross/$1/.config folders=(fs) without=(-name 'rust_memory_*')
     ! grep -q '^CONFIG_PCI=y' "$config" || folders+=(drivers/pci)

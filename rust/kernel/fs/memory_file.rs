@@ -18,14 +18,15 @@
 //! |---|---|---|---|
 //! | read | | | |
 //! | write | held | for reading, to add a folio | held |
-//! | fault, or userfaultfd fills a page | | for reading, to add a folio | held |
+//! | fault, or userfaultfd fills a page | | for reading, to add a large folio | held |
 //! | truncate, punch a hole | held | for writing | held, to remove a folio |
 //! | allocate | held | for reading, to add a folio | held |
 //! | add seals | held | | |
 //!
 //! The size changes only under the lock of the inode. A fault does not take it, so it looks at the
 //! size once it has the lock of the folio, or `invalidate_lock`. Truncation holds `invalidate_lock`
-//! when it writes the size, and takes the lock of each folio after that.
+//! when it writes the size, and takes the lock of each folio after that. A fault that has added one
+//! page, without `invalidate_lock`, looks at the size again: see `rust_filemap_fill()`.
 //!
 //! # Examples
 //!

@@ -18,6 +18,7 @@ use crate::{
     },
     prelude::*, //
 };
+
 /// A folio that has the page, which the file may end before; or an answer that was given already.
 enum Found<'a> {
     Page(LockedCacheFolio<'a>),
