@@ -72,11 +72,15 @@ fmt() {
     prepare_toolchain
     prepare_source
     stage_begin fmt
-    # The files where they are edited; the kernel's rules are in its tree.
+    # The files where they are edited; the kernel's rules are in its tree. From standard input, since
+    # rustfmt would look for the modules of a file, some of which are in series/.
     # shellcheck disable=SC2016 # for the other shell
-    logged in_env bash -c 'cd "$1" && config=$2 && shift 2 && find "$@" -name "*.rs" -print0 |
-        xargs -0 rustfmt -l --config-path "$config"' bash "$E_REPO" "$E_TREE/.rustfmt.toml" \
-        bench rust samples ${DRIVER:+"$E_DRIVER"} || stage_fail
+    logged in_env bash -c 'cd "$1" && config=$2 && shift 2 && new=$(mktemp) || exit
+        find "$@" -name "*.rs" -print0 | while read -rd "" file; do
+            rustfmt --config-path "$config" <"$file" >"$new" || exit
+            cmp -s "$new" "$file" || { cat "$new" >"$file" && echo "$file"; }
+        done' bash "$E_REPO" "$E_TREE/.rustfmt.toml" \
+        bench rust samples series ${DRIVER:+"$E_DRIVER"} || stage_fail
     sed "s,^$E_REPO/,," "$LOG" | outside
     stage_end "$(grep -c . "$LOG") files changed"
 }
