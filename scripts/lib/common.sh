@@ -13,6 +13,7 @@ SOURCE=${SOURCE:-}
 TOOLCHAIN=${TOOLCHAIN:-auto}
 JOBS=${JOBS:-$(nproc)}
 CPUS=${CPUS:-2}
+CPU=${CPU:-}
 TEST=${TEST:-}
 DRIVER=${DRIVER:-}
 CMD=${CMD:-}

@@ -31,6 +31,9 @@ CONSOLE=
 # Memory behind a PCI BAR, for the sample driver rust_mmap_pfn.
 DEVICES=(--qemu-opts='-object memory-backend-ram,size=16M,id=shm -device ivshmem-plain,memdev=shm')
 
+# The processor that QEMU emulates, if it is not to be the one of virtme-ng.
+[[ -z $CPU ]] || DEVICES+=(--qemu-opts="-cpu $CPU")
+
 # For a program of the VM that counts instructions: one tick of the time stamp counter for each. A copy
 # by `rep movsb` would count each byte.
 ICOUNT_QEMU="-icount shift=0,sleep=off -cpu max,-erms,-fsrm,-fsrs"

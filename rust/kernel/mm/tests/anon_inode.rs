@@ -75,6 +75,8 @@ struct Device {
     early: Atomic<i32>,
     /// Whether the last operation had to be non-blocking.
     nonblocking: Atomic<bool>,
+    /// Whether the last read was one of user space.
+    user_backed: Atomic<bool>,
     released: Atomic<i32>,
 }
 
@@ -86,6 +88,7 @@ impl Device {
                 revocation <- Revocation::new::<FileOf<Buffer>>(),
                 early: Atomic::new(0),
                 nonblocking: Atomic::new(false),
+                user_backed: Atomic::new(true),
                 released: Atomic::new(0),
             }? Error),
             GFP_KERNEL,
@@ -159,6 +162,7 @@ impl FileOperations for Buffer {
     fn read_iter(mut kiocb: Kiocb<'_, Arc<Self>>, iov: &mut IovIterDest<'_>) -> Result<usize> {
         let device = &kiocb.file().into_ref().0;
         device.nonblocking.store(kiocb.is_nonblocking(), Relaxed);
+        device.user_backed.store(iov.is_user_backed(), Relaxed);
         let pos = usize::try_from(kiocb.ki_pos())?;
         let mut byte = [0];
         device.pages.read_at(pos, &mut byte)?;
@@ -280,6 +284,7 @@ mod cases {
             assert_eq!(file.pread(&mut byte, 5)?, 1);
             assert_eq!(byte, *b"x");
             assert_eq!(device.nonblocking.load(Relaxed), flags & O_NONBLOCK != 0);
+            assert!(!device.user_backed.load(Relaxed));
         }
 
         let file = anon_inode::getfile::<Buffer>(c"[test]", Buffer::new(&device)?, O_RDWR)?;
@@ -315,6 +320,22 @@ mod cases {
         let gone = bindings::POLLHUP | bindings::POLLPRI;
         assert_eq!(ready(), (gone, ENODEV.to_errno()));
         Ok(())
+    }
+
+    #[test]
+    fn read_of_user_space() {
+        for (kind, user_backed) in [
+            (bindings::iter_type_ITER_UBUF, true),
+            (bindings::iter_type_ITER_IOVEC, true),
+            (bindings::iter_type_ITER_KVEC, false),
+            (bindings::iter_type_ITER_BVEC, false),
+        ] {
+            let mut iov: bindings::iov_iter = pin_init::zeroed();
+            iov.iter_type = kind as u8;
+            // SAFETY: The iterator has no data: all zeroes is `ITER_DEST`, and a length of zero.
+            let iov = unsafe { IovIterDest::from_raw(&mut iov) };
+            assert_eq!(iov.is_user_backed(), user_backed);
+        }
     }
 
     #[test]
