@@ -226,7 +226,7 @@ TEST_F(memory, blocks)
 /* A sparse file can be larger than all memory. */
 TEST_F(memory, far_offsets)
 {
-	const off_t far = 1ll << 40;
+	const off_t far = 1ll << 40, last = INT64_MAX - 2 * self->page + 1;
 	int fd = file_of(self, 1);
 	char *map;
 
@@ -241,6 +241,16 @@ TEST_F(memory, far_offsets)
 	ASSERT_TRUE(has_bytes(fd, far + 1, 1, 'y'));
 	if (!(variant->flags & RUST_MEMFILE_HUGE))
 		ASSERT_EQ(lseek(fd, 0, SEEK_DATA), far);
+	ASSERT_EQ(ftruncate(fd, 0), 0);
+	ASSERT_EQ(touch_read(map), SIGBUS);
+
+	/* The last page that can be mapped of the largest file. */
+	ASSERT_EQ(ftruncate(fd, INT64_MAX), 0);
+	map = mmap(NULL, self->page, RW, MAP_SHARED, fd, last);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(touch_write(map + 1, 'z'), 0);
+	ASSERT_TRUE(has_bytes(fd, last, 1, 0));
+	ASSERT_TRUE(has_bytes(fd, last + 1, 1, 'z'));
 	ASSERT_EQ(ftruncate(fd, 0), 0);
 	ASSERT_EQ(touch_read(map), SIGBUS);
 	close(fd);

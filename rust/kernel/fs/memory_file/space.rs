@@ -47,6 +47,8 @@ pub(super) fn keep_going() -> Result {
 /// Allocates a folio for the page with page offset `index`, and returns it with the page offset of
 /// its first page.
 ///
+/// The page is in `range`.
+///
 /// If the file may have large folios, it is the largest one that is inside `range`, where no page
 /// is in the page cache, and for which there is memory. Otherwise it is one page.
 ///
@@ -68,8 +70,12 @@ pub(super) unsafe fn alloc_for(
         let mut order = range.len().checked_ilog2().unwrap_or(0).min(MAX_ORDER);
         while order > 0 {
             let first = index & (usize::MAX << order);
-            let end = first + (1 << order);
-            if first >= range.start && end <= range.end && !memory.has_page(first..end) {
+            let len = 1 << order;
+            // The range has `index`, so it does not end before `first`. The sum could overflow.
+            if first >= range.start
+                && range.end - first >= len
+                && !memory.has_page(first..first + len)
+            {
                 // SAFETY: The safety requirements are the same.
                 if let Ok(folio) = unsafe { memory.cache().alloc_for(mm, order) } {
                     return Ok((folio, first));
