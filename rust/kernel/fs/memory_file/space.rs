@@ -205,15 +205,18 @@ impl LockedInode<'_> {
         // SAFETY: By the safety requirements of this function, the arguments are valid.
         to_result(unsafe { bindings::setattr_prepare(idmap, dentry, attr) })?;
         // SAFETY: By the safety requirements of this function, `attr` is valid, and nothing else
-        // accesses it. The inode is locked.
-        let (valid, mode, size) = unsafe {
-            let mode = (*self.inode()).i_mode ^ (*attr).ia_mode;
-            ((*attr).ia_valid, mode, (*attr).ia_size as u64)
-        };
-        if valid & ATTR_MODE != 0 && mode & 0o111 != 0 && self.seals().intersects(Seals::EXEC) {
-            return Err(EPERM);
+        // accesses it.
+        let valid = unsafe { (*attr).ia_valid };
+        if valid & ATTR_MODE != 0 && self.seals().intersects(Seals::EXEC) {
+            // SAFETY: As `ATTR_MODE` is set, C has initialised the mode. The inode is locked.
+            let changes = unsafe { (*self.inode()).i_mode ^ (*attr).ia_mode };
+            if changes & 0o111 != 0 {
+                return Err(EPERM);
+            }
         }
         if valid & ATTR_SIZE != 0 {
+            // SAFETY: As `ATTR_SIZE` is set, C has initialised the size.
+            let size = unsafe { (*attr).ia_size as u64 };
             self.check_size(size)?;
             if size != self.size() {
                 // SAFETY: By the safety requirements of this function, `attr` is valid, and nothing
