@@ -1520,6 +1520,38 @@ TEST_F(driver, module_lifetime)
 	ASSERT_GE(self->fd, 0);
 }
 
+/*
+ * A thread that waits for a page keeps neither the mapping, nor the file, nor the module: all are
+ * gone when it wakes up.
+ */
+TEST_F(driver, unload_with_waiter)
+{
+	int fd = rust_memfile(self->fd, self->page, ALL_MODES, 0), uffd = uffd_with(0, 0);
+	struct toucher toucher;
+	char *map;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_GE(uffd, 0);
+	map = mmap(NULL, self->page, RW, MAP_SHARED, fd, 0);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(watch(uffd, map, self->page, MISSING), 0);
+	ASSERT_EQ(start_touch(&toucher, map, false, 0), 0);
+	ASSERT_EQ(next_fault(uffd, map), 0);
+	close(fd);
+	close(self->fd);
+	ASSERT_EQ(unload_module(MODULE), -EWOULDBLOCK);
+	ASSERT_EQ(munmap(map, self->page), 0);
+	ASSERT_EQ(unload_module(MODULE), 0);
+	ASSERT_FALSE(atomic_load(&toucher.done));
+	ASSERT_EQ(wake(uffd, map, self->page), 0);
+	ASSERT_EQ(end_touch(&toucher), SIGSEGV);
+	close(uffd);
+
+	ASSERT_EQ(load_module(MODULE, ""), 0);
+	self->fd = open(DEVICE, O_RDWR);
+	ASSERT_GE(self->fd, 0);
+}
+
 static long pages_of(const FIXTURE_DATA(driver) *self, int fd)
 {
 	struct stat stat;
