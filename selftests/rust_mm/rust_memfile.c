@@ -1412,7 +1412,7 @@ TEST_F(driver, arguments)
 	ASSERT_EQ(ioctl(self->fd, RUST_MEMFILE_CREATE, &create), -1);
 	ASSERT_EQ(errno, EINVAL);
 	create.modes = 0;
-	create.flags = 16;
+	create.flags = 32;
 	ASSERT_EQ(ioctl(self->fd, RUST_MEMFILE_CREATE, &create), -1);
 	ASSERT_EQ(errno, EINVAL);
 	create.flags = 0;
