@@ -539,6 +539,10 @@ TEST_F(memory, reopen)
 	ASSERT_GE(rw, 0);
 	ASSERT_EQ(size_of(fd), 0);
 	close(rw);
+	/* memfd ignores it. */
+	rw = reopen(fd, O_RDWR | O_DIRECT);
+	ASSERT_TRUE(variant->memfd ? rw >= 0 : rw == -EINVAL);
+	close(rw);
 	close(fd);
 }
 
