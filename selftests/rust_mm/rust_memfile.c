@@ -1563,6 +1563,37 @@ static long pages_of(const FIXTURE_DATA(driver) *self, int fd)
 	return fstat(fd, &stat) ? -1 : stat.st_blocks * 512 / (long)self->page;
 }
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+/* Nothing makes a large folio in a file without them, also not of clean pages. */
+TEST_F(driver, collapse)
+{
+	const size_t huge = 2UL << 20;
+	int fd = rust_memfile(self->fd, 2 * huge, 0, RUST_MEMFILE_EVICTABLE), again;
+	char *map;
+
+	ASSERT_GE(fd, 0);
+	map = mmap(NULL, 2 * huge, RW, MAP_SHARED, fd, 0);
+	ASSERT_NE(map, MAP_FAILED);
+	/* Zero pages, and one with data that only its entry of the page table knows of. */
+	for (size_t at = 0; at < 2 * huge; at += self->page)
+		ASSERT_EQ(map[at], 0);
+	map[0] = 'x';
+	for (size_t at = 0; at < 2 * huge; at += huge) {
+		ASSERT_EQ(madvise(map + at, huge, MADV_COLLAPSE), -1);
+		ASSERT_EQ(errno, EINVAL);
+	}
+	again = reopen(fd, O_RDWR);
+	ASSERT_GE(again, 0);
+	ASSERT_EQ(pages_of(self, again), 2 * huge / self->page);
+	ASSERT_EQ(munmap(map, 2 * huge), 0);
+	ASSERT_TRUE(has_bytes(again, 0, 1, 'x'));
+	close(again);
+	close(fd);
+}
+
 /* Reclaim takes pages that nothing was written to, of a file that allows it; and no others. */
 TEST_F(driver, evictable)
 {
