@@ -39,8 +39,8 @@ EXPORT_SYMBOL_GPL(rust_memory_can_userfault);
  * @index: The page offset.
  *
  * Context: Process context. Sleeps until the folio is unlocked.
- * Return: The folio, with a reference, or an error: -ENOENT if there is none, or the file ends
- * before it; -EIO if it is not up to date.
+ * Return: The folio, with a reference, or an error: -ENOENT if there is none, the file ends before
+ * it, or it has too many references to be mapped again; -EIO if it is not up to date.
  */
 struct folio *rust_memory_get_folio(struct inode *inode, pgoff_t index)
 {
@@ -48,7 +48,7 @@ struct folio *rust_memory_get_folio(struct inode *inode, pgoff_t index)
 
 	if (!folio)
 		return ERR_PTR(-ENOENT);
-	if (!IS_ERR(folio) && rust_filemap_past_end(inode->i_mapping, index)) {
+	if (!IS_ERR(folio) && !rust_filemap_mappable(folio, index)) {
 		folio_unlock(folio);
 		folio_put_saturating(folio);
 		return ERR_PTR(-ENOENT);

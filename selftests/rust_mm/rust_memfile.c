@@ -226,7 +226,7 @@ TEST_F(memory, blocks)
 /* A sparse file can be larger than all memory. */
 TEST_F(memory, far_offsets)
 {
-	const off_t far = 1ll << 40;
+	const off_t far = 1ll << 40, last = INT64_MAX - 2 * self->page + 1;
 	int fd = file_of(self, 1);
 	char *map;
 
@@ -241,6 +241,16 @@ TEST_F(memory, far_offsets)
 	ASSERT_TRUE(has_bytes(fd, far + 1, 1, 'y'));
 	if (!(variant->flags & RUST_MEMFILE_HUGE))
 		ASSERT_EQ(lseek(fd, 0, SEEK_DATA), far);
+	ASSERT_EQ(ftruncate(fd, 0), 0);
+	ASSERT_EQ(touch_read(map), SIGBUS);
+
+	/* The last page that can be mapped of the largest file. */
+	ASSERT_EQ(ftruncate(fd, INT64_MAX), 0);
+	map = mmap(NULL, self->page, RW, MAP_SHARED, fd, last);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(touch_write(map + 1, 'z'), 0);
+	ASSERT_TRUE(has_bytes(fd, last, 1, 0));
+	ASSERT_TRUE(has_bytes(fd, last + 1, 1, 'z'));
 	ASSERT_EQ(ftruncate(fd, 0), 0);
 	ASSERT_EQ(touch_read(map), SIGBUS);
 	close(fd);
@@ -528,6 +538,10 @@ TEST_F(memory, reopen)
 	rw = reopen(fd, O_RDWR | O_TRUNC);
 	ASSERT_GE(rw, 0);
 	ASSERT_EQ(size_of(fd), 0);
+	close(rw);
+	/* memfd ignores it. */
+	rw = reopen(fd, O_RDWR | O_DIRECT);
+	ASSERT_TRUE(variant->memfd ? rw >= 0 : rw == -EINVAL);
 	close(rw);
 	close(fd);
 }
@@ -1402,7 +1416,7 @@ TEST_F(driver, arguments)
 	ASSERT_EQ(ioctl(self->fd, RUST_MEMFILE_CREATE, &create), -1);
 	ASSERT_EQ(errno, EINVAL);
 	create.modes = 0;
-	create.flags = 16;
+	create.flags = 32;
 	ASSERT_EQ(ioctl(self->fd, RUST_MEMFILE_CREATE, &create), -1);
 	ASSERT_EQ(errno, EINVAL);
 	create.flags = 0;
@@ -1510,11 +1524,74 @@ TEST_F(driver, module_lifetime)
 	ASSERT_GE(self->fd, 0);
 }
 
+/*
+ * A thread that waits for a page keeps neither the mapping, nor the file, nor the module: all are
+ * gone when it wakes up.
+ */
+TEST_F(driver, unload_with_waiter)
+{
+	int fd = rust_memfile(self->fd, self->page, ALL_MODES, 0), uffd = uffd_with(0, 0);
+	struct toucher toucher;
+	char *map;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_GE(uffd, 0);
+	map = mmap(NULL, self->page, RW, MAP_SHARED, fd, 0);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(watch(uffd, map, self->page, MISSING), 0);
+	ASSERT_EQ(start_touch(&toucher, map, false, 0), 0);
+	ASSERT_EQ(next_fault(uffd, map), 0);
+	close(fd);
+	close(self->fd);
+	ASSERT_EQ(unload_module(MODULE), -EWOULDBLOCK);
+	ASSERT_EQ(munmap(map, self->page), 0);
+	ASSERT_EQ(unload_module(MODULE), 0);
+	ASSERT_FALSE(atomic_load(&toucher.done));
+	ASSERT_EQ(wake(uffd, map, self->page), 0);
+	ASSERT_EQ(end_touch(&toucher), SIGSEGV);
+	close(uffd);
+
+	ASSERT_EQ(load_module(MODULE, ""), 0);
+	self->fd = open(DEVICE, O_RDWR);
+	ASSERT_GE(self->fd, 0);
+}
+
 static long pages_of(const FIXTURE_DATA(driver) *self, int fd)
 {
 	struct stat stat;
 
 	return fstat(fd, &stat) ? -1 : stat.st_blocks * 512 / (long)self->page;
+}
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+/* Nothing makes a large folio in a file without them, also not of clean pages. */
+TEST_F(driver, collapse)
+{
+	const size_t huge = 2UL << 20;
+	int fd = rust_memfile(self->fd, 2 * huge, 0, RUST_MEMFILE_EVICTABLE), again;
+	char *map;
+
+	ASSERT_GE(fd, 0);
+	map = mmap(NULL, 2 * huge, RW, MAP_SHARED, fd, 0);
+	ASSERT_NE(map, MAP_FAILED);
+	/* Zero pages, and one with data that only its entry of the page table knows of. */
+	for (size_t at = 0; at < 2 * huge; at += self->page)
+		ASSERT_EQ(map[at], 0);
+	map[0] = 'x';
+	for (size_t at = 0; at < 2 * huge; at += huge) {
+		ASSERT_EQ(madvise(map + at, huge, MADV_COLLAPSE), -1);
+		ASSERT_EQ(errno, EINVAL);
+	}
+	again = reopen(fd, O_RDWR);
+	ASSERT_GE(again, 0);
+	ASSERT_EQ(pages_of(self, again), 2 * huge / self->page);
+	ASSERT_EQ(munmap(map, 2 * huge), 0);
+	ASSERT_TRUE(has_bytes(again, 0, 1, 'x'));
+	close(again);
+	close(fd);
 }
 
 /* Reclaim takes pages that nothing was written to, of a file that allows it; and no others. */

@@ -39,6 +39,12 @@ FIXTURE_VARIANT_ADD(memory, rust_huge)
 {
 	.flags = RUST_MEMFILE_HUGE,
 };
+#else
+/* The callbacks are in the module: faults are raised, and pages filled, by what it decides. */
+FIXTURE_VARIANT_ADD(memory, rust_handled)
+{
+	.flags = RUST_MEMFILE_HANDLED,
+};
 #endif
 
 FIXTURE_VARIANT_ADD(memory, rust_evictable)

@@ -763,6 +763,17 @@ TEST_F(memory, written_pages)
 	ASSERT_EQ(scan_pages(area.map, area.len, PAGE_IS_WRITTEN, scan, regions, 8), 1);
 	ASSERT_EQ(regions[0].start, (unsigned long)area.map + 3 * page);
 	ASSERT_EQ(regions[0].end, (unsigned long)area.map + 4 * page);
+
+	/* Since Linux 7.3, only what is registered for write protection counts. */
+	ASSERT_EQ(unwatch(area.uffd, area.map, area.len), 0);
+	for (int missing = 0; missing < 2; missing++) {
+		if (missing)
+			ASSERT_EQ(watch(area.uffd, area.map, area.len, MISSING), 0);
+		area.map[3 * page] = 'y';
+		if (uffd_features() & UFFD_FEATURE_RWP)
+			ASSERT_EQ(scan_pages(area.map, area.len, PAGE_IS_WRITTEN, 0, regions, 8),
+				  0);
+	}
 	drop_area(&area);
 }
 
@@ -839,6 +850,11 @@ TEST_F(memory, accessed_pages)
 	ASSERT_EQ(ioctl(area.uffd, UFFDIO_SET_MODE, &mode), 0);
 	ASSERT_EQ(end_touch(&toucher), 0);
 	ASSERT_EQ(toucher.value, 'a');
+
+	/* No other feature can be switched. */
+	mode = (struct uffdio_set_mode){ .enable = UFFD_FEATURE_WP_ASYNC };
+	ASSERT_EQ(ioctl(area.uffd, UFFDIO_SET_MODE, &mode), -1);
+	ASSERT_EQ(errno, EINVAL);
 	drop_area(&area);
 }
 
@@ -1427,6 +1443,85 @@ TEST_F(memory, unregistered_mapping)
 	drop_area(&area);
 }
 
+/* --- references */
+
+/* Returns how many bytes of memory are free. */
+static long free_memory(void)
+{
+	return sysconf(_SC_AVPHYS_PAGES) * sysconf(_SC_PAGESIZE);
+}
+
+/* No fill and no fault keeps a reference to a page: F_SEAL_WRITE fails if there is one. */
+TEST_F(memory, no_reference_is_left)
+{
+	const size_t page = self->page, len = 8 * page;
+	int fd = file_with(self, len, RUST_MEMFILE_SEALABLE), uffd = uffd_with(0, 0);
+	char *from = page_of(self, 'c'), *map;
+	struct toucher toucher;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_GE(uffd, 0);
+	map = map_pages(self, fd, 8, MAP_SHARED);
+	ASSERT_NE(map, NULL);
+	ASSERT_EQ(watch(uffd, map, len, MISSING | MINOR | WP), 0);
+	/* Missing pages. */
+	ASSERT_EQ(start_touch(&toucher, map, true, 'w'), 0);
+	ASSERT_EQ(next_fault(uffd, map), UFFD_PAGEFAULT_FLAG_WRITE);
+	ASSERT_EQ(fill_copy(uffd, map, from, page, 0), page);
+	ASSERT_EQ(end_touch(&toucher), 0);
+	ASSERT_EQ(fill_zero(uffd, map + page, page, 0), page);
+	ASSERT_EQ(fill_copy(uffd, map, from, page, 0), -EEXIST);
+	/* Minor faults. */
+	ASSERT_TRUE(put_bytes(fd, 2 * page, 2 * page, 'f'));
+	ASSERT_EQ(start_touch(&toucher, map + 2 * page, false, 0), 0);
+	ASSERT_EQ(next_fault(uffd, map + 2 * page), UFFD_PAGEFAULT_FLAG_MINOR);
+	ASSERT_EQ(fill_copy(uffd, map + 2 * page, from, page, 0), -EEXIST);
+	ASSERT_EQ(fill_continue(uffd, map + 2 * page, page, 0), page);
+	ASSERT_EQ(end_touch(&toucher), 0);
+	ASSERT_EQ(fill_continue(uffd, map + 2 * page, page, 0), -EEXIST);
+	/* Write protection. */
+	ASSERT_EQ(fill_continue(uffd, map + 3 * page, page, UFFDIO_CONTINUE_MODE_WP), page);
+	ASSERT_EQ(start_touch(&toucher, map + 3 * page, true, 'w'), 0);
+	ASSERT_EQ(next_fault(uffd, map + 3 * page),
+		  UFFD_PAGEFAULT_FLAG_WP | UFFD_PAGEFAULT_FLAG_WRITE);
+	ASSERT_EQ(protect(uffd, map + 3 * page, page, false), 0);
+	ASSERT_EQ(end_touch(&toucher), 0);
+	/* Faults that are not raised. */
+	ASSERT_EQ(unwatch(uffd, map, len), 0);
+	ASSERT_EQ(touch_write(map + 5 * page, 'x'), 0);
+	ASSERT_EQ(touch_read(map + 6 * page), 0);
+	ASSERT_TRUE(has_bytes(fd, 2 * page, page, 'f'));
+
+	ASSERT_EQ(munmap(map, len), 0);
+	ASSERT_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	close(uffd);
+	close(fd);
+}
+
+/* The page of a fill that fails is freed, also if it was in the file for a moment. */
+TEST_F_TIMEOUT(memory, failed_fills_are_freed, 120)
+{
+	const unsigned int rounds = 8192;
+	const size_t page = self->page;
+	char *from = page_of(self, 'c');
+	struct area area;
+	long before;
+
+	ASSERT_EQ(new_area(self, &area, 8, MAP_SHARED, MISSING, 0), 0);
+	/* The marker makes the kernel fail when it maps the page. */
+	ASSERT_EQ(madvise(area.map, page, MADV_GUARD_INSTALL), 0);
+	/* This page is there already. */
+	ASSERT_EQ(fill_copy(area.uffd, area.map + page, from, page, 0), page);
+	before = free_memory();
+	for (unsigned int i = 0; i < rounds; i++) {
+		ASSERT_EQ(fill_copy(area.uffd, area.map, from, page, 0), -EEXIST);
+		ASSERT_EQ(fill_copy(area.uffd, area.map + page, from, page, 0), -EEXIST);
+	}
+	/* Half of what it would be if the pages of one of them were leaked. */
+	ASSERT_LT(before - free_memory(), (long)(rounds / 2 * page));
+	drop_area(&area);
+}
+
 /* --- large folios, which only the files of the driver have without a setting of the system */
 
 #define HUGE	(2UL << 20)
@@ -1471,6 +1566,29 @@ FIXTURE_TEARDOWN_PARENT(large)
 	EXPECT_EQ(stats.files, 0);
 	close(device);
 	ASSERT_EQ(unload_module(MODULE), 0);
+}
+
+/* A large folio is mapped by one entry, as the mapping is aligned like the file. */
+TEST_F(large, mapped_by_one_entry)
+{
+	struct page_region region = {};
+	int found = 0;
+
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK))
+		SKIP(return, "no CONFIG_TRANSPARENT_HUGEPAGE");
+	/* There may be no such block of memory at first. */
+	for (int i = 0; i < 10 && !found; i++) {
+		write_text("/proc/sys/vm/compact_memory", "1");
+		ASSERT_EQ(ftruncate(self->fd, 0), 0);
+		ASSERT_EQ(ftruncate(self->fd, self->len), 0);
+		ASSERT_EQ(pwrite(self->fd, self->from, self->len, 0), self->len);
+		ASSERT_EQ(memcmp(self->map, self->from, self->len), 0);
+		found = scan_pages(self->map, self->len, PAGE_IS_HUGE, 0, &region, 1);
+	}
+	ASSERT_EQ(found, 1);
+	ASSERT_EQ(region.start % HUGE, 0);
+	ASSERT_EQ(region.end % HUGE, 0);
+	ASSERT_LT(region.start, region.end);
 }
 
 /* Missing pages are filled one by one, wherever a large folio would fit. */

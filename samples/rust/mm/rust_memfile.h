@@ -22,6 +22,8 @@
 #define RUST_MEMFILE_SEALABLE	0x4
 /* The file descriptor is closed on exec. */
 #define RUST_MEMFILE_CLOEXEC	0x8
+/* The driver handles faults and fills itself, instead of leaving them to the kernel. */
+#define RUST_MEMFILE_HANDLED	0x10
 
 struct rust_memfile_create {
 	__u64 size;	/* in bytes */

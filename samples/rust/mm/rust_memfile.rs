@@ -9,8 +9,9 @@
 //!
 //! The module cannot be unloaded while one of the files is open or mapped.
 //!
-//! This sample implements [`UffdOps`], without a line of `unsafe`: the layer implements all
-//! that the files do.
+//! This sample implements [`UffdOps`] twice, without a line of `unsafe`. `Memfile` leaves all to
+//! the layer. `Handled` has all callbacks, each of which does what the layer does without it: a
+//! driver starts with them.
 
 use kernel::{
     fs::{
@@ -30,9 +31,23 @@ use kernel::{
         MiscDeviceOptions,
         MiscDeviceRegistration, //
     },
-    mm::uffd::{
-        UffdModes,
-        UffdOps, //
+    mm::{
+        filemap::NewFolio,
+        ops::FaultError,
+        uffd::{
+            AddFolio,
+            AddedFolio,
+            AllocFolio,
+            FillFolio,
+            FindFolio,
+            FoundFolio,
+            RemoveFolio,
+            UffdAnswer,
+            UffdFault,
+            UffdModes,
+            UffdOps,
+            UffdVma, //
+        }, //
     },
     prelude::*,
     sync::{
@@ -67,7 +82,8 @@ const HUGE: u32 = 1;
 const EVICTABLE: u32 = 2;
 const SEALABLE: u32 = 4;
 const CLOEXEC: u32 = 8;
-const FLAGS: u32 = HUGE | EVICTABLE | SEALABLE | CLOEXEC;
+const HANDLED: u32 = 16;
+const FLAGS: u32 = HUGE | EVICTABLE | SEALABLE | CLOEXEC | HANDLED;
 
 /// The number of files that exist, of all devices: the module exists for as long as one of them.
 static FILES: Atomic<i64> = Atomic::new(0);
@@ -105,12 +121,56 @@ impl Drop for Counted {
     }
 }
 
-/// The type of the memory files.
+/// The type of the memory files that leave all to the layer.
 struct Memfile;
 
 #[vtable]
 impl UffdOps for Memfile {
     type Data = Arc<Counted>;
+}
+
+/// The type of the memory files that this driver handles.
+struct Handled;
+
+#[vtable]
+impl UffdOps for Handled {
+    type Data = Arc<Counted>;
+
+    fn can_userfault(_vma: &UffdVma<Self>, _modes: UffdModes) -> bool {
+        // The modes of the file decide.
+        true
+    }
+
+    fn alloc_folio(fill: &AllocFolio<Self>) -> Result<NewFolio> {
+        fill.alloc()
+    }
+
+    fn filemap_add<'a>(fill: &'a AddFolio<Self>, folio: FillFolio<'a>) -> Result<AddedFolio<'a>> {
+        fill.add(folio)
+    }
+
+    fn filemap_remove(_fill: &RemoveFolio<Self>, _folio: &AddedFolio<'_>) {
+        // `filemap_add` has done nothing that the layer does not revert.
+    }
+
+    fn get_folio_noalloc(page: &FindFolio<Self>) -> Result<FoundFolio<'_>> {
+        page.find()?.ok_or(ENOENT)
+    }
+
+    fn fault(fault: &UffdFault<Self>) -> Result<UffdAnswer<'_>, FaultError> {
+        if let Some(raise) = fault.minor() {
+            if fault.cache().get(fault.index()).is_some() {
+                return Ok(raise.into());
+            }
+        }
+        if let Some(folio) = fault.find()? {
+            return Ok(folio.into());
+        }
+        if let Some(raise) = fault.missing() {
+            return Ok(raise.into());
+        }
+        Ok(fault.find_or_add()?.into())
+    }
 }
 
 /// An open file of the device, which has no state.
@@ -136,9 +196,22 @@ fn create(arg: UserSlice) -> Result<isize> {
     if flags & SEALABLE != 0 {
         options = options.sealable();
     }
-    let counted = Arc::new(Counted::new(), GFP_KERNEL)?;
-    let file = MemoryFile::<Memfile>::new(c"rust_memfile", size, options, counted)?;
     let cloexec = if flags & CLOEXEC != 0 { O_CLOEXEC } else { 0 };
+    if flags & HANDLED != 0 {
+        hand_out::<Handled>(size, options, cloexec)
+    } else {
+        hand_out::<Memfile>(size, options, cloexec)
+    }
+}
+
+/// Makes a memory file of the type `T`, and returns its file descriptor.
+fn hand_out<T: UffdOps<Data = Arc<Counted>>>(
+    size: u64,
+    options: Options,
+    cloexec: u32,
+) -> Result<isize> {
+    let counted = Arc::new(Counted::new(), GFP_KERNEL)?;
+    let file = MemoryFile::<T>::new(c"rust_memfile", size, options, counted)?;
     Ok(MemoryFile::reserve_fd(file, cloexec)?.install() as isize)
 }
 

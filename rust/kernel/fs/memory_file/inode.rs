@@ -97,16 +97,14 @@ impl MemoryInode {
         unsafe { (*self.as_ptr()).flags & bindings::RUST_MEMORY_FILE_HUGE != 0 }
     }
 
-    /// Returns whether one of these pages is in the page cache.
+    /// Returns whether one of these pages, of which there is at least one, is in the page cache.
     pub(super) fn has_page(&self, pages: Range<usize>) -> bool {
-        let (start, end) = (pages.start as i64, pages.end as i64);
+        // Unsigned: the end of the last page that a file can have is at 1 << 63.
+        let first = (pages.start as u64) << PAGE_SHIFT;
+        let last = ((pages.end as u64) << PAGE_SHIFT) - 1;
         // SAFETY: By the type invariants, the page cache is alive.
         unsafe {
-            bindings::filemap_range_has_page(
-                self.cache().as_ptr(),
-                start << PAGE_SHIFT,
-                (end << PAGE_SHIFT) - 1,
-            )
+            bindings::filemap_range_has_page(self.cache().as_ptr(), first as i64, last as i64)
         }
     }
 

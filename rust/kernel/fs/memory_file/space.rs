@@ -47,6 +47,8 @@ pub(super) fn keep_going() -> Result {
 /// Allocates a folio for the page with page offset `index`, and returns it with the page offset of
 /// its first page.
 ///
+/// The page is in `range`.
+///
 /// If the file may have large folios, it is the largest one that is inside `range`, where no page
 /// is in the page cache, and for which there is memory. Otherwise it is one page.
 ///
@@ -68,8 +70,12 @@ pub(super) unsafe fn alloc_for(
         let mut order = range.len().checked_ilog2().unwrap_or(0).min(MAX_ORDER);
         while order > 0 {
             let first = index & (usize::MAX << order);
-            let end = first + (1 << order);
-            if first >= range.start && end <= range.end && !memory.has_page(first..end) {
+            let len = 1 << order;
+            // The range has `index`, so it does not end before `first`. The sum could overflow.
+            if first >= range.start
+                && range.end - first >= len
+                && !memory.has_page(first..first + len)
+            {
                 // SAFETY: The safety requirements are the same.
                 if let Ok(folio) = unsafe { memory.cache().alloc_for(mm, order) } {
                     return Ok((folio, first));
@@ -199,15 +205,18 @@ impl LockedInode<'_> {
         // SAFETY: By the safety requirements of this function, the arguments are valid.
         to_result(unsafe { bindings::setattr_prepare(idmap, dentry, attr) })?;
         // SAFETY: By the safety requirements of this function, `attr` is valid, and nothing else
-        // accesses it. The inode is locked.
-        let (valid, mode, size) = unsafe {
-            let mode = (*self.inode()).i_mode ^ (*attr).ia_mode;
-            ((*attr).ia_valid, mode, (*attr).ia_size as u64)
-        };
-        if valid & ATTR_MODE != 0 && mode & 0o111 != 0 && self.seals().intersects(Seals::EXEC) {
-            return Err(EPERM);
+        // accesses it.
+        let valid = unsafe { (*attr).ia_valid };
+        if valid & ATTR_MODE != 0 && self.seals().intersects(Seals::EXEC) {
+            // SAFETY: As `ATTR_MODE` is set, C has initialised the mode. The inode is locked.
+            let changes = unsafe { (*self.inode()).i_mode ^ (*attr).ia_mode };
+            if changes & 0o111 != 0 {
+                return Err(EPERM);
+            }
         }
         if valid & ATTR_SIZE != 0 {
+            // SAFETY: As `ATTR_SIZE` is set, C has initialised the size.
+            let size = unsafe { (*attr).ia_size as u64 };
             self.check_size(size)?;
             if size != self.size() {
                 // SAFETY: By the safety requirements of this function, `attr` is valid, and nothing

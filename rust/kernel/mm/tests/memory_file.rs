@@ -532,7 +532,7 @@ mod cases {
         mm.write(addr + 5 * PAGE_SIZE, b"huge")?;
         // If there is no memory for a large folio, there are smaller ones.
         let pages = file.nr_pages();
-        assert!(pages.is_power_of_two());
+        assert!(pages > 1 && pages.is_power_of_two());
         assert_eq!(bytes(&file, 5 * PAGE)?, *b"huge");
 
         // A part of a large folio becomes a hole.
@@ -547,6 +547,31 @@ mod cases {
         assert_eq!(bytes(&file, 800 * PAGE + 6)?, *b"x\0");
         assert_eq!(mm.read(addr + 600 * PAGE_SIZE)?, *b"xxxx");
         assert_eq!(bytes(&file, 5 * PAGE)?, *b"huge");
+        Ok(())
+    }
+
+    /// The last pages that a file can have: the sum of their offset and their length overflows.
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[test]
+    fn huge_at_the_last_offset() -> Result {
+        const SIZE: u64 = i64::MAX as u64;
+        const START: u64 = (1 << 63) - 2 * PAGE;
+        let file = MemoryFile::<Simple>::new(c"rust_mm_test", SIZE, Options::new().huge(), ())?;
+        fallocate(file.file(), 0, START, SIZE - START)?;
+        assert_eq!((file.size(), file.nr_pages()), (SIZE, 2));
+        assert_eq!(file.write_at(START + 1, b"last")?, 4);
+        assert_eq!(bytes(&file, START)?, *b"\0last\0");
+
+        // A fault, with room for a large folio at the end of the file.
+        let mm = UserMm::attach()?;
+        let file = MemoryFile::<Simple>::new(c"rust_mm_test", SIZE, Options::new().huge(), ())?;
+        let user = mm.file(file.clone().into());
+        let index = (START / PAGE) as usize;
+        let addr = user.mmap(PAGE_SIZE, READ | WRITE, SHARED, index)?;
+        mm.write(addr, b"mapped")?;
+        assert_eq!(bytes(&file, START)?, *b"mapped");
+        truncate(file.file(), 0)?;
+        assert_eq!(file.nr_pages(), 0);
         Ok(())
     }
 

@@ -5,10 +5,17 @@
 //! The cases call the table of a mapping as `mm/userfaultfd.c` does. The selftest `rust_memfile`
 //! has user space call it.
 
-use super::filemap::{
-    cache,
-    count,
-    refs, //
+use super::{
+    filemap::{
+        cache,
+        count,
+        refs, //
+    },
+    refs::{
+        xchg_folio,
+        Count,
+        TOO_MANY, //
+    }, //
 };
 use crate::{
     bindings,
@@ -428,6 +435,12 @@ mod cases {
         assert_eq!(probe.index.load(Relaxed), 1);
         assert_eq!(refs(&cache(&file).get_locked(1)?.ok_or(EFAULT)?), 2);
         assert_eq!(filler.find(4), Err(EFAULT));
+        {
+            let folio = cache(&file).get(1).ok_or(EFAULT)?;
+            let _count = Count::set(folio.as_ptr(), xchg_folio, TOO_MANY);
+            assert_eq!(filler.find(1), Err(EFAULT));
+        }
+        filler.find(1)?;
         probe.find.store(EPERM.to_errno(), Relaxed);
         assert_eq!(filler.find(1), Err(EPERM));
         Ok(())
@@ -469,6 +482,15 @@ mod cases {
         let folio = filler.alloc(2)?;
         assert_eq!(filler.add(2, folio, b"x"), Err(EEXIST));
         filler.find(2)?;
+        {
+            let folio = cache(&file).get(2).ok_or(EFAULT)?;
+            // No processor has a reference to it, which it would drop while the count is set.
+            //
+            // SAFETY: `folio` has a reference.
+            unsafe { count(folio.as_ptr()) };
+            let _count = Count::set(folio.as_ptr(), xchg_folio, TOO_MANY);
+            assert_eq!(filler.find(2), Err(ENOENT));
+        }
         assert!(filler.find(1).is_err());
         let folio = filler.fill(1, b"x")?;
         filler.remove(folio)?;

@@ -492,6 +492,23 @@ impl<'a> FoundFolio<'a> {
     pub(super) fn into_raw(self) -> NonNull<bindings::folio> {
         self.0.into_raw()
     }
+
+    /// Gives up the lock and the reference, which a page table entry for the page with page offset
+    /// `index` gets.
+    ///
+    /// This is not inlined into a module: it calls a function that is not exported.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] if the file ends before the page, or the folio has too many references to be
+    /// mapped again.
+    #[inline(never)]
+    pub(super) fn into_mappable(self, index: usize) -> Result<NonNull<bindings::folio>> {
+        match self.0.mappable_page(index) {
+            Some(_) => Ok(self.into_raw()),
+            None => Err(EFAULT),
+        }
+    }
 }
 
 // Not `DerefMut`: the folio could be exchanged for another one then.

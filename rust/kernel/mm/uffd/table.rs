@@ -163,8 +163,9 @@ unsafe extern "C" fn get_folio_noalloc<T: UffdOps>(
     // file of the type `T`, and is not evicted.
     let context = unsafe { FindFolio::<T>::new(NonNull::new_unchecked(inode), index) };
     let answer = T::get_folio_noalloc(&context);
-    match answer {
-        Ok(found) => found.into_raw().as_ptr(),
+    // C maps the page of the folio without a look at how many references there are.
+    match answer.and_then(|found| found.into_mappable(index)) {
+        Ok(found) => found.as_ptr(),
         Err(e) => e.to_ptr(),
     }
 }
