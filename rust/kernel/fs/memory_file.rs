@@ -211,9 +211,8 @@ impl Options {
 
     /// Lets the kernel reclaim pages that nothing has been written to, and so are still zero.
     ///
-    /// Pages that were written to stay, but reclaim looks at them again and again, as at dirty
-    /// pages that wait for writeback (`shrink_inactive_list()`), and may sleep for each batch of
-    /// them. So this is for files that are read much more than they are written.
+    /// Pages that were written to remain, but reclaim scans them again and again, and unmaps them
+    /// each time. So this is for files that are read much more than they are written.
     pub const fn evictable(self) -> Self {
         self.with(bindings::RUST_MEMORY_FILE_EVICTABLE)
     }
