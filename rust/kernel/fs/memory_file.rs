@@ -7,10 +7,12 @@
 //! on demand. The layer implements all of this; the driver chooses what the file may do, with
 //! [`Options`], can attach data to it, and can implement callbacks of [`UffdOps`].
 //!
-//! The memory is the page cache of the file's inode. It is charged to the memory cgroup of the
-//! process that first accesses a page, and is never swapped out. It is freed when the last
-//! descriptor and the last mapping are gone; so is the data of the driver. Until then, the module
-//! of the driver cannot be unloaded.
+//! The memory is the page cache of the file's inode. A page is charged to the memory cgroup of the
+//! process that first accesses it, or whose mapping userfaultfd fills. At the limit, the OOM killer
+//! kills a process of the cgroup; if there is none that it may kill, the operation fails with
+//! ENOMEM. The memory is never swapped out. It is freed when the last descriptor and the last
+//! mapping are gone; so is the data of the driver. Until then, the module of the driver cannot be
+//! unloaded.
 //!
 //! # Locks
 //!
