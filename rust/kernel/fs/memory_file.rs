@@ -7,10 +7,12 @@
 //! on demand. The layer implements all of this; the driver chooses what the file may do, with
 //! [`Options`], can attach data to it, and can implement callbacks of [`UffdOps`].
 //!
-//! The memory is the page cache of the file's inode. It is charged to the memory cgroup of the
-//! process that first accesses a page, and is never swapped out. It is freed when the last
-//! descriptor and the last mapping are gone; so is the data of the driver. Until then, the module
-//! of the driver cannot be unloaded.
+//! The memory is the page cache of the file's inode. A page is charged to the memory cgroup of the
+//! process that first accesses it, or whose mapping userfaultfd fills. At the limit, the OOM killer
+//! kills a process of the cgroup; if there is none that it may kill, the operation fails with
+//! ENOMEM. The memory is never swapped out. It is freed when the last descriptor and the last
+//! mapping are gone; so is the data of the driver. Until then, the module of the driver cannot be
+//! unloaded.
 //!
 //! # Locks
 //!
@@ -211,9 +213,8 @@ impl Options {
 
     /// Lets the kernel reclaim pages that nothing has been written to, and so are still zero.
     ///
-    /// Pages that were written to stay, but reclaim looks at them again and again, as at dirty
-    /// pages that wait for writeback (`shrink_inactive_list()`), and may sleep for each batch of
-    /// them. So this is for files that are read much more than they are written.
+    /// Pages that were written to remain, but reclaim scans them again and again, and unmaps them
+    /// each time. So this is for files that are read much more than they are written.
     pub const fn evictable(self) -> Self {
         self.with(bindings::RUST_MEMORY_FILE_EVICTABLE)
     }
