@@ -63,7 +63,10 @@ use crate::{
         ArcBorrow, //
     }, //
 };
-use core::ptr;
+use core::{
+    mem::MaybeUninit,
+    ptr, //
+};
 
 /// The device of a case, and what its hooks have seen.
 #[pin_data]
@@ -330,10 +333,12 @@ mod cases {
             (bindings::iter_type_ITER_KVEC, false),
             (bindings::iter_type_ITER_BVEC, false),
         ] {
-            let mut iov: bindings::iov_iter = pin_init::zeroed();
-            iov.iter_type = kind as u8;
+            let mut iov = MaybeUninit::<bindings::iov_iter>::zeroed();
+            let raw = iov.as_mut_ptr();
+            // SAFETY: `raw` points to the local variable.
+            unsafe { (*raw).iter_type = kind as u8 };
             // SAFETY: The iterator has no data: all zeroes is `ITER_DEST`, and a length of zero.
-            let iov = unsafe { IovIterDest::from_raw(&mut iov) };
+            let iov = unsafe { IovIterDest::from_raw(raw) };
             assert_eq!(iov.is_user_backed(), user_backed);
         }
     }
