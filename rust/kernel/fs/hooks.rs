@@ -6,6 +6,8 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use super::{
+    answer::errno,
+    fsync::Fsync,
     opened::private_data,
     poll::{
         Events,
@@ -37,6 +39,9 @@ pub(crate) trait FileHooks: Sized {
     /// Called when a file descriptor is closed.
     fn flush(device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>, file: &File) -> Result;
 
+    /// Waits until what was written to a part of the file is where it belongs.
+    fn fsync(device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>, request: Fsync<'_>) -> Result;
+
     /// Chooses the address of a mapping.
     #[cfg(CONFIG_MMU)]
     fn get_unmapped_area<'a>(
@@ -64,6 +69,6 @@ pub(crate) unsafe extern "C" fn flush<F: FileHooks>(
     // `fdget_pos` region on it.
     match F::flush(device, unsafe { File::from_raw_file(file) }) {
         Ok(()) => 0,
-        Err(err) => err.to_errno(),
+        Err(err) => errno(err),
     }
 }

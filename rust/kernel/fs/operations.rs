@@ -5,6 +5,8 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use super::{
+    answer,
+    fsync::Fsync,
     hooks::FileHooks,
     is_opened,
     opened::private_data,
@@ -155,6 +157,27 @@ pub trait FileOperations: Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Waits until what was written to a part of the file is where it belongs.
+    ///
+    /// The kernel calls this for `fsync(2)`, `fdatasync(2)` and `msync(2)` with `MS_SYNC`. What
+    /// user space writes to memory that it has mapped is in the memory at once. A driver that
+    /// copies the memory elsewhere does so here. A driver without anything to do returns `Ok(())`.
+    ///
+    /// Without this operation, the system calls fail with [`EINVAL`]. `msync` of a private mapping
+    /// does not call it.
+    ///
+    /// # Context
+    ///
+    /// Process context, in any process that has the file or a mapping of it. May sleep. The mmap
+    /// lock is not held.
+    ///
+    /// # Errors
+    ///
+    /// The system call fails with the error.
+    fn fsync(_device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>, _request: Fsync<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Sets the file position, and returns it.
     ///
     /// A file cannot seek if the driver does not implement this, and has no `pread(2)` and
@@ -174,7 +197,9 @@ pub trait FileOperations: Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Reads from the file.
+    /// Reads from the file, and returns the number of bytes that were read.
+    ///
+    /// User space gets at most as many bytes as the hook has written to `iov`.
     ///
     /// # Context
     ///
@@ -188,7 +213,7 @@ pub trait FileOperations: Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Writes to the file.
+    /// Writes to the file, and returns the number of bytes that were written.
     ///
     /// # Context
     ///
@@ -337,6 +362,11 @@ impl<T: FileOperations> FileHooks for FileOf<T> {
         T::flush(device, file)
     }
 
+    #[inline]
+    fn fsync(device: <T::Ptr as ForeignOwnable>::Borrowed<'_>, request: Fsync<'_>) -> Result {
+        T::fsync(device, request)
+    }
+
     #[cfg(CONFIG_MMU)]
     #[inline]
     fn get_unmapped_area<'a>(
@@ -373,6 +403,11 @@ impl<T: FileOperations> FileOf<T> {
         },
         flush: if T::HAS_FLUSH {
             Some(super::hooks::flush::<Self>)
+        } else {
+            None
+        },
+        fsync: if T::HAS_FSYNC {
+            Some(super::fsync::fsync::<Self>)
         } else {
             None
         },
@@ -506,10 +541,9 @@ impl<T: FileOperations> FileOf<T> {
         let kiocb = unsafe { Kiocb::from_raw(kiocb) };
         // SAFETY: C passes a valid iterator to write to, which nothing else uses meanwhile.
         let iov = unsafe { IovIterDest::from_raw(iter) };
-        match T::read_iter(kiocb, iov) {
-            Ok(len) => len as isize,
-            Err(err) => err.to_errno() as isize,
-        }
+        let room = iov.len();
+        let result = T::read_iter(kiocb, iov);
+        answer::read(result, room.saturating_sub(iov.len()))
     }
 
     /// `file_operations::write_iter`.
@@ -531,10 +565,8 @@ impl<T: FileOperations> FileOf<T> {
         let kiocb = unsafe { Kiocb::from_raw(kiocb) };
         // SAFETY: C passes a valid iterator to read from, which nothing else uses meanwhile.
         let iov = unsafe { IovIterSource::from_raw(iter) };
-        match T::write_iter(kiocb, iov) {
-            Ok(len) => len as isize,
-            Err(err) => err.to_errno() as isize,
-        }
+        let len = iov.len();
+        answer::write(T::write_iter(kiocb, iov), len)
     }
 
     /// Calls one of the ioctl hooks.

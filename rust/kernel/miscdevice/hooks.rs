@@ -7,6 +7,7 @@
 use super::MiscDevice;
 use crate::{
     fs::{
+        fsync::Fsync,
         hooks::FileHooks,
         poll::{
             Events,
@@ -35,6 +36,11 @@ impl<T: MiscDevice> FileHooks for T {
     #[inline]
     fn flush(device: <T::Ptr as ForeignOwnable>::Borrowed<'_>, file: &File) -> Result {
         <T as MiscDevice>::flush(device, file)
+    }
+
+    #[inline]
+    fn fsync(device: <T::Ptr as ForeignOwnable>::Borrowed<'_>, request: Fsync<'_>) -> Result {
+        <T as MiscDevice>::fsync(device, request)
     }
 
     #[cfg(CONFIG_MMU)]

@@ -17,6 +17,7 @@
 
 use kernel::{
     fs::{
+        fsync::Fsync,
         seek::Seek,
         File,
         Kiocb, //
@@ -139,6 +140,11 @@ impl MiscDevice for Buffer {
 
     fn llseek(buffer: ArcBorrow<'_, Self>, seek: Seek<'_>) -> Result<i64> {
         seek.fixed_size(buffer.pages.len())
+    }
+
+    fn fsync(_buffer: ArcBorrow<'_, Self>, _request: Fsync<'_>) -> Result {
+        // What user space writes is in the buffer at once.
+        Ok(())
     }
 
     fn mmap_prepare<'f>(

@@ -126,6 +126,7 @@ static const struct file_operations buffer_fops = {
 	.read_iter = buffer_read_iter,
 	.write_iter = buffer_write_iter,
 	.llseek = buffer_llseek,
+	.fsync = noop_fsync,
 	.mmap_prepare = buffer_mmap_prepare,
 	.show_fdinfo = buffer_show_fdinfo,
 };
