@@ -10,6 +10,9 @@
 #include "rust_mm.h"
 #include "kselftest_harness.h"
 
+#include <sys/mount.h>
+#include <sys/personality.h>
+
 #define MODULE	"rust_mmap"
 #define DEVICE	"/dev/rust_mmap"
 #define PAGES	16
@@ -233,6 +236,54 @@ TEST_F(rust_mmap, private)
 	ASSERT_EQ(errno, EACCES);
 	ASSERT_EQ(try_write(map), SIGSEGV);
 	munmap(map, self->page);
+}
+
+/*
+ * With this personality the kernel adds PROT_EXEC to PROT_READ. The driver takes it
+ * away, and does not refuse the mapping. On a mount without MS_NOEXEC, since the
+ * kernel does not add it otherwise.
+ */
+TEST_F(rust_mmap, read_implies_exec)
+{
+	char dir[] = "/tmp/rust_mmap.XXXXXX", path[64];
+	unsigned long old = personality(0xffffffff);
+	char *map, *zero;
+	int fd, zero_fd;
+
+	ASSERT_NE(mkdtemp(dir), NULL);
+	ASSERT_EQ(mount("none", dir, "devtmpfs", 0, NULL), 0);
+	snprintf(path, sizeof(path), "%s/rust_mmap", dir);
+	fd = open(path, O_RDWR);
+	ASSERT_GE(fd, 0);
+	snprintf(path, sizeof(path), "%s/zero", dir);
+	zero_fd = open(path, O_RDONLY);
+	ASSERT_GE(zero_fd, 0);
+
+	ASSERT_EQ(personality(old | READ_IMPLIES_EXEC), (int)old);
+	zero = mmap(NULL, self->page, PROT_READ, MAP_PRIVATE, zero_fd, 0);
+	map = mmap(NULL, self->page, PROT_READ, MAP_SHARED, fd, 0);
+	personality(old);
+	ASSERT_NE(zero, MAP_FAILED);
+	ASSERT_NE(map, MAP_FAILED);
+	EXPECT_TRUE(has_vm_flag(zero, "ex"));
+	EXPECT_FALSE(has_vm_flag(map, "ex"));
+	EXPECT_FALSE(has_vm_flag(map, "me"));
+	EXPECT_TRUE(has_vm_flag(map, "rd"));
+	EXPECT_EQ(try_read(map), 0);
+	EXPECT_EQ(mprotect(map, self->page, PROT_READ | PROT_EXEC), -1);
+	EXPECT_EQ(errno, EACCES);
+	munmap(map, self->page);
+
+	/* The same if user space itself asks for it. */
+	map = mmap(NULL, self->page, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	ASSERT_NE(map, MAP_FAILED);
+	EXPECT_FALSE(has_vm_flag(map, "ex"));
+	munmap(map, self->page);
+	munmap(zero, self->page);
+	close(zero_fd);
+	close(fd);
+	ASSERT_EQ(umount2(dir, MNT_DETACH), 0);
+	ASSERT_EQ(rmdir(dir), 0);
 }
 
 /* A mapping permits what the open mode of its file permits. */

@@ -156,6 +156,8 @@ impl MiscDevice for Buffer {
         // All mappings must show the same bytes. A private mapping gets copy-on-write pages when
         // the process writes to it, so refuse a private mapping that can become writable.
         desc.deny_cow()?;
+        // There is no code in the buffer.
+        desc.deny_exec();
 
         let mapping = desc.map_kernel_pages(&buffer.pages)?;
         // This counts requests: the kernel can still fail the `mmap` after this function returns.

@@ -101,6 +101,7 @@ static int buffer_mmap_prepare(struct vm_area_desc *desc)
 
 	if (err)
 		return err;
+	vma_desc_clear_flags(desc, VMA_EXEC_BIT, VMA_MAYEXEC_BIT);
 	if (desc->pgoff >= b->nr_pages || vma_desc_pages(desc) > b->nr_pages - desc->pgoff)
 		return -ENXIO;
 	vma_desc_set_flags(desc, VMA_DONTEXPAND_BIT);
