@@ -203,7 +203,8 @@ impl Memory {
 
     /// Marks the dirty pages of a range clean, and returns their number.
     ///
-    /// Unmapping them makes the kernel call `page_mkwrite` for the next write to each of them.
+    /// Unmapping them makes the kernel call `page_mkwrite` for the next write to each of them. A
+    /// page that may be pinned remains dirty.
     fn clean(&self, range: impl FnOnce(usize) -> Range<usize>) -> u32 {
         let mut pages = self.pages.lock();
         let range = range(pages.len());
@@ -213,9 +214,11 @@ impl Memory {
                 break;
             };
             if page.dirty {
-                page.dirty = false;
                 dirty += 1;
                 self.revocation.address_space().unmap(index, 1);
+                // I/O can still write to a page that it has pinned, and nothing reports that. After
+                // `unmap`, and while the lock is held, no further pin can be added.
+                page.dirty = matches!(&page.folio, Some(folio) if folio.maybe_dma_pinned());
             }
         }
         dirty

@@ -285,9 +285,11 @@ static u32 demand_clean(struct memory *m, unsigned long start, unsigned long end
 	for (i = start; i < min(end, m->nr_pages); i++) {
 		if (!m->pages[i].dirty)
 			continue;
-		m->pages[i].dirty = false;
 		dirty++;
 		unmap_mapping_pages(m->inode->i_mapping, i, 1, false);
+		/* Pairs with the barrier in try_grab_folio_fast(). */
+		smp_mb();
+		m->pages[i].dirty = folio_maybe_dma_pinned(m->pages[i].folio);
 	}
 	mutex_unlock(&m->lock);
 	return dirty;
