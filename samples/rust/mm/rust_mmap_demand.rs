@@ -367,7 +367,8 @@ impl VmOperations for DemandOps {
 
         // Hold the lock until `insert_page` has mapped the page: see `take`.
         let mut pages = mapping.memory.pages.lock();
-        let page = pages.get_mut(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        let index = vmf.index_in(pages.len())?;
+        let page = &mut pages[index];
         let folio = match &page.folio {
             Some(folio) => folio,
             None => page.folio.insert(Folio::alloc(0, GFP_KERNEL)?),
@@ -389,7 +390,8 @@ impl VmOperations for DemandOps {
     fn page_mkwrite(vmf: &MkwriteFault<Self>) -> Result<MkwriteAnswer<'_>, FaultError> {
         let mapping = vmf.data();
         let mut pages = mapping.memory.pages.lock();
-        let page = pages.get_mut(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        let index = vmf.index_in(pages.len())?;
+        let page = &mut pages[index];
         match &page.folio {
             Some(folio) if core::ptr::eq(&**folio, vmf.folio()) => {}
             // `take` has discarded the page since the kernel looked it up.
