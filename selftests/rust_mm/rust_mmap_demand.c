@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 
 #define MODULE	"rust_mmap_demand"
@@ -647,6 +648,24 @@ TEST_F(demand, longterm_pin)
 	ASSERT_EQ(ioctl(fd, PIN_LONGTERM_TEST_START, &args), 0);
 	ASSERT_EQ(ioctl(fd, PIN_LONGTERM_TEST_STOP), 0);
 	close(fd);
+}
+
+/* A device that has no read and write has no splice either. */
+TEST_F(demand, splice)
+{
+	off_t pos = 0;
+	int p[2];
+
+	ASSERT_EQ(pipe(p), 0);
+	ASSERT_EQ(write(p[1], "x", 1), 1);
+	ASSERT_EQ(splice(self->fd, NULL, p[1], NULL, 1, 0), -1);
+	ASSERT_EQ(errno, EINVAL);
+	ASSERT_EQ(splice(p[0], NULL, self->fd, NULL, 1, 0), -1);
+	ASSERT_EQ(errno, EINVAL);
+	ASSERT_EQ(sendfile(p[1], self->fd, &pos, 1), -1);
+	ASSERT_EQ(errno, EINVAL);
+	close(p[0]);
+	close(p[1]);
 }
 
 /* process_vm_readv(), process_vm_writev() and /proc/pid/mem access the memory. */

@@ -14,6 +14,11 @@ use super::{
         Poll, //
     },
     seek::Seek,
+    splice::{
+        SpliceRead,
+        SpliceWrite,
+        Spliced, //
+    },
     File, //
 };
 use crate::{
@@ -41,6 +46,18 @@ pub(crate) trait FileHooks: Sized {
 
     /// Waits until what was written to a part of the file is where it belongs.
     fn fsync(device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>, request: Fsync<'_>) -> Result;
+
+    /// Reads from the file into a pipe.
+    fn splice_read<'a>(
+        device: <Self::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceRead<'a>,
+    ) -> Result<Spliced<'a>>;
+
+    /// Writes to the file what is in a pipe.
+    fn splice_write<'a>(
+        device: <Self::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>>;
 
     /// Chooses the address of a mapping.
     #[cfg(CONFIG_MMU)]

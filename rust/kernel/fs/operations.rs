@@ -16,6 +16,11 @@ use super::{
         Poll, //
     },
     seek::Seek,
+    splice::{
+        SpliceRead,
+        SpliceWrite,
+        Spliced, //
+    },
     File,
     Kiocb,
     ReleasedFile, //
@@ -226,6 +231,53 @@ pub trait FileOperations: Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Reads from the file into a pipe, for `splice(2)` and `sendfile(2)`.
+    ///
+    /// A driver with [`read_iter`](Self::read_iter) implements it with
+    /// [`SpliceRead::by_read_iter`](SpliceRead::by_read_iter). A driver that implements it
+    /// without `read_iter` does not build.
+    ///
+    /// Without this operation, the system calls fail with [`EINVAL`]. `sendfile(2)` also does if
+    /// the file cannot [seek](Self::llseek).
+    ///
+    /// # Context
+    ///
+    /// Process context, with the lock of the pipe held. May sleep, but each process that uses the
+    /// pipe sleeps meanwhile, and cannot be killed: a driver that waits for data checks
+    /// [`is_nonblocking`](SpliceRead::is_nonblocking) first.
+    ///
+    /// # Errors
+    ///
+    /// The system call fails with the error, unless it has copied something before.
+    fn splice_read<'a>(
+        _device: <Self::Ptr as ForeignOwnable>::Borrowed<'a>,
+        _request: SpliceRead<'a>,
+    ) -> Result<Spliced<'a>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Writes to the file what is in a pipe, for `splice(2)` and `sendfile(2)`.
+    ///
+    /// A driver with [`write_iter`](Self::write_iter) implements it with
+    /// [`SpliceWrite::by_write_iter`](SpliceWrite::by_write_iter). A driver that implements it
+    /// without `write_iter` does not build.
+    ///
+    /// Without this operation, the system calls fail with [`EINVAL`].
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// The system call fails with the error, unless it has copied something before.
+    fn splice_write<'a>(
+        _device: <Self::Ptr as ForeignOwnable>::Borrowed<'a>,
+        _request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Does what the command `cmd` means for this file.
     ///
     /// The module [`ioctl`](mod@crate::ioctl) has functions for commands.
@@ -367,6 +419,22 @@ impl<T: FileOperations> FileHooks for FileOf<T> {
         T::fsync(device, request)
     }
 
+    #[inline]
+    fn splice_read<'a>(
+        device: <T::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceRead<'a>,
+    ) -> Result<Spliced<'a>> {
+        T::splice_read(device, request)
+    }
+
+    #[inline]
+    fn splice_write<'a>(
+        device: <T::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>> {
+        T::splice_write(device, request)
+    }
+
     #[cfg(CONFIG_MMU)]
     #[inline]
     fn get_unmapped_area<'a>(
@@ -425,6 +493,28 @@ impl<T: FileOperations> FileOf<T> {
             Some(Self::write_iter)
         } else {
             None
+        },
+        splice_read: {
+            assert!(
+                !T::HAS_SPLICE_READ || T::HAS_READ_ITER,
+                "a driver with `splice_read` needs `read_iter`"
+            );
+            if T::HAS_SPLICE_READ {
+                Some(super::splice::splice_read::<Self>)
+            } else {
+                None
+            }
+        },
+        splice_write: {
+            assert!(
+                !T::HAS_SPLICE_WRITE || T::HAS_WRITE_ITER,
+                "a driver with `splice_write` needs `write_iter`"
+            );
+            if T::HAS_SPLICE_WRITE {
+                Some(super::splice::splice_write::<Self>)
+            } else {
+                None
+            }
         },
         unlocked_ioctl: if T::HAS_IOCTL {
             Some(Self::ioctl)

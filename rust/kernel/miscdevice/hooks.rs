@@ -14,6 +14,11 @@ use crate::{
             Poll, //
         },
         seek::Seek,
+        splice::{
+            SpliceRead,
+            SpliceWrite,
+            Spliced, //
+        },
         File, //
     },
     prelude::*,
@@ -41,6 +46,22 @@ impl<T: MiscDevice> FileHooks for T {
     #[inline]
     fn fsync(device: <T::Ptr as ForeignOwnable>::Borrowed<'_>, request: Fsync<'_>) -> Result {
         <T as MiscDevice>::fsync(device, request)
+    }
+
+    #[inline]
+    fn splice_read<'a>(
+        device: <T::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceRead<'a>,
+    ) -> Result<Spliced<'a>> {
+        <T as MiscDevice>::splice_read(device, request)
+    }
+
+    #[inline]
+    fn splice_write<'a>(
+        device: <T::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>> {
+        <T as MiscDevice>::splice_write(device, request)
     }
 
     #[cfg(CONFIG_MMU)]

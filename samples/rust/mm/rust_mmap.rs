@@ -19,6 +19,11 @@ use kernel::{
     fs::{
         fsync::Fsync,
         seek::Seek,
+        splice::{
+            SpliceRead,
+            SpliceWrite,
+            Spliced, //
+        },
         File,
         Kiocb, //
     },
@@ -140,6 +145,20 @@ impl MiscDevice for Buffer {
 
     fn llseek(buffer: ArcBorrow<'_, Self>, seek: Seek<'_>) -> Result<i64> {
         seek.fixed_size(buffer.pages.len())
+    }
+
+    fn splice_read<'a>(
+        _buffer: ArcBorrow<'a, Self>,
+        request: SpliceRead<'a>,
+    ) -> Result<Spliced<'a>> {
+        request.by_read_iter()
+    }
+
+    fn splice_write<'a>(
+        _buffer: ArcBorrow<'a, Self>,
+        request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>> {
+        request.by_write_iter()
     }
 
     fn fsync(_buffer: ArcBorrow<'_, Self>, _request: Fsync<'_>) -> Result {

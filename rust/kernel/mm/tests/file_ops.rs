@@ -8,6 +8,11 @@ use crate::{
         anon_inode,
         file::flags::O_RDWR,
         fsync::Fsync,
+        splice::{
+            SpliceRead,
+            SpliceWrite,
+            Spliced, //
+        },
         File,
         FileOperations,
         Kiocb, //
@@ -35,7 +40,8 @@ use crate::{
 };
 use core::{
     mem,
-    ops::Range, //
+    ops::Range,
+    ptr::NonNull, //
 };
 
 /// What a driver does in `read_iter` and `write_iter`.
@@ -66,6 +72,9 @@ struct Device {
     way: Mutex<Way>,
     #[pin]
     synced: Mutex<Option<Synced>>,
+    /// The position, the length and the mode of the last call of a splice operation.
+    #[pin]
+    spliced: Mutex<(i64, usize, bool)>,
 }
 
 impl Device {
@@ -74,6 +83,7 @@ impl Device {
             pin_init!(Self {
                 way <- new_mutex!(Way::Copy(0, 0)),
                 synced <- new_mutex!(None),
+                spliced <- new_mutex!((0, 0, false)),
             }),
             GFP_KERNEL,
         )
@@ -111,6 +121,24 @@ impl Device {
         }
     }
 
+    fn splice_read<'a>(&self, mut request: SpliceRead<'a>) -> Result<Spliced<'a>> {
+        if let Way::Fail(err) = *self.way.lock() {
+            return Err(err);
+        }
+        *self.spliced.lock() = (request.position(), request.len(), request.is_nonblocking());
+        request.truncate(0);
+        request.by_read_iter()
+    }
+
+    fn splice_write<'a>(&self, mut request: SpliceWrite<'a>) -> Result<Spliced<'a>> {
+        if let Way::Fail(err) = *self.way.lock() {
+            return Err(err);
+        }
+        *self.spliced.lock() = (request.position(), request.len(), request.is_nonblocking());
+        request.truncate(0);
+        request.by_write_iter()
+    }
+
     fn fsync(&self, request: &Fsync<'_>) -> Result {
         *self.synced.lock() = Some(Synced {
             bytes: request.bytes(),
@@ -139,6 +167,20 @@ impl FileOperations for Object {
         kiocb.file().0.write(iov)
     }
 
+    fn splice_read<'a>(
+        object: ArcBorrow<'a, Self>,
+        request: SpliceRead<'a>,
+    ) -> Result<Spliced<'a>> {
+        object.0.splice_read(request)
+    }
+
+    fn splice_write<'a>(
+        object: ArcBorrow<'a, Self>,
+        request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>> {
+        object.0.splice_write(request)
+    }
+
     fn fsync(object: ArcBorrow<'_, Self>, request: Fsync<'_>) -> Result {
         object.0.fsync(&request)
     }
@@ -161,6 +203,17 @@ impl MiscDevice for Misc {
 
     fn write_iter(kiocb: Kiocb<'_, Arc<Self>>, iov: &mut IovIterSource<'_>) -> Result<usize> {
         kiocb.file().0.write(iov)
+    }
+
+    fn splice_read<'a>(misc: ArcBorrow<'a, Self>, request: SpliceRead<'a>) -> Result<Spliced<'a>> {
+        misc.0.splice_read(request)
+    }
+
+    fn splice_write<'a>(
+        misc: ArcBorrow<'a, Self>,
+        request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>> {
+        misc.0.splice_write(request)
     }
 
     fn fsync(misc: ArcBorrow<'_, Self>, request: Fsync<'_>) -> Result {
@@ -197,6 +250,25 @@ fn sync(file: &UserFile<'_>, start: i64, end: i64, datasync: bool) -> i32 {
     // SAFETY: The file is open.
     unsafe { bindings::vfs_fsync_range(file.as_ptr(), start, end, datasync.into()) }
 }
+
+/// Calls both splice operations, with a pipe that they do not use.
+fn splice(file: &UserFile<'_>, len: usize, flags: u32) -> Result<[isize; 2]> {
+    let (file, mut pos) = (file.as_ptr(), 7);
+    let pipe = NonNull::dangling().as_ptr();
+    // SAFETY: The file is open. Its operations do not use the pipe: they fail, or copy nothing.
+    unsafe {
+        let ops = (*file).f_op;
+        let read = (*ops).splice_read.ok_or(EINVAL)?;
+        let write = (*ops).splice_write.ok_or(EINVAL)?;
+        Ok([
+            read(file, &mut pos, pipe, len, flags),
+            write(pipe, file, &mut pos, len, flags),
+        ])
+    }
+}
+
+/// `SIGUSR1` of most architectures.
+const SIGNAL: c_int = 10;
 
 /// Errors of a driver, and those that user space gets.
 const INTERNAL: [(Error, Error); 9] = [
@@ -290,6 +362,7 @@ mod cases {
                 assert_eq!(file.pread(&mut [0], 0), Err(seen));
                 assert_eq!(file.pwrite(b"x", 0), Err(seen));
                 assert_eq!(sync(&file, 0, i64::MAX, false), seen.to_errno());
+                assert_eq!(splice(&file, 1, 0)?, [seen.to_errno() as isize; 2]);
             }
             Ok(())
         })
@@ -359,6 +432,18 @@ mod cases {
     }
 
     #[test]
+    fn splice_of_nothing() -> Result {
+        each_kind(|device, file| {
+            // The kernel's functions do not expect a length of 0.
+            assert_eq!(splice(&file, 5, 0)?, [0; 2]);
+            assert_eq!(*device.spliced.lock(), (7, 5, false));
+            assert_eq!(splice(&file, 6, bindings::SPLICE_F_NONBLOCK)?, [0; 2]);
+            assert_eq!(*device.spliced.lock(), (7, 6, true));
+            Ok(())
+        })
+    }
+
+    #[test]
     fn fsync_is_not_there() -> Result {
         let mm = UserMm::attach()?;
         let file = mm.open::<Plain>(KBox::new(Plain, GFP_KERNEL)?)?;
@@ -372,10 +457,13 @@ mod cases {
             // SAFETY: No other thread uses the file.
             unsafe { bindings::rust_mm_test_mark_opened(file.as_ptr(), false) };
             let result = sync(&file, 0, i64::MAX, false);
+            let spliced = splice(&file, 5, 0);
             // SAFETY: No other thread uses the file.
             unsafe { bindings::rust_mm_test_mark_opened(file.as_ptr(), true) };
             assert_eq!(result, EBADF.to_errno());
+            assert_eq!(spliced?, [EBADF.to_errno() as isize; 2]);
             assert_eq!(*device.synced.lock(), None);
+            assert_eq!(*device.spliced.lock(), (0, 0, false));
             Ok(())
         })
     }
