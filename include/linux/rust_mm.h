@@ -215,6 +215,24 @@ static inline int folio_mappable_order(const struct folio *folio)
 	return rust_folio_may_be_mapped(folio) ? folio_order(folio) : -1;
 }
 
+/**
+ * rust_folio_maybe_dma_pinned() - Check whether a folio may be pinned
+ * @folio: The folio.
+ *
+ * GUP-fast pins a page that it has found in a page table, and looks at the entry again
+ * after that. So a caller that has removed the entries, and looks at the count only then,
+ * finds each pin that will not be undone. Pairs with the barrier in
+ * try_grab_folio_fast(), as in __folio_try_share_anon_rmap().
+ *
+ * Context: Any context. The caller holds a reference to the folio.
+ * Return: false if the folio is not pinned; true if it is, or has very many references.
+ */
+static inline bool rust_folio_maybe_dma_pinned(struct folio *folio)
+{
+	smp_mb();
+	return folio_maybe_dma_pinned(folio);
+}
+
 /* mm/rust_refs.c */
 bool rust_mm_pages_may_be_mapped(struct page *const *pages,
 				 unsigned long nr_pages);

@@ -50,6 +50,11 @@ __rust_helper int rust_helper_folio_mappable_order(const struct folio *folio)
 	return folio_mappable_order(folio);
 }
 
+__rust_helper bool rust_helper_rust_folio_maybe_dma_pinned(struct folio *folio)
+{
+	return rust_folio_maybe_dma_pinned(folio);
+}
+
 __rust_helper void rust_helper_put_page(struct page *page)
 {
 	put_page(page);

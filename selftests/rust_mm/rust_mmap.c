@@ -10,6 +10,10 @@
 #include "rust_mm.h"
 #include "kselftest_harness.h"
 
+#include <sys/mount.h>
+#include <sys/personality.h>
+#include <sys/sendfile.h>
+
 #define MODULE	"rust_mmap"
 #define DEVICE	"/dev/rust_mmap"
 #define PAGES	16
@@ -144,6 +148,81 @@ TEST_F(rust_mmap, read_write_seek)
 	ASSERT_EQ(pread(self->fd, buf, sizeof(buf), 0x7ffffffffffff000), 0);
 }
 
+/* splice(2) and sendfile(2), by the driver's read_iter and write_iter. */
+TEST_F(rust_mmap, splice)
+{
+	char *map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
+	off_t from = self->page - 3, to = 3 * self->page + 5;
+	off_t end = self->size - 4;
+	size_t len = self->page + 7;
+	char buf[8] = "";
+	int p[2], file;
+
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(pipe(p), 0);
+	for (size_t i = 0; i < self->size; i++)
+		map[i] = i % 251;
+
+	ASSERT_EQ(splice(self->fd, &from, p[1], NULL, len, 0), len);
+	ASSERT_EQ(from, self->page - 3 + len);
+	/* The pipe has copies. */
+	map[self->page]++;
+	ASSERT_EQ(splice(p[0], NULL, self->fd, &to, len, 0), len);
+	ASSERT_EQ(to, 3 * self->page + 5 + len);
+	map[self->page]--;
+	ASSERT_EQ(memcmp(map + 3 * self->page + 5, map + self->page - 3, len),
+		  0);
+
+	/* At the end, the driver reads and writes less. */
+	ASSERT_EQ(splice(self->fd, &end, p[1], NULL, len, 0), 4);
+	ASSERT_EQ(splice(self->fd, &end, p[1], NULL, len, 0), 0);
+	ASSERT_EQ(write(p[1], "more", 4), 4);
+	end = self->size - 6;
+	ASSERT_EQ(splice(p[0], NULL, self->fd, &end, len, 0), 6);
+	ASSERT_EQ(splice(p[0], NULL, self->fd, &end, len, 0), -1);
+	ASSERT_EQ(errno, ENOSPC);
+	ASSERT_EQ(memcmp(map + self->size - 2, "mo", 2), 0);
+	/* What the driver has not taken remains in the pipe. */
+	ASSERT_EQ(read(p[0], buf, sizeof(buf)), 2);
+	ASSERT_STREQ(buf, "re");
+	ASSERT_EQ(splice(p[0], NULL, self->fd, NULL, len, SPLICE_F_NONBLOCK),
+		  -1);
+	ASSERT_EQ(errno, EAGAIN);
+
+	file = memfd_create("rust_mmap", 0);
+	ASSERT_GE(file, 0);
+	from = 0;
+	ASSERT_EQ(sendfile(file, self->fd, &from, 2 * self->size), self->size);
+	ASSERT_EQ(lseek(file, 0, SEEK_CUR), self->size);
+	memset(map, 0, self->size);
+	from = 0;
+	ASSERT_EQ(lseek(self->fd, self->page, SEEK_SET), self->page);
+	ASSERT_EQ(sendfile(self->fd, file, &from, 2 * self->page),
+		  2 * self->page);
+	ASSERT_EQ(lseek(self->fd, 0, SEEK_CUR), 3 * self->page);
+	ASSERT_EQ(map[0], 0);
+	for (size_t i = 0; i < 2 * self->page; i++)
+		ASSERT_EQ((unsigned char)map[self->page + i], i % 251);
+	close(file);
+	close(p[0]);
+	close(p[1]);
+	munmap(map, self->size);
+}
+
+/* The driver has nothing to sync: what is written is in the buffer. */
+TEST_F(rust_mmap, fsync)
+{
+	char *map = mmap(NULL, self->size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->fd, 0);
+
+	ASSERT_NE(map, MAP_FAILED);
+	map[0] = 'x';
+	ASSERT_EQ(msync(map, self->size, MS_SYNC), 0);
+	ASSERT_EQ(fsync(self->fd), 0);
+	ASSERT_EQ(fdatasync(self->fd), 0);
+	munmap(map, self->size);
+}
+
 /* A mapping shows the part of the buffer at its offset. */
 TEST_F(rust_mmap, offsets)
 {
@@ -219,6 +298,54 @@ TEST_F(rust_mmap, private)
 	ASSERT_EQ(errno, EACCES);
 	ASSERT_EQ(try_write(map), SIGSEGV);
 	munmap(map, self->page);
+}
+
+/*
+ * With this personality the kernel adds PROT_EXEC to PROT_READ. The driver takes it
+ * away, and does not refuse the mapping. On a mount without MS_NOEXEC, since the
+ * kernel does not add it otherwise.
+ */
+TEST_F(rust_mmap, read_implies_exec)
+{
+	char dir[] = "/tmp/rust_mmap.XXXXXX", path[64];
+	unsigned long old = personality(0xffffffff);
+	char *map, *zero;
+	int fd, zero_fd;
+
+	ASSERT_NE(mkdtemp(dir), NULL);
+	ASSERT_EQ(mount("none", dir, "devtmpfs", 0, NULL), 0);
+	snprintf(path, sizeof(path), "%s/rust_mmap", dir);
+	fd = open(path, O_RDWR);
+	ASSERT_GE(fd, 0);
+	snprintf(path, sizeof(path), "%s/zero", dir);
+	zero_fd = open(path, O_RDONLY);
+	ASSERT_GE(zero_fd, 0);
+
+	ASSERT_EQ(personality(old | READ_IMPLIES_EXEC), (int)old);
+	zero = mmap(NULL, self->page, PROT_READ, MAP_PRIVATE, zero_fd, 0);
+	map = mmap(NULL, self->page, PROT_READ, MAP_SHARED, fd, 0);
+	personality(old);
+	ASSERT_NE(zero, MAP_FAILED);
+	ASSERT_NE(map, MAP_FAILED);
+	EXPECT_TRUE(has_vm_flag(zero, "ex"));
+	EXPECT_FALSE(has_vm_flag(map, "ex"));
+	EXPECT_FALSE(has_vm_flag(map, "me"));
+	EXPECT_TRUE(has_vm_flag(map, "rd"));
+	EXPECT_EQ(try_read(map), 0);
+	EXPECT_EQ(mprotect(map, self->page, PROT_READ | PROT_EXEC), -1);
+	EXPECT_EQ(errno, EACCES);
+	munmap(map, self->page);
+
+	/* The same if user space itself asks for it. */
+	map = mmap(NULL, self->page, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	ASSERT_NE(map, MAP_FAILED);
+	EXPECT_FALSE(has_vm_flag(map, "ex"));
+	munmap(map, self->page);
+	munmap(zero, self->page);
+	close(zero_fd);
+	close(fd);
+	ASSERT_EQ(umount2(dir, MNT_DETACH), 0);
+	ASSERT_EQ(rmdir(dir), 0);
 }
 
 /* A mapping permits what the open mode of its file permits. */

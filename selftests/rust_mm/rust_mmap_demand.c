@@ -9,6 +9,7 @@
 #include "rust_mm.h"
 #include "rust_mm_ioctl.h"
 #include "kselftest_harness.h"
+#include "../../../../mm/gup_test.h"
 
 #include <linux/userfaultfd.h>
 #include <pthread.h>
@@ -16,7 +17,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 
 #define MODULE	"rust_mmap_demand"
@@ -505,13 +508,164 @@ TEST_F(demand, mlock)
 	VMAS(1);
 }
 
-/* MS_SYNC fails with EINVAL, since the device has no fsync operation. */
+/* MS_SYNC calls fsync, which marks the pages of the range clean. */
 TEST_F(demand, msync)
 {
+	char *private;
+
+	for (int i = 0; i < PAGES; i++)
+		self->map[i * self->page] = 1;
 	ASSERT_EQ(msync(self->map, self->size, MS_ASYNC), 0);
-	ASSERT_EQ(msync(self->map, self->size, MS_SYNC), -1);
-	ASSERT_EQ(errno, EINVAL);
 	ASSERT_EQ(msync(self->map, self->size, MS_ASYNC | MS_INVALIDATE), 0);
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), PAGES);
+	ASSERT_EQ(msync(self->map + self->page, 2 * self->page, MS_SYNC), 0);
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), PAGES - 2);
+	/* Those two are written again, and nothing else is. */
+	self->map[0]++;
+	self->map[self->page]++;
+	self->map[2 * self->page]++;
+	self->map[3 * self->page]++;
+	ASSERT_EQ(fdinfo(self->fd, "mkwrites"), PAGES + 2);
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), PAGES);
+
+	/* A private mapping has nothing to sync. */
+	private = mmap(NULL, self->page, PROT_READ, MAP_PRIVATE, self->fd, 0);
+	ASSERT_NE(private, MAP_FAILED);
+	ASSERT_EQ(msync(private, self->page, MS_SYNC), 0);
+	ASSERT_EQ(munmap(private, self->page), 0);
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), PAGES);
+
+	ASSERT_EQ(fdatasync(self->fd), 0);
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), 0);
+	self->map[0]++;
+	ASSERT_EQ(fsync(self->fd), 0);
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), 0);
+}
+
+/* Writes through a pin: process_vm_writev() pins the destination, and then reads @from. */
+struct pinned_write {
+	char *to, *from;
+	ssize_t done;
+};
+
+static void *write_through_pin(void *arg)
+{
+	struct pinned_write *w = arg;
+	struct iovec local = { w->from, 1 }, remote = { w->to, 1 };
+
+	w->done = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+	return NULL;
+}
+
+/*
+ * I/O that has pinned a page writes to it later, without a fault. The page must be
+ * dirty again after that, although it was reported in between. userfaultfd holds up
+ * the I/O after it has pinned the page.
+ */
+TEST_F(demand, dirty_through_a_pin)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_copy copy = { .len = self->page };
+	struct pinned_write w;
+	struct uffd_msg msg;
+	pthread_t thread;
+	unsigned int dirty;
+	char *filled;
+	int uffd;
+
+	uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
+	w.from = mmap(NULL, self->page, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	filled = mmap(NULL, self->page, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(w.from, MAP_FAILED);
+	ASSERT_NE(filled, MAP_FAILED);
+	filled[0] = 'p';
+	reg.range.start = (unsigned long)w.from;
+	reg.range.len = self->page;
+	ASSERT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+
+	for (int sync = 0; sync < 2; sync++) {
+		self->map[0] = 'm';
+		w.to = self->map;
+		ASSERT_EQ(ioctl(self->fd, DEMAND_CLEAN, &dirty), 0);
+		ASSERT_EQ(dirty, 1);
+		ASSERT_EQ(fdinfo(self->fd, "dirty"), 0);
+		ASSERT_EQ(pthread_create(&thread, NULL, write_through_pin, &w), 0);
+		/* The I/O has pinned the page when it reads its source. */
+		ASSERT_EQ(read(uffd, &msg, sizeof(msg)), sizeof(msg));
+		ASSERT_EQ(msg.event, UFFD_EVENT_PAGEFAULT);
+		ASSERT_EQ(fdinfo(self->fd, "dirty"), 1);
+		if (sync) {
+			ASSERT_EQ(msync(self->map, self->page, MS_SYNC), 0);
+		} else {
+			ASSERT_EQ(ioctl(self->fd, DEMAND_CLEAN, &dirty), 0);
+			ASSERT_EQ(dirty, 1);
+		}
+		ASSERT_EQ(self->map[0], 'm');
+
+		copy.dst = (unsigned long)w.from;
+		copy.src = (unsigned long)filled;
+		ASSERT_EQ(ioctl(uffd, UFFDIO_COPY, &copy), 0);
+		ASSERT_EQ(pthread_join(thread, NULL), 0);
+		ASSERT_EQ(w.done, 1);
+		ASSERT_EQ(self->map[0], 'p');
+		/* What was written after the report is in the next one. */
+		ASSERT_EQ(ioctl(self->fd, DEMAND_CLEAN, &dirty), 0);
+		ASSERT_EQ(dirty, 1);
+		ASSERT_EQ(ioctl(self->fd, DEMAND_CLEAN, &dirty), 0);
+		ASSERT_EQ(dirty, 0);
+		ASSERT_EQ(madvise(w.from, self->page, MADV_DONTNEED), 0);
+	}
+	munmap(w.from, self->page);
+	munmap(filled, self->page);
+	close(uffd);
+}
+
+/*
+ * The kernel does not let a page be pinned for as long as user space wants if the
+ * driver wants to know of its first write. Fixed buffers of io_uring and RDMA are such
+ * pins.
+ */
+TEST_F(demand, longterm_pin)
+{
+	struct pin_longterm_test args = {
+		.addr = (unsigned long)self->map, .size = self->page,
+		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE,
+	};
+	int fd;
+
+	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+	fd = open("/sys/kernel/debug/gup_test", O_RDWR);
+	if (fd < 0)
+		SKIP(return, "no gup_test");
+	self->map[0] = 1;
+	ASSERT_EQ(ioctl(fd, PIN_LONGTERM_TEST_START, &args), -1);
+	ASSERT_EQ(errno, EFAULT);
+	args.flags = 0;
+	ASSERT_EQ(ioctl(fd, PIN_LONGTERM_TEST_START, &args), 0);
+	ASSERT_EQ(ioctl(fd, PIN_LONGTERM_TEST_STOP), 0);
+	close(fd);
+}
+
+/* A device that has no read and write has no splice either. */
+TEST_F(demand, splice)
+{
+	off_t pos = 0;
+	int p[2];
+
+	ASSERT_EQ(pipe(p), 0);
+	ASSERT_EQ(write(p[1], "x", 1), 1);
+	ASSERT_EQ(splice(self->fd, NULL, p[1], NULL, 1, 0), -1);
+	ASSERT_EQ(errno, EINVAL);
+	ASSERT_EQ(splice(p[0], NULL, self->fd, NULL, 1, 0), -1);
+	ASSERT_EQ(errno, EINVAL);
+	ASSERT_EQ(sendfile(p[1], self->fd, &pos, 1), -1);
+	ASSERT_EQ(errno, EINVAL);
+	close(p[0]);
+	close(p[1]);
 }
 
 /* process_vm_readv(), process_vm_writev() and /proc/pid/mem access the memory. */

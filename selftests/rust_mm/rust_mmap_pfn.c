@@ -191,6 +191,22 @@ TEST_F(pfn, madvise)
 	munmap(map, self->page);
 }
 
+/* A device without the operation fsync cannot be synced. */
+TEST_F(pfn, msync)
+{
+	char *map = mmap(NULL, self->page, RW, MAP_SHARED, self->fd,
+			 variant->offset);
+
+	ASSERT_NE(map, MAP_FAILED);
+	map[0] = 's';
+	ASSERT_EQ(msync(map, self->page, MS_ASYNC), 0);
+	ASSERT_EQ(msync(map, self->page, MS_SYNC), -1);
+	ASSERT_EQ(errno, EINVAL);
+	ASSERT_EQ(fsync(self->fd), -1);
+	ASSERT_EQ(errno, EINVAL);
+	munmap(map, self->page);
+}
+
 /* fork(), splits and mremap() do not change which memory is mapped. */
 TEST_F(pfn, life)
 {

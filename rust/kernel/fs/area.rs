@@ -6,6 +6,7 @@
 //! [`include/linux/huge_mm.h`](srctree/include/linux/huge_mm.h)
 
 use super::{
+    answer::errno,
     hooks::FileHooks,
     opened::private_data, //
 };
@@ -202,6 +203,6 @@ pub(crate) unsafe extern "C" fn get_unmapped_area<F: FileHooks>(
     });
     match area {
         Ok(area) => area.addr,
-        Err(err) => err.to_errno() as isize as usize,
+        Err(err) => errno(err) as isize as usize,
     }
 }

@@ -6,12 +6,19 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use super::{
+    answer::errno,
+    fsync::Fsync,
     opened::private_data,
     poll::{
         Events,
         Poll, //
     },
     seek::Seek,
+    splice::{
+        SpliceRead,
+        SpliceWrite,
+        Spliced, //
+    },
     File, //
 };
 use crate::{
@@ -36,6 +43,21 @@ pub(crate) trait FileHooks: Sized {
 
     /// Called when a file descriptor is closed.
     fn flush(device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>, file: &File) -> Result;
+
+    /// Waits until what was written to a part of the file is where it belongs.
+    fn fsync(device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>, request: Fsync<'_>) -> Result;
+
+    /// Reads from the file into a pipe.
+    fn splice_read<'a>(
+        device: <Self::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceRead<'a>,
+    ) -> Result<Spliced<'a>>;
+
+    /// Writes to the file what is in a pipe.
+    fn splice_write<'a>(
+        device: <Self::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>>;
 
     /// Chooses the address of a mapping.
     #[cfg(CONFIG_MMU)]
@@ -64,6 +86,6 @@ pub(crate) unsafe extern "C" fn flush<F: FileHooks>(
     // `fdget_pos` region on it.
     match F::flush(device, unsafe { File::from_raw_file(file) }) {
         Ok(()) => 0,
-        Err(err) => err.to_errno(),
+        Err(err) => errno(err),
     }
 }

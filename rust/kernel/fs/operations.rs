@@ -5,6 +5,8 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use super::{
+    answer,
+    fsync::Fsync,
     hooks::FileHooks,
     is_opened,
     opened::private_data,
@@ -14,6 +16,11 @@ use super::{
         Poll, //
     },
     seek::Seek,
+    splice::{
+        SpliceRead,
+        SpliceWrite,
+        Spliced, //
+    },
     File,
     Kiocb,
     ReleasedFile, //
@@ -155,6 +162,27 @@ pub trait FileOperations: Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Waits until what was written to a part of the file is where it belongs.
+    ///
+    /// The kernel calls this for `fsync(2)`, `fdatasync(2)` and `msync(2)` with `MS_SYNC`. What
+    /// user space writes to memory that it has mapped is in the memory at once. A driver that
+    /// copies the memory elsewhere does so here. A driver without anything to do returns `Ok(())`.
+    ///
+    /// Without this operation, the system calls fail with [`EINVAL`]. `msync` of a private mapping
+    /// does not call it.
+    ///
+    /// # Context
+    ///
+    /// Process context, in any process that has the file or a mapping of it. May sleep. The mmap
+    /// lock is not held.
+    ///
+    /// # Errors
+    ///
+    /// The system call fails with the error.
+    fn fsync(_device: <Self::Ptr as ForeignOwnable>::Borrowed<'_>, _request: Fsync<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Sets the file position, and returns it.
     ///
     /// A file cannot seek if the driver does not implement this, and has no `pread(2)` and
@@ -174,7 +202,9 @@ pub trait FileOperations: Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Reads from the file.
+    /// Reads from the file, and returns the number of bytes that were read.
+    ///
+    /// User space gets at most as many bytes as the hook has written to `iov`.
     ///
     /// # Context
     ///
@@ -188,7 +218,7 @@ pub trait FileOperations: Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Writes to the file.
+    /// Writes to the file, and returns the number of bytes that were written.
     ///
     /// # Context
     ///
@@ -198,6 +228,53 @@ pub trait FileOperations: Sized + 'static {
     ///
     /// `write(2)` fails with the error.
     fn write_iter(_kiocb: Kiocb<'_, Self::Ptr>, _iov: &mut IovIterSource<'_>) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Reads from the file into a pipe, for `splice(2)` and `sendfile(2)`.
+    ///
+    /// A driver with [`read_iter`](Self::read_iter) implements it with
+    /// [`SpliceRead::by_read_iter`](SpliceRead::by_read_iter). A driver that implements it
+    /// without `read_iter` does not build.
+    ///
+    /// Without this operation, the system calls fail with [`EINVAL`]. `sendfile(2)` also does if
+    /// the file cannot [seek](Self::llseek).
+    ///
+    /// # Context
+    ///
+    /// Process context, with the lock of the pipe held. May sleep, but each process that uses the
+    /// pipe sleeps meanwhile, and cannot be killed: a driver that waits for data checks
+    /// [`is_nonblocking`](SpliceRead::is_nonblocking) first.
+    ///
+    /// # Errors
+    ///
+    /// The system call fails with the error, unless it has copied something before.
+    fn splice_read<'a>(
+        _device: <Self::Ptr as ForeignOwnable>::Borrowed<'a>,
+        _request: SpliceRead<'a>,
+    ) -> Result<Spliced<'a>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Writes to the file what is in a pipe, for `splice(2)` and `sendfile(2)`.
+    ///
+    /// A driver with [`write_iter`](Self::write_iter) implements it with
+    /// [`SpliceWrite::by_write_iter`](SpliceWrite::by_write_iter). A driver that implements it
+    /// without `write_iter` does not build.
+    ///
+    /// Without this operation, the system calls fail with [`EINVAL`].
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// The system call fails with the error, unless it has copied something before.
+    fn splice_write<'a>(
+        _device: <Self::Ptr as ForeignOwnable>::Borrowed<'a>,
+        _request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -337,6 +414,27 @@ impl<T: FileOperations> FileHooks for FileOf<T> {
         T::flush(device, file)
     }
 
+    #[inline]
+    fn fsync(device: <T::Ptr as ForeignOwnable>::Borrowed<'_>, request: Fsync<'_>) -> Result {
+        T::fsync(device, request)
+    }
+
+    #[inline]
+    fn splice_read<'a>(
+        device: <T::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceRead<'a>,
+    ) -> Result<Spliced<'a>> {
+        T::splice_read(device, request)
+    }
+
+    #[inline]
+    fn splice_write<'a>(
+        device: <T::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>> {
+        T::splice_write(device, request)
+    }
+
     #[cfg(CONFIG_MMU)]
     #[inline]
     fn get_unmapped_area<'a>(
@@ -376,6 +474,11 @@ impl<T: FileOperations> FileOf<T> {
         } else {
             None
         },
+        fsync: if T::HAS_FSYNC {
+            Some(super::fsync::fsync::<Self>)
+        } else {
+            None
+        },
         llseek: if T::HAS_LLSEEK {
             Some(super::seek::llseek::<Self>)
         } else {
@@ -390,6 +493,28 @@ impl<T: FileOperations> FileOf<T> {
             Some(Self::write_iter)
         } else {
             None
+        },
+        splice_read: {
+            assert!(
+                !T::HAS_SPLICE_READ || T::HAS_READ_ITER,
+                "a driver with `splice_read` needs `read_iter`"
+            );
+            if T::HAS_SPLICE_READ {
+                Some(super::splice::splice_read::<Self>)
+            } else {
+                None
+            }
+        },
+        splice_write: {
+            assert!(
+                !T::HAS_SPLICE_WRITE || T::HAS_WRITE_ITER,
+                "a driver with `splice_write` needs `write_iter`"
+            );
+            if T::HAS_SPLICE_WRITE {
+                Some(super::splice::splice_write::<Self>)
+            } else {
+                None
+            }
         },
         unlocked_ioctl: if T::HAS_IOCTL {
             Some(Self::ioctl)
@@ -506,10 +631,9 @@ impl<T: FileOperations> FileOf<T> {
         let kiocb = unsafe { Kiocb::from_raw(kiocb) };
         // SAFETY: C passes a valid iterator to write to, which nothing else uses meanwhile.
         let iov = unsafe { IovIterDest::from_raw(iter) };
-        match T::read_iter(kiocb, iov) {
-            Ok(len) => len as isize,
-            Err(err) => err.to_errno() as isize,
-        }
+        let room = iov.len();
+        let result = T::read_iter(kiocb, iov);
+        answer::read(result, room.saturating_sub(iov.len()))
     }
 
     /// `file_operations::write_iter`.
@@ -531,10 +655,8 @@ impl<T: FileOperations> FileOf<T> {
         let kiocb = unsafe { Kiocb::from_raw(kiocb) };
         // SAFETY: C passes a valid iterator to read from, which nothing else uses meanwhile.
         let iov = unsafe { IovIterSource::from_raw(iter) };
-        match T::write_iter(kiocb, iov) {
-            Ok(len) => len as isize,
-            Err(err) => err.to_errno() as isize,
-        }
+        let len = iov.len();
+        answer::write(T::write_iter(kiocb, iov), len)
     }
 
     /// Calls one of the ioctl hooks.

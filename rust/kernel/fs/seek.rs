@@ -5,6 +5,7 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use super::{
+    answer::errno,
     hooks::FileHooks,
     opened::private_data, //
 };
@@ -111,6 +112,6 @@ pub(crate) unsafe extern "C" fn llseek<F: FileHooks>(
     });
     match position {
         Ok(position) => position,
-        Err(err) => bindings::loff_t::from(err.to_errno()),
+        Err(err) => bindings::loff_t::from(errno(err)),
     }
 }

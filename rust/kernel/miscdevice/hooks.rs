@@ -7,12 +7,18 @@
 use super::MiscDevice;
 use crate::{
     fs::{
+        fsync::Fsync,
         hooks::FileHooks,
         poll::{
             Events,
             Poll, //
         },
         seek::Seek,
+        splice::{
+            SpliceRead,
+            SpliceWrite,
+            Spliced, //
+        },
         File, //
     },
     prelude::*,
@@ -35,6 +41,27 @@ impl<T: MiscDevice> FileHooks for T {
     #[inline]
     fn flush(device: <T::Ptr as ForeignOwnable>::Borrowed<'_>, file: &File) -> Result {
         <T as MiscDevice>::flush(device, file)
+    }
+
+    #[inline]
+    fn fsync(device: <T::Ptr as ForeignOwnable>::Borrowed<'_>, request: Fsync<'_>) -> Result {
+        <T as MiscDevice>::fsync(device, request)
+    }
+
+    #[inline]
+    fn splice_read<'a>(
+        device: <T::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceRead<'a>,
+    ) -> Result<Spliced<'a>> {
+        <T as MiscDevice>::splice_read(device, request)
+    }
+
+    #[inline]
+    fn splice_write<'a>(
+        device: <T::Ptr as ForeignOwnable>::Borrowed<'a>,
+        request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>> {
+        <T as MiscDevice>::splice_write(device, request)
     }
 
     #[cfg(CONFIG_MMU)]

@@ -18,6 +18,7 @@
 use super::flags::{
     ClearFlags,
     SetFlags,
+    VmaFlag,
     VmaFlags, //
 };
 use crate::{
@@ -98,7 +99,8 @@ type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
 ///         log: &'f Log,
 ///         mut desc: VmaDesc<'f, Self>,
 ///     ) -> Result<Mapping<'f, Self>> {
-///         desc.try_clear(ClearFlags::MAYWRITE | ClearFlags::MAYEXEC)?;
+///         desc.try_clear(ClearFlags::MAYWRITE)?;
+///         desc.deny_exec();
 ///         desc.set(SetFlags::DONTDUMP);
 ///         desc.map_kernel_pages(&log.pages)
 ///     }
@@ -399,8 +401,9 @@ impl<'f, D> VmaDesc<'f, D> {
     ///
     /// # Errors
     ///
-    /// [`EACCES`] if user space has asked for an access that one of them permits. The flags have
-    /// not changed then.
+    /// [`EACCES`] if the mapping has an access that one of them permits: user space has asked for
+    /// it, or has the personality that [`deny_exec`](Self::deny_exec) is for. The flags have not
+    /// changed then.
     ///
     /// # Examples
     ///
@@ -461,6 +464,41 @@ impl<'f, D> VmaDesc<'f, D> {
         self.try_clear(ClearFlags::MAYWRITE).map_err(|_| EINVAL)
     }
 
+    /// Ensures that user space never executes the memory.
+    ///
+    /// The mapping loses execute access if it has it, and `mprotect` cannot grant it later. Unlike
+    /// [`try_clear`](Self::try_clear), this cannot fail: with the personality `READ_IMPLIES_EXEC`,
+    /// the kernel adds `PROT_EXEC` to each mapping that is readable, although user space has not
+    /// asked for it. 32-bit programs without the ELF header `PT_GNU_STACK` have that personality.
+    ///
+    /// A driver that wants to refuse `PROT_EXEC` uses [`executable`](Self::executable), and refuses
+    /// all mappings of such programs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::{flags::VmaFlag, testing::*}, page::PAGE_SIZE};
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let file = mm.device(|dev, mut desc| {
+    ///     desc.deny_exec();
+    ///     assert!(!desc.executable() && desc.readable());
+    ///     assert!(!desc.flags().contains(VmaFlag::MAYEXEC));
+    ///     desc.map_kernel_pages(&dev.pages)
+    /// })?;
+    /// file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+    /// let addr = file.mmap(PAGE_SIZE, READ | EXEC, SHARED, 0)?;
+    ///
+    /// let guard = mm.current().mmap_read_lock();
+    /// let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+    /// assert!(!vma.stable().flags().executable());
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline]
+    pub fn deny_exec(&mut self) {
+        clear_exec(self.raw_mut());
+    }
+
     /// Replaces the page offset.
     ///
     /// For drivers that use the offset as a cookie.
@@ -514,6 +552,21 @@ impl<'f, D> VmaDesc<'f, D> {
             len: self.len(),
             _brand: PhantomData,
         }
+    }
+}
+
+/// Clears the flags that permit execution, and takes it out of the page protection.
+///
+/// The page protection depends on nothing but the flags until an action applies its cache mode.
+fn clear_exec(desc: &mut bindings::vm_area_desc) {
+    let flags = VmaFlags::from_raw(desc.vma_flags);
+    let cleared = flags.without(VmaFlag::EXEC).without(VmaFlag::MAYEXEC);
+    desc.vma_flags = cleared.into_raw();
+    if flags.executable() {
+        // The function takes the flags as they were before there was a bitmap: its first word.
+        //
+        // SAFETY: The function only computes a value.
+        desc.page_prot = unsafe { bindings::vm_get_page_prot(cleared.into_raw().__vma_flags[0]) };
     }
 }
 

@@ -503,6 +503,11 @@ pub trait VmOperations: Sized + 'static {
 
     /// Handles an access to a page that is not mapped.
     ///
+    /// Which page that is, user space decides: [`Fault::index_in`] checks that the memory has it.
+    /// The handler must not panic, nor must another callback of a mapping. The thread dies with the
+    /// lock of the VMA or of the mm held: its process can neither run nor exit, and the module
+    /// remains in use until the machine is restarted.
+    ///
     /// # Context
     ///
     /// The VMA lock or the mmap lock is held for reading. May sleep.

@@ -17,7 +17,13 @@
 
 use kernel::{
     fs::{
+        fsync::Fsync,
         seek::Seek,
+        splice::{
+            SpliceRead,
+            SpliceWrite,
+            Spliced, //
+        },
         File,
         Kiocb, //
     },
@@ -141,6 +147,25 @@ impl MiscDevice for Buffer {
         seek.fixed_size(buffer.pages.len())
     }
 
+    fn splice_read<'a>(
+        _buffer: ArcBorrow<'a, Self>,
+        request: SpliceRead<'a>,
+    ) -> Result<Spliced<'a>> {
+        request.by_read_iter()
+    }
+
+    fn splice_write<'a>(
+        _buffer: ArcBorrow<'a, Self>,
+        request: SpliceWrite<'a>,
+    ) -> Result<Spliced<'a>> {
+        request.by_write_iter()
+    }
+
+    fn fsync(_buffer: ArcBorrow<'_, Self>, _request: Fsync<'_>) -> Result {
+        // What user space writes is in the buffer at once.
+        Ok(())
+    }
+
     fn mmap_prepare<'f>(
         buffer: ArcBorrow<'f, Self>,
         mut desc: VmaDesc<'f, Self>,
@@ -150,6 +175,8 @@ impl MiscDevice for Buffer {
         // All mappings must show the same bytes. A private mapping gets copy-on-write pages when
         // the process writes to it, so refuse a private mapping that can become writable.
         desc.deny_cow()?;
+        // There is no code in the buffer.
+        desc.deny_exec();
 
         let mapping = desc.map_kernel_pages(&buffer.pages)?;
         // This counts requests: the kernel can still fail the `mmap` after this function returns.

@@ -318,9 +318,9 @@ impl VmOperations for BufferOps {
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let buffer = vmf.data();
         let folios = buffer.folios.lock();
-        let folio = folios.get(vmf.pgoff() / buffer.folio_pages);
-        let folio = folio.ok_or(FaultError::SigBus)?.clone();
-        vmf.return_page(folio, vmf.pgoff() % buffer.folio_pages)
+        let index = vmf.index_in(folios.len() * buffer.folio_pages)?;
+        let folio = folios[index / buffer.folio_pages].clone();
+        vmf.return_page(folio, index % buffer.folio_pages)
     }
 }
 

@@ -5,13 +5,18 @@
 //! `/dev/rust_mmap_demand` is memory whose pages the driver allocates one by one, when user space
 //! first accesses them. The driver tracks which pages were written, can discard single pages, and
 //! can revoke all of the memory and restore it later, while it is mapped. Each of these has an
-//! ioctl. `/proc/<pid>/fdinfo` shows the driver's counters, for each mapping.
+//! ioctl; `msync(2)` and `fsync(2)` mark pages clean. `/proc/<pid>/fdinfo` shows the driver's
+//! counters, for each mapping.
 //!
 //! This sample implements [`VmOperations`] with data per mapping, without a line of `unsafe`.
 
+use core::ops::Range;
 use kernel::{
     alloc::flags::__GFP_NOWARN,
-    fs::File,
+    fs::{
+        fsync::Fsync,
+        File, //
+    },
     ioctl::{
         _IO,
         _IOR,
@@ -196,17 +201,24 @@ impl Memory {
         Ok(())
     }
 
-    /// Returns the number of dirty pages and marks them clean.
+    /// Marks the dirty pages of a range clean, and returns their number.
     ///
-    /// Unmapping them makes the kernel call `page_mkwrite` for the next write to each of them.
-    fn clean(&self) -> u32 {
+    /// Unmapping them makes the kernel call `page_mkwrite` for the next write to each of them. A
+    /// page that may be pinned remains dirty.
+    fn clean(&self, range: impl FnOnce(usize) -> Range<usize>) -> u32 {
         let mut pages = self.pages.lock();
+        let range = range(pages.len());
         let mut dirty = 0;
-        for (index, page) in pages.iter_mut().enumerate() {
+        for index in range {
+            let Some(page) = pages.get_mut(index) else {
+                break;
+            };
             if page.dirty {
-                page.dirty = false;
                 dirty += 1;
                 self.revocation.address_space().unmap(index, 1);
+                // I/O can still write to a page that it has pinned, and nothing reports that. After
+                // `unmap`, and while the lock is held, no further pin can be added.
+                page.dirty = matches!(&page.folio, Some(folio) if folio.maybe_dma_pinned());
             }
         }
         dirty
@@ -237,6 +249,12 @@ impl MiscDevice for Memory {
         Ok(desc.with_ops::<DemandOps>()?.on_fault())
     }
 
+    fn fsync(memory: ArcBorrow<'_, Self>, request: Fsync<'_>) -> Result {
+        // A driver whose pages are a copy of something writes them back here.
+        memory.clean(|len| request.pages(len));
+        Ok(())
+    }
+
     fn ioctl(memory: ArcBorrow<'_, Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let arg = || UserSlice::new(UserPtr::from_addr(arg), size_of::<u32>());
         match cmd {
@@ -247,7 +265,7 @@ impl MiscDevice for Memory {
                 // `clean` clears the dirty flags, so check first that user space can get the
                 // result.
                 arg().writer().write(&0u32)?;
-                arg().writer().write(&memory.clean())?
+                arg().writer().write(&memory.clean(|len| 0..len))?
             }
             _ => return Err(ENOTTY),
         }
@@ -349,7 +367,8 @@ impl VmOperations for DemandOps {
 
         // Hold the lock until `insert_page` has mapped the page: see `take`.
         let mut pages = mapping.memory.pages.lock();
-        let page = pages.get_mut(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        let index = vmf.index_in(pages.len())?;
+        let page = &mut pages[index];
         let folio = match &page.folio {
             Some(folio) => folio,
             None => page.folio.insert(Folio::alloc(0, GFP_KERNEL)?),
@@ -371,7 +390,8 @@ impl VmOperations for DemandOps {
     fn page_mkwrite(vmf: &MkwriteFault<Self>) -> Result<MkwriteAnswer<'_>, FaultError> {
         let mapping = vmf.data();
         let mut pages = mapping.memory.pages.lock();
-        let page = pages.get_mut(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        let index = vmf.index_in(pages.len())?;
+        let page = &mut pages[index];
         match &page.folio {
             Some(folio) if core::ptr::eq(&**folio, vmf.folio()) => {}
             // `take` has discarded the page since the kernel looked it up.

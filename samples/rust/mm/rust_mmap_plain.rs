@@ -235,8 +235,9 @@ impl VmOperations for PlainOps {
             }
         }
         memory.faults.fetch_add(1, Relaxed);
-        let page = memory.pages.get(vmf.pgoff()).ok_or(FaultError::SigBus)?;
-        if vmf.pgoff() % 2 == 0 {
+        let index = vmf.index_in(memory.pages.len())?;
+        let page = &memory.pages[index];
+        if index % 2 == 0 {
             vmf.return_page(page.clone(), 0)
         } else {
             Ok(vmf.insert_page(page, 0)?.into())

@@ -216,9 +216,10 @@ impl VmOperations for ReclaimOps {
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let memory = vmf.data();
         let mut slots = memory.slots.lock();
-        let slot = slots.get_mut(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        let index = vmf.index_in(slots.len())?;
+        let slot = &mut slots[index];
         if slot.page.is_none() {
-            slot.page = Some(memory.make_page(vmf.pgoff())?);
+            slot.page = Some(memory.make_page(index)?);
         }
         let page = slot.page.as_ref().ok_or(FaultError::SigBus)?;
         slot.item.as_mut().add(page.nid());

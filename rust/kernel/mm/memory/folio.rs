@@ -189,6 +189,68 @@ impl Folio {
         unsafe { bindings::folio_ref_count(self.as_ptr()) as usize }
     }
 
+    /// Returns whether the folio may be pinned: whether I/O may write to it, although it is not
+    /// mapped.
+    ///
+    /// I/O, such as `read(2)` with `O_DIRECT`, pins the pages of user space, and writes to them
+    /// through the pin. The write that a [`page_mkwrite`] is called for is the pin: nothing is
+    /// called when the I/O writes, which can be much later. So a driver that tracks which pages are
+    /// written keeps a page dirty while it may be pinned.
+    ///
+    /// `true` can be wrong: a small folio with 1024 references counts as pinned, and a pin for
+    /// reading counts as well. A reference by `get_user_pages` does not count; who has only that
+    /// must not write to the page. `false` is right at the moment, and is stable if, in this order,
+    ///
+    /// 1. the driver takes a lock that its [`fault`] and [`page_mkwrite`] hold when they decide;
+    /// 2. it [unmaps] the page from all mappings;
+    /// 3. it calls this.
+    ///
+    /// No thread can pin the page then without another fault, which waits for the lock. A call
+    /// before the page is unmapped can miss a pin.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{rmap::AddressSpace, Folio};
+    ///
+    /// struct Page<'a> {
+    ///     folio: &'a Folio,
+    ///     /// Set by `page_mkwrite`.
+    ///     dirty: bool,
+    /// }
+    ///
+    /// /// Returns whether a page was written, and marks it clean if it cannot be written unseen.
+    /// ///
+    /// /// The caller holds the lock that the pages are in.
+    /// fn clean(page: &mut Page<'_>, index: usize, space: &AddressSpace) -> bool {
+    ///     let was_dirty = page.dirty;
+    ///     if was_dirty {
+    ///         space.unmap(index, 1);
+    ///         page.dirty = page.folio.maybe_dma_pinned();
+    ///     }
+    ///     was_dirty
+    /// }
+    ///
+    /// let (folio, space) = (Folio::alloc(0, GFP_KERNEL)?, kernel::mm::testing::address_space()?);
+    /// let mut page = Page { folio: &folio, dirty: true };
+    /// assert!(clean(&mut page, 0, &space));
+    /// assert!(!clean(&mut page, 0, &space));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// [`fault`]: crate::mm::ops::VmOperations::fault
+    /// [`page_mkwrite`]: crate::mm::ops::VmOperations::page_mkwrite
+    /// [unmaps]: crate::mm::rmap::AddressSpace::unmap
+    #[inline]
+    pub fn maybe_dma_pinned(&self) -> bool {
+        // SAFETY: By the type invariants, the folio has references, so it is valid.
+        unsafe { bindings::rust_folio_maybe_dma_pinned(self.as_ptr()) }
+    }
+
     /// Returns the order of the folio, or [`None`] if it has too many references to be mapped
     /// again.
     #[inline]

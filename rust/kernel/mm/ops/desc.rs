@@ -129,7 +129,8 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     ///     type Memory = Ordinary;
     ///
     ///     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
-    ///         let page = vmf.data().pages.get(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+    ///         let pages = &vmf.data().pages;
+    ///         let page = &pages[vmf.index_in(pages.len())?];
     ///         vmf.return_page(page.clone(), 0)
     ///     }
     /// }
@@ -146,7 +147,10 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     /// assert_eq!(mm.read(addr + PAGE_SIZE)?, *b"second");
     /// // The mapping has a reference, too.
     /// assert_eq!(second.ref_count(), 3);
+    /// // User space chooses the index.
     /// assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
+    /// let far = file.mmap(PAGE_SIZE, READ, SHARED, usize::MAX >> 14)?;
+    /// assert_eq!(mm.read::<1>(far), Err(EFAULT));
     /// mm.munmap(addr, 3 * PAGE_SIZE)?;
     /// assert_eq!(second.ref_count(), 2);
     /// # Ok::<(), Error>(())

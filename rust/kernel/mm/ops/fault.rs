@@ -149,10 +149,34 @@ macro_rules! common_methods {
         ///
         /// The page can be outside of the range that `mmap_prepare` was called for: user space can
         /// grow a mapping with `mremap`, unless
-        /// [`DONTEXPAND`](crate::mm::flags::SetFlags::DONTEXPAND) is set.
+        /// [`DONTEXPAND`](crate::mm::flags::SetFlags::DONTEXPAND) is set. It can also be any page
+        /// that `mmap_prepare` has not refused. [`index_in`](Self::index_in) checks that the memory
+        /// has it.
         #[inline]
         pub fn pgoff(&self) -> usize {
             self.context.fixed().pgoff
+        }
+
+        /// Returns the index of the page that is accessed, in memory that is `len` pages long.
+        ///
+        /// The index is below `len`. It is the page offset, so the first page of the memory is the
+        /// one at the start of the file.
+        ///
+        /// # Errors
+        ///
+        /// [`SigBus`](crate::mm::ops::FaultError::SigBus) if the memory has no such page.
+        ///
+        /// # Examples
+        ///
+        /// See [`VmaDesc::with_ops`](crate::mm::desc::VmaDesc::with_ops).
+        #[inline]
+        pub fn index_in(&self, len: usize) -> Result<usize, crate::mm::ops::FaultError> {
+            let index = self.pgoff();
+            if index < len {
+                Ok(index)
+            } else {
+                Err(crate::mm::ops::FaultError::SigBus)
+            }
         }
 
         /// Returns the address of the page that is accessed.

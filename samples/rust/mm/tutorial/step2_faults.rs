@@ -115,7 +115,8 @@ impl VmOperations for MemoryOps {
         memory.faults.fetch_add(1, Relaxed);
 
         let mut pages = memory.pages.lock();
-        let page = pages.get_mut(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        let index = vmf.index_in(pages.len())?;
+        let page = &mut pages[index];
         let folio = match page {
             Some(folio) => folio,
             None => page.insert(Folio::alloc(0, GFP_KERNEL)?),

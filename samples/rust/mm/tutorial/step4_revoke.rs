@@ -139,7 +139,8 @@ impl VmOperations for MemoryOps {
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let mut pages = vmf.data().get_ref().pages.lock();
-        let page = pages.get_mut(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        let index = vmf.index_in(pages.len())?;
+        let page = &mut pages[index];
         let folio = match page {
             Some(folio) => folio,
             None => page.insert(Folio::alloc(0, GFP_KERNEL)?),

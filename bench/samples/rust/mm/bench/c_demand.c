@@ -276,21 +276,31 @@ static int demand_take(struct memory *m, u32 index)
 	return 0;
 }
 
-static u32 demand_clean(struct memory *m)
+static u32 demand_clean(struct memory *m, unsigned long start, unsigned long end)
 {
 	unsigned long i;
 	u32 dirty = 0;
 
 	mutex_lock(&m->lock);
-	for (i = 0; i < m->nr_pages; i++) {
+	for (i = start; i < min(end, m->nr_pages); i++) {
 		if (!m->pages[i].dirty)
 			continue;
-		m->pages[i].dirty = false;
 		dirty++;
 		unmap_mapping_pages(m->inode->i_mapping, i, 1, false);
+		/* Pairs with the barrier in try_grab_folio_fast(). */
+		smp_mb();
+		m->pages[i].dirty = folio_maybe_dma_pinned(m->pages[i].folio);
 	}
 	mutex_unlock(&m->lock);
 	return dirty;
+}
+
+static int demand_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	if (start < 0 || end < start)
+		return 0;
+	demand_clean(file->private_data, start >> PAGE_SHIFT, (end >> PAGE_SHIFT) + 1);
+	return 0;
 }
 
 static long demand_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -314,7 +324,7 @@ static long demand_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		/* Cleaning loses the flags, so check first that user space can get the result. */
 		if (put_user(0, user))
 			return -EFAULT;
-		return put_user(demand_clean(m), user);
+		return put_user(demand_clean(m, 0, m->nr_pages), user);
 	default:
 		return -ENOTTY;
 	}
@@ -365,6 +375,7 @@ static void demand_show_fdinfo(struct seq_file *s, struct file *file)
 static const struct file_operations demand_fops = {
 	.owner = THIS_MODULE,
 	.open = demand_open,
+	.fsync = demand_fsync,
 	.mmap_prepare = demand_mmap_prepare,
 	.unlocked_ioctl = demand_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,

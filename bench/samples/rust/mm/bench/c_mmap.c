@@ -101,6 +101,7 @@ static int buffer_mmap_prepare(struct vm_area_desc *desc)
 
 	if (err)
 		return err;
+	vma_desc_clear_flags(desc, VMA_EXEC_BIT, VMA_MAYEXEC_BIT);
 	if (desc->pgoff >= b->nr_pages || vma_desc_pages(desc) > b->nr_pages - desc->pgoff)
 		return -ENXIO;
 	vma_desc_set_flags(desc, VMA_DONTEXPAND_BIT);
@@ -126,6 +127,9 @@ static const struct file_operations buffer_fops = {
 	.read_iter = buffer_read_iter,
 	.write_iter = buffer_write_iter,
 	.llseek = buffer_llseek,
+	.splice_read = copy_splice_read,
+	.splice_write = iter_file_splice_write,
+	.fsync = noop_fsync,
 	.mmap_prepare = buffer_mmap_prepare,
 	.show_fdinfo = buffer_show_fdinfo,
 };

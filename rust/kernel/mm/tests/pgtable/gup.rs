@@ -10,15 +10,18 @@ use super::{
     *,
 };
 use crate::{
-    mm::gup::{
-        Hold,
-        HoldFor,
-        Pinned,
-        PinnedLongTerm,
-        ReadOnly,
-        ReadWrite,
-        Referenced,
-        UserPages, //
+    mm::{
+        gup::{
+            Hold,
+            HoldFor,
+            Pinned,
+            PinnedLongTerm,
+            ReadOnly,
+            ReadWrite,
+            Referenced,
+            UserPages, //
+        },
+        Folio, //
     },
     sync::Arc,
     task::Task, //
@@ -179,6 +182,46 @@ mod cases {
         held.write_at(0, b"x")?;
         drop(held);
         assert!(is_dirty());
+        Ok(())
+    }
+
+    #[test]
+    fn pins_are_seen() -> Result {
+        fn seen<H: Hold, A: HoldFor>(expected: bool) -> Result {
+            let mm = UserMm::attach()?;
+            let (pages, _file, addr) = mapped(&mm, READ | WRITE)?;
+            mm.write(addr, b"f")?;
+            assert!(!pages.folio.maybe_dma_pinned());
+            let held = UserPages::<H, A>::fast(addr, 1)?;
+            assert_eq!(pages.folio.maybe_dma_pinned(), expected);
+            mm.munmap(addr, LEN)?;
+            assert_eq!(pages.folio.maybe_dma_pinned(), expected);
+            drop(held);
+            assert!(!pages.folio.maybe_dma_pinned());
+            Ok(())
+        }
+        seen::<Pinned, ReadWrite>(true)?;
+        seen::<Pinned, ReadOnly>(true)?;
+        seen::<PinnedLongTerm, ReadWrite>(true)?;
+        seen::<Referenced, ReadWrite>(false)
+    }
+
+    #[test]
+    fn references_count_as_pins() -> Result {
+        let folio = Folio::alloc(0, GFP_KERNEL)?;
+        let mut references = KVec::with_capacity(PIN, GFP_KERNEL)?;
+        for _ in 1..PIN {
+            assert!(!folio.maybe_dma_pinned());
+            references.push(folio.clone(), GFP_KERNEL)?;
+        }
+        assert!(folio.maybe_dma_pinned());
+        // A large folio has a count of its own for pins.
+        let large = Folio::alloc(2, GFP_KERNEL)?;
+        references.clear();
+        for _ in 0..PIN {
+            references.push_within_capacity(large.clone())?;
+        }
+        assert!(!large.maybe_dma_pinned());
         Ok(())
     }
 
