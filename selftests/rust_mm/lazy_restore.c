@@ -7,7 +7,8 @@
  *
  * The memory is a file of the sample driver rust_memfile, or of memfd_create() with --memfd.
  * Without arguments it is a test: a small image is restored into and saved from both, by all means
- * of tracking, and the results must be the same.
+ * of tracking, and the results must be the same. Each thread remembers what it has written, and
+ * both the memory and the saved image must have exactly that.
  */
 
 #include "rust_memory.h"
@@ -73,10 +74,10 @@ static uint64_t image_word(size_t index, size_t word)
 	return is_zero(index) ? 0 : mix(index << 12 ^ word) | 1;
 }
 
-/* What a thread writes into the first words of a page, the @count-th time. */
-static uint64_t written_word(size_t index, uint64_t count)
+/* What a thread writes into its word of a page, in its @count-th step. */
+static uint64_t written_word(size_t index, unsigned int thread, uint64_t count)
 {
-	return mix(index ^ count << 40) | 1;
+	return mix(mix(count << 8 | thread) ^ index) | 1;
 }
 
 /* Creates a file in which the image is. */
@@ -115,11 +116,13 @@ static int device = -1;
 struct memory {
 	int fd, uffd, image;
 	char *map;
-	atomic_uchar *written;	/* for each page: how often a thread wrote to it */
+	/* For each thread and page, the count of what the thread has written to it last, or 0. */
+	unsigned int *written;
 	atomic_bool stop;
 	double start, first;	/* when it began, and when the first page was used */
 
 	/* of the restore */
+	double time;
 	atomic_ulong served, zeros, faults, raced;
 	atomic_uint running;
 
@@ -270,7 +273,6 @@ static void restore(struct memory *memory)
 {
 	struct worker workers[options.threads];
 	pthread_t servers[2];
-	double time;
 
 	memory->uffd = open_uffd(0);
 	must(watch(memory->uffd, memory->map, size, MISSING), "UFFDIO_REGISTER");
@@ -289,7 +291,7 @@ static void restore(struct memory *memory)
 		progress("restore", memory->served, false);
 		usleep(20000);
 	}
-	time = seconds() - memory->start;
+	memory->time = seconds() - memory->start;
 	for (unsigned int i = 0; i < options.threads; i++) {
 		pthread_join(workers[i].thread, NULL);
 		errno = 0;
@@ -309,19 +311,52 @@ static void restore(struct memory *memory)
 	say("# faults:           %lu, of which %lu found the page there\n", memory->faults,
 	    memory->raced);
 	say("# time to first use: %.3f ms\n", memory->first * 1e3);
-	say("# time:             %.3f s, %.0f faults/s\n", time, memory->faults / time);
+	say("# time:             %.3f s, %.0f faults/s\n", memory->time,
+	    memory->faults / memory->time);
 }
 
-/* Compares every byte with the image. */
+/* Returns where the thread remembers what it has written to a page last. */
+static unsigned int *last_written(struct memory *memory, unsigned int thread, size_t index)
+{
+	return &memory->written[thread * pages + index];
+}
+
+/* Returns what the thread has left in its word of a page. */
+static uint64_t left_word(struct memory *memory, unsigned int thread, size_t index)
+{
+	const unsigned int count = *last_written(memory, thread, index);
+
+	return count ? written_word(index, thread, count) : image_word(index, thread);
+}
+
+static bool was_written(struct memory *memory, size_t index)
+{
+	for (unsigned int i = 0; i < options.threads; i++)
+		if (*last_written(memory, i, index))
+			return true;
+	return false;
+}
+
+/* Compares every byte of the memory and of an image with what the threads have made of it. */
 static void compare(struct memory *memory, int image, const char *what)
 {
-	char *buffer = malloc(page);
+	uint64_t *expected = malloc(page), *buffer = malloc(page);
 
+	if (!expected || !buffer)
+		fail("no memory");
 	errno = 0;
-	for (size_t i = 0; i < pages; i++)
+	for (size_t i = 0; i < pages; i++) {
+		for (size_t word = 0; word < page / 8; word++)
+			expected[word] = image_word(i, word);
+		for (unsigned int thread = 0; thread < options.threads; thread++)
+			expected[thread] = left_word(memory, thread, i);
+		if (memcmp(expected, memory->map + i * page, page))
+			fail("%s: page %zu of the memory is wrong", what, i);
 		if (pread(image, buffer, page, i * page) != (ssize_t)page ||
-		    memcmp(buffer, memory->map + i * page, page))
-			fail("%s: page %zu differs", what, i);
+		    memcmp(expected, buffer, page))
+			fail("%s: page %zu of the image is wrong", what, i);
+	}
+	free(expected);
 	free(buffer);
 	say("# %s: all %zu bytes are right\n", what, size);
 }
@@ -335,19 +370,21 @@ static void *write_some(void *arg)
 	struct memory *memory = worker->memory;
 	const double end = seconds() + options.seconds;
 
-	for (uint64_t step = 0; seconds() < end; step++) {
+	for (unsigned int step = 1; seconds() < end; step++) {
 		/* A sixteenth of the pages, and of these some more often. */
 		size_t index = mix(step % 509 * 997 + worker->number) % pages & ~(size_t)15;
 		volatile uint64_t *words = (uint64_t *)(memory->map + index * page);
 
-		words[worker->number] = written_word(index, step);
-		memory->written[index] = 1;
+		if (words[worker->number] != left_word(memory, worker->number, index))
+			worker->wrong++;
+		words[worker->number] = written_word(index, worker->number, step);
+		*last_written(memory, worker->number, index) = step;
 		/* Reading does not make a page one to be saved. */
 		index = mix(step) % pages | 1;
 		words = (uint64_t *)(memory->map + index * page);
 		if (words[1] != image_word(index, 1))
 			worker->wrong++;
-		if (step % 64 == 63)
+		if (step % 64 == 0)
 			usleep(500);
 	}
 	memory->running--;
@@ -449,9 +486,11 @@ static void track(struct memory *memory, int to)
 	memory->uffd = -1;
 
 	for (size_t i = 0; i < pages; i++) {
-		written += memory->written[i];
-		missed += memory->written[i] && !seen[i];
-		more += !memory->written[i] && seen[i];
+		const bool was = was_written(memory, i);
+
+		written += was;
+		missed += was && !seen[i];
+		more += !was && seen[i];
 	}
 	say("# written to:       %lu of %zu pages\n", written, pages);
 	say("# saved:            %lu pages in %lu rounds, %lu of them only read\n", memory->saved,
@@ -481,7 +520,7 @@ static void run(void)
 	    options.threads);
 	memory.image = create_image();
 	memory.fd = create_memory();
-	memory.written = calloc(pages, sizeof(*memory.written));
+	memory.written = calloc(options.threads * pages, sizeof(*memory.written));
 	memory.map = mmap(NULL, size, RW, MAP_SHARED, memory.fd, 0);
 	if (memory.map == MAP_FAILED || !memory.written)
 		fail("the memory cannot be mapped");
