@@ -339,31 +339,77 @@ TEST_F(memory, threads_on_one_page)
 	drop_area(&area);
 }
 
-/* Who waited gets an empty page, when the range is unregistered or the userfaultfd closed. */
+/*
+ * Who waited goes on when the range is unregistered or the userfaultfd closed: with an empty page,
+ * with the one of the file, or with one that is no longer protected. If the range is not registered
+ * for missing pages, the kernel leaves it to user space to wake up who waits.
+ */
 TEST_F(memory, unregister_with_waiters)
 {
 	const size_t page = self->page;
+	static const struct {
+		uint64_t mode, features;
+		int flag;
+	} ways[] = {
+		{ MISSING },
+		{ MINOR, 0, UFFD_PAGEFAULT_FLAG_MINOR },
+		{ WP, 0, UFFD_PAGEFAULT_FLAG_WP },
+		{ RWP, UFFD_FEATURE_RWP, UFFD_PAGEFAULT_FLAG_RWP },
+		{ MISSING | MINOR, 0, UFFD_PAGEFAULT_FLAG_MINOR },
+		{ MISSING | WP, 0, UFFD_PAGEFAULT_FLAG_WP },
+	};
+	const uint64_t features = uffd_features();
 	struct toucher touchers[3];
 	struct area area;
 
-	for (int by_close = 0; by_close < 2; by_close++) {
-		ASSERT_EQ(new_area(self, &area, 4, MAP_SHARED, MISSING, 0), 0);
+	for (size_t n = 0; n < 2 * ARRAY_SIZE(ways); n++) {
+		const typeof(ways[0]) way = ways[n / 2];
+		const bool by_close = n % 2;
+		const bool wp = way.flag == UFFD_PAGEFAULT_FLAG_WP;
+		const bool rwp = way.flag == UFFD_PAGEFAULT_FLAG_RWP;
+		const char before = way.flag ? 'f' : 0;
+
+		if (way.features & ~features)
+			continue;
+		ASSERT_EQ(new_area(self, &area, 4, MAP_SHARED, way.mode, way.features), 0);
+		if (before)
+			memset(area.other, before, area.len);
+		if (wp || rwp) {
+			/* Only pages that are mapped are protected. */
+			ASSERT_TRUE(all_bytes(area.map, area.len, before));
+			ASSERT_EQ((wp ? protect : protect_rw)(area.uffd, area.map, area.len, true),
+				  0);
+		}
 		for (size_t i = 0; i < 3; i++) {
-			ASSERT_EQ(start_touch(&touchers[i], area.map + i * page, i == 1, 'w'), 0);
+			/* Write protection lets reads through. */
+			const bool write = i == 1 || wp;
+
+			ASSERT_EQ(start_touch(&touchers[i], area.map + i * page, write, 'w'), 0);
 			ASSERT_EQ(next_fault(area.uffd, area.map + i * page),
-				  i == 1 ? UFFD_PAGEFAULT_FLAG_WRITE : 0);
+				  way.flag | (write ? UFFD_PAGEFAULT_FLAG_WRITE : 0))
+				TH_LOG("mode %d", (int)way.mode);
 		}
 		if (by_close) {
 			close(area.uffd);
 			area.uffd = -1;
 		} else {
 			ASSERT_EQ(unwatch(area.uffd, area.map, area.len), 0);
+			if (!(way.mode & MISSING)) {
+				usleep(50000);
+				for (size_t i = 0; i < 3; i++)
+					ASSERT_FALSE(touchers[i].done);
+				ASSERT_EQ(wake(area.uffd, area.map, area.len), 0);
+			}
 		}
 		for (size_t i = 0; i < 3; i++) {
-			ASSERT_EQ(end_touch(&touchers[i]), 0);
-			ASSERT_EQ(area.map[i * page], i == 1 ? 'w' : 0);
+			ASSERT_EQ(end_touch(&touchers[i]), 0) TH_LOG("mode %d", (int)way.mode);
+			ASSERT_EQ(touchers[i].value, touchers[i].write ? 'w' : before);
+			ASSERT_EQ(area.other[i * page], touchers[i].write ? 'w' : before);
 		}
-		ASSERT_EQ(area.map[3 * page], 0);
+		/* Nothing is left of the registration. */
+		ASSERT_EQ(area.map[3 * page], before);
+		ASSERT_EQ(touch_write(area.map + 3 * page, 'x'), 0);
+		ASSERT_EQ(area.other[3 * page], 'x');
 		drop_area(&area);
 	}
 }
