@@ -20,17 +20,14 @@ struct vm_operations_struct;
  * @vm_ops: The operations of the mappings.
  * @decide: Calls the driver for a fault: see rust/kernel/mm/uffd/fault.rs. NULL if it does not
  * handle faults.
- * @is_type: Tells whether the driver's type is the one that the argument identifies, among all
- * types of the same module.
  * @release: Drops the data that the driver has given a file. May sleep.
  *
- * An inode with such a type has a reference to the module.
+ * The address identifies the type. An inode with such a type has a reference to the module.
  */
 struct rust_memory_type {
 	struct module *owner;
 	const struct vm_operations_struct *vm_ops;
 	unsigned int (*decide)(struct vm_fault *vmf, struct folio **folio);
-	bool (*is_type)(const void *id);
 	void (*release)(void *data);
 };
 

@@ -46,6 +46,8 @@
 //!     type Data = ();
 //! }
 //!
+//! kernel::memory_file_type!(Image);
+//!
 //! let size = 4 * PAGE_SIZE as u64;
 //! let file = MemoryFile::<Image>::new(c"image", size, Options::new(), ())?;
 //! file.write_at(PAGE_SIZE as u64, b"from the driver")?;
@@ -81,7 +83,6 @@ use crate::{
         IovIterSource, //
     },
     mm::uffd::{
-        self,
         UffdModes,
         UffdOps, //
     },
@@ -93,7 +94,6 @@ use crate::{
     types::ForeignOwnable, //
 };
 use core::{
-    any::TypeId,
     marker::PhantomData,
     mem::MaybeUninit,
     ops::{
@@ -105,6 +105,7 @@ use core::{
 };
 
 mod fault;
+mod file_type;
 #[cfg(CONFIG_USERFAULTFD)]
 mod fill;
 mod inode;
@@ -114,6 +115,11 @@ mod space;
 mod tables;
 
 use inode::MemoryInode;
+
+pub use file_type::{
+    MemoryFileTable,
+    MemoryFileType, //
+};
 
 /// Seals of a memory file: what can no longer be done with it.
 ///
@@ -281,49 +287,27 @@ pub struct Memory<T: UffdOps> {
 unsafe impl<T: UffdOps> Sync for Memory<T> {}
 
 impl<T: UffdOps> Memory<T> {
-    /// What userfaultfd calls for the mappings.
-    #[cfg(CONFIG_USERFAULTFD)]
-    const UFFD_OPS: bindings::vm_uffd_ops = {
-        // SAFETY: The table is that of the mappings of files with this type. The data of such a
-        // file is in the `i_private` of its inode, is of the type `T::Data`, and is dropped when
-        // the inode is evicted. Until then, the inode has a reference to the module.
-        unsafe { uffd::table::<T, fill::Layer>() }
-    };
-
-    /// The operations of the mappings.
-    const VM_OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
-        #[cfg(CONFIG_USERFAULTFD)]
-        uffd_ops: &Self::UFFD_OPS,
-        ..tables::VM_OPS
-    };
-
-    /// The type, as the inode has it.
-    const TYPE: bindings::rust_memory_type = bindings::rust_memory_type {
-        owner: owner::owner::<T>(),
-        vm_ops: &Self::VM_OPS,
-        decide: uffd::decide::<T>(),
-        is_type: Some(is_type::<T>),
-        release: Some(release::<T>),
-    };
-
     /// Returns the memory of `file`, if that is a memory file of the type `T`.
     ///
     /// # Examples
     ///
     /// ```
-    /// use kernel::{
-    ///     fs::{memory_file::Memory, LocalFile},
-    ///     mm::uffd::UffdOps, //
+    /// use kernel::fs::{
+    ///     memory_file::{Memory, MemoryFileType},
+    ///     LocalFile, //
     /// };
     ///
     /// /// Returns the size of a file whose descriptor user space has passed to an ioctl.
-    /// fn size_of_file<T: UffdOps>(fd: u32) -> Result<u64> {
+    /// fn size_of_file<T: MemoryFileType>(fd: u32) -> Result<u64> {
     ///     let file = LocalFile::fget(fd)?;
     ///     let memory = Memory::<T>::of(&file).ok_or(EINVAL)?;
     ///     Ok(memory.size())
     /// }
     /// ```
-    pub fn of(file: &LocalFile) -> Option<&Self> {
+    pub fn of(file: &LocalFile) -> Option<&Self>
+    where
+        T: MemoryFileType,
+    {
         // A file of another kind has no inode if its `open` has failed.
         file.check_opened().ok()?;
         // SAFETY: The file is open.
@@ -333,14 +317,8 @@ impl<T: UffdOps> Memory<T> {
         }
         // SAFETY: It is the inode of a memory file, which the file has a reference to. Its type
         // does not change before it is evicted.
-        let type_ = unsafe { &*(*memory).type_ };
-        let id = TypeId::of::<T>();
-        // A `TypeId` is that of one type only among the types of one module.
-        if type_.owner != Self::TYPE.owner {
-            return None;
-        }
-        // SAFETY: The function expects a `TypeId`.
-        if !unsafe { type_.is_type?((&raw const id).cast()) } {
+        let type_ = unsafe { (*memory).type_ };
+        if !core::ptr::eq(type_, T::table().as_ptr()) {
             return None;
         }
         // INVARIANT: The memory file is of the type `T`.
@@ -486,9 +464,13 @@ impl<T: UffdOps> MemoryFile<T> {
     /// - [`ENOENT`] if the module of `T` is being unloaded.
     /// - [`ENFILE`] if there are too many open files.
     /// - [`ENOMEM`] if there is not enough memory.
-    pub fn new(name: &CStr, size: u64, options: Options, data: T::Data) -> Result<ARef<Self>> {
+    pub fn new(name: &CStr, size: u64, options: Options, data: T::Data) -> Result<ARef<Self>>
+    where
+        T: MemoryFileType,
+    {
         let data = data.into_foreign();
-        match create(name, size, options, &Memory::<T>::TYPE, data) {
+        // SAFETY: The table is that of `T`, and the data is from `into_foreign`.
+        match unsafe { create(name, size, options, T::table().as_ptr(), data) } {
             // INVARIANT: The file was just made, and is of the type `T`.
             //
             // SAFETY: The file is new, so its reference is ours. No thread has an active
@@ -522,13 +504,13 @@ impl<T: UffdOps> MemoryFile<T> {
     /// # Examples
     ///
     /// ```
-    /// use kernel::{
-    ///     fs::{file::flags::O_CLOEXEC, memory_file::{MemoryFile, Options}},
-    ///     mm::uffd::UffdOps, //
+    /// use kernel::fs::{
+    ///     file::flags::O_CLOEXEC,
+    ///     memory_file::{MemoryFile, MemoryFileType, Options}, //
     /// };
     ///
     /// /// What an ioctl does that hands out a memory file.
-    /// fn hand_out<T: UffdOps>(size: u64, data: T::Data) -> Result<isize> {
+    /// fn hand_out<T: MemoryFileType>(size: u64, data: T::Data) -> Result<isize> {
     ///     let file = MemoryFile::<T>::new(c"memory", size, Options::new(), data)?;
     ///     Ok(MemoryFile::reserve_fd(file, O_CLOEXEC)?.install() as isize)
     /// }
@@ -547,26 +529,6 @@ impl<T: UffdOps> From<ARef<MemoryFile<T>>> for ARef<File> {
     }
 }
 
-/// Returns whether the type with this `TypeId` is `T`.
-///
-/// # Safety
-///
-/// `id` must point to a `TypeId`.
-unsafe extern "C" fn is_type<T: 'static>(id: *const c_void) -> bool {
-    // SAFETY: By the safety requirements of this function, `id` points to a `TypeId`.
-    unsafe { *id.cast::<TypeId>() == TypeId::of::<T>() }
-}
-
-/// Drops the data of a file.
-///
-/// # Safety
-///
-/// `data` must be from `into_foreign` of `T::Data`, and must not be used again.
-unsafe extern "C" fn release<T: UffdOps>(data: *mut c_void) {
-    // SAFETY: By the safety requirements of this function, the pointer is from `into_foreign`.
-    drop(unsafe { T::Data::from_foreign(data) });
-}
-
 /// Makes a memory file.
 ///
 /// If it fails, `data` remains the caller's.
@@ -574,11 +536,16 @@ unsafe extern "C" fn release<T: UffdOps>(data: *mut c_void) {
 /// # Errors
 ///
 /// As [`MemoryFile::new`].
-fn create(
+///
+/// # Safety
+///
+/// `type_` must be the table of a type of memory file, and `data` must be from `into_foreign` of
+/// the data of that type.
+unsafe fn create(
     name: &CStr,
     size: u64,
     options: Options,
-    type_: &'static bindings::rust_memory_type,
+    type_: *const bindings::rust_memory_type,
     data: *mut c_void,
 ) -> Result<NonNull<bindings::file>> {
     let params = bindings::rust_memory_file_params {
@@ -587,8 +554,9 @@ fn create(
         seals: options.seals.0,
         modes: options.modes.bits(),
     };
-    // SAFETY: The name and the parameters are only read during the call. The type is a constant of
-    // the module that it belongs to, and the tables are built in.
+    // SAFETY: The name and the parameters are only read during the call. By the safety requirements
+    // of this function, the type exists for as long as its owner is loaded, and its callbacks are
+    // right for the data. The tables are built in.
     let file = from_err_ptr(unsafe {
         bindings::rust_memory_file_create(
             name.as_char_ptr(),

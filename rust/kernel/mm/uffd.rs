@@ -89,7 +89,8 @@ pub use self::{
 
 /// The callbacks of a type of memory file: faults, and what user space fills.
 ///
-/// All of them can be left out.
+/// All of them can be left out. [`memory_file_type!`](crate::memory_file_type), next to the
+/// implementation, makes the table of those that are there.
 ///
 /// | callback | called for | locks | without it |
 /// |---|---|---|---|
@@ -151,6 +152,8 @@ pub use self::{
 ///         fill.data().0.fetch_add(1, Relaxed);
 ///     }
 /// }
+///
+/// kernel::memory_file_type!(Limited);
 ///
 /// let left = KBox::new(Left(Atomic::new(16)), GFP_KERNEL)?;
 /// let options = Options::new().userfault(UffdModes::MISSING);

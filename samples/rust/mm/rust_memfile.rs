@@ -18,6 +18,7 @@ use kernel::{
         file::flags::O_CLOEXEC,
         memory_file::{
             MemoryFile,
+            MemoryFileType,
             Options, //
         },
         File, //
@@ -129,6 +130,8 @@ impl UffdOps for Memfile {
     type Data = Arc<Counted>;
 }
 
+kernel::memory_file_type!(Memfile);
+
 /// The type of the memory files that this driver handles.
 struct Handled;
 
@@ -173,6 +176,8 @@ impl UffdOps for Handled {
     }
 }
 
+kernel::memory_file_type!(Handled);
+
 /// An open file of the device, which has no state.
 struct Maker;
 
@@ -205,7 +210,7 @@ fn create(arg: UserSlice) -> Result<isize> {
 }
 
 /// Makes a memory file of the type `T`, and returns its file descriptor.
-fn hand_out<T: UffdOps<Data = Arc<Counted>>>(
+fn hand_out<T: MemoryFileType<Data = Arc<Counted>>>(
     size: u64,
     options: Options,
     cloexec: u32,

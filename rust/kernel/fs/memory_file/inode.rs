@@ -112,7 +112,7 @@ impl MemoryInode {
     #[inline]
     pub(super) fn decide(&self) -> Option<Decide> {
         // SAFETY: By the type invariants, the inode has its type until it is evicted. The type is
-        // a constant of the driver's module, to which the inode has a reference.
+        // a static of the driver's module, to which the inode has a reference.
         unsafe { (*(*self.as_ptr()).type_).decide }
     }
 
@@ -120,7 +120,7 @@ impl MemoryInode {
     #[inline]
     pub(super) fn vm_ops(&self) -> *const bindings::vm_operations_struct {
         // SAFETY: By the type invariants, the inode has its type until it is evicted. The type is
-        // a constant of the driver's module, to which the inode has a reference.
+        // a static of the driver's module, to which the inode has a reference.
         unsafe { (*(*self.as_ptr()).type_).vm_ops }
     }
 

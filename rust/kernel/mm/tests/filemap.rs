@@ -45,6 +45,8 @@ impl UffdOps for Simple {
     type Data = ();
 }
 
+crate::memory_file_type!(Simple);
+
 fn file(pages: u64, options: Options) -> Result<ARef<MemoryFile<Simple>>> {
     MemoryFile::new(c"rust_mm_test", pages * PAGE, options, ())
 }

@@ -74,6 +74,8 @@ impl UffdOps for Counted {
     type Data = KBox<Counter>;
 }
 
+crate::memory_file_type!(Counted);
+
 /// A type of memory file without data.
 struct Simple;
 
@@ -82,6 +84,8 @@ impl UffdOps for Simple {
     type Data = ();
 }
 
+crate::memory_file_type!(Simple);
+
 /// Another one, with the same content.
 struct Other;
 
@@ -89,6 +93,8 @@ struct Other;
 impl UffdOps for Other {
     type Data = ();
 }
+
+crate::memory_file_type!(Other);
 
 /// A file that is no memory file.
 struct Bare;

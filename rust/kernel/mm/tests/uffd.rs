@@ -192,6 +192,8 @@ impl UffdOps for Probed {
     }
 }
 
+crate::memory_file_type!(Probed);
+
 /// A type of file that overrides nothing.
 struct Simple;
 
@@ -199,6 +201,8 @@ struct Simple;
 impl UffdOps for Simple {
     type Data = ();
 }
+
+crate::memory_file_type!(Simple);
 
 const ALL: Options = Options::new().userfault(UffdModes::all());
 

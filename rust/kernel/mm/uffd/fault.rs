@@ -75,6 +75,8 @@ use core::{
 ///     }
 /// }
 ///
+/// kernel::memory_file_type!(Numbered);
+///
 /// let mm = UserMm::attach()?;
 /// let size = 8 * PAGE_SIZE;
 /// let file = MemoryFile::<Numbered>::new(c"numbered", size as u64, Options::new(), ())?;
