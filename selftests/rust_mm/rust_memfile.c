@@ -617,6 +617,91 @@ TEST_F(memory, seals_of_a_new_file)
 	close(fd);
 }
 
+/* Seals that a file has from the start: its maker need not write to it, nor can. */
+TEST_F(memory, sealed_from_the_start)
+{
+	static const unsigned int all[] = {
+		F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_GROW | F_SEAL_SHRINK, F_SEAL_WRITE,
+		F_SEAL_FUTURE_WRITE, F_SEAL_SEAL, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE,
+	};
+	const off_t page = self->page;
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(all); i++) {
+		const unsigned int seals = all[i / 2], sealable = i % 2 ? RUST_MEMFILE_SEALABLE : 0;
+		const bool writable = !(seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
+		const bool more = sealable && !(seals & F_SEAL_SEAL);
+		int fd = file_sealed(self, 2 * page, sealable, seals);
+		char *map;
+
+		ASSERT_GE(fd, 0) TH_LOG("seals %#x", seals);
+		ASSERT_EQ(fcntl(fd, F_GET_SEALS), seals | (sealable ? 0 : F_SEAL_SEAL));
+		ASSERT_EQ(size_of(fd), 2 * page);
+		ASSERT_TRUE(has_bytes(fd, 0, 2 * page, 0));
+
+		ASSERT_EQ(pwrite(fd, "x", 1, page), writable ? 1 : -1);
+		ASSERT_TRUE(writable || errno == EPERM);
+		map = map_pages(self, fd, 2, MAP_SHARED);
+		ASSERT_EQ(!!map, writable) TH_LOG("seals %#x", seals);
+		if (map)
+			munmap(map, 2 * page);
+		/* It can be mapped to read; as it is not writable, userfaultfd refuses it. */
+		map = mmap(NULL, 2 * page, PROT_READ, MAP_SHARED, fd, 0);
+		ASSERT_NE(map, MAP_FAILED);
+		ASSERT_EQ(map[page], writable ? 'x' : 0);
+		if (!writable) {
+			int uffd = uffd_with(0, 0);
+
+			ASSERT_GE(uffd, 0);
+			ASSERT_EQ(mprotect(map, page, RW), -1);
+			ASSERT_EQ(errno, EACCES);
+			ASSERT_EQ(watch(uffd, map, 2 * page, MISSING), -EPERM);
+			close(uffd);
+		}
+		munmap(map, 2 * page);
+
+		ASSERT_EQ(ftruncate(fd, page), seals & F_SEAL_SHRINK ? -1 : 0);
+		ASSERT_EQ(ftruncate(fd, 3 * page), seals & F_SEAL_GROW ? -1 : 0);
+		ASSERT_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), more ? 0 : -1);
+		ASSERT_TRUE(more || errno == EPERM);
+		close(fd);
+	}
+}
+
+/* A file whose maker gives out a descriptor that cannot write. */
+TEST_F(memory, read_only)
+{
+	const off_t page = self->page;
+	int fd = file_sealed(self, page, RUST_MEMFILE_READ_ONLY, 0), rw;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	ASSERT_TRUE(has_bytes(fd, 0, page, 0));
+	ASSERT_EQ(pwrite(fd, "x", 1, 0), -1);
+	ASSERT_EQ(errno, EBADF);
+	ASSERT_EQ(map_pages(self, fd, 1, MAP_SHARED), NULL);
+	ASSERT_EQ(errno, EACCES);
+	ASSERT_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	ASSERT_EQ(errno, EPERM);
+	/* It can be opened again, which only a seal makes useless. */
+	rw = reopen(fd, O_RDWR);
+	ASSERT_GE(rw, 0);
+	ASSERT_EQ(pwrite(rw, "x", 1, 0), 1);
+	ASSERT_TRUE(has_bytes(fd, 0, 1, 'x'));
+	close(rw);
+	close(fd);
+
+	fd = file_sealed(self, page, RUST_MEMFILE_READ_ONLY, F_SEAL_WRITE);
+	ASSERT_GE(fd, 0);
+	rw = reopen(fd, O_RDWR);
+	ASSERT_GE(rw, 0);
+	ASSERT_EQ(pwrite(rw, "x", 1, 0), -1);
+	ASSERT_EQ(errno, EPERM);
+	ASSERT_EQ(map_pages(self, rw, 1, MAP_SHARED), NULL);
+	ASSERT_EQ(errno, EPERM);
+	close(rw);
+	close(fd);
+}
+
 TEST_F(memory, seal_size)
 {
 	const off_t page = self->page;
@@ -1416,10 +1501,18 @@ TEST_F(driver, arguments)
 	ASSERT_EQ(ioctl(self->fd, RUST_MEMFILE_CREATE, &create), -1);
 	ASSERT_EQ(errno, EINVAL);
 	create.modes = 0;
-	create.flags = 32;
+	create.flags = 64;
 	ASSERT_EQ(ioctl(self->fd, RUST_MEMFILE_CREATE, &create), -1);
 	ASSERT_EQ(errno, EINVAL);
 	create.flags = 0;
+	create.seals = 0x1000;
+	ASSERT_EQ(ioctl(self->fd, RUST_MEMFILE_CREATE, &create), -1);
+	ASSERT_EQ(errno, EINVAL);
+	create.seals = 0;
+	create.reserved = 1;
+	ASSERT_EQ(ioctl(self->fd, RUST_MEMFILE_CREATE, &create), -1);
+	ASSERT_EQ(errno, EINVAL);
+	create.reserved = 0;
 	create.size = -1;
 	ASSERT_EQ(ioctl(self->fd, RUST_MEMFILE_CREATE, &create), -1);
 	ASSERT_TRUE(errno == EINVAL || errno == EFBIG);

@@ -86,12 +86,20 @@ FIXTURE_TEARDOWN_PARENT(memory)
 	ASSERT_EQ(unload_module(MODULE), 0);
 }
 
-/* Creates a memory file of the fixture's kind, with more flags. Returns it, or -errno. */
-static inline int file_with(const FIXTURE_DATA(memory) *self, size_t size, unsigned int flags)
+/*
+ * Creates a memory file of the fixture's kind, with more flags, and seals. Returns it, or -errno.
+ */
+static inline int file_sealed(const FIXTURE_DATA(memory) *self, size_t size, unsigned int flags,
+			      unsigned int seals)
 {
 	flags |= self->flags;
-	return self->device < 0 ? memfd(size, flags) :
-		rust_memfile(self->device, size, ALL_MODES, flags);
+	return self->device < 0 ? memfd_sealed(size, flags, seals) :
+		rust_memfile_sealed(self->device, size, ALL_MODES, flags, seals);
+}
+
+static inline int file_with(const FIXTURE_DATA(memory) *self, size_t size, unsigned int flags)
+{
+	return file_sealed(self, size, flags, 0);
 }
 
 static inline int file_of(const FIXTURE_DATA(memory) *self, size_t pages)

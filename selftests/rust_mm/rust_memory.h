@@ -60,25 +60,20 @@ struct uffdio_set_mode {
 /* --- memory files */
 
 /* Creates a memory file of the driver whose device is @device. Returns it, or -errno. */
-static inline int rust_memfile(int device, size_t size, unsigned int modes, unsigned int flags)
+static inline int rust_memfile_sealed(int device, size_t size, unsigned int modes,
+				      unsigned int flags, unsigned int seals)
 {
-	struct rust_memfile_create create = { .size = size, .modes = modes, .flags = flags };
+	struct rust_memfile_create create = {
+		.size = size, .modes = modes, .flags = flags, .seals = seals,
+	};
 	int fd = ioctl(device, RUST_MEMFILE_CREATE, &create);
 
 	return fd < 0 ? -errno : fd;
 }
 
-/* Creates a memory file of the kernel, with the flags of the driver. Returns it, or -errno. */
-static inline int memfd(size_t size, unsigned int flags)
+static inline int rust_memfile(int device, size_t size, unsigned int modes, unsigned int flags)
 {
-	int fd = memfd_create("memory", (flags & RUST_MEMFILE_CLOEXEC ? MFD_CLOEXEC : 0) |
-			      (flags & RUST_MEMFILE_SEALABLE ? MFD_ALLOW_SEALING : 0));
-
-	if (fd >= 0 && ftruncate(fd, size)) {
-		close(fd);
-		fd = -1;
-	}
-	return fd < 0 ? -errno : fd;
+	return rust_memfile_sealed(device, size, modes, flags, 0);
 }
 
 /* Opens a descriptor's file again. Returns the new descriptor, or -errno. */
@@ -90,6 +85,32 @@ static inline int reopen(int fd, int flags)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	again = open(path, flags | O_CLOEXEC);
 	return again < 0 ? -errno : again;
+}
+
+/* Creates a memory file of the kernel, with the flags of the driver. Returns it, or -errno. */
+static inline int memfd_sealed(size_t size, unsigned int flags, unsigned int seals)
+{
+	const bool sealable = flags & RUST_MEMFILE_SEALABLE;
+	int fd = memfd_create("memory", (flags & RUST_MEMFILE_CLOEXEC ? MFD_CLOEXEC : 0) |
+			      (sealable || seals ? MFD_ALLOW_SEALING : 0)), ret;
+
+	if (fd < 0)
+		return -errno;
+	if (seals && !sealable)
+		seals |= F_SEAL_SEAL;
+	if (ftruncate(fd, size) || (seals && fcntl(fd, F_ADD_SEALS, seals)))
+		ret = -errno;
+	else if (flags & RUST_MEMFILE_READ_ONLY)
+		ret = reopen(fd, O_RDONLY);
+	else
+		return fd;
+	close(fd);
+	return ret;
+}
+
+static inline int memfd(size_t size, unsigned int flags)
+{
+	return memfd_sealed(size, flags, 0);
 }
 
 /* Returns whether each of @len bytes is @value. */

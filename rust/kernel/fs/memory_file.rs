@@ -143,6 +143,37 @@ impl Seals {
     /// The bits of the mode that allow to execute the file do not change.
     pub const EXEC: Self = Self(bindings::F_SEAL_EXEC);
 
+    /// All seals.
+    pub const ALL: Self = Self(
+        Self::SEAL.0
+            | Self::SHRINK.0
+            | Self::GROW.0
+            | Self::WRITE.0
+            | Self::FUTURE_WRITE.0
+            | Self::EXEC.0,
+    );
+
+    /// Returns the seals that user space has named, as `F_SEAL_*`; [`None`] if there is another
+    /// bit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::fs::memory_file::Seals;
+    ///
+    /// assert_eq!(Seals::from_bits(0), Some(Seals::NONE));
+    /// assert_eq!(Seals::from_bits(6), Some(Seals::SHRINK | Seals::GROW));
+    /// assert_eq!(Seals::from_bits(1 << 31), None);
+    /// ```
+    pub const fn from_bits(bits: u32) -> Option<Self> {
+        let seals = Self(bits);
+        if Self::ALL.contains(seals) {
+            Some(seals)
+        } else {
+            None
+        }
+    }
+
     const fn from_raw(seals: c_uint) -> Self {
         Self(seals)
     }

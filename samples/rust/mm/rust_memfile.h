@@ -18,17 +18,21 @@
 #define RUST_MEMFILE_HUGE	0x1
 /* The kernel may reclaim pages that nothing was written to. */
 #define RUST_MEMFILE_EVICTABLE	0x2
-/* User space can add seals; otherwise, F_SEAL_SEAL is set. */
+/* User space can add seals; otherwise, F_SEAL_SEAL is set from the start. */
 #define RUST_MEMFILE_SEALABLE	0x4
 /* The file descriptor is closed on exec. */
 #define RUST_MEMFILE_CLOEXEC	0x8
 /* The driver handles faults and fills itself, instead of leaving them to the kernel. */
 #define RUST_MEMFILE_HANDLED	0x10
+/* The file is opened for reading only. */
+#define RUST_MEMFILE_READ_ONLY	0x20
 
 struct rust_memfile_create {
 	__u64 size;	/* in bytes */
 	__u32 modes;	/* RUST_MEMFILE_MISSING, ... */
 	__u32 flags;	/* RUST_MEMFILE_HUGE, ... */
+	__u32 seals;	/* F_SEAL_..., which the file has from the start */
+	__u32 reserved;	/* 0 */
 };
 
 struct rust_memfile_stats {

@@ -4,8 +4,8 @@
 //!
 //! `/dev/rust_memfile` has an ioctl that makes a memory file and returns its file descriptor, as
 //! `memfd_create(2)` does. User space chooses which modes of userfaultfd the file allows, whether
-//! it has huge pages, and whether it can be sealed. Another ioctl counts the files that exist.
-//! `rust_memfile.h` defines the interface.
+//! it has huge pages, which seals it has from the start, and whether more can be added. Another
+//! ioctl counts the files that exist. `rust_memfile.h` defines the interface.
 //!
 //! The module cannot be unloaded while one of the files is open or mapped.
 //!
@@ -19,7 +19,8 @@ use kernel::{
         memory_file::{
             MemoryFile,
             MemoryFileType,
-            Options, //
+            Options,
+            Seals, //
         },
         File, //
     },
@@ -74,7 +75,7 @@ module! {
 }
 
 /// Makes a memory file: `struct rust_memfile_create`.
-const CREATE: u32 = _IOW::<[u64; 2]>('M' as u32, 0);
+const CREATE: u32 = _IOW::<[u64; 3]>('M' as u32, 0);
 /// Counts the files: `struct rust_memfile_stats`.
 const STATS: u32 = _IOR::<u64>('M' as u32, 1);
 
@@ -84,7 +85,8 @@ const EVICTABLE: u32 = 2;
 const SEALABLE: u32 = 4;
 const CLOEXEC: u32 = 8;
 const HANDLED: u32 = 16;
-const FLAGS: u32 = HUGE | EVICTABLE | SEALABLE | CLOEXEC | HANDLED;
+const READ_ONLY: u32 = 32;
+const FLAGS: u32 = HUGE | EVICTABLE | SEALABLE | CLOEXEC | HANDLED | READ_ONLY;
 
 /// The number of files that exist, of all devices: the module exists for as long as one of them.
 static FILES: Atomic<i64> = Atomic::new(0);
@@ -185,21 +187,25 @@ struct Maker;
 fn create(arg: UserSlice) -> Result<isize> {
     let mut reader = arg.reader();
     let size = reader.read::<u64>()?;
-    let [modes, flags]: [u32; 2] = reader.read()?;
-    if flags & !FLAGS != 0 {
+    let [modes, flags, seals, reserved]: [u32; 4] = reader.read()?;
+    if flags & !FLAGS != 0 || reserved != 0 {
         return Err(EINVAL);
     }
 
     let modes = UffdModes::from_bits(modes).ok_or(EINVAL)?;
-    let mut options = Options::new().userfault(modes);
+    let mut seals = Seals::from_bits(seals).ok_or(EINVAL)?;
+    if flags & SEALABLE == 0 {
+        seals = seals | Seals::SEAL;
+    }
+    let mut options = Options::new().userfault(modes).sealed(seals);
     if flags & HUGE != 0 {
         options = options.huge();
     }
     if flags & EVICTABLE != 0 {
         options = options.evictable();
     }
-    if flags & SEALABLE != 0 {
-        options = options.sealable();
+    if flags & READ_ONLY != 0 {
+        options = options.read_only();
     }
     let cloexec = if flags & CLOEXEC != 0 { O_CLOEXEC } else { 0 };
     if flags & HANDLED != 0 {
@@ -229,7 +235,7 @@ impl MiscDevice for Maker {
     }
 
     fn ioctl(_maker: ArcBorrow<'_, Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
-        let arg = UserSlice::new(UserPtr::from_addr(arg), size_of::<[u64; 2]>());
+        let arg = UserSlice::new(UserPtr::from_addr(arg), size_of::<[u64; 3]>());
         match cmd {
             CREATE => create(arg),
             STATS => {

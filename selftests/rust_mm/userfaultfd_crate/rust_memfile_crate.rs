@@ -48,7 +48,7 @@ use userfaultfd::{
 
 /// The interface of the driver: see `samples/rust/mm/rust_memfile.h`.
 const DEVICE: &str = "/dev/rust_memfile";
-const CREATE: libc::Ioctl = 0x4010_4d00;
+const CREATE: libc::Ioctl = 0x4018_4d00;
 const STATS: libc::Ioctl = 0x8008_4d01;
 const CLOEXEC: u32 = 8;
 
@@ -57,6 +57,8 @@ struct Create {
     size: u64,
     modes: u32,
     flags: u32,
+    seals: u32,
+    reserved: u32,
 }
 
 #[repr(C)]
@@ -121,6 +123,8 @@ impl Kind {
                     size: size as u64,
                     modes: 0xf,
                     flags: CLOEXEC,
+                    seals: 0,
+                    reserved: 0,
                 };
 
                 // SAFETY: The driver reads one `Create`.
