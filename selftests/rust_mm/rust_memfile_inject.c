@@ -4,7 +4,7 @@
  * Memory files with failing allocations: makes each operation with its first allocation failing,
  * then with the second, and so on until no allocation is left to fail. Expects each time that the
  * operation fails with ENOMEM, that the file is as it was, and that the operation succeeds when it
- * is repeated.
+ * is repeated. Some operations succeed without the memory.
  */
 
 #include "rust_memfile_fixture.h"
@@ -12,8 +12,14 @@
 
 #define PAGES	4
 
+/* The pages of a file with one large folio, whose parts have another node in the page cache. */
+#define LARGE	512
+
 /* Far from all other mappings, so that there are no page tables yet. */
 #define HERE	((char *)0x100000000000)
+
+/* Exists if the kernel has large folios. */
+#define HUGE_PAGES	"/sys/kernel/mm/transparent_hugepage"
 
 /* More allocations than any operation makes. */
 #define LIMIT	500
@@ -31,8 +37,16 @@ struct op {
 	/* Returns 0 or -errno. */
 	int (*run)(struct area *area);
 	uint64_t modes;		/* for which the mapping is registered */
+	uint64_t features;	/* of the userfaultfd: without them, it is left out */
 	bool has;		/* the file has its pages before */
 	char after;		/* the first byte of the second page, then */
+	/*
+	 * The file has a large folio, if it is not a memfd, and a hole from the second page on. If
+	 * the folio cannot be split, the pages are zeroed and remain.
+	 */
+	bool splits;
+	char last;		/* the first byte of the last page, then */
+	bool never_fails;
 };
 
 static int run_create(struct area *area)
@@ -124,6 +138,29 @@ static int run_protect(struct area *area)
 	return protect(area->uffd, HERE, area->len, true);
 }
 
+/* Parts of a range that is registered. */
+static int run_unregister(struct area *area)
+{
+	return unwatch(area->uffd, HERE + area->page, area->page);
+}
+
+static int run_protect_rw(struct area *area)
+{
+	return protect_rw(area->uffd, HERE, area->len, true);
+}
+
+static int run_punch(struct area *area)
+{
+	return fallocate(area->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, area->page,
+			 area->page) ? -errno : 0;
+}
+
+/* The file ends in the folio, and then grows again. */
+static int run_truncate(struct area *area)
+{
+	return ftruncate(area->fd, area->page) || ftruncate(area->fd, area->len) ? -errno : 0;
+}
+
 static const struct op ops[] = {
 	{ "create", run_create },
 	{ "mmap", run_mmap },
@@ -138,19 +175,29 @@ static const struct op ops[] = {
 	{ "UFFDIO_CONTINUE", run_continue, .modes = MINOR, .has = true, .after = 'f' },
 	{ "UFFDIO_POISON", run_poison, .modes = MISSING },
 	{ "UFFDIO_WRITEPROTECT", run_protect, .modes = WP },
+	{ "UFFDIO_UNREGISTER", run_unregister, .modes = MISSING },
+	{ "UFFDIO_RWPROTECT", run_protect_rw, .modes = RWP, .features = UFFD_FEATURE_RWP,
+	  .has = true, .after = 'f', .never_fails = true },
+	{ "a hole in a large folio", run_punch, .has = true, .splits = true, .last = 'f',
+	  .never_fails = true },
+	{ "truncation of a large folio", run_truncate, .has = true, .splits = true,
+	  .never_fails = true },
 };
 
 /* Returns 0, or what failed. */
 static int prepare(const FIXTURE_DATA(memory) *self, const struct op *op, struct area *area)
 {
-	area->fd = file_of(self, PAGES);
-	area->uffd = uffd_with(0, 0);
+	area->fd = file_with(self, area->len, op->splits ? RUST_MEMFILE_HUGE : 0);
+	area->uffd = uffd_with(op->features, 0);
 	if (area->fd < 0 || area->uffd < 0)
 		return 1;
 	if (op->has && !put_bytes(area->fd, 0, area->len, 'f'))
 		return 2;
 	if (mmap(HERE, area->len, RW, MAP_SHARED | MAP_FIXED_NOREPLACE, area->fd, 0) != HERE)
 		return 3;
+	/* So that there is something to unmap, or to protect. */
+	if (op->never_fails && madvise(HERE, area->len, MADV_POPULATE_WRITE))
+		return 4;
 	return op->modes ? watch(area->uffd, HERE, area->len, op->modes) : 0;
 }
 
@@ -164,7 +211,7 @@ static void drop(struct area *area)
 /* Returns to what the file was before a failed attempt that has done a part. */
 static int undo(const struct op *op, struct area *area)
 {
-	if (op->run == run_protect || op->run == run_register)
+	if (op->run == run_protect || op->run == run_register || op->run == run_unregister)
 		return 0;
 	if (madvise(HERE, area->len, MADV_DONTNEED))
 		return 1;
@@ -175,8 +222,12 @@ static int undo(const struct op *op, struct area *area)
 static void inject(struct __test_metadata *_metadata, const FIXTURE_DATA(memory) *self, int nth,
 		   const struct op *op)
 {
-	struct area area = { .self = self, .page = self->page, .len = PAGES * self->page };
-	int failed = 0, survived = 0, n;
+	const size_t pages = op->splits ? LARGE : PAGES;
+	struct area area = { .self = self, .page = self->page, .len = pages * self->page };
+	int failed = 0, survived = 0, kept = 0, n;
+
+	if (op->features & ~uffd_features())
+		return;
 
 	area.from = mmap(NULL, area.len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0);
 	ASSERT_NE(area.from, MAP_FAILED);
@@ -199,7 +250,7 @@ static void inject(struct __test_metadata *_metadata, const FIXTURE_DATA(memory)
 					TH_LOG("%s, allocation %d", op->name, n);
 			ASSERT_EQ(size_of(area.fd), area.len);
 			/* Each page is as it was, or as it should become. */
-			for (int i = 0; i < PAGES; i++)
+			for (size_t i = 0; i < pages; i++)
 				ASSERT_TRUE(has_bytes(area.fd, i * area.page, area.page,
 						      op->has ? 'f' : 0) ||
 					    has_bytes(area.fd, i * area.page, area.page,
@@ -213,14 +264,24 @@ static void inject(struct __test_metadata *_metadata, const FIXTURE_DATA(memory)
 		if (!ret || failed)
 			ASSERT_TRUE(has_bytes(area.fd, area.page, area.page, op->after))
 				TH_LOG("%s, allocation %d", op->name, n);
+		if (op->splits) {
+			const bool hole = is_hole(area.fd, area.page, 2 * area.page);
+
+			ASSERT_TRUE(has_bytes(area.fd, 0, area.page, 'f'));
+			ASSERT_TRUE(has_bytes(area.fd, area.len - area.page, area.page, op->last));
+			ASSERT_TRUE(hole || injected) TH_LOG("%s", op->name);
+			kept += !hole;
+		}
 		drop(&area);
 		if (!injected)
 			break;
 	}
 	TH_LOG("%s: of %d allocations, %d make it fail, %d do not", op->name, n - 1, failed,
 	       survived);
-	/* At least one failing allocation must make the operation fail. */
-	ASSERT_GT(failed, 0) TH_LOG("%s", op->name);
+	/* At least one failing allocation must make the operation fail, or the split. */
+	ASSERT_EQ(failed > 0, !op->never_fails) TH_LOG("%s", op->name);
+	if (op->splits && self->device >= 0 && !access(HUGE_PAGES, F_OK))
+		ASSERT_GT(kept, 0) TH_LOG("%s", op->name);
 	ASSERT_LT(n, LIMIT);
 	munmap(area.from, area.len);
 }
