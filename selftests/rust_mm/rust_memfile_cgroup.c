@@ -555,4 +555,77 @@ TEST_F_TIMEOUT(memory, limit_reclaims, 60)
 	ASSERT_EQ(rmdir(group.path), 0);
 }
 
+/* --- what the kernel needs besides the pages */
+
+#define MIB		((size_t)1 << 20)
+#define FILLED		(128 * MIB)
+
+/* Far from all other mappings, and aligned like page tables. */
+#define FAR		((char *)0x200000000000)
+
+/*
+ * Has userfaultfd fill a new file, in a process of the group. Returns the most that the kernel has
+ * needed for it besides its pages, in bytes: slabs, page tables; or -errno.
+ */
+static long bookkeeping(const FIXTURE_DATA(memory) *self, const struct group *group, bool is_memfd)
+{
+	const size_t chunk = MIB / 4;
+	char *from = mmap(NULL, chunk, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const int uffd = uffd_with(0, 0);
+	long before, now, most = 0;
+	int fd;
+
+	if (from == MAP_FAILED || uffd < 0 || enter(group))
+		return -EPROTO;
+	memset(from, 'c', chunk);
+	before = get(group, "memory.stat", "kernel");
+	fd = is_memfd ? memfd(FILLED, 0) : file_with(self, FILLED, 0);
+	if (fd < 0)
+		return fd;
+	if (mmap(FAR, FILLED, RW, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) != FAR ||
+	    watch(uffd, FAR, FILLED, MISSING))
+		return -EPROTO;
+	for (size_t at = 0; at < FILLED; at += chunk) {
+		if (fill_copy(uffd, FAR + at, from, chunk, 0) != (long)chunk)
+			return -EPROTO;
+		now = get(group, "memory.stat", "kernel") - before;
+		if (now > most)
+			most = now;
+	}
+	return most;
+}
+
+/*
+ * While userfaultfd fills a file, the kernel needs no more memory for it than for a memfd. Two
+ * memfds show how exact that is.
+ */
+TEST_F_TIMEOUT(memory, bookkeeping, 120)
+{
+	long *most = mmap(NULL, 2 * sizeof(*most), RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct job job;
+
+	if (!prepare(_metadata, self, &job))
+		return;
+	ASSERT_NE(most, MAP_FAILED);
+	for (int is_memfd = 0; is_memfd < 2; is_memfd++) {
+		struct group group;
+		pid_t pid;
+
+		ASSERT_EQ(new_group(&group, "bookkeeping"), 0);
+		pid = fork();
+		ASSERT_GE(pid, 0);
+		if (!pid) {
+			most[is_memfd] = bookkeeping(self, &group, is_memfd);
+			_exit(0);
+		}
+		ASSERT_EQ(wait_child(pid), 0);
+		ASSERT_EQ(rmdir(group.path), 0);
+	}
+	TH_LOG("KiB per GiB: %ld, memfd %ld", most[0] / (long)(FILLED / MIB),
+	       most[1] / (long)(FILLED / MIB));
+	EXPECT_GT(most[0], 0);
+	EXPECT_GT(most[1], 0);
+	EXPECT_LE(most[0] * 100, most[1] * 102);
+}
+
 TEST_HARNESS_MAIN
