@@ -21,6 +21,11 @@ bench() {
     build
     use_python
     ACCELERATOR=tcg
+    if [[ $TEST == restore ]]; then
+        bench_part restore boot_restore
+        cat "$WORK/bench-restore"
+        exit
+    fi
     bench_part twins boot_twins
     bench_part calls boot_bench calls 1
     bench_part layer boot_bench layer 1
@@ -83,6 +88,13 @@ boot_bench() { # PART PROCESSORS
     DEVICES=(--qemu-opts="$ICOUNT_QEMU" "${BENCH_DEVICES[@]}")
     # The addresses of each boot are the same.
     CPUS=$2 APPEND="norandmaps ${APPEND-}" boot_program "$1" bench.sh "$E_TREE" "$1"
+}
+
+# Times, and no rows: an image is restored into a memory file and a memfd in turns.
+boot_restore() {
+    DEVICES=(--qemu-opts="$ICOUNT_QEMU")
+    MEM=2G CPUS=1 boot_program restore cases.sh "$E_TREE" "$E_WORK/kselftest" \
+        "lazy_restore --pairs 5"
 }
 
 # Without -icount, each processor is a thread of QEMU's.

@@ -508,7 +508,8 @@ static void track(struct memory *memory, int to)
 
 /* --- all of it */
 
-static void run(void)
+/* Returns how long the restore has taken. */
+static double run(bool save)
 {
 	struct memory memory = { .uffd = -1 };
 	int saved;
@@ -527,15 +528,18 @@ static void run(void)
 
 	restore(&memory);
 	compare(&memory, memory.image, "restored");
-	/* From now on, the file of the image becomes the saved one. */
-	saved = memory.image;
-	track(&memory, saved);
-	compare(&memory, saved, "saved");
+	if (save) {
+		/* From now on, the file of the image becomes the saved one. */
+		saved = memory.image;
+		track(&memory, saved);
+		compare(&memory, saved, "saved");
+	}
 
 	munmap(memory.map, size);
 	free(memory.written);
 	close(memory.fd);
 	close(memory.image);
+	return memory.time;
 }
 
 /* Runs it in a child, since a failure ends the process. */
@@ -546,11 +550,43 @@ static int run_apart(void)
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		run();
+		run(true);
 		fflush(stdout);
 		_exit(0);
 	}
 	return pid < 0 ? -1 : wait_child(pid);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *numbers, size_t n)
+{
+	qsort(numbers, n, sizeof(*numbers), compare_numbers);
+	return (numbers[(n - 1) / 2] + numbers[n / 2]) / 2;
+}
+
+/* Restores into both kinds of memory in turns, and compares the times. */
+static void run_pairs(unsigned int n)
+{
+	double ours[n], theirs[n], ratios[n];
+
+	for (unsigned int i = 0; i < n; i++) {
+		/* Each of them is the first one of every second pair. */
+		for (int turn = 0; turn < 2; turn++) {
+			options.memfd = turn != (int)(i % 2);
+			*(options.memfd ? &theirs[i] : &ours[i]) = run(false);
+		}
+		ratios[i] = ours[i] / theirs[i];
+		say("pair %u: " MODULE " %.3f s, memfd %.3f s, ratio %.3f\n", i + 1, ours[i],
+		    theirs[i], ratios[i]);
+	}
+	say("median: " MODULE " %.3f s, memfd %.3f s, ratio %.3f\n", median(ours, n),
+	    median(theirs, n), median(ratios, n));
 }
 
 static int load(void)
@@ -604,6 +640,7 @@ static void __attribute__((noreturn)) usage(const char *name)
 	       "  --seconds N    how long they write: %u\n"
 	       "  --rwp          track accesses (Linux 7.3) instead of writes\n"
 	       "  --image FILE   where to write the image; else a file without a name in /tmp\n"
+	       "  --pairs N      restore N times into both kinds in turns, and compare the times\n"
 	       "Without options: tests both kinds of memory with a small image.\n",
 	       name, options.mib, options.threads, options.seconds);
 	exit(KSFT_FAIL);
@@ -618,9 +655,11 @@ int main(int argc, char **argv)
 		{ "seconds", required_argument, NULL, 'w' },
 		{ "rwp", no_argument, NULL, 'r' },
 		{ "image", required_argument, NULL, 'i' },
+		{ "pairs", required_argument, NULL, 'p' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
+	unsigned int paired = 0;
 	int option;
 
 	if (argc == 1) {
@@ -648,12 +687,17 @@ int main(int argc, char **argv)
 		case 'i':
 			options.image = optarg;
 			break;
+		case 'p':
+			paired = atol(optarg);
+			if (!paired || paired > 1000)
+				usage(argv[0]);
+			break;
 		default:
 			usage(argv[0]);
 		}
 	if (optind != argc || !options.mib || !options.threads || options.threads > 64)
 		usage(argv[0]);
-	if (!options.memfd) {
+	if (!options.memfd || paired) {
 		device = open(DEVICE, O_RDWR | O_CLOEXEC);
 		if (device < 0) {
 			int ret = load();
@@ -663,6 +707,9 @@ int main(int argc, char **argv)
 				fail("%s", DEVICE);
 		}
 	}
-	run();
+	if (paired)
+		run_pairs(paired);
+	else
+		run(true);
 	return KSFT_PASS;
 }
