@@ -3,17 +3,18 @@
 //! Memory files with a client of userfaultfd that this project has not written: the crate
 //! `userfaultfd` of crates.io.
 //!
-//! Each case runs with a file of memfd_create(2) and with one of the sample driver rust_memfile. It
-//! checks what is in the memory, and returns what the crate has returned, which must be the same
-//! for both files.
+//! Each case runs with a file of memfd_create(2), then with one of the sample driver rust_memfile.
+//! It fails if the memory has wrong contents, or if the crate returns anything else for the
+//! driver's file than for memfd's.
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
+    fmt::Debug,
     fs::{
         File,
         OpenOptions, //
     },
-    io,
+    io, mem,
     os::{
         fd::{
             AsRawFd,
@@ -37,10 +38,7 @@ use std::{
 use libc::c_void;
 use userfaultfd::{
     Event,
-    FaultKind,
     FeatureFlags,
-    IoctlFlags,
-    ReadWrite,
     RegisterMode,
     Uffd,
     UffdBuilder, //
@@ -49,8 +47,6 @@ use userfaultfd::{
 /// The interface of the driver: see `samples/rust/mm/rust_memfile.h`.
 const DEVICE: &str = "/dev/rust_memfile";
 const CREATE: libc::Ioctl = 0x4018_4d00;
-const STATS: libc::Ioctl = 0x8008_4d01;
-const CLOEXEC: u32 = 8;
 
 #[repr(C)]
 struct Create {
@@ -61,35 +57,19 @@ struct Create {
     reserved: u32,
 }
 
-#[repr(C)]
-#[derive(Default)]
-struct Stats {
-    files: u64,
-}
-
 /// The size of each file, in pages.
 const PAGES: usize = 64;
 
 /// How long a case waits for what must happen: everything is slow in a VM without KVM.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What went wrong, as text.
-type Result<T = ()> = std::result::Result<T, String>;
-
-/// Returns an error with the name of what failed.
-fn failed(what: &str) -> impl Fn(userfaultfd::Error) -> String + '_ {
-    move |error| format!("{what}: {error:?}")
-}
-
-fn os_error(what: &str) -> String {
-    format!("{what}: {}", io::Error::last_os_error())
-}
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Fails with the text if the condition is false.
 macro_rules! check {
     ($condition:expr, $($text:tt)+) => {
         if !$condition {
-            return Err(format!($($text)+));
+            return Err(format!($($text)+).into());
         }
     };
 }
@@ -99,51 +79,48 @@ fn page_size() -> usize {
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }
 
-/// Where the files come from.
-enum Kind {
-    Memfd,
-    Driver(File),
+/// Returns what the server puts into a page.
+///
+/// The first byte of each page is another one.
+fn contents(index: usize) -> Vec<u8> {
+    (0..page_size())
+        .map(|i| (i.wrapping_mul(31) ^ (i >> 8)).wrapping_add(index * 7 + 1) as u8)
+        .collect()
 }
 
-impl Kind {
-    fn name(&self) -> &'static str {
-        match self {
-            Kind::Memfd => "memfd",
-            Kind::Driver(_) => "rust_memfile",
+/// Creates a file of [`PAGES`] holes: of the driver, or else of memfd_create(2).
+fn create(device: Option<&File>) -> Result<File> {
+    let size = (PAGES * page_size()) as u64;
+    let fd = match device {
+        // SAFETY: The name ends with a NUL.
+        None => unsafe { libc::memfd_create(c"memory".as_ptr(), 0) },
+        Some(device) => {
+            let create = Create {
+                size,
+                modes: 0xf, // All of them.
+                flags: 0,
+                seals: 0,
+                reserved: 0,
+            };
+
+            // SAFETY: The driver reads one `Create`.
+            unsafe { libc::ioctl(device.as_raw_fd(), CREATE, &create) }
         }
+    };
+    check!(fd >= 0, "no file: {}", io::Error::last_os_error());
+    // SAFETY: The descriptor is new, so nothing else owns it.
+    let file = unsafe { File::from_raw_fd(fd) };
+
+    if device.is_none() {
+        file.set_len(size)?;
     }
-
-    /// Creates a file with holes only.
-    fn file(&self, size: usize) -> Result<File> {
-        let fd = match self {
-            // SAFETY: The name ends with a NUL.
-            Kind::Memfd => unsafe { libc::memfd_create(c"memory".as_ptr(), libc::MFD_CLOEXEC) },
-            Kind::Driver(device) => {
-                let create = Create {
-                    size: size as u64,
-                    modes: 0xf,
-                    flags: CLOEXEC,
-                    seals: 0,
-                    reserved: 0,
-                };
-
-                // SAFETY: The driver reads one `Create`.
-                unsafe { libc::ioctl(device.as_raw_fd(), CREATE, &create) }
-            }
-        };
-        check!(fd >= 0, "{}", os_error("creating a file"));
-        // SAFETY: The descriptor is new, so nothing else owns it.
-        let file = unsafe { File::from_raw_fd(fd) };
-
-        file.set_len(size as u64).map_err(|e| e.to_string())?;
-        Ok(file)
-    }
+    Ok(file)
 }
 
 /// A shared mapping of all pages of a file.
 struct Mapping {
     at: *mut u8,
-    page: usize,
+    len: usize,
 }
 
 // SAFETY: The memory is accessed by volatile reads and writes of bytes only.
@@ -153,12 +130,12 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn new(file: &File) -> Result<Self> {
-        let page = page_size();
+        let len = PAGES * page_size();
         // SAFETY: A new mapping does not change memory that is in use.
         let at = unsafe {
             libc::mmap(
                 ptr::null_mut(),
-                PAGES * page,
+                len,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
                 file.as_raw_fd(),
@@ -166,59 +143,52 @@ impl Mapping {
             )
         };
 
-        check!(at != libc::MAP_FAILED, "{}", os_error("mmap"));
-        Ok(Self {
-            at: at.cast(),
-            page,
-        })
-    }
-
-    fn len(&self) -> usize {
-        PAGES * self.page
+        check!(
+            at != libc::MAP_FAILED,
+            "no mapping: {}",
+            io::Error::last_os_error()
+        );
+        Ok(Self { at: at.cast(), len })
     }
 
     /// Returns the address of a page, for the crate.
     fn page(&self, index: usize) -> *mut c_void {
-        self.at.wrapping_add(index * self.page).cast()
+        self.at.wrapping_add(index * page_size()).cast()
     }
 
     fn index(&self, address: *mut c_void) -> usize {
-        (address as usize).wrapping_sub(self.at as usize) / self.page
+        (address as usize).wrapping_sub(self.at as usize) / page_size()
     }
 
-    fn read(&self, offset: usize) -> u8 {
-        assert!(offset < self.len());
+    fn read(&self, page: usize, offset: usize) -> u8 {
+        let at = page * page_size() + offset;
+
+        assert!(at < self.len);
         // SAFETY: The offset is in the mapping, which lives as long as `self`.
-        unsafe { ptr::read_volatile(self.at.add(offset)) }
+        unsafe { ptr::read_volatile(self.at.add(at)) }
     }
 
-    fn write(&self, offset: usize, value: u8) {
-        assert!(offset < self.len());
+    fn write(&self, page: usize, offset: usize, value: u8) {
+        let at = page * page_size() + offset;
+
+        assert!(at < self.len);
         // SAFETY: The offset is in the mapping, which lives as long as `self`.
-        unsafe { ptr::write_volatile(self.at.add(offset), value) }
+        unsafe { ptr::write_volatile(self.at.add(at), value) }
     }
 
     /// Returns whether the page has what [`contents`] returns for it.
-    fn has_contents(&self, index: usize) -> bool {
-        contents(index, self.page)
-            .iter()
-            .enumerate()
-            .all(|(i, byte)| self.read(index * self.page + i) == *byte)
+    fn has_contents(&self, page: usize) -> bool {
+        (0..)
+            .zip(contents(page))
+            .all(|(i, byte)| self.read(page, i) == byte)
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: No reference to the memory exists.
-        unsafe { libc::munmap(self.at.cast(), self.len()) };
+        unsafe { libc::munmap(self.at.cast(), self.len) };
     }
-}
-
-/// Returns what the server puts into a page, which no other page has.
-fn contents(index: usize, page: usize) -> Vec<u8> {
-    (0..page)
-        .map(|i| (i.wrapping_mul(31) ^ (i >> 8)).wrapping_add(index * 7 + 1) as u8)
-        .collect()
 }
 
 /// A memory file, its mapping, and the userfaultfd with which the mapping is registered.
@@ -227,121 +197,118 @@ struct Area {
     uffd: Uffd,
     map: Mapping,
     file: File,
-    ioctls: IoctlFlags,
-    page: usize,
+    /// What the crate has returned.
+    log: RefCell<Vec<String>>,
 }
 
 impl Area {
-    fn new(kind: &Kind, modes: RegisterMode, features: FeatureFlags) -> Result<Self> {
-        let page = page_size();
-        let file = kind.file(PAGES * page)?;
-        let map = Mapping::new(&file)?;
-        let uffd = UffdBuilder::new()
-            .close_on_exec(true)
-            .non_blocking(true)
-            .require_features(features)
-            .create()
-            .map_err(failed("opening a userfaultfd"))?;
-        let ioctls = uffd
-            .register_with_mode(map.page(0), map.len(), modes)
-            .map_err(failed("registering"))?;
-
-        Ok(Self {
-            uffd,
-            map,
+    fn new(device: Option<&File>, modes: RegisterMode, features: FeatureFlags) -> Result<Self> {
+        let file = create(device)?;
+        let area = Self {
+            map: Mapping::new(&file)?,
             file,
-            ioctls,
-            page,
-        })
+            uffd: UffdBuilder::new()
+                .non_blocking(true)
+                .require_features(features)
+                .create()?,
+            log: RefCell::default(),
+        };
+
+        area.register(&area.uffd, modes)?;
+        Ok(area)
     }
 
-    /// Waits for the next event.
-    fn event(&self) -> Result<Event> {
-        next_event(&self.uffd)
+    fn log(&self, what: &str, result: impl Debug) {
+        self.log.borrow_mut().push(format!("{what}: {result:?}"));
     }
 
-    /// Waits for the next event, which has to be a fault at a page.
-    fn fault(&self, index: usize) -> Result<(FaultKind, ReadWrite)> {
-        match self.event()? {
-            Event::Pagefault { kind, rw, addr, .. } if self.map.index(addr) == index => {
-                Ok((kind, rw))
-            }
-            other => Err(format!("not a fault at page {index}: {other:?}")),
-        }
+    /// Logs a result of the crate.
+    fn logged<T: Debug>(&self, what: &str, result: userfaultfd::Result<T>) -> Result {
+        self.log(what, &result);
+        Ok(result.map(drop)?)
     }
 
-    fn no_event(&self) -> Result {
-        match self.uffd.read_event() {
-            Ok(None) => Ok(()),
-            other => Err(format!("no event was due: {other:?}")),
-        }
+    fn register(&self, uffd: &Uffd, modes: RegisterMode) -> Result {
+        let result = uffd.register_with_mode(self.map.page(0), self.map.len, modes);
+
+        self.logged("register", result)
+    }
+
+    fn unregister(&self) -> Result {
+        Ok(self.uffd.unregister(self.map.page(0), self.map.len)?)
     }
 
     /// Fills pages with their contents.
-    fn copy(&self, index: usize, pages: usize, wake: bool) -> userfaultfd::Result<usize> {
-        let from: Vec<u8> = (index..index + pages)
-            .flat_map(|i| contents(i, self.page))
-            .collect();
-
+    fn copy(&self, index: usize, pages: usize, wake: bool) -> Result {
+        let from: Vec<u8> = (index..index + pages).flat_map(contents).collect();
+        let to = self.map.page(index);
         // SAFETY: Nothing refers to the memory of the mapping.
-        unsafe {
-            self.uffd
-                .copy(from.as_ptr().cast(), self.map.page(index), from.len(), wake)
-        }
+        let result = unsafe { self.uffd.copy(from.as_ptr().cast(), to, from.len(), wake) };
+
+        self.logged(&format!("copy {pages} at {index}"), result)
     }
 
-    fn zeropage(&self, index: usize, pages: usize) -> userfaultfd::Result<usize> {
-        let len = pages * self.page;
-
+    fn zeropage(&self, index: usize, pages: usize) -> Result {
+        let (at, len) = (self.map.page(index), pages * page_size());
         // SAFETY: Nothing refers to the memory of the mapping.
-        unsafe { self.uffd.zeropage(self.map.page(index), len, true) }
+        let result = unsafe { self.uffd.zeropage(at, len, true) };
+
+        self.logged(&format!("zeropage {pages} at {index}"), result)
     }
 
-    /// Returns whether the file has these bytes in a page.
+    /// Maps a page that the file has.
+    fn map_page(&self, index: usize) -> Result {
+        let result = self
+            .uffd
+            .r#continue(self.map.page(index), page_size(), true);
+
+        self.logged(&format!("continue {index}"), result)
+    }
+
+    fn unprotect(&self, index: usize) -> Result {
+        let at = self.map.page(index);
+
+        Ok(self.uffd.remove_write_protection(at, page_size(), true)?)
+    }
+
+    fn wake(&self, index: usize) -> Result {
+        Ok(self.uffd.wake(self.map.page(index), page_size())?)
+    }
+
+    /// Returns whether the page of the file starts with these bytes.
     fn file_has(&self, index: usize, bytes: &[u8]) -> bool {
         let mut found = vec![0; bytes.len()];
+        let result = self
+            .file
+            .read_exact_at(&mut found, (index * page_size()) as u64);
 
-        self.file
-            .read_exact_at(&mut found, (index * self.page) as u64)
-            .is_ok()
-            && found == bytes
+        result.is_ok() && found == bytes
     }
 
-    /// Returns whether a page of the file is a hole.
-    fn is_hole(&self, index: usize) -> bool {
-        let start = (index * self.page) as libc::off_t;
+    fn write_file(&self, index: usize, bytes: &[u8]) -> Result {
+        Ok(self
+            .file
+            .write_all_at(bytes, (index * page_size()) as u64)?)
+    }
+
+    /// Returns whether the file has a page there, rather than a hole.
+    fn has_page(&self, index: usize) -> bool {
+        let start = (index * page_size()) as libc::off_t;
+
         // SAFETY: lseek(2) has no preconditions.
-        let data = unsafe { libc::lseek(self.file.as_raw_fd(), start, libc::SEEK_DATA) };
-
-        data < 0 || data >= start + self.page as libc::off_t
+        unsafe { libc::lseek(self.file.as_raw_fd(), start, libc::SEEK_DATA) == start }
     }
 
-    /// Runs `access` in a thread of its own, and `serve` in this one, which answers its faults.
-    ///
-    /// If `serve` fails, this ends the registration, so that the thread does not wait forever.
-    fn with_thread<T: Send>(
-        &self,
-        access: impl FnOnce(&Mapping) -> T + Send,
-        serve: impl FnOnce() -> Result,
-    ) -> Result<T> {
-        thread::scope(|scope| {
-            let thread = scope.spawn(|| access(&self.map));
-            let served = serve();
+    /// Fails if these are not all pages that the file has.
+    fn check_pages(&self, expected: &[usize]) -> Result {
+        let found: Vec<usize> = (0..PAGES).filter(|i| self.has_page(*i)).collect();
 
-            if served.is_err() {
-                let _ = self.uffd.unregister(self.map.page(0), self.map.len());
-                let _ = self.uffd.wake(self.map.page(0), self.map.len());
-            }
-            let value = thread.join().map_err(|_| "the thread panicked")?;
-            served.map(|()| value)
-        })
+        check!(found == expected, "the file has the pages {found:?}");
+        Ok(())
     }
-}
 
-fn next_event(uffd: &Uffd) -> Result<Event> {
-    let end = Instant::now() + PATIENCE;
-
-    while Instant::now() < end {
+    /// Waits for an event, and logs it.
+    fn event(&self, uffd: &Uffd, wait: Duration) -> Result<Option<Event>> {
         let mut poll = libc::pollfd {
             fd: uffd.as_raw_fd(),
             events: libc::POLLIN,
@@ -349,489 +316,377 @@ fn next_event(uffd: &Uffd) -> Result<Event> {
         };
 
         // SAFETY: There is one `pollfd`.
-        unsafe { libc::poll(&mut poll, 1, 100) };
-        if let Some(event) = uffd.read_event().map_err(failed("reading an event"))? {
-            return Ok(event);
+        unsafe { libc::poll(&mut poll, 1, wait.as_millis() as libc::c_int) };
+        let event = uffd.read_event()?;
+        // Without addresses, which differ.
+        match &event {
+            None => {}
+            Some(Event::Pagefault { kind, rw, addr, .. }) => {
+                self.log("fault", (self.map.index(*addr), kind, rw))
+            }
+            Some(Event::Remove { start, end }) => {
+                self.log("removed", self.map.index(*start)..self.map.index(*end))
+            }
+            Some(other) => self.log("another event", mem::discriminant(other)),
         }
+        Ok(event)
     }
-    Err("no event came".into())
-}
 
-/// What the crate has returned, to compare.
-type Log = Vec<String>;
+    /// Runs `access` in a thread, and `answer` for each event, until the thread has finished.
+    fn serve_events<T: Send>(
+        &self,
+        access: impl FnOnce(&Mapping) -> T + Send,
+        mut answer: impl FnMut(Event) -> Result,
+    ) -> Result<T> {
+        let end = Instant::now() + PATIENCE;
+        let pause = Duration::from_millis(10);
+        let map = &self.map;
 
-/// Three threads read all pages, each in another order, and each finds what the server has copied.
-fn missing(kind: &Kind) -> Result<Log> {
-    let area = Area::new(kind, RegisterMode::MISSING, FeatureFlags::empty())?;
-    let needed = IoctlFlags::COPY | IoctlFlags::ZEROPAGE | IoctlFlags::WAKE;
-    let mut copied = 0;
+        thread::scope(|scope| {
+            let thread = scope.spawn(move || access(map));
+            let mut served = Ok(());
 
-    check!(area.ioctls.contains(needed), "ioctls {:?}", area.ioctls);
-    // The first pages at once.
-    let many = area.copy(0, 8, true).map_err(failed("many pages"))?;
-    check!(many == 8 * area.page, "copied {many} bytes");
-
-    let wrong = area.with_thread(
-        |map| {
-            thread::scope(|scope| {
-                let threads: Vec<_> = [7, 11, 13]
-                    .map(|stride| {
-                        scope.spawn(move || {
-                            (0..PAGES)
-                                .map(|i| i * stride % PAGES)
-                                .filter(|page| !map.has_contents(*page))
-                                .count()
-                        })
-                    })
-                    .into_iter()
-                    .collect();
-
-                threads
-                    .into_iter()
-                    .map(|thread| thread.join().unwrap_or(PAGES))
-                    .sum::<usize>()
-            })
-        },
-        || {
-            while copied < PAGES - 8 {
-                let (index, fault) = match area.event()? {
-                    Event::Pagefault { kind, rw, addr, .. } => (area.map.index(addr), (kind, rw)),
-                    other => return Err(format!("not a fault: {other:?}")),
-                };
-
-                check!(index >= 8, "a fault at page {index}, which is there");
-                check!(
-                    fault == (FaultKind::Missing, ReadWrite::Read),
-                    "a fault at page {index}: {fault:?}"
-                );
-                match area.copy(index, 1, true) {
-                    Ok(len) if len == area.page => copied += 1,
-                    // Another thread had a fault at this page before.
-                    Err(userfaultfd::Error::CopyFailed(errno)) if errno as i32 == libc::EEXIST => {
-                        area.uffd
-                            .wake(area.map.page(index), area.page)
-                            .map_err(failed("waking"))?
-                    }
-                    other => return Err(format!("copying page {index}: {other:?}")),
+            while !thread.is_finished() {
+                if served.is_ok() {
+                    served = match self.event(&self.uffd, pause) {
+                        Ok(Some(event)) => answer(event),
+                        Ok(None) if Instant::now() > end => Err("the thread still waits".into()),
+                        other => other.map(drop),
+                    };
+                } else {
+                    // The thread waits for nothing else.
+                    let _ = self.unregister();
+                    let _ = self.uffd.read_event();
+                    thread::sleep(pause);
                 }
             }
-            Ok(())
+            let value = thread.join().map_err(|_| "the thread panicked")?;
+            served.map(|()| value)
+        })
+    }
+
+    /// The same for faults only: `answer` gets the page.
+    fn serve<T: Send>(
+        &self,
+        access: impl FnOnce(&Mapping) -> T + Send,
+        mut answer: impl FnMut(usize) -> Result,
+    ) -> Result<T> {
+        self.serve_events(access, |event| match event {
+            Event::Pagefault { addr, .. } => answer(self.map.index(addr)),
+            other => Err(format!("not a fault: {other:?}").into()),
+        })
+    }
+
+    /// Runs `access` in a thread, which must not have a fault that userfaultfd reports.
+    fn without_fault<T: Send>(&self, access: impl FnOnce(&Mapping) -> T + Send) -> Result<T> {
+        self.serve(access, no_fault)
+    }
+
+    /// Reads a page in a thread, which must find its contents.
+    fn check_read(&self, index: usize, answer: impl FnMut(usize) -> Result) -> Result {
+        let same = self.serve(|map| map.has_contents(index), answer)?;
+
+        check!(same, "the thread read other bytes");
+        Ok(())
+    }
+}
+
+/// Answers a fault that must not happen.
+fn no_fault(index: usize) -> Result {
+    Err(format!("a fault at page {index}").into())
+}
+
+/// Three threads read all pages, each in another order, and each finds what the server has copied.
+fn missing(area: &Area) -> Result {
+    // The first pages at once.
+    area.copy(0, 8, true)?;
+    let wrong = area.serve(
+        |map| {
+            thread::scope(|scope| {
+                let threads = [7, 11, 13].map(|stride| {
+                    let mut pages = (0..PAGES).map(move |i| i * stride % PAGES);
+
+                    scope.spawn(move || pages.find(|page| !map.has_contents(*page)))
+                });
+
+                threads.map(|thread| thread.join().unwrap())
+            })
+        },
+        |index| {
+            if area.has_page(index) {
+                // Another thread had a fault there before.
+                area.wake(index)
+            } else {
+                area.copy(index, 1, true)
+            }
         },
     )?;
-
-    check!(wrong == 0, "{wrong} pages were wrong");
+    check!(
+        wrong == [None; 3],
+        "the threads read other bytes: {wrong:?}"
+    );
     for index in 0..PAGES {
         check!(
-            area.file_has(index, &contents(index, area.page)),
+            area.file_has(index, &contents(index)),
             "page {index} of the file is wrong"
         );
     }
-    Ok(vec![format!("{:?}, {copied} pages", area.ioctls)])
+    // The order, and how many threads wait for the same page, are not the same each time.
+    let mut log = area.log.borrow_mut();
+    log.sort();
+    log.dedup();
+    Ok(())
 }
 
-/// The event says that the access is a write, and the file has what was copied and then written.
-fn write(kind: &Kind) -> Result<Log> {
-    let area = Area::new(kind, RegisterMode::MISSING, FeatureFlags::empty())?;
-    let found = Cell::new(None);
-    let at = 5 * area.page + 9;
+/// The file has what was copied and then written.
+fn write(area: &Area) -> Result {
+    let mut expected = contents(5);
 
-    area.with_thread(
-        |map| map.write(at, 0xaa),
-        || {
-            found.set(Some(area.fault(5)?));
-            check!(area.is_hole(5), "the page is there before it was copied");
-            area.copy(5, 1, true).map_err(failed("copying"))?;
-            Ok(())
+    expected[9] = 0xaa;
+    area.serve(
+        |map| map.write(5, 9, 0xaa),
+        |index| {
+            area.check_pages(&[])?;
+            area.copy(index, 1, true)
         },
     )?;
-    let mut expected = contents(5, area.page);
-    expected[9] = 0xaa;
     check!(area.file_has(5, &expected), "the file has other bytes");
-    check!(
-        area.is_hole(4) && area.is_hole(6),
-        "its neighbours are no holes"
-    );
-    check!(
-        found.get() == Some((FaultKind::Missing, ReadWrite::Write)),
-        "the fault is {found:?}"
-    );
-    area.no_event()?;
-    Ok(vec![format!("{found:?}")])
+    area.check_pages(&[5])
 }
 
 /// Zero pages instead of copies.
-fn zeropage(kind: &Kind) -> Result<Log> {
-    let area = Area::new(kind, RegisterMode::MISSING, FeatureFlags::empty())?;
-    let mut filled = 0;
+fn zeropage(area: &Area) -> Result {
+    let byte = area.serve(|map| map.read(3, 1), |index| area.zeropage(index, 4))?;
 
-    let byte = area.with_thread(
-        |map| map.read(3 * area.page + 1),
-        || {
-            area.fault(3)?;
-            filled = area.zeropage(3, 4).map_err(failed("zero pages"))?;
-            Ok(())
-        },
-    )?;
     check!(byte == 0, "read {byte}");
-    check!(filled == 4 * area.page, "filled {filled} bytes");
+    area.check_pages(&[3, 4, 5, 6])?;
     for index in 3..7 {
-        check!(!area.is_hole(index), "page {index} is a hole");
-        check!(
-            area.file_has(index, &vec![0; area.page]),
-            "page {index} is not zero"
-        );
-        area.map.write(index * area.page, 1);
-        check!(
-            area.file_has(index, &[1, 0]),
-            "page {index} is not the file's"
-        );
+        let mut expected = vec![0; page_size()];
+
+        check!(area.file_has(index, &expected), "page {index} is not zero");
+        area.without_fault(|map| map.write(index, 1, 0xaa))?;
+        expected[1] = 0xaa;
+        check!(area.file_has(index, &expected), "page {index} is wrong");
     }
-    check!(
-        area.is_hole(2) && area.is_hole(7),
-        "more than that is there"
-    );
-    area.no_event()?;
-    Ok(vec![])
+    Ok(())
 }
 
-/// A copy does not wake the thread if it is told not to; `wake` does.
-fn wake(kind: &Kind) -> Result<Log> {
-    let area = Area::new(kind, RegisterMode::MISSING, FeatureFlags::empty())?;
+/// A copy wakes the thread only if it is told to, and a thread that is woken too early waits again.
+fn wake(area: &Area) -> Result {
     let done = AtomicBool::new(false);
+    let mut woken = false;
 
-    let byte = area.with_thread(
+    area.serve(
         |map| {
-            let byte = map.read(area.page);
-
+            map.read(1, 0);
             done.store(true, SeqCst);
-            byte
         },
-        || {
-            area.fault(1)?;
-            area.copy(1, 1, false).map_err(failed("copying"))?;
+        |index| {
+            area.copy(index, 1, false)?;
             thread::sleep(Duration::from_millis(300));
             check!(!done.load(SeqCst), "the copy has woken the thread");
-            area.uffd
-                .wake(area.map.page(1), area.page)
-                .map_err(failed("waking"))
+            area.wake(index)
         },
     )?;
-    check!(byte == contents(1, area.page)[0], "read {byte}");
-
-    // Woken without a page, the thread asks again.
-    area.with_thread(
-        |map| map.read(2 * area.page),
-        || {
-            area.fault(2)?;
-            area.uffd
-                .wake(area.map.page(2), area.page)
-                .map_err(failed("waking"))?;
-            area.fault(2)?;
-            area.zeropage(2, 1).map_err(failed("zero page"))?;
-            Ok(())
-        },
-    )?;
-    area.no_event()?;
-    Ok(vec![])
+    area.check_read(2, |index| {
+        if mem::replace(&mut woken, true) {
+            area.copy(index, 1, true)
+        } else {
+            area.wake(index)
+        }
+    })
 }
 
 /// A write to a protected page waits, and does not change it before the protection is removed.
-fn write_protect(kind: &Kind) -> Result<Log> {
-    let modes = RegisterMode::MISSING | RegisterMode::WRITE_PROTECT;
-    let area = Area::new(kind, modes, FeatureFlags::PAGEFAULT_FLAG_WP)?;
-    let found = Cell::new(None);
-    let before = contents(2, area.page);
+fn write_protect(area: &Area) -> Result {
+    let mut expected = contents(2);
 
-    check!(
-        area.ioctls.contains(IoctlFlags::WRITE_PROTECT),
-        "ioctls {:?}",
-        area.ioctls
-    );
-    area.copy(0, 8, true).map_err(failed("copying"))?;
-    area.uffd
-        .write_protect(area.map.page(2), 2 * area.page)
-        .map_err(failed("protecting"))?;
+    area.copy(0, 8, true)?;
+    area.uffd.write_protect(area.map.page(2), 2 * page_size())?;
     // Neither reads, nor writes to pages beside these.
-    check!(area.map.has_contents(2), "page 2 is wrong");
-    area.map.write(area.page, 0xaa);
-    area.map.write(4 * area.page, 0xaa);
-    area.no_event()?;
-
-    area.with_thread(
-        |map| map.write(2 * area.page, 0xbb),
-        || {
-            found.set(Some(area.fault(2)?));
-            check!(area.file_has(2, &before), "page 2 has changed");
-            area.uffd
-                .remove_write_protection(area.map.page(2), area.page, true)
-                .map_err(failed("removing the protection"))
+    area.check_read(2, no_fault)?;
+    area.without_fault(|map| {
+        map.write(1, 0, 0xaa);
+        map.write(4, 0, 0xaa);
+    })?;
+    area.serve(
+        |map| map.write(2, 0, 0xbb),
+        |index| {
+            check!(area.file_has(2, &expected), "page 2 has changed");
+            area.unprotect(index)
         },
     )?;
-    check!(
-        found.get() == Some((FaultKind::WriteProtected, ReadWrite::Write)),
-        "the fault is {found:?}"
-    );
-    check!(area.file_has(2, &[0xbb, before[1]]), "page 2 is wrong");
-    check!(area.file_has(3, &contents(3, area.page)), "page 3 is wrong");
-    // For good.
-    area.map.write(2 * area.page + 1, 0xcc);
-    area.no_event()?;
-    Ok(vec![format!("{:?}, {found:?}", area.ioctls)])
+    // The next write does not wait.
+    area.without_fault(|map| map.write(2, 1, 0xcc))?;
+    expected[..2].copy_from_slice(&[0xbb, 0xcc]);
+    check!(area.file_has(2, &expected), "page 2 is wrong");
+    check!(area.file_has(3, &contents(3)), "page 3 is wrong");
+    // It is still protected.
+    area.serve(|map| map.write(3, 0, 0xbb), |index| area.unprotect(index))
 }
 
-/// A page that the file has and the mapping has not: mapped by `continue`, with what it has then.
-fn minor(kind: &Kind) -> Result<Log> {
-    let area = Area::new(kind, RegisterMode::MINOR, FeatureFlags::empty())?;
-    let found = Cell::new(None);
-    let put = |index: usize, bytes: &[u8]| {
-        area.file
-            .write_all_at(bytes, (index * area.page) as u64)
-            .map_err(|e| e.to_string())
-    };
-
-    put(6, &contents(0, area.page))?;
-    let same = area.with_thread(
-        |map| map.has_contents(6),
-        || {
-            found.set(Some(area.fault(6)?));
-            // Through the file, before the thread goes on.
-            put(6, &contents(6, area.page))?;
-            let mapped = area
-                .uffd
-                .r#continue(area.map.page(6), area.page, true)
-                .map_err(failed("continuing"))?;
-            check!(mapped == area.page as u64, "mapped {mapped} bytes");
-            Ok(())
-        },
-    )?;
-    check!(same, "the thread read other bytes");
-    check!(
-        found.get() == Some((FaultKind::Minor, ReadWrite::Read)),
-        "the fault is {found:?}"
-    );
-    // A hole cannot be continued.
-    let hole = area.uffd.r#continue(area.map.page(7), area.page, true);
-    check!(hole.is_err(), "a hole was continued");
-    check!(area.is_hole(7), "the hole is gone");
-    area.no_event()?;
-    Ok(vec![format!("{found:?}, {hole:?}")])
+/// A page that the file has and the mapping has not: mapped by `continue`, with its new contents.
+fn minor(area: &Area) -> Result {
+    area.write_file(6, &contents(0))?;
+    area.check_read(6, |index| {
+        area.write_file(index, &contents(index))?;
+        area.map_page(index)
+    })?;
+    check!(area.map_page(6).is_err(), "a page was mapped twice");
+    check!(area.map_page(7).is_err(), "a hole was continued");
+    area.check_pages(&[6])
 }
 
-/// What the kernel refuses, as the crate tells it; and the end of the registration.
-fn refused(kind: &Kind) -> Result<Log> {
-    let area = Area::new(kind, RegisterMode::MISSING, FeatureFlags::empty())?;
-    let other = UffdBuilder::new()
-        .non_blocking(true)
-        .create()
-        .map_err(failed("opening a userfaultfd"))?;
-    let mut log = Vec::new();
-    let mut refuse = |what: &str, result: userfaultfd::Result<usize>| match result {
-        Err(error) => {
-            log.push(format!("{what}: {error:?}"));
-            Ok(())
-        }
-        Ok(len) => Err(format!("{what}: succeeded, {len}")),
-    };
+/// What the kernel refuses, and the end of the registration.
+fn refused(area: &Area) -> Result {
+    let other = UffdBuilder::new().create()?;
 
-    area.copy(4, 1, true).map_err(failed("copying"))?;
-    refuse("a page that is there", area.copy(4, 1, true))?;
-    refuse("a zero page over it", area.zeropage(4, 1))?;
-    // Up to the page that is there.
-    refuse("pages up to it", area.copy(0, 8, true))?;
+    area.copy(4, 1, true)?;
+    check!(
+        area.copy(4, 1, true).is_err() && area.zeropage(4, 1).is_err(),
+        "a page was filled twice"
+    );
+    // Ends before page 4.
+    check!(area.copy(0, 8, true).is_err(), "page 4 was filled again");
     for index in 0..5 {
         check!(
-            area.file_has(index, &contents(index, area.page)),
+            area.file_has(index, &contents(index)),
             "page {index} is wrong"
         );
     }
-    check!(area.is_hole(5), "there is more than was copied");
-    area.file
-        .set_len(32 * area.page as u64)
-        .map_err(|e| e.to_string())?;
-    refuse("past the end", area.copy(40, 1, true))?;
-    refuse("zeroes past the end", area.zeropage(40, 1))?;
-    let modes = RegisterMode::MISSING;
-    let register = other.register_with_mode(area.map.page(0), area.map.len(), modes);
-    refuse("another userfaultfd", register.map(|_| 0))?;
-    area.uffd
-        .unregister(area.map.page(0), area.map.len())
-        .map_err(failed("unregistering"))?;
-    refuse("a page that is not registered", area.copy(9, 1, true))?;
-    check!(area.is_hole(9), "it is there");
+    area.file.set_len(32 * page_size() as u64)?;
+    check!(
+        area.copy(40, 1, true).is_err() && area.zeropage(40, 1).is_err(),
+        "a page past the end was filled"
+    );
+    check!(
+        area.register(&other, RegisterMode::MISSING).is_err(),
+        "registered twice"
+    );
+    area.unregister()?;
+    check!(
+        area.copy(9, 1, true).is_err(),
+        "a page was filled that is not registered"
+    );
+    area.check_pages(&[0, 1, 2, 3, 4])?;
     // As without userfaultfd.
-    check!(area.map.read(10 * area.page) == 0, "a hole is not zero");
-    area.no_event()?;
-    Ok(log)
+    let byte = area.without_fault(|map| map.read(10, 0))?;
+    check!(byte == 0, "read {byte}");
+    Ok(())
 }
 
 /// The event says which pages were removed; they are missing again.
-fn removed(kind: &Kind) -> Result<Log> {
-    let area = Area::new(kind, RegisterMode::MISSING, FeatureFlags::EVENT_REMOVE)?;
-    let range = Cell::new((0, 0));
-
-    area.copy(0, 16, true).map_err(failed("copying"))?;
-    let ret = area.with_thread(
+fn removed(area: &Area) -> Result {
+    area.copy(0, 9, true)?;
+    let ret = area.serve_events(
         |map| {
             // SAFETY: Nothing refers to the memory of the mapping.
-            unsafe { libc::madvise(map.page(4), 3 * area.page, libc::MADV_REMOVE) }
+            unsafe { libc::madvise(map.page(4), 3 * page_size(), libc::MADV_REMOVE) }
         },
-        || match area.event()? {
-            Event::Remove { start, end } => {
-                range.set((area.map.index(start), area.map.index(end)));
-                Ok(())
-            }
-            other => Err(format!("not a removal: {other:?}")),
-        },
+        |_| Ok(()),
     )?;
     check!(ret == 0, "madvise failed");
-    check!(range.get() == (4, 7), "the range is {range:?}");
-    check!((4..7).all(|i| area.is_hole(i)), "pages are left");
-    check!(
-        !area.is_hole(3) && !area.is_hole(7),
-        "more than that is gone"
-    );
-    let same = area.with_thread(
-        |map| map.has_contents(5),
-        || {
-            area.fault(5)?;
-            area.copy(5, 1, true).map_err(failed("copying"))?;
-            Ok(())
-        },
-    )?;
-    check!(same, "the thread read other bytes");
-    area.no_event()?;
-    Ok(vec![format!("{range:?}")])
+    area.check_pages(&[0, 1, 2, 3, 7, 8])?;
+    area.check_read(5, |index| area.copy(index, 1, true))
 }
 
 /// A child gets a userfaultfd of its own, through which the parent fills the memory of both.
-fn forked(kind: &Kind) -> Result<Log> {
-    let area = Area::new(kind, RegisterMode::MISSING, FeatureFlags::EVENT_FORK)?;
-    let expected = contents(8, area.page)[0];
-
-    let status = area.with_thread(
+fn forked(area: &Area) -> Result {
+    let from = contents(8);
+    let status = area.serve_events(
         |map| {
             // SAFETY: The child only reads memory, and exits.
             let pid = unsafe { libc::fork() };
             let mut status = -1;
 
             if pid == 0 {
-                let same = map.read(8 * map.page) == expected;
+                let same = map.read(8, 0) == from[0];
 
                 // SAFETY: _exit(2) has no preconditions.
                 unsafe { libc::_exit(if same { 0 } else { 1 }) };
             }
             // SAFETY: `status` is an `int`.
-            if unsafe { libc::waitpid(pid, &mut status, 0) } != pid {
-                status = -1;
-            }
+            unsafe { libc::waitpid(pid, &mut status, 0) };
             status
         },
-        || {
-            let uffd = match area.event()? {
-                Event::Fork { uffd } => uffd,
-                other => return Err(format!("not a fork: {other:?}")),
+        |event| {
+            let Event::Fork { uffd } = event else {
+                return Err(format!("not a fork: {event:?}").into());
             };
-            let from = contents(8, area.page);
 
-            match next_event(&uffd)? {
-                Event::Pagefault { addr, .. } if area.map.index(addr) == 8 => (),
-                other => return Err(format!("not a fault at page 8: {other:?}")),
-            }
+            area.event(&uffd, PATIENCE)?;
             // SAFETY: Nothing in the child refers to the memory of the mapping.
-            unsafe { uffd.copy(from.as_ptr().cast(), area.map.page(8), area.page, true) }
-                .map_err(failed("copying"))?;
+            unsafe { uffd.copy(from.as_ptr().cast(), area.map.page(8), from.len(), true) }?;
             Ok(())
         },
     )?;
     check!(status == 0, "the child's status is {status:#x}");
-    check!(area.map.has_contents(8), "the parent has other bytes");
-    area.no_event()?;
-    Ok(vec![])
+    area.check_read(8, no_fault)
 }
 
-/// Prints the results in the format of kselftest.
-struct Tap {
-    count: usize,
-    failed: usize,
-}
+type Test = fn(&Area) -> Result;
 
-impl Tap {
-    fn result(&mut self, name: &str, result: Result) {
-        self.count += 1;
-        match result {
-            Ok(()) => println!("ok {} {name}", self.count),
-            Err(why) => {
-                self.failed += 1;
-                println!("not ok {} {name}", self.count);
-                println!("# {}", why.replace('\n', "\n# "));
-            }
-        }
-    }
-}
+/// A case: its name, how the mapping is registered, and the test.
+type Case = (&'static str, RegisterMode, FeatureFlags, Test);
 
-/// Returns an error if the driver still has a file.
-fn balance(device: &File) -> Result {
-    let mut stats = Stats::default();
-    // SAFETY: The driver writes one `Stats`.
-    let ret = unsafe { libc::ioctl(device.as_raw_fd(), STATS, &mut stats) };
+const MISSING: RegisterMode = RegisterMode::MISSING;
+const MISSING_WP: RegisterMode = MISSING.union(RegisterMode::WRITE_PROTECT);
+const NONE: FeatureFlags = FeatureFlags::empty();
+const WP: FeatureFlags = FeatureFlags::PAGEFAULT_FLAG_WP;
 
-    check!(ret == 0, "{}", os_error("statistics"));
-    check!(stats.files == 0, "{} files are left", stats.files);
+const CASES: [Case; 9] = [
+    ("missing", MISSING, NONE, missing),
+    ("write", MISSING, NONE, write),
+    ("zeropage", MISSING, NONE, zeropage),
+    ("wake", MISSING, NONE, wake),
+    ("write_protect", MISSING_WP, WP, write_protect),
+    ("minor", RegisterMode::MINOR, NONE, minor),
+    ("refused", MISSING, NONE, refused),
+    ("removed", MISSING, FeatureFlags::EVENT_REMOVE, removed),
+    ("forked", MISSING, FeatureFlags::EVENT_FORK, forked),
+];
+
+/// Runs a case with both kinds of file, and compares what the crate has returned.
+fn on_both((_, modes, features, test): Case, driver: &File) -> Result {
+    let run = |name, device| -> Result<Vec<String>> {
+        let area = Area::new(device, modes, features).map_err(|e| format!("{name}: {e:?}"))?;
+        let result = test(&area);
+        let log = area.log.take();
+
+        result.map_err(|error| format!("{name}: {error:?}, after {log:#?}"))?;
+        Ok(log)
+    };
+    let memfd = run("memfd", None)?;
+    let driver = run("rust_memfile", Some(driver))?;
+
+    check!(
+        memfd == driver,
+        "memfd: {memfd:#?}\nrust_memfile: {driver:#?}"
+    );
     Ok(())
 }
 
 fn main() -> ExitCode {
-    const CASES: [(&str, fn(&Kind) -> Result<Log>); 9] = [
-        ("missing", missing),
-        ("write", write),
-        ("zeropage", zeropage),
-        ("wake", wake),
-        ("write_protect", write_protect),
-        ("minor", minor),
-        ("refused", refused),
-        ("removed", removed),
-        ("forked", forked),
-    ];
-    let open = || OpenOptions::new().read(true).write(true).open(DEVICE);
-    let mut tap = Tap {
-        count: 0,
-        failed: 0,
-    };
+    let mut code = ExitCode::SUCCESS;
 
     println!("TAP version 13");
-    println!("1..{}", 3 * CASES.len() + 1);
-    let (device, kinds) = match (open(), open()) {
-        (Ok(device), Ok(another)) => (device, [Kind::Memfd, Kind::Driver(another)]),
-        (Err(error), _) | (_, Err(error)) => {
+    println!("1..{}", CASES.len());
+    let device = match OpenOptions::new().read(true).write(true).open(DEVICE) {
+        Ok(device) => device,
+        Err(error) => {
             println!("Bail out! {DEVICE}: {error}");
             return ExitCode::FAILURE;
         }
     };
-    for (name, case) in CASES {
-        let logs: Vec<Option<Log>> = kinds
-            .iter()
-            .map(|kind| {
-                let (log, result) = match case(kind) {
-                    Ok(log) => (Some(log), Ok(())),
-                    Err(why) => (None, Err(why)),
-                };
-
-                tap.result(&format!("{name} on {}", kind.name()), result);
-                log
-            })
-            .collect();
-        let same = if logs[0].is_some() && logs[0] == logs[1] {
-            Ok(())
-        } else {
-            Err(format!("{:#?}", logs))
-        };
-
-        tap.result(&format!("{name} is the same on both"), same);
+    for (number, case) in (1..).zip(CASES) {
+        match on_both(case, &device) {
+            Ok(()) => println!("ok {number} {}", case.0),
+            Err(why) => {
+                println!("not ok {number} {}", case.0);
+                println!("# {}", why.to_string().replace('\n', "\n# "));
+                code = ExitCode::FAILURE;
+            }
+        }
     }
-    tap.result("no file is left", balance(&device));
-    if tap.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    code
 }
