@@ -169,6 +169,10 @@ TEST_F(memory, holes)
 	ASSERT_EQ(errno, ENXIO);
 	ASSERT_EQ(lseek(fd, end, SEEK_HOLE), -1);
 	ASSERT_EQ(errno, ENXIO);
+	ASSERT_EQ(lseek(fd, -1, SEEK_DATA), -1);
+	ASSERT_EQ(errno, ENXIO);
+	ASSERT_EQ(lseek(fd, -1, SEEK_HOLE), -1);
+	ASSERT_EQ(errno, ENXIO);
 
 	if (variant->flags & RUST_MEMFILE_HUGE) {
 		/* A write may allocate more than its page, but only around it. */

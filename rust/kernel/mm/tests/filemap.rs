@@ -32,7 +32,11 @@ use crate::{
     },
     page::PAGE_SIZE,
     prelude::*,
-    sync::aref::ARef, //
+    sync::aref::ARef,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
 };
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -290,6 +294,36 @@ mod cases {
         drop(cache.get_locked(1)?.ok_or(EFAULT)?.remove());
         assert_eq!(mm.read(private)?, *b"copy");
         assert_eq!(mm.read(other)?, [0; 4]);
+        Ok(())
+    }
+
+    /// A folio gets bytes of user space, and nothing of what was in the memory before.
+    #[test]
+    fn filled_from_user() -> Result {
+        let file = file(2, Options::new())?;
+        let cache = cache(&file);
+        let mm = UserMm::attach()?;
+        let addr = mm
+            .file(file.clone().into())
+            .mmap(PAGE_SIZE, READ | WRITE, SHARED, 0)?;
+        mm.write(addr, b"from user space")?;
+        let reader = |len| UserSlice::new(UserPtr::from_addr(addr), len).reader();
+
+        // This memory is likely to be what is allocated next.
+        drop(cache.alloc(0)?.filled(&[0xaa; PAGE_SIZE])?);
+        let folio = cache.alloc(0)?.filled_from_user(&mut reader(15), 9)?;
+        let (mut first, mut last) = ([0xff; 10], [0xff]);
+        folio.read_at(0, &mut first)?;
+        folio.read_at(PAGE_SIZE - 1, &mut last)?;
+        assert_eq!((&first, &last), (b"from user\0", b"\0"));
+        assert!(cache.add(folio, 1).map_err(|(_, e)| e)?.is_dirty());
+
+        let fill = |from, len| cache.alloc(0)?.filled_from_user(&mut reader(from), len);
+        // The slice ends before that, the folio does, and nothing is mapped.
+        assert_eq!(fill(4, 5).err(), Some(EFAULT));
+        assert_eq!(fill(PAGE_SIZE + 1, PAGE_SIZE + 1).err(), Some(EINVAL));
+        mm.munmap(addr, PAGE_SIZE)?;
+        assert_eq!(fill(4, 4).err(), Some(EFAULT));
         Ok(())
     }
 

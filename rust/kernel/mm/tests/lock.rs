@@ -76,7 +76,7 @@ use core::ops::Range;
 mod fields;
 mod iter;
 mod locks;
-mod signals;
+pub(super) mod signals;
 mod threads;
 mod unmap_events;
 mod user;

@@ -50,6 +50,7 @@ use super::{
         cache,
         count, //
     },
+    lock::signals::while_dying,
     refs::{
         xchg_folio,
         Count,
@@ -382,6 +383,25 @@ mod cases {
         }
         mm.write(addr, b"P")?;
         assert_eq!(mm.read(addr)?, *b"Page");
+        Ok(())
+    }
+
+    /// A fatal signal ends what may take long, after one page.
+    #[test]
+    fn fatal_signal() -> Result {
+        let file = make(8, Options::new())?;
+        let mut data = KVec::from_elem(b'x', 2 * PAGE_SIZE, GFP_KERNEL)?;
+        // A hole, and then what is there.
+        for _ in 0..2 {
+            let written = while_dying(|| file.write_at(0, &data));
+            assert_eq!((written, file.nr_pages()), (Ok(PAGE_SIZE), 1));
+        }
+        // What is there, and then a hole.
+        for pos in [0, PAGE] {
+            assert_eq!(while_dying(|| file.read_at(pos, &mut data)), Ok(PAGE_SIZE));
+        }
+        let allocated = while_dying(|| fallocate(file.file(), 0, 4 * PAGE, 2 * PAGE));
+        assert_eq!((allocated, file.nr_pages()), (Err(EINTR), 2));
         Ok(())
     }
 

@@ -81,8 +81,10 @@ struct Probe {
     order: Atomic<u32>,
     removals: Atomic<i32>,
     faults: Atomic<i32>,
-    /// What `fault` has been asked for.
+    /// The modes in which the VMA of the last fault was registered.
     raised: Atomic<u32>,
+    /// Whether the last fault was a write.
+    write: Atomic<u32>,
     /// How `fault` answers.
     answer: Atomic<u32>,
 }
@@ -91,6 +93,7 @@ const LAYER: u32 = 0;
 const FOLIO: u32 = 1;
 const ERROR: u32 = 2;
 const MISSING: u32 = 3;
+const MINOR: u32 = 4;
 
 impl Probe {
     fn new() -> Result<Arc<Self>> {
@@ -104,6 +107,7 @@ impl Probe {
             removals: Atomic::new(0),
             faults: Atomic::new(0),
             raised: Atomic::new(0),
+            write: Atomic::new(0),
             answer: Atomic::new(LAYER),
         };
         Ok(Arc::new(probe, GFP_KERNEL)?)
@@ -147,6 +151,7 @@ impl UffdOps for Probed {
     ) -> Result<AddedFolio<'a>> {
         let probe = fill.data();
         result(&probe.before)?;
+        check(fill.vma().pgoff_at(fill.address()) == Some(fill.index()))?;
         let mut first = [0];
         folio.read_at(0, &mut first)?;
         folio.write_at(1, &first)?;
@@ -167,15 +172,21 @@ impl UffdOps for Probed {
         let probe = page.data();
         result(&probe.find)?;
         probe.index.store(page.index(), Relaxed);
-        page.find()?.ok_or(ENOENT)
+        let folio = page.find()?.ok_or(ENOENT)?;
+        check(core::ptr::eq(folio.cache(), page.cache()))?;
+        Ok(folio)
     }
 
     fn fault(fault: &UffdFault<Self>) -> Result<UffdAnswer<'_>, FaultError> {
         let probe = fault.data();
         probe.faults.fetch_add(1, Relaxed);
         probe.index.store(fault.index(), Relaxed);
-        let missing = fault.missing();
+        probe.write.store(u32::from(fault.is_write()), Relaxed);
         probe.raised.store(fault.vma().modes().bits(), Relaxed);
+        check(fault.vma().pgoff_at(fault.address()) == Some(fault.index()))?;
+        // The kernel copies for user space.
+        check(!fault.is_user() && core::ptr::eq(fault.cache(), fault.vma().cache()))?;
+        let layer = || fault.leave_to_layer();
         match probe.answer.load(Relaxed) {
             FOLIO => {
                 let folio = fault.find_or_add()?;
@@ -183,11 +194,9 @@ impl UffdOps for Probed {
                 Ok(folio.into())
             }
             ERROR => Err(FaultError::SigBus),
-            MISSING => match missing {
-                Some(raise) => Ok(raise.into()),
-                None => Ok(fault.leave_to_layer()),
-            },
-            _ => Ok(fault.leave_to_layer()),
+            MISSING => Ok(fault.missing().map_or_else(layer, UffdAnswer::from)),
+            MINOR => Ok(fault.minor().map_or_else(layer, UffdAnswer::from)),
+            _ => Ok(layer()),
         }
     }
 }
@@ -541,30 +550,45 @@ mod cases {
         const MINOR_BIT: u32 = bindings::VMA_UFFD_MINOR_BIT;
         let mm = UserMm::attach()?;
         let (probe, file) = probed(ALL)?;
-        let addr = mm.file(file.clone().into()).mmap(LEN, READ, SHARED, 0)?;
+        let user = mm.file(file.clone().into());
+        let addr = user.mmap(LEN, READ | WRITE, SHARED, 0)?;
         let filler = Filler { mm: &mm, addr };
         probe.answer.store(MISSING, Relaxed);
         // The VMA is not registered: the driver cannot raise the fault.
         assert_eq!(mm.read(addr)?, [0]);
-        assert_eq!(probe.raised.load(Relaxed), 0);
+        assert_eq!(
+            (probe.raised.load(Relaxed), probe.write.load(Relaxed)),
+            (0, 0)
+        );
 
+        // Writes, since a read maps what is in the page cache next to it.
         filler.register(MISSING_BIT, true)?;
-        assert_eq!(mm.read::<1>(addr + PAGE_SIZE), Err(EFAULT));
-        assert_eq!(probe.raised.load(Relaxed), UffdModes::MISSING.bits());
+        assert_eq!(mm.write(addr + PAGE_SIZE, b"x"), Err(EFAULT));
+        assert_eq!(
+            (probe.raised.load(Relaxed), probe.write.load(Relaxed)),
+            (UffdModes::MISSING.bits(), 1)
+        );
         assert_eq!((probe.faults.load(Relaxed), file.nr_pages()), (2, 1));
+        // The layer would map this page.
+        file.write_at(2 * PAGE, b"page")?;
+        assert_eq!(mm.write(addr + 2 * PAGE_SIZE, b"x"), Err(EFAULT));
 
         // The layer raises it as well.
         probe.answer.store(LAYER, Relaxed);
-        assert_eq!(mm.read::<1>(addr + PAGE_SIZE), Err(EFAULT));
-        assert_eq!(file.nr_pages(), 1);
+        assert_eq!(mm.write(addr + PAGE_SIZE, b"x"), Err(EFAULT));
+        assert_eq!(file.nr_pages(), 2);
         filler.register(MISSING_BIT, false)?;
-        file.write_at(2 * PAGE, b"page")?;
         filler.register(MINOR_BIT, true)?;
         assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
         // That is not a minor fault: the page is missing.
         assert_eq!(mm.read(addr + PAGE_SIZE)?, [0]);
+        // The driver raises it nevertheless.
+        probe.answer.store(MINOR, Relaxed);
+        assert_eq!(mm.read::<1>(addr + 3 * PAGE_SIZE), Err(EFAULT));
+        assert_eq!(file.nr_pages(), 3);
         filler.register(MINOR_BIT, false)?;
         assert_eq!(mm.read(addr + 2 * PAGE_SIZE)?, *b"page");
+        assert_eq!(mm.read(addr + 3 * PAGE_SIZE)?, [0]);
         Ok(())
     }
 }

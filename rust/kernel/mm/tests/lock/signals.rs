@@ -76,7 +76,7 @@ fn nap() {
 }
 
 /// Runs a closure while a fatal signal is pending for this thread.
-fn while_dying<R>(f: impl FnOnce() -> R) -> R {
+pub(in crate::mm::tests) fn while_dying<R>(f: impl FnOnce() -> R) -> R {
     // SAFETY: The value is `SIG_KTHREAD`, which C compares but never calls.
     let handler: bindings::__sighandler_t = unsafe { core::mem::transmute(2usize) };
     // SAFETY: The current thread is KUnit's kernel thread for this case. It may get the signal,
