@@ -397,7 +397,7 @@ TEST_F(memory, unregister_with_waiters)
 			if (!(way.mode & MISSING)) {
 				usleep(50000);
 				for (size_t i = 0; i < 3; i++)
-					ASSERT_FALSE(touchers[i].done);
+					ASSERT_FALSE(atomic_load(&touchers[i].done));
 				ASSERT_EQ(wake(area.uffd, area.map, area.len), 0);
 			}
 		}
