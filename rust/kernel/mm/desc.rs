@@ -486,8 +486,7 @@ impl<'f, D> VmaDesc<'f, D> {
     ///     assert!(!desc.flags().contains(VmaFlag::MAYEXEC));
     ///     desc.map_kernel_pages(&dev.pages)
     /// })?;
-    /// file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
-    /// let addr = file.mmap(PAGE_SIZE, READ | EXEC, SHARED, 0)?;
+    /// let addr = file.mmap(PAGE_SIZE, READ, SHARED, 0)?;
     ///
     /// let guard = mm.current().mmap_read_lock();
     /// let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
