@@ -7,7 +7,7 @@
 
 #define WITH_LARGE_FOLIOS
 #include "rust_memfile_fixture.h"
-#include "../../../../mm/gup_test.h"
+#include "rust_mm_pin.h"
 
 #include <semaphore.h>
 #include <sys/mount.h>
@@ -783,29 +783,6 @@ TEST_F(memory, seal_write)
 	close(fd);
 }
 
-#define GUP_TEST	"/sys/kernel/debug/gup_test"
-
-/* Pins pages that a device writes to. Returns what unpins them when it is closed, or -errno. */
-static int pin(char *at, size_t len)
-{
-	struct pin_longterm_test args = {
-		.addr = (unsigned long)at, .size = len,
-		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE,
-	};
-	int fd, error;
-
-	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
-	fd = open(GUP_TEST, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, PIN_LONGTERM_TEST_START, &args)) {
-		error = errno;
-		close(fd);
-		return -error;
-	}
-	return fd;
-}
-
 /* Puts a page into a pipe, which has a reference to it then. Returns the other end, or -errno. */
 static int put_into_pipe(char *at, size_t len)
 {
@@ -836,7 +813,8 @@ TEST_F(memory, seal_write_pinned)
 		map = map_pages(self, fd, 4, MAP_SHARED);
 		ASSERT_NE(map, NULL);
 		memset(map + 2 * page, 'x', page);
-		holder = by_pipe ? put_into_pipe(map + 2 * page, page) : pin(map + 2 * page, page);
+		holder = by_pipe ? put_into_pipe(map + 2 * page, page) :
+			pin_longterm(map + 2 * page, page);
 		if (holder == -ENOENT)
 			SKIP(return, "no CONFIG_GUP_TEST");
 		ASSERT_GE(holder, 0);

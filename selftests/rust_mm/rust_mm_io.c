@@ -7,6 +7,7 @@
  */
 
 #include "rust_mm.h"
+#include "rust_mm_pin.h"
 #include "kselftest_harness.h"
 
 #include <linux/fs.h>
@@ -141,6 +142,19 @@ TEST_F(io, registered)
 		  refused ? -1 : 0);
 	EXPECT_EQ(errno, refused ? EFAULT : 0);
 	close(ring);
+}
+
+/* The same for any device that keeps pages for long, and writes to them. */
+TEST_F(io, pinned)
+{
+	bool refused = variant->pfn || variant->write_notify;
+	int holder = pin_longterm(self->map, self->size);
+
+	if (holder == -ENOENT)
+		SKIP(return, "no CONFIG_GUP_TEST");
+	EXPECT_EQ(holder < 0 ? holder : 0, refused ? -EFAULT : 0);
+	if (holder >= 0)
+		close(holder);
 }
 
 /* vmsplice(2) puts the pages themselves into a pipe: a later write shows there. */
