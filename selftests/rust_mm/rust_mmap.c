@@ -324,6 +324,7 @@ TEST_F(rust_mmap, read_implies_exec)
 	ASSERT_EQ(personality(old | READ_IMPLIES_EXEC), (int)old);
 	zero = mmap(NULL, self->page, PROT_READ, MAP_PRIVATE, zero_fd, 0);
 	map = mmap(NULL, self->page, PROT_READ, MAP_SHARED, fd, 0);
+	EXPECT_EQ(mprotect(map, self->page, PROT_READ | PROT_WRITE), 0);
 	personality(old);
 	ASSERT_NE(zero, MAP_FAILED);
 	ASSERT_NE(map, MAP_FAILED);
