@@ -357,10 +357,8 @@ pub(crate) unsafe extern "C" fn splice_read<F: FileHooks>(
     answer(unsafe { private_data::<F::Ptr>(file) }.and_then(|device| {
         // SAFETY: By the safety requirements of this function, these are the arguments of the
         // operation, which lasts longer than the request.
-        F::splice_read(
-            device,
-            SpliceRead(unsafe { request(file, position, pipe, len, flags) }),
-        )
+        let request = unsafe { request(file, position, pipe, len, flags) };
+        F::splice_read(device, SpliceRead(request))
     }))
 }
 
@@ -381,9 +379,7 @@ pub(crate) unsafe extern "C" fn splice_write<F: FileHooks>(
     answer(unsafe { private_data::<F::Ptr>(file) }.and_then(|device| {
         // SAFETY: By the safety requirements of this function, these are the arguments of the
         // operation, which lasts longer than the request.
-        F::splice_write(
-            device,
-            SpliceWrite(unsafe { request(file, position, pipe, len, flags) }),
-        )
+        let request = unsafe { request(file, position, pipe, len, flags) };
+        F::splice_write(device, SpliceWrite(request))
     }))
 }

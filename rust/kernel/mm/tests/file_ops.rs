@@ -288,11 +288,12 @@ const INTERNAL: [(Error, Error); 9] = [
 fn with_pending_signal(case: impl FnOnce() -> Result) -> Result {
     let task = crate::current!().as_ptr();
     // `SIG_KTHREAD`: this kernel thread handles the signal itself.
-    let handled = 2usize as *const c_void;
-    // SAFETY: A handler is a pointer to a function, or a number in place of it. This thread gets
-    // the signal, which is discarded below.
+    //
+    // SAFETY: A handler is a pointer to a function, or a number in place of it.
+    let handled: bindings::__sighandler_t = unsafe { mem::transmute(2usize) };
+    // SAFETY: The thread is the current one. It gets the signal, which is discarded below.
     unsafe {
-        bindings::kernel_sigaction(SIGNAL, mem::transmute::<*const c_void, _>(handled));
+        bindings::kernel_sigaction(SIGNAL, handled);
         bindings::send_sig(SIGNAL, task, 0);
     }
     let pending = crate::current!().signal_pending();
