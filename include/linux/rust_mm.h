@@ -229,6 +229,7 @@ static inline int folio_mappable_order(const struct folio *folio)
  */
 static inline bool rust_folio_maybe_dma_pinned(struct folio *folio)
 {
+	/* Pairs with try_grab_folio_fast(): the count is read after the entries were removed. */
 	smp_mb();
 	return folio_maybe_dma_pinned(folio);
 }
