@@ -136,7 +136,7 @@ fn create(arg: UserSlice) -> Result<isize> {
     if flags & SEALABLE != 0 {
         options = options.sealable();
     }
-    let counted = Arc::new(Counted::new(), GFP_KERNEL)?;
+    let counted = Arc::new(Counted::new(), GFP_KERNEL_ACCOUNT)?;
     let file = MemoryFile::<Memfile>::new(c"rust_memfile", size, options, counted)?;
     let cloexec = if flags & CLOEXEC != 0 { O_CLOEXEC } else { 0 };
     Ok(MemoryFile::reserve_fd(file, cloexec)?.install() as isize)

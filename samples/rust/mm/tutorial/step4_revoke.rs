@@ -100,7 +100,7 @@ impl MiscDevice for Memory {
                 revocation <- Revocation::new::<Self>(),
                 switching <- new_mutex!(()),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -142,7 +142,7 @@ impl VmOperations for MemoryOps {
         let page = pages.get_mut(vmf.pgoff()).ok_or(FaultError::SigBus)?;
         let folio = match page {
             Some(folio) => folio,
-            None => page.insert(Folio::alloc(0, GFP_KERNEL)?),
+            None => page.insert(Folio::alloc(0, GFP_KERNEL_ACCOUNT)?),
         };
         vmf.return_page(folio.clone(), 0)
     }
