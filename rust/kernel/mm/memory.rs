@@ -12,19 +12,29 @@ pub(super) mod gfp;
 mod kernel_pages;
 pub(super) mod page_array;
 pub(super) mod pfn;
+mod slots;
 
 pub use cache::Cache;
 pub use folio::{
     Folio,
     LockedFolio, //
 };
+pub(super) use kernel_pages::position;
 pub use kernel_pages::{
     KernelPages,
     KernelPagesSlice, //
+};
+pub(super) use page_array::{
+    zero_iter,
+    zero_user, //
 };
 pub use pfn::{
     DeviceMemory,
     Frames,
     PfnRange,
     PfnSlice, //
+};
+pub(super) use slots::{
+    Slot,
+    Slots, //
 };
