@@ -18,10 +18,12 @@ use crate::{
     }, //
 };
 
+mod claim;
 mod device;
 mod populated;
 mod section;
 
+pub(crate) use claim::Claim;
 pub use device::{
     RevocableMemory,
     RevocableSlice, //

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Claims of a device's memory.
+
+use crate::{
+    bindings,
+    error::from_err_ptr,
+    io::resource::Resource,
+    mm::memory::{
+        pfn::device_frames,
+        PfnRange, //
+    },
+    prelude::*, //
+};
+use core::ptr::NonNull;
+
+/// A claim in the resource tree, at the place of a device's resource and at no other.
+///
+/// Not a [`Region`](crate::io::resource::Region): it may be placed into the resource of another
+/// device, and it is released by its addresses. A driver that moves the BARs of other devices
+/// (`pci_resize_resource()`) removes the claims in them, and may put our BAR back. By then, another
+/// driver may have claimed the same addresses.
+///
+/// The users of the memory share the claim: the code that revokes it from user space when the
+/// driver is unbound, and the driver's own views of it.
+///
+/// # Invariants
+///
+/// - `raw` is that of a claim which this value owns.
+/// - `pfns` are those of the claimed memory, which contains no RAM.
+pub(crate) struct Claim {
+    raw: NonNull<bindings::rust_mem_claim>,
+    pfns: PfnRange,
+}
+
+// SAFETY: Any thread may release a claim.
+unsafe impl Send for Claim {}
+// SAFETY: A reference only allows reading the PFNs, which do not change.
+unsafe impl Sync for Claim {}
+
+impl Claim {
+    /// Claims the whole of a resource, with a copy of the name.
+    ///
+    /// The claim must be dropped while the resource exists, or must be leaked.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if the resource is empty, is not page-aligned, or contains RAM.
+    /// - [`EBUSY`] if another claim or resource overlaps it.
+    /// - [`ENOMEM`] if there is not enough memory.
+    pub(crate) fn new(resource: &Resource, name: &CStr) -> Result<Self> {
+        let pfns = device_frames(resource.start(), resource.size())?;
+        let resource = core::ptr::from_ref(resource).cast_mut().cast();
+        // SAFETY: The resource is valid, and the function takes the lock of the resource tree. It
+        // copies the name.
+        let raw = unsafe { bindings::rust_mem_claim(resource, name.as_char_ptr()) };
+        let raw = NonNull::new(from_err_ptr(raw)?).ok_or(ENOMEM)?;
+        // INVARIANT: The resource was just claimed, and this value owns the claim. `device_frames`
+        // has checked that its memory contains no RAM.
+        Ok(Self { raw, pfns })
+    }
+
+    /// Returns the PFNs of the claimed memory.
+    #[inline]
+    pub(crate) fn pfns(&self) -> &PfnRange {
+        &self.pfns
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // SAFETY:
+        // - By the type invariants, this value owns the claim, which is not used after this.
+        // - The resource that the claim is in still exists: the driver's data and the devres
+        //   entries, which share the claim, are dropped while the driver is being unbound, so
+        //   before the resources of a device. The claim is in no resource of another device.
+        unsafe { bindings::rust_mem_release(self.raw.as_ptr()) };
+    }
+}
