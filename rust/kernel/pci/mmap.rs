@@ -35,8 +35,11 @@ pub use view::{
 ///
 /// # Limits
 ///
-/// User space gets whole pages. What lies in such a page, user space can access, also if the driver
-/// has a view of it: a register that only the driver may use must be in a page that is not mapped.
+/// - User space gets whole pages. What lies in such a page, user space can access, also if the
+///   driver has a view of it: a register that only the driver may use must be in a page that is not
+///   mapped.
+/// - A BAR that does not start at a page boundary cannot be claimed: it shares its first page with
+///   something else. The kernel can be told to move it there (`pci=resource_alignment=`).
 ///
 /// # Invariants
 ///
@@ -85,7 +88,7 @@ impl<'a> ClaimedBar<'a> {
         self.size
     }
 
-    /// Returns the number of pages of the BAR, which is not zero.
+    /// Returns the number of pages that the BAR has a part in, which is not zero.
     #[inline]
     pub fn nr_pages(&self) -> usize {
         self.claim.pfns().nr_pages()
@@ -156,6 +159,9 @@ impl<'a> ClaimedBar<'a> {
 impl Device<Bound> {
     /// Claims all of a memory BAR, for accesses by the driver and by user space.
     ///
+    /// A BAR can be smaller than a page, and end within one. The claim then includes the rest of
+    /// the page, so that no other device gets addresses there that user space could access.
+    ///
     /// The device must be [enabled](Device::enable_device_mem); otherwise accesses do not reach its
     /// memory.
     ///
@@ -165,10 +171,10 @@ impl Device<Bound> {
     ///
     /// # Errors
     ///
-    /// - [`EBUSY`] if a part of the BAR has been claimed already, or if another device has the same
-    ///   addresses.
+    /// - [`EBUSY`] if a part of the BAR has been claimed already, if another device has the same
+    ///   addresses, or if something else is in the last page of the BAR.
     /// - [`EINVAL`] if there is no such BAR (0 to 5), if it is not a memory BAR, if no addresses
-    ///   are assigned to it, or if it does not start and end at page boundaries.
+    ///   are assigned to it, or if it does not start at a page boundary.
     /// - [`ENOMEM`] if there is not enough memory.
     ///
     /// # Examples
@@ -186,7 +192,7 @@ impl Device<Bound> {
         let size = usize::try_from(resource.size())?;
         // The driver is bound while the `ClaimedBar` exists, and what is made of it. All of them
         // are dropped while the device exists.
-        let claim = Arc::new(Claim::new(resource, name)?, GFP_KERNEL)?;
+        let claim = Arc::new(Claim::of_whole_pages(resource, name)?, GFP_KERNEL)?;
         // INVARIANT: The claim is that of the BAR, whose size is `size`.
         Ok(ClaimedBar {
             pdev: self,

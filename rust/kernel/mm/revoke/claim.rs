@@ -5,11 +5,15 @@
 use crate::{
     bindings,
     error::from_err_ptr,
-    io::resource::Resource,
+    io::resource::{
+        Resource,
+        ResourceSize, //
+    },
     mm::memory::{
         pfn::device_frames,
         PfnRange, //
     },
+    page::PAGE_SIZE,
     prelude::*, //
 };
 use core::ptr::NonNull;
@@ -27,7 +31,8 @@ use core::ptr::NonNull;
 /// # Invariants
 ///
 /// - `raw` is that of a claim which this value owns.
-/// - `pfns` are those of the claimed memory, which contains no RAM.
+/// - `pfns` are those of the claimed memory, which contains no RAM. Nothing but the device has
+///   addresses in their pages.
 pub(crate) struct Claim {
     raw: NonNull<bindings::rust_mem_claim>,
     pfns: PfnRange,
@@ -49,14 +54,37 @@ impl Claim {
     /// - [`EBUSY`] if another claim or resource overlaps it.
     /// - [`ENOMEM`] if there is not enough memory.
     pub(crate) fn new(resource: &Resource, name: &CStr) -> Result<Self> {
-        let pfns = device_frames(resource.start(), resource.size())?;
+        Self::make(resource, name, false)
+    }
+
+    /// Claims the whole of a resource as [`new`](Self::new) does, and all of its last page.
+    ///
+    /// Only for a bus that has all of its devices in the resource tree. For other resources, what
+    /// follows in the page may belong to a device whose driver claims nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), but the end of the resource need not be page-aligned. [`EBUSY`]
+    /// also if another resource is in its last page.
+    pub(crate) fn of_whole_pages(resource: &Resource, name: &CStr) -> Result<Self> {
+        Self::make(resource, name, true)
+    }
+
+    fn make(resource: &Resource, name: &CStr, whole_pages: bool) -> Result<Self> {
+        let mut size = resource.size();
+        if whole_pages {
+            let page = PAGE_SIZE as ResourceSize;
+            size = size.checked_next_multiple_of(page).ok_or(EINVAL)?;
+        }
+        let pfns = device_frames(resource.start(), size)?;
         let resource = core::ptr::from_ref(resource).cast_mut().cast();
         // SAFETY: The resource is valid, and the function takes the lock of the resource tree. It
         // copies the name.
-        let raw = unsafe { bindings::rust_mem_claim(resource, name.as_char_ptr()) };
+        let raw = unsafe { bindings::rust_mem_claim(resource, name.as_char_ptr(), whole_pages) };
         let raw = NonNull::new(from_err_ptr(raw)?).ok_or(ENOMEM)?;
         // INVARIANT: The resource was just claimed, and this value owns the claim. `device_frames`
-        // has checked that its memory contains no RAM.
+        // has checked that its memory contains no RAM. If the resource ends within a page, the rest
+        // of the page is claimed too.
         Ok(Self { raw, pfns })
     }
 

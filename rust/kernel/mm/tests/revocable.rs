@@ -5,10 +5,7 @@
 use crate::{
     bindings,
     device::Bound,
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::to_result,
     fs::File,
     miscdevice::{
         MiscDevice,
@@ -28,6 +25,7 @@ use crate::{
             VmOperations, //
         },
         revoke::{
+            Claim,
             RevocableMemory,
             Revocation, //
         },
@@ -50,6 +48,8 @@ use core::ptr::{
     self,
     NonNull, //
 };
+
+mod claim;
 
 /// A physical address between the RAM of a VM with up to 2 GiB and its devices.
 const NOWHERE: u64 = 0xa080_0000;
@@ -164,6 +164,28 @@ impl Drop for Plugged {
         // SAFETY: By the type invariants, the device is registered.
         unsafe { bindings::platform_device_unregister(self.0.as_ptr()) };
     }
+}
+
+/// Returns whether the memory is unclaimed.
+fn is_free() -> bool {
+    // SAFETY: `iomem_resource` is a valid resource, and the name is static.
+    let claim = unsafe {
+        bindings::__request_region(
+            &raw mut bindings::iomem_resource,
+            NOWHERE,
+            PAGE_SIZE as u64,
+            NAME.as_char_ptr(),
+            0,
+        )
+    };
+    if claim.is_null() {
+        return false;
+    }
+    // SAFETY: The region was claimed above.
+    unsafe {
+        bindings::__release_region(&raw mut bindings::iomem_resource, NOWHERE, PAGE_SIZE as u64)
+    };
+    true
 }
 
 /// A platform device with a driver.
@@ -295,28 +317,6 @@ mod cases {
         mm.open::<DeviceFile>(KBox::new(DeviceFile(device.clone()), GFP_KERNEL)?)
     }
 
-    /// Returns whether the memory is unclaimed.
-    fn is_free() -> bool {
-        // SAFETY: `iomem_resource` is a valid resource, and the name is static.
-        let claim = unsafe {
-            bindings::__request_region(
-                &raw mut bindings::iomem_resource,
-                NOWHERE,
-                PAGE_SIZE as u64,
-                NAME.as_char_ptr(),
-                0,
-            )
-        };
-        if claim.is_null() {
-            return false;
-        }
-        // SAFETY: The region was claimed above.
-        unsafe {
-            bindings::__release_region(&raw mut bindings::iomem_resource, NOWHERE, PAGE_SIZE as u64)
-        };
-        true
-    }
-
     #[test]
     fn claims() -> Result {
         let (mut bench, slot) = bound()?;
@@ -344,34 +344,6 @@ mod cases {
         assert_eq!(slot.errors[0], Err(ENODEV));
         assert!(is_free());
         Ok(())
-    }
-
-    /// The end of a claim frees the region, also if the resource stays in the tree.
-    #[test]
-    fn end_of_a_claim() -> Result {
-        // In a box: if the case fails, KUnit ends the thread, and the tree must not refer to its
-        // stack.
-        let resource = bindings::resource {
-            name: NAME.as_char_ptr(),
-            start: NOWHERE,
-            end: NOWHERE + PAGE_SIZE as u64 - 1,
-            flags: bindings::IORESOURCE_MEM as usize,
-            ..Default::default()
-        };
-        let mut boxed = KBox::new(resource, GFP_KERNEL)?;
-        let resource: *mut bindings::resource = &mut *boxed;
-        // SAFETY: Both resources are valid, and the case removes its own at the end.
-        to_result(unsafe {
-            bindings::insert_resource(&raw mut bindings::iomem_resource, resource)
-        })?;
-        // SAFETY: The resource is valid, and the name is static.
-        let claim = unsafe { bindings::rust_mem_claim(resource, NAME.as_char_ptr()) };
-        assert!(from_err_ptr(claim).is_ok() && !is_free());
-        // SAFETY: The claim is the one that was just made.
-        unsafe { bindings::rust_mem_release(claim) };
-        assert!(is_free());
-        // SAFETY: The case has inserted the resource.
-        to_result(unsafe { bindings::remove_resource(resource) })
     }
 
     #[test]
