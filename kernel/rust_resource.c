@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* Exclusive claims of device memory, for Rust. */
+/* Device memory for Rust: exclusive claims, and accesses for debuggers. */
 
 #include <linux/err.h>
 #include <linux/export.h>
+#include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
+#include <linux/pfn.h>
 #include <linux/rust_resource.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/unaligned.h>
 
 /*
  * A claim is two nested resources: @place, a child of the device's resource, and within it
@@ -121,3 +124,93 @@ void rust_mem_release(struct rust_mem_claim *claim)
 	kfree(claim);
 }
 EXPORT_SYMBOL_GPL(rust_mem_release);
+
+#ifdef CONFIG_HAS_IOMEM
+/* Returns the largest size of an access at an address that is aligned, and not beyond @len. */
+static size_t access_size(unsigned long addr, size_t len)
+{
+	size_t size = sizeof(long);
+
+	while (addr & (size - 1) || size > len)
+		size /= 2;
+	return size;
+}
+
+static void read_io(void *to, const void __iomem *from, size_t size)
+{
+	switch (size) {
+	case 1:
+		*(u8 *)to = __raw_readb(from);
+		break;
+	case 2:
+		put_unaligned((u16)__raw_readw(from), (u16 *)to);
+		break;
+	case 4:
+		put_unaligned((u32)__raw_readl(from), (u32 *)to);
+		break;
+#ifdef CONFIG_64BIT
+	case 8:
+		put_unaligned((u64)__raw_readq(from), (u64 *)to);
+		break;
+#endif
+	}
+}
+
+static void write_io(void __iomem *to, const void *from, size_t size)
+{
+	switch (size) {
+	case 1:
+		__raw_writeb(*(const u8 *)from, to);
+		break;
+	case 2:
+		__raw_writew(get_unaligned((const u16 *)from), to);
+		break;
+	case 4:
+		__raw_writel(get_unaligned((const u32 *)from), to);
+		break;
+#ifdef CONFIG_64BIT
+	case 8:
+		__raw_writeq(get_unaligned((const u64 *)from), to);
+		break;
+#endif
+	}
+}
+
+/**
+ * rust_mem_access() - Copy from or to a page of device memory
+ * @pfn: The page, which is not RAM.
+ * @offset: Offset of the first byte in the page.
+ * @buf: The buffer, which the function writes only if @write is false.
+ * @len: Number of bytes, all of them in the page.
+ * @write: Whether to write to the device.
+ *
+ * The memory can be registers, so the accesses are as large as alignment and @len permit, each byte
+ * is accessed once, and in order. memcpy_fromio() promises none of this.
+ *
+ * Context: Process context. May sleep. The caller keeps the device's memory accessible.
+ * Return: 0, or -ENOMEM.
+ */
+int rust_mem_access(unsigned long pfn, size_t offset, void *buf, size_t len,
+		    bool write)
+{
+	void __iomem *page = ioremap(PFN_PHYS(pfn), PAGE_SIZE);
+	void __iomem *io = page + offset;
+
+	if (!page)
+		return -ENOMEM;
+	while (len) {
+		size_t size = access_size((unsigned long)io, len);
+
+		if (write)
+			write_io(io, buf, size);
+		else
+			read_io(buf, io, size);
+		io += size;
+		buf += size;
+		len -= size;
+	}
+	iounmap(page);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(rust_mem_access);
+#endif /* CONFIG_HAS_IOMEM */
