@@ -24,6 +24,7 @@ mod populated;
 mod section;
 
 pub(crate) use claim::Claim;
+use claim::WriteCombined;
 pub use device::{
     RevocableMemory,
     RevocableSlice, //

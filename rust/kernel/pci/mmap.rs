@@ -9,10 +9,13 @@ use crate::{
     bindings,
     device::Bound,
     io::resource::Resource,
-    mm::revoke::{
-        Claim,
-        RevocableMemory,
-        Revocation, //
+    mm::{
+        revoke::{
+            Claim,
+            RevocableMemory,
+            Revocation, //
+        },
+        Cache, //
     },
     prelude::*,
     sync::Arc, //
@@ -106,6 +109,8 @@ impl<'a> ClaimedBar<'a> {
     ///
     /// # Errors
     ///
+    /// - [`EBUSY`] if a page of the range is [write-combined](Self::map_write_combined) on x86: the
+    ///   view would be, too.
     /// - [`EINVAL`] if the range is empty or extends past the BAR, or if its start or its length is
     ///   not a multiple of 4.
     /// - [`ENOMEM`] if there is not enough memory.
@@ -152,7 +157,45 @@ impl<'a> ClaimedBar<'a> {
         pages: Range<usize>,
         revocation: &Arc<Revocation>,
     ) -> Result<RevocableMemory> {
-        RevocableMemory::new(self.pdev.as_ref(), self.claim.clone(), pages, revocation)
+        self.memory(pages, Cache::NonCached, revocation)
+    }
+
+    /// Makes pages of the BAR available to user space as [`map`](Self::map) does, write-combined.
+    ///
+    /// For memory, such as a frame buffer: the processor collects writes, which reach the device
+    /// later and in larger pieces. The mode must also be that of the mapping:
+    /// `on_io_fault(memory.cache())`. On x86, it is reserved for these pages, and all mappings of
+    /// them have it; the driver's views must be of other pages.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`map`](Self::map), and [`EBUSY`] if the kernel has mapped one of the pages with
+    /// another mode on x86, as [`iomap`](Self::iomap) does.
+    pub fn map_write_combined(
+        &self,
+        pages: Range<usize>,
+        revocation: &Arc<Revocation>,
+    ) -> Result<RevocableMemory> {
+        self.memory(pages, Cache::WriteCombined, revocation)
+    }
+
+    fn memory(
+        &self,
+        pages: Range<usize>,
+        cache: Cache,
+        revocation: &Arc<Revocation>,
+    ) -> Result<RevocableMemory> {
+        RevocableMemory::new(
+            self.pdev.as_ref(),
+            self.claim.clone(),
+            pages,
+            cache,
+            revocation,
+        )
     }
 }
 

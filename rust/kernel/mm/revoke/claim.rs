@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Claims of a device's memory.
+//! Claims of a device's memory, and of its cache mode.
 
 use crate::{
     bindings,
-    error::from_err_ptr,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     io::resource::{
         Resource,
         ResourceSize, //
     },
     mm::memory::{
         pfn::device_frames,
-        PfnRange, //
+        PfnRange,
+        PfnSlice, //
     },
     page::PAGE_SIZE,
     prelude::*, //
@@ -103,5 +107,42 @@ impl Drop for Claim {
         //   entries, which share the claim, are dropped while the driver is being unbound, so
         //   before the resources of a device. The claim is in no resource of another device.
         unsafe { bindings::rust_mem_release(self.raw.as_ptr()) };
+    }
+}
+
+/// A reservation of the write-combined mode for pages of a claim.
+///
+/// # Invariants
+///
+/// `nr_pages` pages, starting at `pfn`, are reserved by this value.
+pub(super) struct WriteCombined {
+    pfn: usize,
+    nr_pages: usize,
+}
+
+impl WriteCombined {
+    /// Reserves the mode.
+    ///
+    /// # Errors
+    ///
+    /// - [`EBUSY`] if another mode is reserved for a part of the memory, also for a view of the
+    ///   driver.
+    /// - [`ENOMEM`] if there is not enough memory.
+    pub(super) fn new(pfns: PfnSlice<'_>) -> Result<Self> {
+        let (pfn, nr_pages) = (pfns.start_pfn(), pfns.nr_pages());
+        if nr_pages == 0 {
+            return Err(EINVAL);
+        }
+        // SAFETY: The pages are device memory, and there is at least one.
+        to_result(unsafe { bindings::rust_mem_reserve_wc(pfn, nr_pages) })?;
+        // INVARIANT: The mode was just reserved.
+        Ok(Self { pfn, nr_pages })
+    }
+}
+
+impl Drop for WriteCombined {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, the mode is reserved.
+        unsafe { bindings::rust_mem_free_wc(self.pfn, self.nr_pages) };
     }
 }

@@ -21,6 +21,7 @@ use crate::{
                 Insertion,
                 Sealed, //
             },
+            Cache,
             Frames,
             PfnRange,
             PfnSlice, //
@@ -28,7 +29,8 @@ use crate::{
         revoke::{
             Claim,
             Revocation,
-            RevocationGuard, //
+            RevocationGuard,
+            WriteCombined, //
         }, //
     },
     prelude::*,
@@ -87,8 +89,7 @@ use core::ops::Range;
 ///         desc::{Mapping, VmaDesc},
 ///         ops::{Fault, FaultAnswer, FaultError, PerFile, Pfn, VmOperations},
 ///         revoke::{RevocableMemory, Revocation},
-///         rmap::AddressSpace,
-///         Cache, //
+///         rmap::AddressSpace, //
 ///     },
 ///     platform,
 ///     sync::{Arc, ArcBorrow},
@@ -127,7 +128,8 @@ use core::ops::Range;
 ///         desc.deny_cow()?;
 ///         // Fails if the mapping would extend past the registers.
 ///         regs.memory.slice(desc.pgoff(), desc.nr_pages())?;
-///         Ok(desc.with_ops::<RegistersOps>()?.on_io_fault(Cache::NonCached))
+///         let cache = regs.memory.cache();
+///         Ok(desc.with_ops::<RegistersOps>()?.on_io_fault(cache))
 ///     }
 /// }
 ///
@@ -151,6 +153,7 @@ use core::ops::Range;
 /// [`DriverVma::insert_pfns`]: crate::mm::ops::DriverVma::insert_pfns
 pub struct RevocableMemory {
     pfns: PfnRange,
+    cache: Cache,
     revocation: Arc<Revocation>,
 }
 
@@ -165,7 +168,10 @@ impl RevocableMemory {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if `pages` is empty, or the claim does not have all of them.
+    /// - [`EBUSY`] if `cache` is [`WriteCombined`](Cache::WriteCombined), and the kernel has mapped
+    ///   a part of the memory with another mode.
+    /// - [`EINVAL`] if `pages` is empty, or the claim does not have all of them, or if `cache` is
+    ///   [`Cached`](Cache::Cached), which cannot be reserved.
     /// - [`ENODEV`] if the memory of the revocation is revoked forever. If several devices share a
     ///   revocation, that is so when the first of them is unbound.
     /// - [`ENOMEM`] if there is not enough memory. The revocation may then be revoked forever.
@@ -173,6 +179,7 @@ impl RevocableMemory {
         device: &Device<Bound>,
         claim: Arc<Claim>,
         pages: Range<usize>,
+        cache: Cache,
         revocation: &Arc<Revocation>,
     ) -> Result<Self> {
         let slice = claim.pfns().slice(pages.start, pages.len())?;
@@ -182,8 +189,14 @@ impl RevocableMemory {
         if revocation.is_gone() {
             return Err(ENODEV);
         }
+        let mode = match cache {
+            Cache::NonCached => None,
+            Cache::WriteCombined => Some(WriteCombined::new(slice)?),
+            Cache::Cached => return Err(EINVAL),
+        };
         let on_unbind = OnUnbind {
             revocation: revocation.clone(),
+            _mode: mode,
             _claim: claim,
         };
         devres::register(device, on_unbind, GFP_KERNEL)?;
@@ -191,8 +204,17 @@ impl RevocableMemory {
         // `OnUnbind` drops its share of the claim after it has revoked the memory.
         Ok(Self {
             pfns,
+            cache,
             revocation: revocation.clone(),
         })
+    }
+
+    /// Returns the cache mode that mappings of the memory should have.
+    ///
+    /// A driver passes it on, as in `on_io_fault(memory.cache())`.
+    #[inline]
+    pub fn cache(&self) -> Cache {
+        self.cache
     }
 
     /// Returns the revocation of the memory.
@@ -270,9 +292,11 @@ impl Frames for RevocableSlice<'_> {
 
 /// Revokes the memory when the driver is unbound.
 ///
-/// The fields are dropped after that, so the claim, or this share of it, is dropped last.
+/// The fields are dropped after that, from top to bottom, so the claim, or this share of it, is
+/// dropped last.
 struct OnUnbind {
     revocation: Arc<Revocation>,
+    _mode: Option<WriteCombined>,
     _claim: Arc<Claim>,
 }
 

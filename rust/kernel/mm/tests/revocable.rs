@@ -40,7 +40,8 @@ use crate::{
             SHARED,
             WRITE, //
         },
-        Cache, //
+        Cache,
+        MapFile, //
     },
     page::PAGE_SIZE,
     platform,
@@ -60,9 +61,11 @@ const NOWHERE: u64 = 0xa080_0000;
 const NR_PAGES: usize = 1024;
 const NAME: &CStr = c"rust_mm_revocable";
 
-/// The results of the `probe` of a [`Bench`]'s driver.
+/// What the `probe` of a [`Bench`]'s driver does, and its results.
 struct Slot {
     revocation: Arc<Revocation>,
+    /// The cache mode of the memory.
+    cache: Cache,
     memory: Option<RevocableMemory>,
     /// The address of the string with which the driver has claimed the memory, freed by now.
     name: usize,
@@ -91,7 +94,10 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
     };
     slot.name = name.as_char_ptr() as usize;
     let claim = |index| device.map_resource(index, &name, &slot.revocation);
-    let memory = claim(0);
+    let memory = match slot.cache {
+        Cache::NonCached => claim(0),
+        cache => with_mode(device, cache, &slot.revocation),
+    };
     slot.errors = [
         match &memory {
             Ok(_) => claim(0).map(drop),
@@ -102,6 +108,18 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
     ];
     slot.memory = memory.ok();
     0
+}
+
+/// Claims the memory of the device, with a cache mode.
+fn with_mode(
+    device: &platform::Device<Bound>,
+    cache: Cache,
+    revocation: &Arc<Revocation>,
+) -> Result<RevocableMemory> {
+    let resource = device.resource_by_index(0).ok_or(EINVAL)?;
+    let claim = Arc::new(Claim::new(resource, NAME)?, GFP_KERNEL)?;
+    let pages = 0..claim.pfns().nr_pages();
+    RevocableMemory::new(device.as_ref(), claim, pages, cache, revocation)
 }
 
 /// A platform device with two resources, which is unplugged when this value is dropped.
@@ -168,6 +186,32 @@ impl Drop for Plugged {
         // SAFETY: By the type invariants, the device is registered.
         unsafe { bindings::platform_device_unregister(self.0.as_ptr()) };
     }
+}
+
+fn slot_for<T: MapFile>() -> Result<Slot> {
+    Ok(Slot {
+        revocation: Arc::pin_init(Revocation::new::<T>(), GFP_KERNEL)?,
+        cache: Cache::NonCached,
+        memory: None,
+        name: 0,
+        errors: [Ok(()); 3],
+    })
+}
+
+/// Returns the PFN, the protection and the address mask of the leaf that maps an address.
+fn leaf(mm: &UserMm, addr: usize) -> Result<(usize, usize, usize)> {
+    let guard = mm.current().mmap_read_lock();
+    let mut args = bindings::follow_pfnmap_args {
+        vma: guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr(),
+        address: addr,
+        ..Default::default()
+    };
+    // SAFETY: The guard holds the mmap lock, and the address is in the VMA.
+    to_result(unsafe { bindings::follow_pfnmap_start(&mut args) })?;
+    let found = (args.pfn, args.pgprot.pgprot, args.addr_mask);
+    // SAFETY: The walk has been started.
+    unsafe { bindings::follow_pfnmap_end(&mut args) };
+    Ok(found)
 }
 
 /// Returns whether the memory is unclaimed.
@@ -326,12 +370,7 @@ mod cases {
     }
 
     fn slot() -> Result<Slot> {
-        Ok(Slot {
-            revocation: Arc::pin_init(Revocation::new::<DeviceFile>(), GFP_KERNEL)?,
-            memory: None,
-            name: 0,
-            errors: [Ok(()); 3],
-        })
+        slot_for::<DeviceFile>()
     }
 
     fn device() -> Result<(Bench, Arc<Device>)> {

@@ -18,6 +18,7 @@ use crate::{
         Region, //
     },
     mm::revoke::Claim,
+    page::PAGE_SHIFT,
     prelude::*,
     sync::Arc,
     types::{
@@ -73,11 +74,19 @@ impl<'a, const SIZE: usize> BarView<'a, SIZE> {
             unsafe { bindings::pci_iounmap(pdev.as_raw(), addr) }
         })?;
         // INVARIANT: The memory is mapped, and is a part of the claimed BAR.
-        Ok(Self {
+        let view = Self {
             pdev,
             io,
             _claim: bar.claim.clone(),
-        })
+        };
+        // On x86, the view has the mode that is reserved for one of its pages, and then the mode is
+        // that of all: reservations that overlap have the same mode.
+        let first = bar.claim.pfns().start_pfn() + (start >> PAGE_SHIFT);
+        // SAFETY: The page is device memory.
+        if unsafe { bindings::rust_mem_is_wc(first) } {
+            return Err(EBUSY);
+        }
+        Ok(view)
     }
 
     /// Hands the view over to the device, which drops it when the driver is unbound.

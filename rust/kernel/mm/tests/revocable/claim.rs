@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tests of claims in the resource tree.
+//! Tests of claims in the resource tree, and of the cache mode that is reserved with one.
 
 use super::{
     is_free,
     Claim,
     NAME,
     NOWHERE, //
+};
+#[cfg(CONFIG_X86_PAT)]
+use super::{
+    leaf,
+    slot_for,
+    Bench,
+    Cache,
+    Device,
+    DeviceFile,
+    Slot, //
 };
 use crate::{
     bindings,
@@ -17,6 +27,15 @@ use crate::{
     io::resource::Resource,
     page::PAGE_SIZE,
     prelude::*, //
+};
+#[cfg(CONFIG_X86_PAT)]
+use crate::{
+    mm::testing::{
+        UserMm,
+        READ,
+        SHARED, //
+    },
+    sync::Arc, //
 };
 
 #[kunit_tests(rust_mm_claim)]
@@ -120,6 +139,70 @@ mod cases {
         // Nothing tells what follows a resource that is in no tree.
         assert!(Claim::of_whole_pages(wrapped, NAME).is_err_and(|err| err == EINVAL));
         assert!(is_free());
+        Ok(())
+    }
+
+    /// The mode that is reserved is that of the entries, and the reservation ends with the claim.
+    #[cfg(CONFIG_X86_PAT)]
+    #[test]
+    fn write_combined() -> Result {
+        const PWT: usize = 1 << 3;
+        const PCD: usize = 1 << 4;
+        const FIRST: usize = NOWHERE as usize / PAGE_SIZE;
+        // SAFETY: There is no RAM at the address.
+        let is_reserved = || unsafe { bindings::rust_mem_is_wc(FIRST) };
+        let bound = |cache| {
+            let mut slot = Slot {
+                cache,
+                ..slot_for::<DeviceFile>()?
+            };
+            let bench = Bench::new(&mut slot)?;
+            Ok::<_, Error>((bench, slot))
+        };
+
+        let mm = UserMm::attach()?;
+        for (cache, mode) in [(Cache::NonCached, PCD), (Cache::WriteCombined, PWT)] {
+            let (mut bench, slot) = bound(cache)?;
+            let memory = slot.memory.ok_or(ENODEV)?;
+            assert_eq!(memory.cache(), cache);
+            assert_eq!(is_reserved(), cache == Cache::WriteCombined);
+            let device = Arc::new(Device { memory }, GFP_KERNEL)?;
+            let file = mm.open::<DeviceFile>(KBox::new(DeviceFile(device.clone()), GFP_KERNEL)?)?;
+            let addr = file.mmap(2 * PAGE_SIZE, READ, SHARED, 1)?;
+            mm.read::<1>(addr + PAGE_SIZE)?;
+            let (pfn, prot, _) = leaf(&mm, addr + PAGE_SIZE)?;
+            assert_eq!((pfn, prot & (PWT | PCD)), (FIRST + 2, mode));
+            bench.unplug();
+            assert!(!is_reserved());
+            mm.munmap(addr, 2 * PAGE_SIZE)?;
+        }
+
+        let (_bench, slot) = bound(Cache::Cached)?;
+        assert!(slot.memory.is_none() && slot.errors[0] == Err(EINVAL));
+        Ok(())
+    }
+
+    /// Another mode that is reserved makes the claim fail.
+    #[cfg(CONFIG_X86_PAT)]
+    #[test]
+    fn write_combined_and_mapped() -> Result {
+        // SAFETY: There is no RAM at the address.
+        let view = unsafe { bindings::ioremap(NOWHERE + PAGE_SIZE as u64, PAGE_SIZE) };
+        assert!(!view.is_null());
+        let mut slot = Slot {
+            cache: Cache::WriteCombined,
+            ..slot_for::<DeviceFile>()?
+        };
+        let bench = Bench::new(&mut slot)?;
+        assert!(slot.memory.is_none());
+        assert_eq!(slot.errors[0], Err(EBUSY));
+        drop(bench);
+        assert!(is_free());
+        // SAFETY: The memory was mapped above.
+        unsafe { bindings::iounmap(view) };
+        let bench = Bench::new(&mut slot)?;
+        assert!(slot.memory.is_some());
+        drop(bench);
         Ok(())
     }
 }
