@@ -205,6 +205,86 @@ pgprot_t rust_mm_vma_cached_page_prot(const struct vm_area_struct *vma)
 }
 EXPORT_SYMBOL_GPL(rust_mm_vma_cached_page_prot);
 
+/* Returns whether a PMD leaf maps an address. The mmap lock is held for writing. */
+static bool is_pmd_leaf(struct mm_struct *mm, unsigned long addr)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d;
+	pud_t *pud;
+
+	if (!pgd_present(pgdp_get(pgd)))
+		return false;
+	p4d = p4d_offset(pgd, addr);
+	if (!p4d_present(p4dp_get(p4d)))
+		return false;
+	pud = pud_offset(p4d, addr);
+	if (!pud_present(pudp_get(pud)) || pud_leaf(pudp_get(pud)))
+		return false;
+	return pmd_leaf(pmdp_get_lockless(pmd_offset(pud, addr)));
+}
+
+/* Zaps the PMD leaves of a VMA in a range. */
+static void zap_leaves(struct vm_area_struct *vma, unsigned long start,
+		       unsigned long end)
+{
+	unsigned long addr;
+
+	/* A leaf that is only partly in the range is in the VMA. */
+	for (addr = ALIGN_DOWN(start, PMD_SIZE); addr < end; addr += PMD_SIZE) {
+		if (addr >= vma->vm_start && vma->vm_end - addr >= PMD_SIZE &&
+		    is_pmd_leaf(vma->vm_mm, addr))
+			zap_vma_range(vma, addr, PMD_SIZE);
+		cond_resched();
+	}
+}
+
+/**
+ * rust_mm_vma_zap_leaves() - Zap the PMD leaves that mremap() is about to move
+ * @copy: The VMA to which it moves them, in ->open.
+ *
+ * move_huge_pmd() clears one entry and then sets the other. It holds both page table locks, but
+ * code that unmaps a file looks at an entry without a lock, and goes on if it is empty. So it can
+ * pass the first entry after it was cleared and the second one before it is set. fork() is not a
+ * subject of this: leaves that must not be missed are only in VMAs with VM_DONTCOPY, because
+ * copy_huge_pmd() copies what it has read without a lock. That flag stays in a VM_PFNMAP VMA.
+ *
+ * The pages are mapped again by faults. Only leaves are zapped: entries for single pages may have
+ * been made without a fault. Such a VMA is not copy-on-write, so there are no private pages.
+ *
+ * The original is locked for writing, so that no fault maps a leaf again before the move. It is not
+ * an argument of ->open; other mappings of the pages in the same mm lose their leaves, too.
+ *
+ * Context: In vm_operations_struct::open of a VM_PFNMAP VMA, with the mmap lock held for writing.
+ * May sleep.
+ */
+void rust_mm_vma_zap_leaves(struct vm_area_struct *copy)
+{
+	pgoff_t first = copy->vm_pgoff, end = first + vma_pages(copy);
+	struct mm_struct *mm = copy->vm_mm;
+	struct vm_area_struct *vma;
+	VMA_ITERATOR(vmi, mm, 0);
+
+	/* In fork(), the mm of the copy still has VMAs of the parent. */
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) || mm != current->mm)
+		return;
+	/* A split moves nothing. Its copy lies in the original. */
+	if (find_vma_intersection(mm, copy->vm_start, copy->vm_end))
+		return;
+
+	for_each_vma(vmi, vma) {
+		pgoff_t vma_first = vma->vm_pgoff;
+		pgoff_t vma_end = vma_first + vma_pages(vma);
+		pgoff_t from = max(first, vma_first), to = min(end, vma_end);
+
+		if (vma->vm_file == copy->vm_file &&
+		    vma->vm_ops == copy->vm_ops && from < to)
+			zap_leaves(vma,
+				   vma->vm_start + ((from - vma_first) << PAGE_SHIFT),
+				   vma->vm_start + ((to - vma_first) << PAGE_SHIFT));
+	}
+}
+EXPORT_SYMBOL_GPL(rust_mm_vma_zap_leaves);
+
 /**
  * rust_mm_memcpy_from_page() - Copy from a page that other threads may write meanwhile
  * @to: Destination.

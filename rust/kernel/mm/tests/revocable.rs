@@ -55,6 +55,8 @@ use core::ptr::{
 };
 
 mod claim;
+#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+mod leaves;
 
 /// A physical address between the RAM of a VM with up to 2 GiB and its devices.
 const NOWHERE: u64 = 0xa080_0000;

@@ -5,9 +5,11 @@
 use crate::{
     bindings,
     mm::{
+        flags::VmaFlag,
         memory::{
+            pfn::Insertion,
             Folio,
-            PfnSlice, //
+            Frames, //
         },
         ops::{
             fault::{
@@ -206,10 +208,14 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     /// - the leaf would extend past the VMA,
     /// - the access is a write, and the kernel tracks first writes to pages (write-notify) or an
     ///   entry is there already,
-    /// - the architecture has no such leaves.
+    /// - the architecture has no such leaves,
+    /// - the PFNs are [revocable](crate::mm::revoke::RevocableMemory), and the mapping lacks
+    ///   [`DONTCOPY`](crate::mm::flags::SetFlags::DONTCOPY) or the leaf would be a PUD one.
     ///
-    /// [`RevocableMemory`](crate::mm::revoke::RevocableMemory) cannot be mapped with a leaf: a
-    /// revocation may miss a leaf that the kernel is copying.
+    /// Revocable PFNs need DONTCOPY because `fork` may copy a leaf at the time of a revocation,
+    /// which does not find the copy. User space cannot undo it: the kernel refuses `MADV_DOFORK`
+    /// for PFNs. `mremap` could hide a leaf in the same way, so it zaps PMD leaves, and an access
+    /// after it is a fault.
     ///
     /// # Context
     ///
@@ -217,7 +223,9 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     ///
     /// # Errors
     ///
-    /// [`FaultError::Oom`] if there is not enough memory for page tables.
+    /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    /// - [`FaultError::SigBus`] if the PFNs are revocable, and are revoked or could not be revoked
+    ///   from this mapping.
     ///
     /// # Examples
     ///
@@ -241,11 +249,19 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     ///     vmf.insert_pfns(memory.pfns().all(), pgoffs.start)
     /// }
     /// ```
-    pub fn insert_pfns(
+    pub fn insert_pfns<F: Frames>(
         &self,
-        pfns: PfnSlice<'_>,
+        pfns: F,
         first: usize,
     ) -> Result<HugeAnswer<'_>, FaultError> {
+        // A PUD leaf that is split is cleared, and the code that zaps a part of its range then
+        // takes a leaf that a fault has just put there for a broken table.
+        if F::REVOCABLE
+            && (self.order == HugeOrder::Pud || !self.vma().flags().contains(VmaFlag::DONTCOPY))
+        {
+            return Ok(HugeAnswer::Fallback);
+        }
+        let (pfns, _section) = pfns.enter(Insertion(()), self.vma().mapping())?;
         let nr_pages = self.order.nr_pages();
         let fits = first
             .checked_add(nr_pages)
@@ -263,7 +279,8 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
         //   lock or the mmap lock held.
         // - With `Pfn` memory, the VMA is a PFNMAP one, which is not copy-on-write: `with_ops` has
         //   checked that. It has all addresses of the leaf.
-        // - `pfn` is aligned. By the type invariants of `pfns`, user space may access all the PFNs.
+        // - `pfn` is aligned. By the type invariants of `pfns`, user space may access all the PFNs
+        //   until `_section` is dropped.
         let placed = unsafe { insert::leaf_of_pfns(self.context.vmf, pfn, pud) }?;
         Ok(HugeAnswer::of(placed))
     }
