@@ -205,37 +205,76 @@ pgprot_t rust_mm_vma_cached_page_prot(const struct vm_area_struct *vma)
 }
 EXPORT_SYMBOL_GPL(rust_mm_vma_cached_page_prot);
 
-/* Returns whether a PMD leaf maps an address. The mmap lock is held for writing. */
-static bool is_pmd_leaf(struct mm_struct *mm, unsigned long addr)
+/**
+ * rust_mm_vma_keeps_leaves() - Check whether no code can hide a PMD leaf from an unmap
+ * @vma: A VM_PFNMAP VMA of a file of the layer.
+ *
+ * - fork() can, unless the VMA has VM_DONTCOPY: copy_huge_pmd() copies what it has read without a
+ *   lock. With VM_IO, madvise() does not clear the flag.
+ * - mremap() can, but for rust_mm_vma_zap_leaves(). That looks for the VMA that is moved, so it is
+ *   only for files that have ->get_unmapped_area: of these, mremap() moves one VMA at a time
+ *   (vma_multi_allowed()).
+ *
+ * Context: The mmap lock or the VMA lock is held. Does not sleep.
+ * Return: Whether the VMA may have leaves that must not be missed.
+ */
+bool rust_mm_vma_keeps_leaves(const struct vm_area_struct *vma)
 {
-	pgd_t *pgd = pgd_offset(mm, addr);
-	p4d_t *p4d;
-	pud_t *pud;
+	return vma->vm_flags & VM_DONTCOPY && vma->vm_flags & VM_IO &&
+	       vma->vm_file->f_op->get_unmapped_area;
+}
+EXPORT_SYMBOL_GPL(rust_mm_vma_keeps_leaves);
 
-	if (!pgd_present(pgdp_get(pgd)))
+/*
+ * Returns whether a PMD leaf maps an address, and where to look next. The caller holds the mmap
+ * lock for writing, which keeps the tables. Faults in VMAs that are not locked, and unmaps through
+ * the file, may set and clear leaves, so each entry is read once.
+ */
+static bool is_pmd_leaf(struct mm_struct *mm, unsigned long addr,
+			unsigned long *next)
+{
+	pgd_t *pgdp = pgd_offset(mm, addr), pgd = pgdp_get(pgdp);
+	p4d_t *p4dp, p4d;
+	pud_t *pudp, pud;
+
+	*next = ALIGN(addr + 1, PUD_SIZE);
+	if (!pgd_present(pgd))
 		return false;
-	p4d = p4d_offset(pgd, addr);
-	if (!p4d_present(p4dp_get(p4d)))
+	p4dp = p4d_offset_lockless(pgdp, pgd, addr);
+	p4d = p4dp_get(p4dp);
+	if (!p4d_present(p4d))
 		return false;
-	pud = pud_offset(p4d, addr);
-	if (!pud_present(pudp_get(pud)) || pud_leaf(pudp_get(pud)))
+	pudp = pud_offset_lockless(p4dp, p4d, addr);
+	pud = pudp_get(pudp);
+	if (!pud_present(pud) || pud_leaf(pud))
 		return false;
-	return pmd_leaf(pmdp_get_lockless(pmd_offset(pud, addr)));
+	*next = addr + PMD_SIZE;
+	return pmd_leaf(pmdp_get_lockless(pmd_offset_lockless(pudp, pud, addr)));
 }
 
 /* Zaps the PMD leaves of a VMA in a range. */
 static void zap_leaves(struct vm_area_struct *vma, unsigned long start,
 		       unsigned long end)
 {
-	unsigned long addr;
+	unsigned long addr, next;
 
 	/* A leaf that is only partly in the range is in the VMA. */
-	for (addr = ALIGN_DOWN(start, PMD_SIZE); addr < end; addr += PMD_SIZE) {
-		if (addr >= vma->vm_start && vma->vm_end - addr >= PMD_SIZE &&
-		    is_pmd_leaf(vma->vm_mm, addr))
+	for (addr = ALIGN_DOWN(start, PMD_SIZE); addr < end; addr = next) {
+		if (is_pmd_leaf(vma->vm_mm, addr, &next) &&
+		    addr >= vma->vm_start && vma->vm_end - addr >= PMD_SIZE)
 			zap_vma_range(vma, addr, PMD_SIZE);
 		cond_resched();
 	}
+}
+
+/* Returns whether a VMA is locked for writing; mremap() locks the one that it moves. */
+static bool is_write_locked(struct vm_area_struct *vma)
+{
+#ifdef CONFIG_PER_VMA_LOCK
+	return vma->vm_lock_seq == vma->vm_mm->mm_lock_seq.sequence;
+#else
+	return true;
+#endif
 }
 
 /**
@@ -244,15 +283,13 @@ static void zap_leaves(struct vm_area_struct *vma, unsigned long start,
  *
  * move_huge_pmd() clears one entry and then sets the other. It holds both page table locks, but
  * code that unmaps a file looks at an entry without a lock, and goes on if it is empty. So it can
- * pass the first entry after it was cleared and the second one before it is set. fork() is not a
- * subject of this: leaves that must not be missed are only in VMAs with VM_DONTCOPY, because
- * copy_huge_pmd() copies what it has read without a lock. That flag stays in a VM_PFNMAP VMA.
+ * pass the first entry after it was cleared and the second one before it is set.
  *
  * The pages are mapped again by faults. Only leaves are zapped: entries for single pages may have
  * been made without a fault. Such a VMA is not copy-on-write, so there are no private pages.
  *
  * The original is locked for writing, so that no fault maps a leaf again before the move. It is not
- * an argument of ->open; other mappings of the pages in the same mm lose their leaves, too.
+ * an argument of ->open, so the function looks at each VMA of the mm.
  *
  * Context: In vm_operations_struct::open of a VM_PFNMAP VMA, with the mmap lock held for writing.
  * May sleep.
@@ -265,7 +302,8 @@ void rust_mm_vma_zap_leaves(struct vm_area_struct *copy)
 	VMA_ITERATOR(vmi, mm, 0);
 
 	/* In fork(), the mm of the copy still has VMAs of the parent. */
-	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) || mm != current->mm)
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) || mm != current->mm ||
+	    !rust_mm_vma_keeps_leaves(copy))
 		return;
 	/* A split moves nothing. Its copy lies in the original. */
 	if (find_vma_intersection(mm, copy->vm_start, copy->vm_end))
@@ -277,7 +315,8 @@ void rust_mm_vma_zap_leaves(struct vm_area_struct *copy)
 		pgoff_t from = max(first, vma_first), to = min(end, vma_end);
 
 		if (vma->vm_file == copy->vm_file &&
-		    vma->vm_ops == copy->vm_ops && from < to)
+		    vma->vm_ops == copy->vm_ops && from < to &&
+		    is_write_locked(vma))
 			zap_leaves(vma,
 				   vma->vm_start + ((from - vma_first) << PAGE_SHIFT),
 				   vma->vm_start + ((to - vma_first) << PAGE_SHIFT));

@@ -59,9 +59,8 @@ pub(super) use section::RevocationGuard;
 /// - If the `.mmap` of a stacked driver has the layer populate a mapping, the kernel adds the
 ///   mapping to those of the file only after that `.mmap`. A revocation in between does not find
 ///   it. Memory that is faulted in is not affected.
-/// - A PMD mapping of PFNs that `fork` copies during the revocation may remain mapped; with
-///   [`DONTCOPY`](crate::mm::flags::SetFlags::DONTCOPY), there is no copy. So may a PUD mapping
-///   that `mremap` moves. Those of folios are not copied.
+/// - A PMD or PUD mapping of PFNs that the kernel copies or moves during the revocation may remain
+///   mapped. Those of folios are not copied.
 ///
 /// None of these limits applies to a [`RevocableMemory`], which is for memory that another driver
 /// may get afterwards.

@@ -234,7 +234,9 @@ macro_rules! vm_operations {
 
 /// Returns whether mappings with these operations can have PMD leaves that map PFNs.
 pub(super) const fn has_pfn_leaves<O: VmOperations>() -> bool {
-    O::HAS_HUGE_FAULT && O::Memory::FLAGS.contains(VmaFlag::PFNMAP)
+    cfg!(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)
+        && O::HAS_HUGE_FAULT
+        && O::Memory::FLAGS.contains(VmaFlag::PFNMAP)
 }
 
 /// Returns whether mappings with these operations can be merged.

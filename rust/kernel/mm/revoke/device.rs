@@ -53,7 +53,8 @@ use core::ops::Range;
 ///
 /// [`HugeFault::insert_pfns`] maps them by PMD leaves if the mapping has
 /// [`DONTCOPY`](crate::mm::flags::SetFlags::DONTCOPY), since a revocation could miss a leaf that
-/// `fork` is copying. It never maps them by PUD leaves.
+/// `fork` is copying, and under other conditions, which it documents. It never maps them by PUD
+/// leaves.
 ///
 /// `samples/rust/mm/rust_mmap_pfn.rs` is a driver that does this.
 ///

@@ -55,7 +55,7 @@ use core::ptr::{
 };
 
 mod claim;
-#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+#[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
 mod leaves;
 
 /// A physical address between the RAM of a VM with up to 2 GiB and its devices.

@@ -5,7 +5,6 @@
 use crate::{
     bindings,
     mm::{
-        flags::VmaFlag,
         memory::{
             pfn::Insertion,
             Folio,
@@ -209,13 +208,16 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     /// - the access is a write, and the kernel tracks first writes to pages (write-notify) or an
     ///   entry is there already,
     /// - the architecture has no such leaves,
-    /// - the PFNs are [revocable](crate::mm::revoke::RevocableMemory), and the mapping lacks
-    ///   [`DONTCOPY`](crate::mm::flags::SetFlags::DONTCOPY) or the leaf would be a PUD one.
+    /// - the PFNs are [revocable](crate::mm::revoke::RevocableMemory), and the leaf would be a PUD
+    ///   one, or the mapping lacks one of these:
+    ///   - [`DONTCOPY`](crate::mm::flags::SetFlags::DONTCOPY). `fork` may copy a leaf during a
+    ///     revocation, which does not find the copy.
+    ///   - IO, as with `on_io_fault`. With it, user space cannot clear DONTCOPY.
+    ///   - a file with `get_unmapped_area`, which a driver has for leaves anyway. `mremap` could
+    ///     hide a leaf as `fork` can, so the layer looks for leaves when it moves a VMA. Of such
+    ///     files, it moves one VMA at a time.
     ///
-    /// Revocable PFNs need DONTCOPY because `fork` may copy a leaf at the time of a revocation,
-    /// which does not find the copy. User space cannot undo it: the kernel refuses `MADV_DOFORK`
-    /// for PFNs. `mremap` could hide a leaf in the same way, so it zaps PMD leaves, and an access
-    /// after it is a fault.
+    /// After `mremap`, an access is a fault again.
     ///
     /// # Context
     ///
@@ -256,8 +258,11 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     ) -> Result<HugeAnswer<'_>, FaultError> {
         // A PUD leaf that is split is cleared, and the code that zaps a part of its range then
         // takes a leaf that a fault has just put there for a broken table.
+        //
+        // SAFETY: The VMA is locked while this thread handles the fault, and keeps its file open.
         if F::REVOCABLE
-            && (self.order == HugeOrder::Pud || !self.vma().flags().contains(VmaFlag::DONTCOPY))
+            && (self.order == HugeOrder::Pud
+                || !unsafe { bindings::rust_mm_vma_keeps_leaves(self.vma().as_ptr()) })
         {
             return Ok(HugeAnswer::Fallback);
         }

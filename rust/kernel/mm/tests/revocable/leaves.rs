@@ -13,7 +13,13 @@ use super::{
 #[cfg(CONFIG_X86_64)]
 use crate::mm::tests::syscalls::mremap;
 use crate::{
-    fs::File,
+    fs::{
+        area::{
+            Area,
+            AreaRequest, //
+        },
+        File, //
+    },
     miscdevice::{
         MiscDevice,
         MiscDeviceRegistration, //
@@ -67,6 +73,10 @@ impl MiscDevice for LeafFile {
 
     fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
         this.0.memory.revocation().address_space()
+    }
+
+    fn get_unmapped_area<'a>(_: &'a Self, request: AreaRequest<'a>) -> Result<Area<'a>> {
+        request.for_huge_pages()
     }
 
     fn mmap_prepare<'f>(this: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
@@ -181,7 +191,7 @@ mod cases {
     #[test]
     fn no_leaf_is_moved() -> Result {
         let mm = UserMm::attach()?;
-        let (_bench, device) = device()?;
+        let (mut bench, device) = device()?;
         let file = open(&mm, &device)?;
         let huge = HugeOrder::Pmd.len();
         let at = aligned(&file, &mm, 2 * LEN)?;
@@ -201,11 +211,13 @@ mod cases {
         assert!(mapped(&mm, to).is_err());
         mm.munmap(to, LEN)?;
 
-        // A page table that is moved is found: the kernel takes the lock of the file's mappings.
+        // Page tables are moved, and a revocation finds them.
         let addr = file.mmap_at(at, LEN, READ, SHARED, INHERITED)?;
         mm.read::<1>(addr)?;
         mremap(&mm, addr, LEN, LEN, to)?;
         assert_eq!(mapped(&mm, to), Ok((FIRST, false)));
+        bench.unplug();
+        assert!(mapped(&mm, to).is_err());
         mm.munmap(to, LEN)
     }
 
