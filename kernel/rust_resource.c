@@ -201,21 +201,22 @@ static size_t access_size(unsigned long addr, size_t len)
 	return size;
 }
 
+/* Bytes keep their order: readw() and the others return what is little-endian in the memory. */
 static void read_io(void *to, const void __iomem *from, size_t size)
 {
 	switch (size) {
 	case 1:
-		*(u8 *)to = __raw_readb(from);
+		*(u8 *)to = readb(from);
 		break;
 	case 2:
-		put_unaligned((u16)__raw_readw(from), (u16 *)to);
+		put_unaligned_le16(readw(from), to);
 		break;
 	case 4:
-		put_unaligned((u32)__raw_readl(from), (u32 *)to);
+		put_unaligned_le32(readl(from), to);
 		break;
 #ifdef CONFIG_64BIT
 	case 8:
-		put_unaligned((u64)__raw_readq(from), (u64 *)to);
+		put_unaligned_le64(readq(from), to);
 		break;
 #endif
 	}
@@ -225,17 +226,17 @@ static void write_io(void __iomem *to, const void *from, size_t size)
 {
 	switch (size) {
 	case 1:
-		__raw_writeb(*(const u8 *)from, to);
+		writeb(*(const u8 *)from, to);
 		break;
 	case 2:
-		__raw_writew(get_unaligned((const u16 *)from), to);
+		writew(get_unaligned_le16(from), to);
 		break;
 	case 4:
-		__raw_writel(get_unaligned((const u32 *)from), to);
+		writel(get_unaligned_le32(from), to);
 		break;
 #ifdef CONFIG_64BIT
 	case 8:
-		__raw_writeq(get_unaligned((const u64 *)from), to);
+		writeq(get_unaligned_le64(from), to);
 		break;
 #endif
 	}
@@ -244,6 +245,7 @@ static void write_io(void __iomem *to, const void *from, size_t size)
 /**
  * rust_mem_access() - Copy from or to a page of device memory
  * @pfn: The page, which is not RAM.
+ * @wc: Whether user space maps it write-combined.
  * @offset: Offset of the first byte in the page.
  * @buf: The buffer, which the function writes only if @write is false.
  * @len: Number of bytes, all of them in the page.
@@ -255,14 +257,18 @@ static void write_io(void __iomem *to, const void *from, size_t size)
  * Context: Process context. May sleep. The caller keeps the device's memory accessible.
  * Return: 0, or -ENOMEM.
  */
-int rust_mem_access(unsigned long pfn, size_t offset, void *buf, size_t len,
-		    bool write)
+int rust_mem_access(unsigned long pfn, bool wc, size_t offset, void *buf,
+		    size_t len, bool write)
 {
-	void __iomem *page = ioremap(PFN_PHYS(pfn), PAGE_SIZE);
-	void __iomem *io = page + offset;
+	void __iomem *page, *io;
 
+	if (wc)
+		page = ioremap_wc(PFN_PHYS(pfn), PAGE_SIZE);
+	else
+		page = ioremap(PFN_PHYS(pfn), PAGE_SIZE);
 	if (!page)
 		return -ENOMEM;
+	io = page + offset;
 	while (len) {
 		size_t size = access_size((unsigned long)io, len);
 

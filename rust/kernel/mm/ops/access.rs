@@ -19,6 +19,7 @@ use crate::{
     mm::{
         memory::{
             pfn::Insertion,
+            Cache,
             Frames, //
         },
         revoke::RevocableSlice, //
@@ -200,11 +201,12 @@ impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
         if self.pgoff_at(addr).is_none() {
             return Err(EINVAL);
         }
-        let (pfns, _section) = pfns.enter(Insertion(()), self.mapping())?;
-        if index >= pfns.nr_pages() {
+        let combined = pfns.cache() == Cache::WriteCombined;
+        let (entered, _section) = pfns.enter(Insertion(()), self.mapping())?;
+        if index >= entered.nr_pages() {
             return Err(EINVAL);
         }
-        let pfn = pfns.start_pfn() + index;
+        let pfn = entered.start_pfn() + index;
         let offset = addr & (PAGE_SIZE - 1);
         let len = (PAGE_SIZE - offset).min(access.len());
         let (buf, write) = match access {
@@ -215,7 +217,9 @@ impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
         // SAFETY:
         // - The PFN is that of device memory, which is not revoked before `_section` is dropped.
         // - `buf` is valid for `len` bytes. They are in the page, starting at `offset`.
-        to_result(unsafe { bindings::rust_mem_access(pfn, offset, buf.cast(), len, write) })?;
+        to_result(unsafe {
+            bindings::rust_mem_access(pfn, combined, offset, buf.cast(), len, write)
+        })?;
         Ok(len)
     }
 }
