@@ -170,26 +170,6 @@ void rust_mem_free_wc(unsigned long pfn, unsigned long nr_pages)
 }
 EXPORT_SYMBOL_GPL(rust_mem_free_wc);
 
-/**
- * rust_mem_is_wc() - Check whether the kernel maps a page write-combined that is to be uncached
- * @pfn: A page of device memory.
- *
- * Context: Any context. Does not sleep.
- * Return: Whether the write-combined mode is reserved for it.
- */
-bool rust_mem_is_wc(unsigned long pfn)
-{
-	const pgprot_t wc = pgprot_writecombine(PAGE_KERNEL);
-	pgprot_t prot = PAGE_KERNEL;
-
-	/* Not all architectures have the mode. */
-	if (pgprot_val(wc) == pgprot_val(prot))
-		return false;
-	pfnmap_setup_cachemode_pfn(pfn, &prot);
-	return pgprot_val(prot) == pgprot_val(wc);
-}
-EXPORT_SYMBOL_GPL(rust_mem_is_wc);
-
 #ifdef CONFIG_HAS_IOMEM
 /* Returns the largest size of an access at an address that is aligned, and not beyond @len. */
 static size_t access_size(unsigned long addr, size_t len)

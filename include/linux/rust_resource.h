@@ -18,7 +18,6 @@ struct rust_mem_claim *rust_mem_claim(struct resource *of, const char *name,
 void rust_mem_release(struct rust_mem_claim *claim);
 int rust_mem_reserve_wc(unsigned long pfn, unsigned long nr_pages);
 void rust_mem_free_wc(unsigned long pfn, unsigned long nr_pages);
-bool rust_mem_is_wc(unsigned long pfn);
 int rust_mem_access(unsigned long pfn, bool wc, size_t offset, void *buf,
 		    size_t len, bool write);
 

@@ -13,7 +13,8 @@ use crate::{
         revoke::{
             Claim,
             RevocableMemory,
-            Revocation, //
+            Revocation,
+            View, //
         },
         Cache, //
     },
@@ -43,10 +44,12 @@ pub use view::{
 ///   mapped.
 /// - A BAR that does not start at a page boundary cannot be claimed: it shares its first page with
 ///   something else. The kernel can be told to move it there (`pci=resource_alignment=`).
+/// - The claim of the rest of a page keeps the kernel from resizing the window of the bridge, as
+///   that of VFIO does.
 ///
 /// # Invariants
 ///
-/// `claim` is a claim of the memory BAR `bar` of `pdev`, which has `size` bytes.
+/// `claim` is a claim of a memory BAR of `pdev`.
 ///
 /// # Examples
 ///
@@ -78,8 +81,6 @@ pub use view::{
 /// ```
 pub struct ClaimedBar<'a> {
     pdev: &'a Device<Bound>,
-    bar: c_int,
-    size: usize,
     claim: Arc<Claim>,
 }
 
@@ -87,7 +88,7 @@ impl<'a> ClaimedBar<'a> {
     /// Returns the size of the BAR in bytes, which is not zero.
     #[inline]
     pub fn size(&self) -> usize {
-        self.size
+        self.claim.size()
     }
 
     /// Returns the number of pages that the BAR has a part in, which is not zero.
@@ -108,13 +109,12 @@ impl<'a> ClaimedBar<'a> {
     ///
     /// # Errors
     ///
-    /// - [`EBUSY`] if a page of the range is [write-combined](Self::map_write_combined) on x86: the
-    ///   view would be, too.
+    /// - [`EBUSY`] if a page of the range is [write-combined](Self::map_write_combined).
     /// - [`EINVAL`] if the range is empty or extends past the BAR, or if its start or its length is
     ///   not a multiple of 4.
     /// - [`ENOMEM`] if there is not enough memory.
     pub fn iomap(&self, range: Range<usize>) -> Result<BarView<'a>> {
-        BarView::new(self, range)
+        Ok(BarView::new(self.pdev, View::new(&self.claim, range)?))
     }
 
     /// Maps `SIZE` bytes of the BAR, starting at `offset`, for the driver's own accesses.
@@ -129,7 +129,9 @@ impl<'a> ClaimedBar<'a> {
     ///
     /// As [`iomap`](Self::iomap).
     pub fn iomap_sized<const SIZE: usize>(&self, offset: usize) -> Result<BarView<'a, SIZE>> {
-        BarView::new(self, offset..offset.checked_add(SIZE).ok_or(EINVAL)?)
+        let end = offset.checked_add(SIZE).ok_or(EINVAL)?;
+        let view = View::new(&self.claim, offset..end)?;
+        Ok(BarView::new(self.pdev, view))
     }
 
     /// Makes pages of the BAR available to user space.
@@ -147,6 +149,7 @@ impl<'a> ClaimedBar<'a> {
     ///
     /// # Errors
     ///
+    /// - [`EBUSY`] if one of the pages is [write-combined](Self::map_write_combined).
     /// - [`EINVAL`] if `pages` is empty or extends past the BAR.
     /// - [`ENODEV`] if `revocation` is used up: if several devices share it, the first of them that
     ///   is unbound uses it up.
@@ -163,8 +166,9 @@ impl<'a> ClaimedBar<'a> {
     ///
     /// For memory, such as a frame buffer: the processor collects writes, which reach the device
     /// later and in larger pieces. The mode must also be that of the mapping:
-    /// `on_io_fault(memory.cache())`. On x86, it is reserved for these pages, and all mappings of
-    /// them have it; the driver's views must be of other pages.
+    /// `on_io_fault(memory.cache())`. All that uses one of these pages has the same mode, so the
+    /// driver's views, and pages from [`map`](Self::map), must be others. On x86, the mode is also
+    /// reserved in the kernel, which maps pages uncached for which none is.
     ///
     /// # Context
     ///
@@ -172,8 +176,9 @@ impl<'a> ClaimedBar<'a> {
     ///
     /// # Errors
     ///
-    /// Those of [`map`](Self::map), and [`EBUSY`] if the kernel has mapped one of the pages with
-    /// another mode on x86, as [`iomap`](Self::iomap) does.
+    /// Those of [`map`](Self::map). [`EBUSY`] also, on x86, if another mode is reserved for one of
+    /// the pages: root may have mapped it through sysfs. A driver that must work then falls back to
+    /// [`map`](Self::map).
     pub fn map_write_combined(
         &self,
         pages: Range<usize>,
@@ -188,13 +193,7 @@ impl<'a> ClaimedBar<'a> {
         cache: Cache,
         revocation: &Arc<Revocation>,
     ) -> Result<RevocableMemory> {
-        RevocableMemory::new(
-            self.pdev.as_ref(),
-            self.claim.clone(),
-            pages,
-            cache,
-            revocation,
-        )
+        RevocableMemory::new(self.pdev.as_ref(), &self.claim, pages, cache, revocation)
     }
 }
 
@@ -216,7 +215,8 @@ impl Device<Bound> {
     /// - [`EBUSY`] if a part of the BAR has been claimed already, if another device has the same
     ///   addresses, or if something else is in the last page of the BAR.
     /// - [`EINVAL`] if there is no such BAR (0 to 5), if it is not a memory BAR, if no addresses
-    ///   are assigned to it, or if it does not start at a page boundary.
+    ///   are assigned to it, if it does not start at a page boundary, or if it cannot be mapped on
+    ///   this architecture.
     /// - [`ENOMEM`] if there is not enough memory.
     ///
     /// # Examples
@@ -231,17 +231,11 @@ impl Device<Bound> {
         // SAFETY: The resource is the device's, so it is valid as long as the device. While a
         // driver is bound to the device, only the resource's links to other resources change.
         let resource = unsafe { Resource::from_raw(resource) };
-        let size = usize::try_from(resource.size())?;
         // The driver is bound while the `ClaimedBar` exists, and what is made of it. All of them
         // are dropped while the device exists.
-        let claim = Arc::new(Claim::of_whole_pages(resource, name)?, GFP_KERNEL)?;
-        // INVARIANT: The claim is that of the BAR, whose size is `size`.
-        Ok(ClaimedBar {
-            pdev: self,
-            bar: c_int::try_from(bar)?,
-            size,
-            claim,
-        })
+        let claim = Claim::of_whole_pages(resource, name)?;
+        // INVARIANT: The claim is that of a memory BAR of this device.
+        Ok(ClaimedBar { pdev: self, claim })
     }
 
     /// Claims all of a memory BAR for mapping it into user space.

@@ -68,8 +68,8 @@ impl Device<device::Bound> {
         revocation: &Arc<Revocation>,
     ) -> Result<RevocableMemory> {
         let resource = self.resource_by_index(index).ok_or(EINVAL)?;
-        let claim = Arc::new(Claim::new(resource, name)?, GFP_KERNEL)?;
+        let claim = Claim::new(resource, name)?;
         let pages = 0..claim.pfns().nr_pages();
-        RevocableMemory::new(self.as_ref(), claim, pages, Cache::NonCached, revocation)
+        RevocableMemory::new(self.as_ref(), &claim, pages, Cache::NonCached, revocation)
     }
 }

@@ -153,11 +153,18 @@ impl pci::Driver for PfnDriver {
             let revocation = Arc::pin_init(Revocation::new::<SharedMemory>(), GFP_KERNEL)?;
             let registers = pdev.claim_bar(REGISTERS_BAR, c"rust_mmap_pfn")?;
             let memory = pdev.claim_bar(MEMORY_BAR, c"rust_mmap_pfn")?;
+            let all = 0..memory.nr_pages();
             let memory = SharedMemory {
                 // The driver and user space use the same registers.
                 registers: registers.iomap_sized::<REGISTERS_LEN>(0)?.into_devres()?,
                 register_page: registers.map(0..registers.nr_pages(), &revocation)?,
-                memory: memory.map_write_combined(0..memory.nr_pages(), &revocation)?,
+                memory: memory
+                    .map_write_combined(all.clone(), &revocation)
+                    .or_else(|err| match err == EBUSY {
+                        // Root may have mapped the BAR through sysfs, with another cache mode.
+                        true => memory.map(all, &revocation),
+                        false => Err(err),
+                    })?,
                 faults: Atomic::new(0),
                 huge_faults: Atomic::new(0),
             };

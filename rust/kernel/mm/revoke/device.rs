@@ -30,7 +30,7 @@ use crate::{
             Claim,
             Revocation,
             RevocationGuard,
-            WriteCombined, //
+            Share, //
         }, //
     },
     prelude::*,
@@ -173,8 +173,7 @@ impl RevocableMemory {
     ///
     /// # Errors
     ///
-    /// - [`EBUSY`] if `cache` is [`WriteCombined`](Cache::WriteCombined), and the kernel has mapped
-    ///   a part of the memory with another mode.
+    /// - [`EBUSY`] if one of the pages is used with another cache mode; see [`Share::new`].
     /// - [`EINVAL`] if `pages` is empty, or the claim does not have all of them, or if `cache` is
     ///   [`Cached`](Cache::Cached), which cannot be reserved.
     /// - [`ENODEV`] if the memory of the revocation is revoked forever. If several devices share a
@@ -182,31 +181,29 @@ impl RevocableMemory {
     /// - [`ENOMEM`] if there is not enough memory. The revocation may then be revoked forever.
     pub(crate) fn new(
         device: &Device<Bound>,
-        claim: Arc<Claim>,
+        claim: &Arc<Claim>,
         pages: Range<usize>,
         cache: Cache,
         revocation: &Arc<Revocation>,
     ) -> Result<Self> {
-        let slice = claim.pfns().slice(pages.start, pages.len())?;
+        if cache == Cache::Cached {
+            return Err(EINVAL);
+        }
+        let share = Share::new(claim, pages, cache)?;
+        let slice = share.pfns()?;
         // SAFETY: The PFNs are claimed, and contain no RAM. `OnUnbind` revokes them from user space
         // before it drops its share of the claim.
         let pfns = unsafe { PfnRange::new(slice.start_pfn(), slice.nr_pages()) }?;
         if revocation.is_gone() {
             return Err(ENODEV);
         }
-        let mode = match cache {
-            Cache::NonCached => None,
-            Cache::WriteCombined => Some(WriteCombined::new(slice)?),
-            Cache::Cached => return Err(EINVAL),
-        };
         let on_unbind = OnUnbind {
             revocation: revocation.clone(),
-            _mode: mode,
-            _claim: claim,
+            _share: share,
         };
         devres::register(device, on_unbind, GFP_KERNEL)?;
-        // INVARIANT: By the type invariants of `claim`, the memory is claimed and contains no RAM.
-        // `OnUnbind` drops its share of the claim after it has revoked the memory.
+        // INVARIANT: By the type invariants of the claim, the memory contains no RAM. `OnUnbind`
+        // drops its share of the claim after it has revoked the memory.
         Ok(Self {
             pfns,
             cache,
@@ -311,12 +308,10 @@ impl Frames for RevocableSlice<'_> {
 
 /// Revokes the memory when the driver is unbound.
 ///
-/// The fields are dropped after that, from top to bottom, so the claim, or this share of it, is
-/// dropped last.
+/// The fields are dropped after that, and the claim with its last share.
 struct OnUnbind {
     revocation: Arc<Revocation>,
-    _mode: Option<WriteCombined>,
-    _claim: Arc<Claim>,
+    _share: Share,
 }
 
 impl Drop for OnUnbind {

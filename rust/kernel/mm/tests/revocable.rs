@@ -49,9 +49,12 @@ use crate::{
     str::CString,
     sync::Arc, //
 };
-use core::ptr::{
-    self,
-    NonNull, //
+use core::{
+    ops::Range,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 mod claim;
@@ -61,13 +64,22 @@ mod leaves;
 /// A physical address between the RAM of a VM with up to 2 GiB and its devices.
 const NOWHERE: u64 = 0xa080_0000;
 const NR_PAGES: usize = 1024;
+/// A physical address beyond all of that, from which a PUD can map.
+#[cfg(CONFIG_X86_64)]
+const LARGE: u64 = 1 << 37;
+#[cfg(CONFIG_X86_64)]
+const LARGE_LEN: u64 = 1 << 30;
+#[cfg(not(CONFIG_X86_64))]
+const LARGE: u64 = NOWHERE + (1 << 24);
+#[cfg(not(CONFIG_X86_64))]
+const LARGE_LEN: u64 = PAGE_SIZE as u64;
 const NAME: &CStr = c"rust_mm_revocable";
 
 /// What the `probe` of a [`Bench`]'s driver does, and its results.
 struct Slot {
     revocation: Arc<Revocation>,
-    /// The cache mode of the memory.
-    cache: Cache,
+    /// What of the memory to claim, and how, if it is not all as usual.
+    part: Option<Part>,
     memory: Option<RevocableMemory>,
     /// The address of the string with which the driver has claimed the memory, freed by now.
     name: usize,
@@ -96,9 +108,9 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
     };
     slot.name = name.as_char_ptr() as usize;
     let claim = |index| device.map_resource(index, &name, &slot.revocation);
-    let memory = match slot.cache {
-        Cache::NonCached => claim(0),
-        cache => with_mode(device, cache, &slot.revocation),
+    let memory = match &slot.part {
+        None => claim(0),
+        Some(part) => part.claim(device, &slot.revocation),
     };
     slot.errors = [
         match &memory {
@@ -106,25 +118,34 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
             Err(err) => Err(*err),
         },
         claim(1).map(drop),
-        claim(2).map(drop),
+        claim(3).map(drop),
     ];
     slot.memory = memory.ok();
     0
 }
 
-/// Claims the memory of the device, with a cache mode.
-fn with_mode(
-    device: &platform::Device<Bound>,
+/// Pages of a resource, and their cache mode.
+struct Part {
+    resource: u32,
+    pages: Range<usize>,
     cache: Cache,
-    revocation: &Arc<Revocation>,
-) -> Result<RevocableMemory> {
-    let resource = device.resource_by_index(0).ok_or(EINVAL)?;
-    let claim = Arc::new(Claim::new(resource, NAME)?, GFP_KERNEL)?;
-    let pages = 0..claim.pfns().nr_pages();
-    RevocableMemory::new(device.as_ref(), claim, pages, cache, revocation)
 }
 
-/// A platform device with two resources, which is unplugged when this value is dropped.
+impl Part {
+    /// Claims the resource, and makes the pages mappable.
+    fn claim(
+        &self,
+        device: &platform::Device<Bound>,
+        revocation: &Arc<Revocation>,
+    ) -> Result<RevocableMemory> {
+        let resource = device.resource_by_index(self.resource).ok_or(ENXIO)?;
+        let claim = Claim::new(resource, NAME)?;
+        let (pages, cache) = (self.pages.clone(), self.cache);
+        RevocableMemory::new(device.as_ref(), &claim, pages, cache, revocation)
+    }
+}
+
+/// A platform device with three resources, which is unplugged when this value is dropped.
 ///
 /// # Invariants
 ///
@@ -144,6 +165,7 @@ impl Plugged {
         let resources = [
             memory(NOWHERE, len),
             memory(NOWHERE + len + 16, PAGE_SIZE as u64),
+            memory(LARGE, LARGE_LEN),
         ];
         // SAFETY: The name is a valid C string, which the function copies.
         let device = unsafe { bindings::platform_device_alloc(name.as_char_ptr(), -1) };
@@ -156,7 +178,7 @@ impl Plugged {
         to_result(unsafe {
             (*device.as_ptr()).dev.platform_data = slot.cast();
             let ret =
-                bindings::platform_device_add_resources(device.as_ptr(), resources.as_ptr(), 2);
+                bindings::platform_device_add_resources(device.as_ptr(), resources.as_ptr(), 3);
             let ret = match ret {
                 0 => bindings::platform_device_add(device.as_ptr()),
                 err => err,
@@ -193,7 +215,7 @@ impl Drop for Plugged {
 fn slot_for<T: MapFile>() -> Result<Slot> {
     Ok(Slot {
         revocation: Arc::pin_init(Revocation::new::<T>(), GFP_KERNEL)?,
-        cache: Cache::NonCached,
+        part: None,
         memory: None,
         name: 0,
         errors: [Ok(()); 3],
@@ -414,6 +436,44 @@ mod cases {
         assert_eq!(slot.errors[0], Err(ENODEV));
         assert!(is_free());
         Ok(())
+    }
+
+    /// The PFNs of a part are those of its pages, and others are refused.
+    #[test]
+    fn parts() -> Result {
+        let bound = |pages: Range<usize>| {
+            let part = Some(Part {
+                resource: 0,
+                pages,
+                cache: Cache::NonCached,
+            });
+            let mut slot = Slot { part, ..slot()? };
+            let bench = Bench::new(&mut slot)?;
+            Ok::<_, Error>((bench, slot))
+        };
+        for pages in [
+            3..3,
+            Range { start: 5, end: 3 },
+            NR_PAGES - 1..NR_PAGES + 1,
+            NR_PAGES..NR_PAGES + 1,
+            0..usize::MAX,
+        ] {
+            let (_bench, slot) = bound(pages)?;
+            assert!(slot.memory.is_none() && slot.errors[0] == Err(EINVAL));
+        }
+        let (_bench, slot) = bound(3..5)?;
+        let memory = slot.memory.ok_or(ENODEV)?;
+        assert_eq!(memory.nr_pages(), 2);
+        let mm = UserMm::attach()?;
+        let file = open(&mm, &Arc::new(Device { memory }, GFP_KERNEL)?)?;
+        let addr = file.mmap(3 * PAGE_SIZE, READ, SHARED, 0)?;
+        mm.read::<1>(addr)?;
+        mm.read::<1>(addr + PAGE_SIZE)?;
+        assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
+        let first = NOWHERE as usize / PAGE_SIZE + 3;
+        assert_eq!(leaf(&mm, addr)?.0, first);
+        assert_eq!(leaf(&mm, addr + PAGE_SIZE)?.0, first + 1);
+        mm.munmap(addr, 3 * PAGE_SIZE)
     }
 
     #[test]

@@ -2,44 +2,32 @@
 
 //! A driver's own view of a BAR that user space can map.
 
-use super::{
-    ClaimedBar,
-    Device, //
-};
+use super::Device;
 use crate::{
-    bindings,
     device::Bound,
     devres::DevresLt,
     io::{
         IoBase,
         Mmio,
         MmioBackend,
-        MmioRaw,
         Region, //
     },
-    mm::revoke::Claim,
-    page::PAGE_SHIFT,
+    mm::revoke::View,
     prelude::*,
-    sync::Arc,
     types::{
         CovariantForLt,
         ForLt, //
     }, //
 };
-use core::ops::Range;
 
 /// A part of a memory BAR, mapped for the driver's own accesses.
 ///
-/// [`ClaimedBar::iomap`] makes it. Accesses are those of [`Io`](crate::io::Io), as with a
-/// [`Bar`](crate::pci::Bar): naturally aligned, little-endian, and checked against the range.
-///
-/// # Invariants
-///
-/// `io` is a mapping of memory that `_claim` claims, and ends when this value is dropped.
+/// [`ClaimedBar::iomap`](super::ClaimedBar::iomap) makes it. Accesses are those of
+/// [`Io`](crate::io::Io), as with a [`Bar`](crate::pci::Bar): naturally aligned, little-endian, and
+/// checked against the range.
 pub struct BarView<'a, const SIZE: usize = 0> {
     pdev: &'a Device<Bound>,
-    io: MmioRaw<Region<SIZE>>,
-    _claim: Arc<Claim>,
+    view: View<SIZE>,
 }
 
 impl<const SIZE: usize> ForLt for BarView<'static, SIZE> {
@@ -56,37 +44,9 @@ unsafe impl<const SIZE: usize> CovariantForLt for BarView<'static, SIZE> {}
 pub type DevresBarView<const SIZE: usize = 0> = DevresLt<BarView<'static, SIZE>>;
 
 impl<'a, const SIZE: usize> BarView<'a, SIZE> {
-    pub(super) fn new(bar: &ClaimedBar<'a>, range: Range<usize>) -> Result<Self> {
-        let len = range.end.checked_sub(range.start).ok_or(EINVAL)?;
-        // C takes a length of 0 for all the rest, and cuts what extends past the BAR.
-        if len == 0 || range.end > bar.size || (range.start | len) & 3 != 0 {
-            return Err(EINVAL);
-        }
-        let (pdev, start) = (bar.pdev, range.start);
-        // SAFETY: The device is valid, and the BAR is one of its memory BARs, which is claimed. The
-        // range is not empty, and is in the BAR.
-        let addr = unsafe { bindings::pci_iomap_range(pdev.as_raw(), bar.bar, start, len) };
-        if addr.is_null() {
-            return Err(ENOMEM);
-        }
-        let io = MmioRaw::new_region(addr as usize, len).inspect_err(|_| {
-            // SAFETY: The memory was mapped just now, for this device.
-            unsafe { bindings::pci_iounmap(pdev.as_raw(), addr) }
-        })?;
-        // INVARIANT: The memory is mapped, and is a part of the claimed BAR.
-        let view = Self {
-            pdev,
-            io,
-            _claim: bar.claim.clone(),
-        };
-        // On x86, the view has the mode that is reserved for one of its pages, and then the mode is
-        // that of all: reservations that overlap have the same mode.
-        let first = bar.claim.pfns().start_pfn() + (start >> PAGE_SHIFT);
-        // SAFETY: The page is device memory.
-        if unsafe { bindings::rust_mem_is_wc(first) } {
-            return Err(EBUSY);
-        }
-        Ok(view)
+    /// Wraps a view of a BAR of `pdev`.
+    pub(super) fn new(pdev: &'a Device<Bound>, view: View<SIZE>) -> Self {
+        Self { pdev, view }
     }
 
     /// Hands the view over to the device, which drops it when the driver is unbound.
@@ -109,20 +69,12 @@ impl<'a, const SIZE: usize> BarView<'a, SIZE> {
     }
 }
 
-impl<const SIZE: usize> Drop for BarView<'_, SIZE> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants, the memory is mapped, and this value owns the mapping.
-        unsafe { bindings::pci_iounmap(self.pdev.as_raw(), self.io.addr() as *mut c_void) };
-    }
-}
-
 impl<'a, const SIZE: usize> IoBase<'a> for &'a BarView<'_, SIZE> {
     type Backend = MmioBackend;
     type Target = Region<SIZE>;
 
     #[inline]
     fn as_view(self) -> Mmio<'a, Self::Target> {
-        // SAFETY: By the type invariants, the memory is mapped while this value exists.
-        unsafe { Mmio::from_raw(self.io) }
+        self.view.mmio()
     }
 }

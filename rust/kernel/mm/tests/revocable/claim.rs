@@ -4,6 +4,7 @@
 
 use super::{
     is_free,
+    Cache,
     Claim,
     NAME,
     NOWHERE, //
@@ -13,10 +14,11 @@ use super::{
     leaf,
     slot_for,
     Bench,
-    Cache,
     Device,
     DeviceFile,
-    Slot, //
+    Part,
+    Slot,
+    NR_PAGES, //
 };
 use crate::{
     bindings,
@@ -24,7 +26,14 @@ use crate::{
         from_err_ptr,
         to_result, //
     },
-    io::resource::Resource,
+    io::{
+        resource::Resource,
+        Io, //
+    },
+    mm::revoke::{
+        Share,
+        View, //
+    },
     page::PAGE_SIZE,
     prelude::*, //
 };
@@ -37,6 +46,7 @@ use crate::{
     },
     sync::Arc, //
 };
+use core::ops::Range;
 
 #[kunit_tests(rust_mm_claim)]
 mod cases {
@@ -142,38 +152,108 @@ mod cases {
         Ok(())
     }
 
+    /// Returns the PFN that the kernel has mapped at one of its addresses.
+    fn kernel_pfn(addr: usize) -> Result<usize> {
+        let mut level = 0;
+        // SAFETY: The caller has mapped the address, and does not unmap it during the call.
+        let entry = unsafe { bindings::lookup_address(addr, &mut level).as_ref() };
+        let entry = entry.ok_or(EFAULT)?.pte as usize;
+        Ok((entry & ((1 << 52) - 1)) / PAGE_SIZE)
+    }
+
+    /// Views map what they say, keep the claim, and exclude other modes for their pages.
+    #[test]
+    fn views() -> Result {
+        let mut boxed = resource(iomem(), 3 * PAGE_SIZE as u64)?;
+        // SAFETY: The case has put it into the tree, and nothing else uses it.
+        let wrapped = unsafe { Resource::from_raw(&mut *boxed) };
+        let claim = Claim::new(wrapped, NAME)?;
+        let end = 3 * PAGE_SIZE;
+        let view = |start, end| View::<0>::new(&claim, Range { start, end });
+        let share = |pages, cache| Share::new(&claim, pages, cache);
+        for (start, end) in [
+            (0, 0),
+            (4, 4),
+            (2, 6),
+            (0, 6),
+            (8, 4),
+            (0, end + 4),
+            (end, end + 4),
+        ] {
+            assert!(view(start, end).is_err_and(|err| err == EINVAL));
+        }
+        assert!(View::<16>::new(&claim, 0..8).is_err_and(|err| err == EINVAL));
+        assert!(View::<16>::new(&claim, 0..16).is_ok());
+
+        let second = view(PAGE_SIZE + 8, PAGE_SIZE + 16)?;
+        assert_eq!(second.addr() & (PAGE_SIZE - 1), 8);
+        let first_pfn = NOWHERE as usize / PAGE_SIZE;
+        assert_eq!(kernel_pfn(second.addr())?, first_pfn + 1);
+        let again = view(PAGE_SIZE, 2 * PAGE_SIZE)?;
+        assert!(second.mmio().try_read32(4).is_ok());
+        assert!(second.mmio().try_read32(8).is_err());
+
+        let is_busy = |share: Result<Share>| share.is_err_and(|err| err == EBUSY);
+        assert!(is_busy(share(0..2, Cache::WriteCombined)));
+        let combined = share(0..1, Cache::WriteCombined)?;
+        assert!(share(0..1, Cache::WriteCombined).is_ok());
+        assert!(is_busy(share(0..2, Cache::NonCached)));
+        assert!(share(1..3, Cache::NonCached).is_ok());
+        assert!(view(0, 16).is_err_and(|err| err == EBUSY));
+        assert!(view(0, end).is_err_and(|err| err == EBUSY));
+        drop(combined);
+        assert!(view(0, end).is_ok());
+        drop(again);
+        assert!(is_busy(share(1..2, Cache::WriteCombined)));
+
+        // The view has a share of the claim.
+        drop(claim);
+        assert!(!is_free());
+        drop(second);
+        remove(&mut *boxed)?;
+        assert!(is_free());
+        Ok(())
+    }
+
+    /// Returns a device whose memory has a cache mode.
+    #[cfg(CONFIG_X86_PAT)]
+    fn bound(cache: Cache) -> Result<(Bench, Slot)> {
+        let part = Some(Part {
+            resource: 0,
+            pages: 0..NR_PAGES,
+            cache,
+        });
+        let mut slot = Slot {
+            part,
+            ..slot_for::<DeviceFile>()?
+        };
+        let bench = Bench::new(&mut slot)?;
+        Ok((bench, slot))
+    }
+
     /// The mode that is reserved is that of the entries, and the reservation ends with the claim.
     #[cfg(CONFIG_X86_PAT)]
     #[test]
     fn write_combined() -> Result {
         const PWT: usize = 1 << 3;
         const PCD: usize = 1 << 4;
-        const FIRST: usize = NOWHERE as usize / PAGE_SIZE;
-        // SAFETY: There is no RAM at the address.
-        let is_reserved = || unsafe { bindings::rust_mem_is_wc(FIRST) };
-        let bound = |cache| {
-            let mut slot = Slot {
-                cache,
-                ..slot_for::<DeviceFile>()?
-            };
-            let bench = Bench::new(&mut slot)?;
-            Ok::<_, Error>((bench, slot))
-        };
-
         let mm = UserMm::attach()?;
-        for (cache, mode) in [(Cache::NonCached, PCD), (Cache::WriteCombined, PWT)] {
+        for (cache, mode) in [
+            (Cache::NonCached, PCD),
+            (Cache::WriteCombined, PWT),
+            (Cache::NonCached, PCD),
+        ] {
             let (mut bench, slot) = bound(cache)?;
             let memory = slot.memory.ok_or(ENODEV)?;
             assert_eq!(memory.cache(), cache);
-            assert_eq!(is_reserved(), cache == Cache::WriteCombined);
             let device = Arc::new(Device { memory }, GFP_KERNEL)?;
-            let file = mm.open::<DeviceFile>(KBox::new(DeviceFile(device.clone()), GFP_KERNEL)?)?;
+            let file = mm.open::<DeviceFile>(KBox::new(DeviceFile(device), GFP_KERNEL)?)?;
             let addr = file.mmap(2 * PAGE_SIZE, READ, SHARED, 1)?;
             mm.read::<1>(addr + PAGE_SIZE)?;
             let (pfn, prot, _) = leaf(&mm, addr + PAGE_SIZE)?;
-            assert_eq!((pfn, prot & (PWT | PCD)), (FIRST + 2, mode));
+            let second = NOWHERE as usize / PAGE_SIZE + 2;
+            assert_eq!((pfn, prot & (PWT | PCD)), (second, mode));
             bench.unplug();
-            assert!(!is_reserved());
             mm.munmap(addr, 2 * PAGE_SIZE)?;
         }
 
@@ -189,20 +269,15 @@ mod cases {
         // SAFETY: There is no RAM at the address.
         let view = unsafe { bindings::ioremap(NOWHERE + PAGE_SIZE as u64, PAGE_SIZE) };
         assert!(!view.is_null());
-        let mut slot = Slot {
-            cache: Cache::WriteCombined,
-            ..slot_for::<DeviceFile>()?
-        };
-        let bench = Bench::new(&mut slot)?;
+        let (bench, slot) = bound(Cache::WriteCombined)?;
         assert!(slot.memory.is_none());
         assert_eq!(slot.errors[0], Err(EBUSY));
         drop(bench);
         assert!(is_free());
         // SAFETY: The memory was mapped above.
         unsafe { bindings::iounmap(view) };
-        let bench = Bench::new(&mut slot)?;
+        let (_bench, slot) = bound(Cache::WriteCombined)?;
         assert!(slot.memory.is_some());
-        drop(bench);
         Ok(())
     }
 }

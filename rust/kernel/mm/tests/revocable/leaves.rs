@@ -10,6 +10,13 @@ use super::{
     NOWHERE,
     NR_PAGES, //
 };
+#[cfg(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP)]
+use super::{
+    Cache,
+    Part,
+    Slot,
+    LARGE, //
+};
 #[cfg(CONFIG_X86_64)]
 use crate::mm::tests::syscalls::mremap;
 use crate::{
@@ -219,6 +226,34 @@ mod cases {
         bench.unplug();
         assert!(mapped(&mm, to).is_err());
         mm.munmap(to, LEN)
+    }
+
+    /// The zapping of a PUD leaf could meet one that is just being mapped, so there is none.
+    #[cfg(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP)]
+    #[test]
+    fn no_pud_leaves() -> Result {
+        let mm = UserMm::attach()?;
+        let len = HugeOrder::Pud.len();
+        let part = Some(Part {
+            resource: 2,
+            pages: 0..len / PAGE_SIZE,
+            cache: Cache::NonCached,
+        });
+        let mut slot = Slot {
+            part,
+            ..slot_for::<LeafFile>()?
+        };
+        let _bench = Bench::new(&mut slot)?;
+        let memory = slot.memory.ok_or(ENODEV)?;
+        let device = Arc::new(Device { memory }, GFP_KERNEL)?;
+        let file = open(&mm, &device)?;
+        let free = file.mmap(2 * len, READ, SHARED, INHERITED)?;
+        mm.munmap(free, 2 * len)?;
+        let addr = file.mmap_at(free.next_multiple_of(len), len, READ, SHARED, 0)?;
+        mm.read::<1>(addr + PAGE_SIZE)?;
+        let first = LARGE as usize / PAGE_SIZE;
+        assert_eq!(mapped(&mm, addr + PAGE_SIZE), Ok((first + 1, true)));
+        mm.munmap(addr, len)
     }
 
     /// A split does not zap the leaves that it does not cut.
