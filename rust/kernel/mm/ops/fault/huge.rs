@@ -256,14 +256,11 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
         pfns: F,
         first: usize,
     ) -> Result<HugeAnswer<'_>, FaultError> {
+        // SAFETY: The VMA is locked while this thread handles the fault, and keeps its file open.
+        let keeps_leaves = || unsafe { bindings::rust_mm_vma_keeps_leaves(self.vma().as_ptr()) };
         // A PUD leaf that is split is cleared, and the code that zaps a part of its range then
         // takes a leaf that a fault has just put there for a broken table.
-        //
-        // SAFETY: The VMA is locked while this thread handles the fault, and keeps its file open.
-        if F::REVOCABLE
-            && (self.order == HugeOrder::Pud
-                || !unsafe { bindings::rust_mm_vma_keeps_leaves(self.vma().as_ptr()) })
-        {
+        if F::REVOCABLE && (self.order == HugeOrder::Pud || !keeps_leaves()) {
             return Ok(HugeAnswer::Fallback);
         }
         let (pfns, _section) = pfns.enter(Insertion(()), self.vma().mapping())?;
