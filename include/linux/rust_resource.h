@@ -6,6 +6,7 @@
 #ifndef _LINUX_RUST_RESOURCE_H
 #define _LINUX_RUST_RESOURCE_H
 
+struct device;
 struct pci_dev;
 struct resource;
 struct rust_mem_claim;
@@ -16,5 +17,6 @@ void rust_mem_release(struct rust_mem_claim *claim);
 
 /* drivers/pci/rust_bar.c */
 struct resource *rust_pci_mem_bar(struct pci_dev *pdev, unsigned int bar);
+void rust_pci_stop_dma(struct device *dev);
 
 #endif /* _LINUX_RUST_RESOURCE_H */

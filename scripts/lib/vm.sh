@@ -29,7 +29,9 @@ probe_kvm() {
 CONSOLE=
 
 # Memory behind a PCI BAR, for the sample driver rust_mmap_pfn.
-DEVICES=(--qemu-opts='-object memory-backend-ram,size=16M,id=shm -device ivshmem-plain,memdev=shm')
+DEVICES=(--qemu-opts='-object memory-backend-ram,size=16M,id=shm -device ivshmem-plain,memdev=shm'
+    # A device with DMA, for rust_mmap_dma.
+    --qemu-opts='-device edu,dma_mask=0xffffffff')
 
 # For a program of the VM that counts instructions: one tick of the time stamp counter for each. A copy
 # by `rep movsb` would count each byte.

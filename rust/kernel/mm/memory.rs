@@ -2,7 +2,8 @@
 
 //! Memory that can be mapped into user space.
 //!
-//! [`Folio`] and [`KernelPages`] are memory that the kernel manages, with reference counts.
+//! [`Folio`] and [`KernelPages`] are memory that the kernel manages, with reference counts; a
+//! [`Vmap`] is a view of it in one piece.
 //! [`PfnRange`] and [`DeviceMemory`] are ranges of page frame numbers (PFNs), without reference
 //! counts. The modules in this folder do not use those that make mappings.
 
@@ -12,6 +13,9 @@ pub(super) mod gfp;
 mod kernel_pages;
 pub(super) mod page_array;
 pub(super) mod pfn;
+mod shared;
+mod vmalloc;
+mod vmap;
 
 pub use cache::Cache;
 pub use folio::{
@@ -28,3 +32,5 @@ pub use pfn::{
     PfnRange,
     PfnSlice, //
 };
+pub use shared::SharedInt;
+pub use vmap::Vmap;

@@ -89,6 +89,7 @@ mod refs;
 mod revocable;
 mod revocation;
 mod revocation_race;
+mod shared;
 mod sizeless;
 #[cfg(CONFIG_X86_64)]
 mod syscalls;
@@ -96,6 +97,7 @@ mod threads;
 #[cfg(CONFIG_USERFAULTFD)]
 mod uffd;
 mod unique;
+mod views;
 
 /// Returns an mm without mappings, which no other thread uses.
 fn empty_mm() -> Result<ARef<MmWithUser>> {

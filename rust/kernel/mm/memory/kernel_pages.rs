@@ -94,6 +94,27 @@ fn position(pos: i64) -> Result<usize> {
 }
 
 impl KernelPages {
+    /// Makes an array of pages.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if there is no page.
+    ///
+    /// # Safety
+    ///
+    /// - Each element must be a valid page of order 0, of which the caller owns a reference and
+    ///   gives it up, even if the function fails.
+    /// - No Rust reference to the contents of the pages may exist from now on.
+    /// - User space must be permitted to see the contents.
+    pub(super) unsafe fn from_references(pages: KVVec<NonNull<bindings::page>>) -> Result<Self> {
+        if pages.is_empty() {
+            return Err(EINVAL);
+        }
+        // INVARIANT: By the safety requirements of this function, the elements are valid pages,
+        // each with a reference. There are fewer of them than the machine has addresses.
+        Ok(Self { pages })
+    }
+
     /// Allocates `nr_pages` pages, filled with zeroes.
     ///
     /// The pages are zeroed with any `flags`, since user space will see them. Bits of `flags` for
@@ -187,7 +208,9 @@ impl KernelPages {
     /// Copies bytes out of the pages.
     ///
     /// If user space writes to the pages at the same time, each byte is either the old or the new
-    /// one.
+    /// one. Words are not whole: a `u64` that user space changes from one value to another can have
+    /// bytes of both, on some processors. For an integer that user space and the driver share, use
+    /// [`atomic`](Self::atomic); for a structure, [`read_record`](Self::read_record).
     ///
     /// # Context
     ///
@@ -215,6 +238,8 @@ impl KernelPages {
     }
 
     /// Copies bytes into the pages.
+    ///
+    /// User space can see a word that is written in part; see [`read_at`](Self::read_at).
     ///
     /// # Context
     ///
