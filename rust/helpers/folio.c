@@ -50,6 +50,11 @@ __rust_helper int rust_helper_folio_mappable_order(const struct folio *folio)
 	return folio_mappable_order(folio);
 }
 
+__rust_helper void *rust_helper_rust_mm_shared_address(struct page *page)
+{
+	return rust_mm_shared_address(page);
+}
+
 __rust_helper void rust_helper_put_page(struct page *page)
 {
 	put_page(page);

@@ -45,7 +45,7 @@ pub(in crate::mm) unsafe trait PageArray {
 ///
 /// Returns the sum of what `part` has returned.
 #[inline]
-fn for_each_part(
+pub(super) fn for_each_part(
     array: &impl PageArray,
     offset: usize,
     len: usize,
@@ -77,7 +77,7 @@ fn for_each_part(
 /// # Errors
 ///
 /// [`EINVAL`] if not.
-fn check(array: &impl PageArray, offset: usize, len: usize) -> Result {
+pub(super) fn check(array: &impl PageArray, offset: usize, len: usize) -> Result {
     match offset.checked_add(len) {
         Some(end) if end <= array.nr_pages() << PAGE_SHIFT => Ok(()),
         _ => Err(EINVAL),
