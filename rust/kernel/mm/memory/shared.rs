@@ -99,7 +99,7 @@ unsafe fn address(page: NonNull<bindings::page>) -> Result<NonNull<u8>> {
 /// - During `'a`, Rust code must access them only through atomics. C code may access them in any
 ///   way.
 #[inline]
-unsafe fn atomics_in<'a, T: SharedInt>(
+pub(super) unsafe fn atomics_in<'a, T: SharedInt>(
     start: NonNull<u8>,
     len: usize,
     offset: usize,
@@ -125,7 +125,7 @@ unsafe fn atomics_in<'a, T: SharedInt>(
 
 /// Returns the first of a slice that has one element.
 #[inline]
-fn one<T>(slice: &[T]) -> Result<&T> {
+pub(super) fn one<T>(slice: &[T]) -> Result<&T> {
     slice.first().ok_or(EINVAL)
 }
 
@@ -135,7 +135,7 @@ fn one<T>(slice: &[T]) -> Result<&T> {
 ///
 /// [`EINVAL`] if it would not be aligned.
 #[inline]
-fn check_alignment<T>(offset: usize) -> Result {
+pub(super) fn check_alignment<T>(offset: usize) -> Result {
     if offset % align_of::<T>() != 0 {
         return Err(EINVAL);
     }
@@ -148,7 +148,7 @@ fn check_alignment<T>(offset: usize) -> Result {
 ///
 /// If `read` returns [`Ok`], it must have initialised all bytes of the destination.
 #[inline]
-unsafe fn read_with<T: FromBytes>(
+pub(super) unsafe fn read_with<T: FromBytes>(
     offset: usize,
     read: impl FnOnce(*mut c_void, usize) -> Result,
 ) -> Result<T> {
@@ -260,7 +260,10 @@ impl KernelPages {
     /// - [`EINVAL`] if the integer is not inside the array, or if `offset` is not a multiple of its
     ///   size.
     /// - [`EOPNOTSUPP`] if the kernel has no permanent address for the page, as in high memory, or
-    ///   if the cache of the processor can show user space other contents there.
+    ///   if the cache of the processor can show user space other contents there. A [`Vmap`] has an
+    ///   address for high memory.
+    ///
+    /// [`Vmap`]: crate::mm::Vmap
     ///
     /// # Examples
     ///
@@ -292,7 +295,8 @@ impl KernelPages {
     ///
     /// # Errors
     ///
-    /// As [`atomic`](Self::atomic); also [`EINVAL`] if they are not all in one page.
+    /// As [`atomic`](Self::atomic); also [`EINVAL`] if they are not all in one page. Those of a
+    /// [`Vmap`](crate::mm::Vmap) can be in several.
     ///
     /// # Examples
     ///
