@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* Views of several pages in one piece, for Rust. */
+/* Views of several pages in one piece, and pages of vmalloc memory, for Rust. */
 
 #include <linux/cacheinfo.h>
 #include <linux/err.h>
@@ -139,3 +139,32 @@ void rust_mm_vunmap(struct rust_mm_vmap *map)
 		schedule_work(&map->work);
 }
 EXPORT_SYMBOL_GPL(rust_mm_vunmap);
+
+/**
+ * rust_mm_vmalloc_get_pages() - Take references to pages of vmalloc memory
+ * @addr: Start of the memory.
+ * @nr_pages: Number of pages, all of them in the memory.
+ * @pages: Set to the pages.
+ *
+ * They are of order 0: vmalloc() splits what it allocates in larger pieces.
+ *
+ * User space gets the pages, and so the caller must free the memory with vfree() while it cannot
+ * be in an interrupt: there, vfree() keeps a list in the memory.
+ *
+ * Context: Process context.
+ * Return: Whether the caller has the references; false in an interrupt.
+ */
+bool rust_mm_vmalloc_get_pages(const void *addr, unsigned long nr_pages,
+			       struct page **pages)
+{
+	unsigned long i;
+
+	if (in_interrupt())
+		return false;
+	for (i = 0; i < nr_pages; i++) {
+		pages[i] = vmalloc_to_page(addr + (i << PAGE_SHIFT));
+		get_page(pages[i]);
+	}
+	return true;
+}
+EXPORT_SYMBOL_GPL(rust_mm_vmalloc_get_pages);

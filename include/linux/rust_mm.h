@@ -379,7 +379,7 @@ void rust_mm_store_words_to_page(struct page *page, size_t offset,
 				 const void *from, size_t len);
 
 /*
- * Views of pages: mm/rust_vmap.c
+ * Views of pages, and pages of vmalloc memory: mm/rust_vmap.c
  */
 
 void rust_mm_load_bytes(void *to, const void *from, size_t len);
@@ -387,6 +387,8 @@ void rust_mm_store_bytes(void *to, const void *from, size_t len);
 struct rust_mm_vmap *rust_mm_vmap(struct page *const *pages,
 				  unsigned long nr_pages, void **addr);
 void rust_mm_vunmap(struct rust_mm_vmap *map);
+bool rust_mm_vmalloc_get_pages(const void *addr, unsigned long nr_pages,
+			       struct page **pages);
 
 /*
  * Faults: mm/rust_fault.c
