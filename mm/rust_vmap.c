@@ -77,7 +77,7 @@ static void rust_mm_vmap_work(struct work_struct *work)
  * @addr: Set to the first address.
  *
  * The cache mode is that of the kernel's own mapping and of user space's: with two modes for one
- * page, some processors lose writes.
+ * page, some processors lose writes. (Mappings of kernel pages leave vm_page_prot alone.)
  *
  * Context: Process context. May sleep. The caller holds references to the pages.
  * Return: The mapping, for rust_mm_vunmap(). As an error pointer, -ENOMEM if there is not enough
@@ -94,10 +94,10 @@ struct rust_mm_vmap *rust_mm_vmap(struct page *const *pages,
 		return ERR_PTR(-EOPNOTSUPP);
 	if (nr_pages > UINT_MAX)
 		return ERR_PTR(-ENOMEM);
-	map = kmalloc_obj(*map, GFP_KERNEL);
+	map = kmalloc_obj(*map, GFP_KERNEL_ACCOUNT);
 	if (!map)
 		return ERR_PTR(-ENOMEM);
-	array = kvmalloc_array(nr_pages, sizeof(*array), GFP_KERNEL | __GFP_NOWARN);
+	array = kvmalloc_array(nr_pages, sizeof(*array), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!array)
 		goto free_map;
 	for (i = 0; i < nr_pages; i++) {
@@ -133,7 +133,8 @@ EXPORT_SYMBOL_GPL(rust_mm_vmap);
  */
 void rust_mm_vunmap(struct rust_mm_vmap *map)
 {
-	if (preemptible() && !rcu_preempt_depth())
+	/* in_interrupt() is what vfree() tests: on PREEMPT_RT, the others do not imply it. */
+	if (preemptible() && !rcu_preempt_depth() && !in_interrupt())
 		rust_mm_vmap_free(map);
 	else
 		schedule_work(&map->work);

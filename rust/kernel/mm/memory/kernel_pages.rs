@@ -104,14 +104,15 @@ impl KernelPages {
     ///
     /// - Each element must be a valid page of order 0, of which the caller owns a reference and
     ///   gives it up, even if the function fails.
-    /// - No Rust reference to the contents of the pages may exist from now on.
+    /// - No Rust reference to the contents of the pages may exist from now on but to atomics.
+    /// - The size of the pages in bytes must not overflow `isize`.
     /// - User space must be permitted to see the contents.
     pub(super) unsafe fn from_references(pages: KVVec<NonNull<bindings::page>>) -> Result<Self> {
         if pages.is_empty() {
             return Err(EINVAL);
         }
         // INVARIANT: By the safety requirements of this function, the elements are valid pages,
-        // each with a reference. There are fewer of them than the machine has addresses.
+        // each with a reference, and their size does not overflow `isize`.
         Ok(Self { pages })
     }
 
@@ -351,7 +352,7 @@ impl KernelPages {
 
 // SAFETY:
 // - By the type invariants, the elements are valid pages, and the array does not change.
-// - A `KernelPages` gives out no reference to the contents.
+// - A `KernelPages` gives out no reference to the contents but to atomics.
 unsafe impl PageArray for KernelPages {
     #[inline]
     fn nr_pages(&self) -> usize {

@@ -97,7 +97,8 @@ unsafe fn address(page: NonNull<bindings::page>) -> Result<NonNull<u8>> {
 ///
 /// - The bytes must be valid for reads and writes during `'a`, and `start` must be aligned to 8.
 /// - During `'a`, Rust code must access them only through atomics. C code may access them in any
-///   way.
+///   way: the functions of the layer that copy or zero bytes are out of line, so the compiler knows
+///   nothing of them where the atomics are, and they promise no more than bytes.
 #[inline]
 pub(super) unsafe fn atomics_in<'a, T: SharedInt>(
     start: NonNull<u8>,
@@ -247,6 +248,9 @@ impl KernelPages {
     /// [`Release`](crate::sync::atomic::Release) order the accesses to other shared memory, as
     /// `smp_load_acquire()` and `smp_store_release()` do in C.
     ///
+    /// A copy of the same bytes by another thread of the driver, with [`read_at`](Self::read_at) or
+    /// [`write_at`](Self::write_at), may have only a part of the integer.
+    ///
     /// Prefer loads and stores. User space can make a compare-and-exchange fail each time, so no
     /// loop may end only when it succeeds. Where the processor implements the others as a loop
     /// (LL/SC), user space that writes to the word all the time can delay them.
@@ -327,9 +331,10 @@ impl KernelPages {
     /// Reads a record.
     ///
     /// A word that is naturally aligned in the memory, of at most the size of a machine word, is
-    /// read by a single access, exactly once. So an integer in the record has a value that was
-    /// written as a whole. The record itself may be old in part: nothing orders the accesses to its
-    /// words. User space and the driver agree on what is complete by an [atomic](Self::atomic).
+    /// read by a single access, exactly once. So such a word has a value that was stored, if it was
+    /// stored by a single access. The record itself may be old in part: nothing orders the accesses
+    /// to its words. User space and the driver agree on what is complete by an
+    /// [atomic](Self::atomic).
     ///
     /// Check the value that the function returns, and use that: reading it again may give another.
     ///

@@ -48,7 +48,8 @@ unsafe fn take_pages(start: *const u8, len: usize) -> Result<KernelPages> {
     // null.
     unsafe { pages.inc_len(nr_pages) };
     // SAFETY:
-    // - The elements are valid pages of order 0, each with a reference that was just taken.
+    // - The elements are valid pages of order 0, each with a reference that was just taken. They
+    //   hold `len` bytes, which is at most `isize::MAX`, as in any vector; up to the last page.
     // - By the safety requirements of this function, the caller does not access the memory, and
     //   user space is permitted to see the bytes of the caller. The others are zeroed below.
     let pages = unsafe { KernelPages::from_references(pages) }?;

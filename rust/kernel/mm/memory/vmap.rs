@@ -41,8 +41,9 @@ use zerocopy::{
 ///
 /// # Context
 ///
-/// A view may be dropped in any context but an NMI. It is gone at once where the caller may sleep;
-/// otherwise, a worker unmaps the pages later, and drops the references to them.
+/// A view may be dropped in any context but an NMI. It is gone at once where the kernel knows that
+/// the caller may sleep. Otherwise, as always without `CONFIG_PREEMPT_COUNT`, a worker unmaps the
+/// pages later, and drops the references to them.
 ///
 /// # Invariants
 ///

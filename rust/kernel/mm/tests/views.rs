@@ -200,7 +200,7 @@ mod cases {
         let last = folio_of(&pages, 1)?;
         drop(pages);
         assert_eq!((folio.ref_count(), last.ref_count()), (1, 1));
-        // The page is not free: an allocation does not get it.
+        // The contents are still there.
         assert_eq!(folio.read_record::<u8>(17)?, 0x5a);
         Ok(())
     }
