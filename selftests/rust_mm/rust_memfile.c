@@ -10,7 +10,6 @@
 #include "rust_mm_pin.h"
 
 #include <semaphore.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 
@@ -814,7 +813,7 @@ TEST_F(memory, seal_write_pinned)
 		ASSERT_NE(map, NULL);
 		memset(map + 2 * page, 'x', page);
 		holder = by_pipe ? put_into_pipe(map + 2 * page, page) :
-			pin_longterm(map + 2 * page, page);
+			pin_longterm(map + 2 * page, page, true);
 		if (holder == -ENOENT)
 			SKIP(return, "no CONFIG_GUP_TEST");
 		ASSERT_GE(holder, 0);

@@ -148,7 +148,7 @@ TEST_F(io, registered)
 TEST_F(io, pinned)
 {
 	bool refused = variant->pfn || variant->write_notify;
-	int holder = pin_longterm(self->map, self->size);
+	int holder = pin_longterm(self->map, self->size, true);
 
 	if (holder == -ENOENT)
 		SKIP(return, "no CONFIG_GUP_TEST");

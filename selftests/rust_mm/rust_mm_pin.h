@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -14,14 +15,14 @@
 #include "../../../../mm/gup_test.h"
 
 /*
- * Pins pages as a device that writes to them would. Returns a descriptor, which unpins them when it
- * is closed, or -errno: -ENOENT without CONFIG_GUP_TEST.
+ * Pins pages as a device that reads them would, or one that writes to them. Returns a descriptor,
+ * which unpins them when it is closed, or -errno: -ENOENT without CONFIG_GUP_TEST.
  */
-static inline int pin_longterm(char *at, size_t len)
+static inline int pin_longterm(char *at, size_t len, bool write)
 {
 	struct pin_longterm_test args = {
 		.addr = (unsigned long)at, .size = len,
-		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE,
+		.flags = write ? PIN_LONGTERM_TEST_FLAG_USE_WRITE : 0,
 	};
 	int fd, error;
 

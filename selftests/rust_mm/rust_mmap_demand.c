@@ -9,7 +9,7 @@
 #include "rust_mm.h"
 #include "rust_mm_ioctl.h"
 #include "kselftest_harness.h"
-#include "../../../../mm/gup_test.h"
+#include "rust_mm_pin.h"
 
 #include <linux/userfaultfd.h>
 #include <pthread.h>
@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
@@ -631,21 +630,15 @@ TEST_F(demand, dirty_through_a_pin)
  */
 TEST_F(demand, longterm_pin)
 {
-	struct pin_longterm_test args = {
-		.addr = (unsigned long)self->map, .size = self->page,
-		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE,
-	};
 	int fd;
 
-	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
-	fd = open("/sys/kernel/debug/gup_test", O_RDWR);
-	if (fd < 0)
-		SKIP(return, "no gup_test");
 	self->map[0] = 1;
-	ASSERT_EQ(ioctl(fd, PIN_LONGTERM_TEST_START, &args), -1);
-	ASSERT_EQ(errno, EFAULT);
-	args.flags = 0;
-	ASSERT_EQ(ioctl(fd, PIN_LONGTERM_TEST_START, &args), 0);
+	fd = pin_longterm(self->map, self->page, true);
+	if (fd == -ENOENT)
+		SKIP(return, "no CONFIG_GUP_TEST");
+	ASSERT_EQ(fd, -EFAULT);
+	fd = pin_longterm(self->map, self->page, false);
+	ASSERT_GE(fd, 0);
 	ASSERT_EQ(ioctl(fd, PIN_LONGTERM_TEST_STOP), 0);
 	close(fd);
 }

@@ -61,44 +61,114 @@ use core::{
     ptr::NonNull, //
 };
 
-/// The arguments of a splice operation.
+/// The direction of a request that reads from the file.
+pub struct Read(());
+
+/// The direction of a request that writes to the file.
+pub struct Write(());
+
+/// A request to read from a file into a pipe.
+///
+/// # Examples
+///
+/// See [the module](self).
+pub type SpliceRead<'a> = SpliceRequest<'a, Read>;
+
+/// A request to write to a file what is in a pipe.
+///
+/// # Examples
+///
+/// See [the module](self).
+pub type SpliceWrite<'a> = SpliceRequest<'a, Write>;
+
+/// A request of user space to copy between a file and a pipe, in the direction `D`.
 ///
 /// # Invariants
 ///
-/// This thread is in the operation with these arguments, which are valid during `'a`. `file` is
-/// open during `'a`.
-struct Request<'a> {
+/// This thread is in the splice operation of the direction `D` with these arguments, which are
+/// valid during `'a`, but `len`, which is at most that of the operation. `file` is open during
+/// `'a`.
+pub struct SpliceRequest<'a, D> {
     file: NonNull<bindings::file>,
     position: NonNull<bindings::loff_t>,
     pipe: NonNull<bindings::pipe_inode_info>,
     len: usize,
     flags: c_uint,
-    _file: PhantomData<&'a bindings::file>,
+    _file: PhantomData<(&'a bindings::file, D)>,
     _not_send: NotThreadSafe,
 }
 
-impl<'a> Request<'a> {
+impl<'a, D> SpliceRequest<'a, D> {
+    /// Wraps the arguments of a splice operation.
+    ///
+    /// # Safety
+    ///
+    /// The pointers must be arguments of a splice operation of the direction `D` that this thread
+    /// is in during `'a`.
     #[inline]
-    fn operations(&self) -> &bindings::file_operations {
-        // SAFETY: By the type invariants, the file is open, so it has its operations.
-        unsafe { &*(*self.file.as_ptr()).f_op }
+    unsafe fn new(
+        file: *mut bindings::file,
+        position: *mut bindings::loff_t,
+        pipe: *mut bindings::pipe_inode_info,
+        len: usize,
+        flags: c_uint,
+    ) -> Self {
+        // INVARIANT: By the safety requirements of this function, these are the arguments of the
+        // operation. The file is open in all of its operations.
+        //
+        // SAFETY: C passes no null pointers: `do_splice_read` and `do_splice_from` have a position
+        // of their own where user space has passed none.
+        unsafe {
+            Self {
+                file: NonNull::new_unchecked(file),
+                position: NonNull::new_unchecked(position),
+                pipe: NonNull::new_unchecked(pipe),
+                len,
+                flags,
+                _file: PhantomData,
+                _not_send: NotThreadSafe,
+            }
+        }
     }
 
+    /// Returns the file.
     #[inline]
-    fn file(&self) -> &'a File {
+    pub fn file(&self) -> &'a File {
         // SAFETY: By the type invariants, the file is open during `'a`. This thread has no active
         // `fdget_pos` region on it: the system calls that splice do not take the position lock.
         unsafe { File::from_raw_file(self.file.as_ptr()) }
     }
 
+    /// Returns the position in the file at which to read or write.
     #[inline]
-    fn position(&self) -> i64 {
+    pub fn position(&self) -> i64 {
         // SAFETY: By the type invariants, the argument is valid.
         unsafe { *self.position.as_ptr() }
     }
 
+    /// Returns the number of bytes that user space wants to copy at most.
+    #[expect(clippy::len_without_is_empty)]
     #[inline]
-    fn is_nonblocking(&self) -> bool {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Copies no more than `len` bytes.
+    #[inline]
+    pub fn truncate(&mut self, len: usize) {
+        // INVARIANT: The length does not grow.
+        self.len = self.len.min(len);
+    }
+
+    /// Returns whether the operation must not wait for data or for space.
+    ///
+    /// It then fails with [`EAGAIN`] if there is none.
+    ///
+    /// This is so if the file has `O_NONBLOCK`, or if user space asks for it in this one call
+    /// (`SPLICE_F_NONBLOCK`). [`Kiocb::is_nonblocking`](super::Kiocb::is_nonblocking) does not say
+    /// the latter.
+    #[inline]
+    pub fn is_nonblocking(&self) -> bool {
         self.flags & bindings::SPLICE_F_NONBLOCK != 0
             || self.file().flags() & super::file::flags::O_NONBLOCK != 0
     }
@@ -136,51 +206,7 @@ impl Spliced<'_> {
     }
 }
 
-/// A request to read from a file into a pipe.
-///
-/// # Examples
-///
-/// See [the module](self).
-pub struct SpliceRead<'a>(Request<'a>);
-
 impl<'a> SpliceRead<'a> {
-    /// Returns the file.
-    #[inline]
-    pub fn file(&self) -> &'a File {
-        self.0.file()
-    }
-
-    /// Returns the position in the file at which to read.
-    #[inline]
-    pub fn position(&self) -> i64 {
-        self.0.position()
-    }
-
-    /// Returns the number of bytes that user space wants at most.
-    #[expect(clippy::len_without_is_empty)]
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.0.len
-    }
-
-    /// Reads no more than `len` bytes.
-    #[inline]
-    pub fn truncate(&mut self, len: usize) {
-        self.0.len = self.0.len.min(len);
-    }
-
-    /// Returns whether the operation must not wait for data.
-    ///
-    /// It then fails with [`EAGAIN`] if there is none.
-    ///
-    /// This is so if the file has `O_NONBLOCK`, or if user space asks for it in this one call
-    /// (`SPLICE_F_NONBLOCK`). [`Kiocb::is_nonblocking`](super::Kiocb::is_nonblocking) does not say
-    /// the latter.
-    #[inline]
-    pub fn is_nonblocking(&self) -> bool {
-        self.0.is_nonblocking()
-    }
-
     /// Allocates pages, calls `read_iter` of the file to fill them, and moves them to the pipe.
     ///
     /// # Context
@@ -198,69 +224,31 @@ impl<'a> SpliceRead<'a> {
     ///
     /// See [the module](self).
     pub fn by_read_iter(self) -> Result<Spliced<'a>> {
-        if self.0.len == 0 {
+        if self.len == 0 {
             // C does not expect this, and fails.
             return Spliced::new(0);
         }
         // A hand-written table can have one without the other, and C does not look.
-        if self.0.operations().read_iter.is_none() {
+        //
+        // SAFETY: By the type invariants, the file is open, so it has its operations.
+        if unsafe { (*(*self.file.as_ptr()).f_op).read_iter.is_none() } {
             return Err(EINVAL);
         }
         // SAFETY: By the type invariants, the arguments are those of a `splice_read` operation of
         // the file, whose length may be smaller and is not 0. The file has `read_iter`.
         Spliced::new(unsafe {
             bindings::copy_splice_read(
-                self.0.file.as_ptr(),
-                self.0.position.as_ptr(),
-                self.0.pipe.as_ptr(),
-                self.0.len,
-                self.0.flags,
+                self.file.as_ptr(),
+                self.position.as_ptr(),
+                self.pipe.as_ptr(),
+                self.len,
+                self.flags,
             )
         })
     }
 }
 
-/// A request to write to a file what is in a pipe.
-///
-/// # Examples
-///
-/// See [the module](self).
-pub struct SpliceWrite<'a>(Request<'a>);
-
 impl<'a> SpliceWrite<'a> {
-    /// Returns the file.
-    #[inline]
-    pub fn file(&self) -> &'a File {
-        self.0.file()
-    }
-
-    /// Returns the position in the file at which to write.
-    #[inline]
-    pub fn position(&self) -> i64 {
-        self.0.position()
-    }
-
-    /// Returns the number of bytes that user space wants to write at most.
-    #[expect(clippy::len_without_is_empty)]
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.0.len
-    }
-
-    /// Writes no more than `len` bytes.
-    #[inline]
-    pub fn truncate(&mut self, len: usize) {
-        self.0.len = self.0.len.min(len);
-    }
-
-    /// Returns whether the operation must not wait for space.
-    ///
-    /// As [`SpliceRead::is_nonblocking`].
-    #[inline]
-    pub fn is_nonblocking(&self) -> bool {
-        self.0.is_nonblocking()
-    }
-
     /// Calls `write_iter` of the file with the pages of the pipe, and removes from the pipe what
     /// was written.
     ///
@@ -281,7 +269,7 @@ impl<'a> SpliceWrite<'a> {
     ///
     /// See [the module](self).
     pub fn by_write_iter(self) -> Result<Spliced<'a>> {
-        if self.0.len == 0 {
+        if self.len == 0 {
             // C does not expect this, and returns a value that it has not set.
             return Spliced::new(0);
         }
@@ -289,11 +277,11 @@ impl<'a> SpliceWrite<'a> {
         // the file, whose length may be smaller and is not 0. The function checks for `write_iter`.
         Spliced::new(unsafe {
             bindings::iter_file_splice_write(
-                self.0.pipe.as_ptr(),
-                self.0.file.as_ptr(),
-                self.0.position.as_ptr(),
-                self.0.len,
-                self.0.flags,
+                self.pipe.as_ptr(),
+                self.file.as_ptr(),
+                self.position.as_ptr(),
+                self.len,
+                self.flags,
             )
         })
     }
@@ -306,37 +294,6 @@ fn answer(result: Result<Spliced<'_>>) -> isize {
         // No overflow: it was not negative when C returned it.
         Ok(spliced) => spliced.len as isize,
         Err(err) => errno(err) as isize,
-    }
-}
-
-/// Wraps the arguments of a splice operation.
-///
-/// # Safety
-///
-/// The pointers must be arguments of a splice operation that this thread is in during `'a`.
-#[inline]
-unsafe fn request<'a>(
-    file: *mut bindings::file,
-    position: *mut bindings::loff_t,
-    pipe: *mut bindings::pipe_inode_info,
-    len: usize,
-    flags: c_uint,
-) -> Request<'a> {
-    // INVARIANT: By the safety requirements of this function, these are the arguments of the
-    // operation. The file is open in all of its operations.
-    //
-    // SAFETY: C passes no null pointers: `do_splice_read` and `do_splice_from` have a position of
-    // their own where user space has passed none.
-    unsafe {
-        Request {
-            file: NonNull::new_unchecked(file),
-            position: NonNull::new_unchecked(position),
-            pipe: NonNull::new_unchecked(pipe),
-            len,
-            flags,
-            _file: PhantomData,
-            _not_send: NotThreadSafe,
-        }
     }
 }
 
@@ -357,8 +314,8 @@ pub(crate) unsafe extern "C" fn splice_read<F: FileHooks>(
     answer(unsafe { private_data::<F::Ptr>(file) }.and_then(|device| {
         // SAFETY: By the safety requirements of this function, these are the arguments of the
         // operation, which lasts longer than the request.
-        let request = unsafe { request(file, position, pipe, len, flags) };
-        F::splice_read(device, SpliceRead(request))
+        let request = unsafe { SpliceRead::new(file, position, pipe, len, flags) };
+        F::splice_read(device, request)
     }))
 }
 
@@ -379,7 +336,7 @@ pub(crate) unsafe extern "C" fn splice_write<F: FileHooks>(
     answer(unsafe { private_data::<F::Ptr>(file) }.and_then(|device| {
         // SAFETY: By the safety requirements of this function, these are the arguments of the
         // operation, which lasts longer than the request.
-        let request = unsafe { request(file, position, pipe, len, flags) };
-        F::splice_write(device, SpliceWrite(request))
+        let request = unsafe { SpliceWrite::new(file, position, pipe, len, flags) };
+        F::splice_write(device, request)
     }))
 }

@@ -2,6 +2,7 @@
 
 //! Tests of what drivers return from the operations of their files, and what C gets.
 
+use super::lock::signals::while_pending;
 use crate::{
     bindings,
     fs::{
@@ -39,7 +40,6 @@ use crate::{
     }, //
 };
 use core::{
-    mem,
     ops::Range,
     ptr::NonNull, //
 };
@@ -284,29 +284,6 @@ const INTERNAL: [(Error, Error); 9] = [
     (ERESTART_RESTARTBLOCK, EINTR),
 ];
 
-/// Calls `case` while a signal is pending for this thread.
-fn with_pending_signal(case: impl FnOnce() -> Result) -> Result {
-    let task = crate::current!().as_ptr();
-    // `SIG_KTHREAD`: this kernel thread handles the signal itself.
-    //
-    // SAFETY: A handler is a pointer to a function, or a number in place of it.
-    let handled: bindings::__sighandler_t = unsafe { mem::transmute(2usize) };
-    // SAFETY: The thread is the current one. It gets the signal, which is discarded below.
-    unsafe {
-        bindings::kernel_sigaction(SIGNAL, handled);
-        bindings::send_sig(SIGNAL, task, 0);
-    }
-    let pending = crate::current!().signal_pending();
-    let result = case();
-    // SAFETY: The thread is the current one. NULL is the default action.
-    unsafe {
-        bindings::flush_signals(task);
-        bindings::kernel_sigaction(SIGNAL, None);
-    }
-    assert!(pending);
-    result
-}
-
 #[kunit_tests(rust_mm_file_ops)]
 mod cases {
     use super::*;
@@ -372,7 +349,8 @@ mod cases {
     #[test]
     fn restarts_while_a_signal_is_pending() -> Result {
         each_kind(|device, file| {
-            with_pending_signal(|| {
+            while_pending(SIGNAL, || {
+                assert!(crate::current!().signal_pending());
                 for (returned, seen) in INTERNAL {
                     *device.way.lock() = Way::Fail(returned);
                     let seen = match returned {

@@ -75,20 +75,25 @@ fn nap() {
     unsafe { bindings::msleep(1) };
 }
 
-/// Runs a closure while a fatal signal is pending for this thread.
-pub(in crate::mm::tests) fn while_dying<R>(f: impl FnOnce() -> R) -> R {
+/// Runs a closure while a signal is pending for this thread.
+pub(in crate::mm::tests) fn while_pending<R>(signal: c_int, f: impl FnOnce() -> R) -> R {
     // SAFETY: The value is `SIG_KTHREAD`, which C compares but never calls.
     let handler: bindings::__sighandler_t = unsafe { core::mem::transmute(2usize) };
     // SAFETY: The current thread is KUnit's kernel thread for this case. It may get the signal,
     // which is flushed below.
     unsafe {
-        bindings::kernel_sigaction(bindings::SIGKILL as c_int, handler);
-        bindings::send_sig(bindings::SIGKILL as c_int, bindings::get_current(), 1);
+        bindings::kernel_sigaction(signal, handler);
+        bindings::send_sig(signal, bindings::get_current(), 1);
     }
     let result = f();
     // SAFETY: The current thread is KUnit's kernel thread for this case.
     unsafe { bindings::flush_signals(bindings::get_current()) };
     result
+}
+
+/// Runs a closure while a fatal signal is pending for this thread.
+pub(in crate::mm::tests) fn while_dying<R>(f: impl FnOnce() -> R) -> R {
+    while_pending(bindings::SIGKILL as c_int, f)
 }
 
 #[kunit_tests(rust_mm_lock_signals)]
