@@ -8,6 +8,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bits.h>
+#include <linux/cacheinfo.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/page_ref.h>
@@ -368,6 +369,32 @@ void rust_mm_memcpy_to_page(struct page *page, size_t offset, const char *from,
 void rust_mm_memzero_page(struct page *page, size_t offset, size_t len);
 unsigned long rust_mm_copy_page_from_user(struct page *page, size_t offset,
 					  const void __user *from, size_t len);
+
+/*
+ * Memory that user space may write at the same time: mm/rust_shared.c
+ */
+
+/**
+ * rust_mm_shared_address() - Return the address at which the kernel can use atomics on a page
+ * @page: The page.
+ *
+ * Context: Any context. The caller holds a reference to the page.
+ * Return: The kernel's permanent address of the page; NULL if it has none, as in high memory, or if
+ * a cache could show user space other contents there.
+ */
+static inline void *rust_mm_shared_address(struct page *page)
+{
+	if (PageHighMem(page) || cpu_dcache_is_aliasing())
+		return NULL;
+	return page_address(page);
+}
+
+void rust_mm_load_words(void *to, const void *from, size_t len);
+void rust_mm_store_words(void *to, const void *from, size_t len);
+void rust_mm_load_words_from_page(void *to, struct page *page, size_t offset,
+				  size_t len);
+void rust_mm_store_words_to_page(struct page *page, size_t offset,
+				 const void *from, size_t len);
 
 /*
  * Faults: mm/rust_fault.c

@@ -55,6 +55,11 @@ __rust_helper bool rust_helper_rust_folio_maybe_dma_pinned(struct folio *folio)
 	return rust_folio_maybe_dma_pinned(folio);
 }
 
+__rust_helper void *rust_helper_rust_mm_shared_address(struct page *page)
+{
+	return rust_mm_shared_address(page);
+}
+
 __rust_helper void rust_helper_put_page(struct page *page)
 {
 	put_page(page);

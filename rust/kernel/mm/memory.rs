@@ -12,6 +12,7 @@ pub(super) mod gfp;
 mod kernel_pages;
 pub(super) mod page_array;
 pub(super) mod pfn;
+mod shared;
 
 pub use cache::Cache;
 pub use folio::{
@@ -28,3 +29,4 @@ pub use pfn::{
     PfnRange,
     PfnSlice, //
 };
+pub use shared::SharedInt;

@@ -90,6 +90,7 @@ mod refs;
 mod revocable;
 mod revocation;
 mod revocation_race;
+mod shared;
 mod sizeless;
 #[cfg(CONFIG_X86_64)]
 mod syscalls;

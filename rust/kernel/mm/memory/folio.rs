@@ -43,7 +43,7 @@ use core::{
 /// A folio: one page, or a power of two of pages, contiguous and aligned.
 ///
 /// User space may have the folio mapped and change the contents at any time, so there are no
-/// references to the contents, only functions that copy.
+/// references to the contents but to atomics, only functions that copy.
 ///
 /// # References
 ///
@@ -417,7 +417,7 @@ impl Folio {
 // SAFETY:
 // - The pages are those of the folio, which has references for as long as it is borrowed; their
 //   number does not change.
-// - A `Folio` gives out no reference to the contents.
+// - A `Folio` gives out no reference to the contents but to atomics.
 unsafe impl PageArray for Folio {
     #[inline]
     fn nr_pages(&self) -> usize {

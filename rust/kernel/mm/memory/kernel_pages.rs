@@ -187,7 +187,9 @@ impl KernelPages {
     /// Copies bytes out of the pages.
     ///
     /// If user space writes to the pages at the same time, each byte is either the old or the new
-    /// one.
+    /// one. Words are not whole: a `u64` that user space changes from one value to another can have
+    /// bytes of both, on some processors. For an integer that user space and the driver share, use
+    /// [`atomic`](Self::atomic); for a structure, [`read_record`](Self::read_record).
     ///
     /// # Context
     ///
@@ -215,6 +217,8 @@ impl KernelPages {
     }
 
     /// Copies bytes into the pages.
+    ///
+    /// User space can see a word that is written in part; see [`read_at`](Self::read_at).
     ///
     /// # Context
     ///
@@ -326,7 +330,7 @@ impl KernelPages {
 
 // SAFETY:
 // - By the type invariants, the elements are valid pages, and the array does not change.
-// - A `KernelPages` gives out no reference to the contents.
+// - A `KernelPages` gives out no reference to the contents but to atomics.
 unsafe impl PageArray for KernelPages {
     #[inline]
     fn nr_pages(&self) -> usize {

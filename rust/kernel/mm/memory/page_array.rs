@@ -3,8 +3,8 @@
 //! Copying to and from memory that user space may have mapped.
 //!
 //! C code does all copying, because it may access memory that user space writes at the same time.
-//! Rust code handles only pointers to the memory: a reference to bytes that user space writes would
-//! be undefined behaviour.
+//! Rust code handles only pointers to the memory, and atomics: another reference to bytes that user
+//! space writes would be undefined behaviour.
 
 use crate::{
     bindings,
@@ -28,7 +28,7 @@ use core::ptr::NonNull;
 /// For as long as the value is borrowed:
 ///
 /// - `page(i)` must be a valid page for every `i` below `nr_pages()`, and neither may change.
-/// - No Rust reference to the contents of the pages may exist.
+/// - No Rust reference to the contents of the pages may exist but to atomics.
 pub(in crate::mm) unsafe trait PageArray {
     /// Returns the number of pages.
     fn nr_pages(&self) -> usize;
@@ -45,7 +45,7 @@ pub(in crate::mm) unsafe trait PageArray {
 ///
 /// Returns the sum of what `part` has returned.
 #[inline]
-fn for_each_part(
+pub(super) fn for_each_part(
     array: &impl PageArray,
     offset: usize,
     len: usize,
@@ -77,7 +77,7 @@ fn for_each_part(
 /// # Errors
 ///
 /// [`EINVAL`] if not.
-fn check(array: &impl PageArray, offset: usize, len: usize) -> Result {
+pub(super) fn check(array: &impl PageArray, offset: usize, len: usize) -> Result {
     match offset.checked_add(len) {
         Some(end) if end <= array.nr_pages() << PAGE_SHIFT => Ok(()),
         _ => Err(EINVAL),
@@ -146,7 +146,7 @@ pub(in crate::mm) fn write_at(array: &impl PageArray, offset: usize, data: &[u8]
         return write_parts(array, offset, data);
     };
     // SAFETY: `page` is a valid page, and the bytes of `data` from `at` on are inside it. No Rust
-    // reference to its contents exists.
+    // reference to its contents exists but to atomics.
     unsafe {
         bindings::rust_mm_memcpy_to_page(page.as_ptr(), at, data.as_ptr().cast(), data.len())
     };
@@ -161,7 +161,7 @@ fn write_parts(array: &impl PageArray, offset: usize, data: &[u8]) -> Result {
     for_each_part(array, offset, data.len(), |page, at, len| {
         // SAFETY:
         // - `page` is a valid page, and `at + len` is inside it. No Rust reference to its contents
-        //   exists.
+        //   exists but to atomics.
         // - The parts add up to `data.len()` at most, so `from` is valid for `len` bytes.
         unsafe { bindings::rust_mm_memcpy_to_page(page.as_ptr(), at, from.cast(), len) };
         // SAFETY: The parts add up to `data.len()` at most, so the result is at most one past the
@@ -181,7 +181,7 @@ pub(in crate::mm) fn zero(array: &impl PageArray, offset: usize, len: usize) -> 
     check(array, offset, len)?;
     for_each_part(array, offset, len, |page, at, len| {
         // SAFETY: `page` is a valid page, and `at + len` is inside it. No Rust reference to its
-        // contents exists.
+        // contents exists but to atomics.
         unsafe { bindings::rust_mm_memzero_page(page.as_ptr(), at, len) };
         len
     });
@@ -210,7 +210,7 @@ pub(in crate::mm) fn copy_from_user(
     let done = for_each_part(array, offset, len, |page, at, len| {
         let copied = from.read_with(len, |from| {
             // SAFETY: `page` is a valid page, and `at + len` is inside it. No Rust reference to its
-            // contents exists.
+            // contents exists but to atomics.
             unsafe { bindings::rust_mm_copy_page_from_user(page.as_ptr(), at, from, len) }
         });
         copied.map_or(0, |()| len)
@@ -261,7 +261,7 @@ pub(in crate::mm) fn copy_from_iter(
     for_each_part(array, offset, iov.len(), |page, at, len| {
         // SAFETY:
         // - `page` is a valid page, and `at + len` is inside it. No Rust reference to its contents
-        //   exists.
+        //   exists but to atomics.
         // - `iov` is a valid iterator of a source.
         unsafe { bindings::copy_page_from_iter(page.as_ptr(), at, len, iov.as_raw()) }
     })
