@@ -18,6 +18,7 @@
 
 struct file;
 struct mm_walk;
+struct rust_mm_vmap;
 
 /*
  * 32-bit reference counts
@@ -395,6 +396,16 @@ void rust_mm_load_words_from_page(void *to, struct page *page, size_t offset,
 				  size_t len);
 void rust_mm_store_words_to_page(struct page *page, size_t offset,
 				 const void *from, size_t len);
+
+/*
+ * Views of pages: mm/rust_vmap.c
+ */
+
+void rust_mm_load_bytes(void *to, const void *from, size_t len);
+void rust_mm_store_bytes(void *to, const void *from, size_t len);
+struct rust_mm_vmap *rust_mm_vmap(struct page *const *pages,
+				  unsigned long nr_pages, void **addr);
+void rust_mm_vunmap(struct rust_mm_vmap *map);
 
 /*
  * Faults: mm/rust_fault.c

@@ -2,7 +2,8 @@
 
 //! Memory that can be mapped into user space.
 //!
-//! [`Folio`] and [`KernelPages`] are memory that the kernel manages, with reference counts.
+//! [`Folio`] and [`KernelPages`] are memory that the kernel manages, with reference counts; a
+//! [`Vmap`] is a view of it in one piece.
 //! [`PfnRange`] and [`DeviceMemory`] are ranges of page frame numbers (PFNs), without reference
 //! counts. The modules in this folder do not use those that make mappings.
 
@@ -13,6 +14,7 @@ mod kernel_pages;
 pub(super) mod page_array;
 pub(super) mod pfn;
 mod shared;
+mod vmap;
 
 pub use cache::Cache;
 pub use folio::{
@@ -30,3 +32,4 @@ pub use pfn::{
     PfnSlice, //
 };
 pub use shared::SharedInt;
+pub use vmap::Vmap;

@@ -98,6 +98,7 @@ mod threads;
 #[cfg(CONFIG_USERFAULTFD)]
 mod uffd;
 mod unique;
+mod views;
 
 /// Returns an mm without mappings, which no other thread uses.
 fn empty_mm() -> Result<ARef<MmWithUser>> {

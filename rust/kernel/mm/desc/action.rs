@@ -76,7 +76,8 @@ fn set_type(desc: &mut bindings::vm_area_desc, type_: bindings::mmap_action_type
 /// Has the kernel map kernel pages.
 ///
 /// Kernel pages are always mapped cached, as the kernel itself maps them: with another mode, user
-/// space would see, on some architectures, what the memory held before the kernel zeroed it.
+/// space would see, on some architectures, what the memory held before the kernel zeroed it, and
+/// writes through a [`Vmap`](crate::mm::Vmap) of the same pages could be lost.
 ///
 /// # Errors
 ///

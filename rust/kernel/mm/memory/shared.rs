@@ -100,7 +100,7 @@ unsafe fn address(page: NonNull<bindings::page>) -> Result<NonNull<u8>> {
 ///   way: the functions of the layer that copy or zero bytes are out of line, so the compiler knows
 ///   nothing of them where the atomics are, and they promise no more than bytes.
 #[inline]
-unsafe fn atomics_in<'a, T: SharedInt>(
+pub(super) unsafe fn atomics_in<'a, T: SharedInt>(
     start: NonNull<u8>,
     len: usize,
     offset: usize,
@@ -126,7 +126,7 @@ unsafe fn atomics_in<'a, T: SharedInt>(
 
 /// Returns the first of a slice that has one element.
 #[inline]
-fn one<T>(slice: &[T]) -> Result<&T> {
+pub(super) fn one<T>(slice: &[T]) -> Result<&T> {
     slice.first().ok_or(EINVAL)
 }
 
@@ -143,7 +143,7 @@ const MAX_RECORD: usize = 512;
 ///
 /// [`EINVAL`] if it would not be aligned.
 #[inline]
-fn check_record<T>(offset: usize) -> Result {
+pub(super) fn check_record<T>(offset: usize) -> Result {
     const {
         assert!(
             size_of::<T>() <= MAX_RECORD,
@@ -162,7 +162,7 @@ fn check_record<T>(offset: usize) -> Result {
 ///
 /// If `read` returns [`Ok`], it must have initialised all bytes of the destination.
 #[inline]
-unsafe fn read_record_with<T: FromBytes>(
+pub(super) unsafe fn read_record_with<T: FromBytes>(
     offset: usize,
     read: impl FnOnce(*mut c_void, usize) -> Result,
 ) -> Result<T> {
@@ -277,7 +277,10 @@ impl KernelPages {
     /// - [`EINVAL`] if the integer is not inside the array, or if `offset` is not a multiple of its
     ///   size.
     /// - [`EOPNOTSUPP`] if the kernel has no permanent address for the page, as in high memory, or
-    ///   if the cache of the processor can show user space other contents there.
+    ///   if the cache of the processor can show user space other contents there. A [`Vmap`] has an
+    ///   address for high memory.
+    ///
+    /// [`Vmap`]: crate::mm::Vmap
     ///
     /// # Examples
     ///
@@ -309,7 +312,8 @@ impl KernelPages {
     ///
     /// # Errors
     ///
-    /// As [`atomic`](Self::atomic); also [`EINVAL`] if they are not all in one page.
+    /// As [`atomic`](Self::atomic); also [`EINVAL`] if they are not all in one page. Those of a
+    /// [`Vmap`](crate::mm::Vmap) can be in several.
     ///
     /// # Examples
     ///
