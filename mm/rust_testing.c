@@ -6,6 +6,7 @@
  */
 
 #include <linux/atomic.h>
+#include <linux/bottom_half.h>
 #include <linux/export.h>
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
@@ -102,6 +103,26 @@ void rust_mm_test_mark_opened(struct file *file, bool opened)
 		file->f_mode &= ~FMODE_OPENED;
 }
 EXPORT_SYMBOL_GPL(rust_mm_test_mark_opened);
+
+/**
+ * rust_mm_test_disable_bh() - Disable softirqs, so that in_interrupt() is true
+ *
+ * Context: Any context but a hard interrupt, until rust_mm_test_enable_bh().
+ */
+void rust_mm_test_disable_bh(void)
+{
+	local_bh_disable();
+}
+
+/**
+ * rust_mm_test_enable_bh() - Enable softirqs again
+ *
+ * Context: After rust_mm_test_disable_bh().
+ */
+void rust_mm_test_enable_bh(void)
+{
+	local_bh_enable();
+}
 
 #ifdef CONFIG_HUGETLBFS
 /**

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* Views of several pages in one piece, for Rust. */
+/* Views of several pages in one piece, and pages of vmalloc memory, for Rust. */
 
 #include <linux/cacheinfo.h>
 #include <linux/err.h>
@@ -142,3 +142,47 @@ void rust_mm_vunmap(struct rust_mm_vmap *map)
 		schedule_work(&map->work);
 }
 EXPORT_SYMBOL_GPL(rust_mm_vunmap);
+
+/**
+ * rust_mm_vmalloc_check() - Check whether pages can be taken out of memory
+ * @addr: Start of the memory, of kmalloc() or vmalloc().
+ *
+ * User space will get the pages, and the caller frees the memory afterwards. That must not be in an
+ * interrupt: vfree() keeps a list in the memory there.
+ *
+ * Memory of kmalloc() has no pages of its own. And where a cache can show different contents at
+ * two addresses, what the caller has written at the one need not be what user space sees.
+ *
+ * Context: Any context. Does not sleep.
+ * Return: 1 if the pages can be taken, 0 if the contents have to be copied, -EINVAL in an interrupt
+ * or where softirqs are disabled.
+ */
+int rust_mm_vmalloc_check(const void *addr)
+{
+	if (in_interrupt())
+		return -EINVAL;
+	return is_vmalloc_addr(addr) && !cpu_dcache_is_aliasing();
+}
+EXPORT_SYMBOL_GPL(rust_mm_vmalloc_check);
+
+/**
+ * rust_mm_vmalloc_get_pages() - Take references to pages of vmalloc memory
+ * @addr: Start of the memory, for which rust_mm_vmalloc_check() has returned 1.
+ * @nr_pages: Number of pages, all of them in the memory.
+ * @pages: Set to the pages.
+ *
+ * They are of order 0: vmalloc() splits what it allocates in larger pieces.
+ *
+ * Context: Process context. The caller frees the memory in the same context.
+ */
+void rust_mm_vmalloc_get_pages(const void *addr, unsigned long nr_pages,
+			       struct page **pages)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr_pages; i++) {
+		pages[i] = vmalloc_to_page(addr + (i << PAGE_SHIFT));
+		get_page(pages[i]);
+	}
+}
+EXPORT_SYMBOL_GPL(rust_mm_vmalloc_get_pages);

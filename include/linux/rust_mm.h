@@ -398,7 +398,7 @@ void rust_mm_store_words_to_page(struct page *page, size_t offset,
 				 const void *from, size_t len);
 
 /*
- * Views of pages: mm/rust_vmap.c
+ * Views of pages, and pages of vmalloc memory: mm/rust_vmap.c
  */
 
 void rust_mm_load_bytes(void *to, const void *from, size_t len);
@@ -406,6 +406,9 @@ void rust_mm_store_bytes(void *to, const void *from, size_t len);
 struct rust_mm_vmap *rust_mm_vmap(struct page *const *pages,
 				  unsigned long nr_pages, void **addr);
 void rust_mm_vunmap(struct rust_mm_vmap *map);
+int rust_mm_vmalloc_check(const void *addr);
+void rust_mm_vmalloc_get_pages(const void *addr, unsigned long nr_pages,
+			       struct page **pages);
 
 /*
  * Faults: mm/rust_fault.c
@@ -514,6 +517,8 @@ int rust_mm_test_xchg_mm_users(struct mm_struct *mm, int count);
 long rust_mm_test_file_pages(struct mm_struct *mm);
 void rust_mm_test_notify_writes(struct vm_area_struct *vma, bool notify);
 void rust_mm_test_mark_opened(struct file *file, bool opened);
+void rust_mm_test_disable_bh(void);
+void rust_mm_test_enable_bh(void);
 #ifdef CONFIG_HUGETLBFS
 struct file *rust_mm_test_hugetlb_file(size_t len);
 void rust_mm_test_allow_hugetlb(struct file *file, unsigned long pages);

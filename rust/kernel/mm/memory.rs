@@ -14,6 +14,7 @@ mod kernel_pages;
 pub(super) mod page_array;
 pub(super) mod pfn;
 mod shared;
+mod vmalloc;
 mod vmap;
 
 pub use cache::Cache;

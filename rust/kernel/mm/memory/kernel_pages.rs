@@ -94,6 +94,28 @@ fn position(pos: i64) -> Result<usize> {
 }
 
 impl KernelPages {
+    /// Makes an array of pages.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if there is no page.
+    ///
+    /// # Safety
+    ///
+    /// - Each element must be a valid page of order 0, of which the caller owns a reference and
+    ///   gives it up, even if the function fails.
+    /// - No Rust reference to the contents of the pages may exist from now on but to atomics.
+    /// - The size of the pages in bytes must not overflow `isize`.
+    /// - User space must be permitted to see the contents.
+    pub(super) unsafe fn from_references(pages: KVVec<NonNull<bindings::page>>) -> Result<Self> {
+        if pages.is_empty() {
+            return Err(EINVAL);
+        }
+        // INVARIANT: By the safety requirements of this function, the elements are valid pages,
+        // each with a reference, and their size does not overflow `isize`.
+        Ok(Self { pages })
+    }
+
     /// Allocates `nr_pages` pages, filled with zeroes.
     ///
     /// The pages are zeroed with any `flags`, since user space will see them. Bits of `flags` for
