@@ -25,9 +25,10 @@ WITH_TESTS = ("history", "locking", "page-tables", "tutorial", "user-space")
 # Rust types that the pages name, and that neither rust/ nor an insertion declares; `MyDevice` is an
 # example.
 UPSTREAM = {
-    "ARef", "Arc", "ControlFlow", "Drop", "File", "Iterator", "KBox", "Kiocb", "MiscDevice", "Mm",
-    "MmWithUser", "MmapReadGuard", "Mutex", "MyDevice", "None", "Ok", "Pin", "SetOnce", "SpinLock",
-    "Sync", "Task", "UserSlice", "VmaReadGuard", "VmaRef",
+    "ARef", "Acquire", "Arc", "Atomic", "ControlFlow", "Drop", "File", "FromBytes", "IntoBytes",
+    "Iterator", "KBox", "KVVec", "Kiocb", "MiscDevice", "Mm", "MmWithUser", "MmapReadGuard",
+    "Mutex", "MyDevice", "None", "Ok", "Pin", "Release", "SetOnce", "SpinLock", "Sync", "Task",
+    "UserSlice", "VmaReadGuard", "VmaRef",
 }
 # Their functions that the pages name.
 UPSTREAM_FUNCTIONS = {
