@@ -17,8 +17,10 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #define MODULE	"rust_mmap_demand"
@@ -812,6 +814,93 @@ TEST_F(demand, threads)
 		EXPECT_EQ(failed, NULL);
 	}
 	VMAS(1);
+}
+
+#define CGROUPS	"/tmp/rust_mmap_demand_cgroups"
+#define CGROUP	CGROUPS "/charged"
+
+/* Writes a word to a file. Returns 0 or -errno. */
+static int put_word(const char *path, const char *word)
+{
+	int fd = open(path, O_WRONLY), ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, word, strlen(word)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/* Returns what is charged to the cgroup, in pages, or -1. */
+static long charged(size_t page)
+{
+	FILE *file = fopen(CGROUP "/memory.current", "r");
+	long bytes = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%ld", &bytes) != 1)
+		bytes = -1;
+	fclose(file);
+	return bytes < 0 ? -1 : bytes / (long)page;
+}
+
+/* Makes the cgroup, in a hierarchy of its own. Returns whether there is a memory controller. */
+static bool make_cgroup(void)
+{
+	mkdir(CGROUPS, 0700);
+	if (mount("cgroup2", CGROUPS, "cgroup2", 0, NULL))
+		return false;
+	return !put_word(CGROUPS "/cgroup.subtree_control", "+memory") && !mkdir(CGROUP, 0700);
+}
+
+static void remove_cgroup(void)
+{
+	rmdir(CGROUP);
+	umount(CGROUPS);
+	rmdir(CGROUPS);
+}
+
+/* Pages are charged to the memory cgroup of the process that faults them in, until discarded. */
+TEST_F(demand, charge)
+{
+	const unsigned int pages = 4096;
+	long before, after, discarded;
+	pid_t pid;
+
+	munmap(self->map, self->size);
+	close(self->fd);
+	ASSERT_EQ(unload_module(MODULE), 0);
+	ASSERT_EQ(load_module(MODULE, "pages=4096"), 0);
+	self->fd = open(DEVICE, O_RDWR);
+	ASSERT_GE(self->fd, 0);
+	self->size = pages * self->page;
+	self->map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
+	ASSERT_NE(self->map, MAP_FAILED);
+	if (!make_cgroup()) {
+		remove_cgroup();
+		SKIP(return, "no memory controller");
+	}
+
+	before = charged(self->page);
+	pid = fork();
+	if (!pid) {
+		if (put_word(CGROUP "/cgroup.procs", "0"))
+			_exit(1);
+		_exit(madvise(self->map, self->size, MADV_POPULATE_WRITE) ? 2 : 0);
+	}
+	EXPECT_EQ(wait_child(pid), 0);
+	EXPECT_EQ(fdinfo(self->fd, "present"), pages);
+	after = charged(self->page);
+	for (unsigned int i = 0; i < pages; i++)
+		EXPECT_EQ(ioctl(self->fd, DEMAND_TAKE, &i), 0);
+	discarded = charged(self->page);
+	remove_cgroup();
+	/* The kernel charges some pages in advance, and keeps some charges for each processor. */
+	EXPECT_GE(before, 0);
+	EXPECT_GE(after, before + pages);
+	EXPECT_LE(discarded, after - pages / 2);
 }
 
 TEST_HARNESS_MAIN

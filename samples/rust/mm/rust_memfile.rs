@@ -221,7 +221,7 @@ fn hand_out<T: MemoryFileType<Data = Arc<Counted>>>(
     options: Options,
     cloexec: u32,
 ) -> Result<isize> {
-    let counted = Arc::new(Counted::new(), GFP_KERNEL)?;
+    let counted = Arc::new(Counted::new(), GFP_KERNEL_ACCOUNT)?;
     let file = MemoryFile::<T>::new(c"rust_memfile", size, options, counted)?;
     Ok(MemoryFile::reserve_fd(file, cloexec)?.install() as isize)
 }

@@ -131,7 +131,10 @@ impl MiscDevice for Allocator {
     type Ptr = Arc<Self>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
-        Arc::pin_init(pin_init!(Self { used <- new_mutex!(0) }), GFP_KERNEL)
+        Arc::pin_init(
+            pin_init!(Self { used <- new_mutex!(0) }),
+            GFP_KERNEL_ACCOUNT,
+        )
     }
 
     fn ioctl(allocator: ArcBorrow<'_, Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
@@ -206,8 +209,8 @@ impl Buffer {
         let mut folios = KVVec::new();
         for _ in 0..size / PAGE_SIZE / folio_pages {
             // User space chooses the size, so do not warn.
-            let folio = Folio::alloc(folio_pages.ilog2(), GFP_KERNEL | __GFP_NOWARN)?;
-            folios.push(folio, GFP_KERNEL)?;
+            let folio = Folio::alloc(folio_pages.ilog2(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?;
+            folios.push(folio, GFP_KERNEL_ACCOUNT)?;
         }
         Arc::pin_init(
             try_pin_init!(Self {
@@ -218,7 +221,7 @@ impl Buffer {
                 huge_faults: Atomic::new(0),
                 share,
             }? Error),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 

@@ -338,11 +338,11 @@ impl VmOperations for DemandOps {
                 vma_lock: Atomic::new(0),
                 around: Atomic::new(0),
             },
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )?;
         // The list has a reference as well, until `close` is called for the last VMA.
         let mut mappings = memory.mappings.lock();
-        mappings.push(mapping.clone(), GFP_KERNEL)?;
+        mappings.push(mapping.clone(), GFP_KERNEL_ACCOUNT)?;
         Ok(PerVma(mapping))
     }
 
@@ -371,7 +371,7 @@ impl VmOperations for DemandOps {
         let page = &mut pages[index];
         let folio = match &page.folio {
             Some(folio) => folio,
-            None => page.folio.insert(Folio::alloc(0, GFP_KERNEL)?),
+            None => page.folio.insert(Folio::alloc(0, GFP_KERNEL_ACCOUNT)?),
         };
         Ok(vmf.insert_page(folio, 0)?.into())
     }

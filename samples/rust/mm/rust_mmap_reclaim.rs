@@ -164,7 +164,7 @@ impl Memory {
 
     /// Makes the page at a page offset.
     fn make_page(&self, pgoff: usize) -> Result<ARef<Folio>> {
-        let page = Folio::alloc(0, GFP_KERNEL)?;
+        let page = Folio::alloc(0, GFP_KERNEL_ACCOUNT)?;
         page.write_at(0, &pgoff.to_ne_bytes())?;
         self.made.fetch_add(1, Relaxed);
         Ok(page)

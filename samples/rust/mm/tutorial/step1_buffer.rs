@@ -58,9 +58,9 @@ impl MiscDevice for Buffer {
     type Ptr = KBox<Self>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        let pages = KernelPages::new(NR_PAGES, GFP_KERNEL)?;
+        let pages = KernelPages::new(NR_PAGES, GFP_KERNEL_ACCOUNT)?;
         pages.write_at(0, b"hello, user space")?;
-        Ok(KBox::new(Self { pages }, GFP_KERNEL)?)
+        Ok(KBox::new(Self { pages }, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn mmap_prepare<'f>(

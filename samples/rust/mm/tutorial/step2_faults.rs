@@ -84,7 +84,7 @@ impl MiscDevice for Memory {
                 pages <- new_mutex!(Pages::default()),
                 faults: Atomic::new(0),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -119,7 +119,7 @@ impl VmOperations for MemoryOps {
         let page = &mut pages[index];
         let folio = match page {
             Some(folio) => folio,
-            None => page.insert(Folio::alloc(0, GFP_KERNEL)?),
+            None => page.insert(Folio::alloc(0, GFP_KERNEL_ACCOUNT)?),
         };
         vmf.return_page(folio.clone(), 0)
     }

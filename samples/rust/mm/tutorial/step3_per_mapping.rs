@@ -76,7 +76,7 @@ impl MiscDevice for Device {
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
         let mappings = Atomic::new(0);
-        Ok(Arc::new(Self { mappings }, GFP_KERNEL)?)
+        Ok(Arc::new(Self { mappings }, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn mmap_prepare<'f>(
@@ -117,14 +117,14 @@ impl VmOperations for OwnOps {
     type Memory = Ordinary;
 
     fn mapped(device: DeviceRef<'_, Self>, _area: &MappedArea) -> Result<PerVma<Arc<OwnMemory>>> {
-        let folio = Folio::alloc(ORDER, GFP_KERNEL)?;
+        let folio = Folio::alloc(ORDER, GFP_KERNEL_ACCOUNT)?;
         device.mappings.fetch_add(1, Relaxed);
         let memory = OwnMemory {
             device: device.into(),
             folio,
         };
         // If this fails, it drops `memory`, which corrects the count.
-        Ok(PerVma(Arc::new(memory, GFP_KERNEL)?))
+        Ok(PerVma(Arc::new(memory, GFP_KERNEL_ACCOUNT)?))
     }
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {

@@ -100,7 +100,7 @@ impl MiscDevice for Memory {
                 revocation <- Revocation::new::<Self>(),
                 switching <- new_mutex!(()),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -143,7 +143,7 @@ impl VmOperations for MemoryOps {
         let page = &mut pages[index];
         let folio = match page {
             Some(folio) => folio,
-            None => page.insert(Folio::alloc(0, GFP_KERNEL)?),
+            None => page.insert(Folio::alloc(0, GFP_KERNEL_ACCOUNT)?),
         };
         vmf.return_page(folio.clone(), 0)
     }

@@ -81,11 +81,11 @@ impl MiscDevice for Memory {
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
         let order = HugeOrder::Pmd.nr_pages().ilog2();
         let memory = Self {
-            folio: Folio::alloc(order, GFP_KERNEL)?,
+            folio: Folio::alloc(order, GFP_KERNEL_ACCOUNT)?,
             faults: Atomic::new(0),
             huge_faults: Atomic::new(0),
         };
-        Ok(KBox::new(memory, GFP_KERNEL)?)
+        Ok(KBox::new(memory, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn mmap_prepare<'f>(

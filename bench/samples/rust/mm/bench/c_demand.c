@@ -70,7 +70,7 @@ static int demand_mapped(unsigned long start, unsigned long end, pgoff_t pgoff,
 			 const struct file *file, void **vm_private_data)
 {
 	struct memory *m = file->private_data;
-	struct demand_mapping *mapping = kzalloc_obj(*mapping);
+	struct demand_mapping *mapping = kzalloc_obj(*mapping, GFP_KERNEL_ACCOUNT);
 
 	if (!mapping)
 		return -ENOMEM;
@@ -129,7 +129,7 @@ static vm_fault_t demand_fault(struct vm_fault *vmf)
 	}
 	page = &m->pages[vmf->pgoff];
 	if (!page->folio) {
-		page->folio = folio_alloc(GFP_KERNEL | __GFP_ZERO, 0);
+		page->folio = folio_alloc(GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
 		if (!page->folio) {
 			mutex_unlock(&m->lock);
 			return VM_FAULT_OOM;
