@@ -309,35 +309,42 @@ static __always_inline void set_file_ptes(struct vm_fault *vmf, struct folio *fo
 }
 
 /**
- * fault_insert() - Map a page at the address of a fault, unless an entry is there
- * @vmf: The fault.
- * @folio: The folio of the page.
+ * fault_may_map() - Check whether a page may be mapped for a fault
  * @page: The page.
- * @owned: Whether the caller gives a reference to the folio to the new entry.
- * @mapped: Set to true if the page is mapped now.
+ * @folio: Its folio.
  *
- * Unlike vmf_insert_page_mkwrite(), the function handles a PMD mapping that another thread
- * has just inserted, and a userfaultfd marker, whose write protection it carries over to the
- * new entry as finish_fault() does. It uses the page table that the kernel has allocated
- * before the fault, if there is one.
- *
- * Context: The fault handler of the VMA: the lock of the fault is held, and the caller
- * holds a reference to the folio. May sleep. Takes and drops the page table lock.
- * Return: VM_FAULT_NOPAGE if the page or another thread's entry is mapped there; otherwise
- * an error code.
+ * Context: Any context. The caller holds a reference to the folio, or the lock of the page table
+ * (see mm/rust_faulted.c).
+ * Return: 0, or the error code of the fault.
  */
-static __always_inline vm_fault_t fault_insert(struct vm_fault *vmf, struct folio *folio,
-					       struct page *page, bool owned, bool *mapped)
+static __always_inline vm_fault_t fault_may_map(const struct page *page,
+						const struct folio *folio)
 {
-	struct vm_area_struct *vma = vmf->vma;
-	struct mm_struct *mm = vma->vm_mm;
-	enum fault_flag flags = vmf->flags;
-	pte_t *ptep, pte;
-
 	if (unlikely(PageHWPoison(page)))
 		return VM_FAULT_HWPOISON;
 	if (unlikely(!rust_folio_may_be_mapped(folio)))
 		return VM_FAULT_SIGBUS;
+	return 0;
+}
+
+/**
+ * fault_lock_table() - Lock the page table of a fault, and allocate it if there is none
+ * @vmf: The fault. Its ptl is set.
+ * @ptep: Set to the entry for the address.
+ *
+ * Unlike vmf_insert_page_mkwrite(), the function handles a PMD mapping that another thread has
+ * just inserted. It uses the page table that the kernel has allocated before the fault, if there
+ * is one.
+ *
+ * Context: The fault handler of the VMA: the lock of the fault is held. May sleep. Takes the page
+ * table lock if it returns 0.
+ * Return: 0; VM_FAULT_NOPAGE if the access has to be repeated; otherwise an error code.
+ */
+static __always_inline vm_fault_t fault_lock_table(struct vm_fault *vmf, pte_t **ptep)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct mm_struct *mm = vma->vm_mm;
+
 	/* The OOM reaper may have zapped a copy-on-write page at this address. */
 	if (!(vma->vm_flags & VM_SHARED) && check_stable_address_space(mm))
 		return VM_FAULT_SIGBUS;
@@ -347,14 +354,34 @@ static __always_inline vm_fault_t fault_insert(struct vm_fault *vmf, struct foli
 		else if (pte_alloc(mm, vmf->pmd))
 			return VM_FAULT_OOM;
 	}
-	ptep = pte_offset_map_lock(mm, vmf->pmd, vmf->address, &vmf->ptl);
-	if (!ptep)
-		return VM_FAULT_NOPAGE;
-	pte = ptep_get(ptep);
+	*ptep = pte_offset_map_lock(mm, vmf->pmd, vmf->address, &vmf->ptl);
+	return *ptep ? 0 : VM_FAULT_NOPAGE;
+}
+
+/**
+ * fault_set_pte() - Map a page at the address of a fault, unless an entry is there
+ * @vmf: The fault.
+ * @folio: The folio of the page.
+ * @page: The page.
+ * @owned: Whether the caller gives a reference to the folio to the new entry.
+ * @ptep: The entry.
+ *
+ * Unlike vmf_insert_page_mkwrite(), the function handles a userfaultfd marker, whose write
+ * protection it carries over to the new entry as finish_fault() does.
+ *
+ * Context: The page table is locked.
+ * Return: Whether the page is mapped now.
+ */
+static __always_inline bool fault_set_pte(struct vm_fault *vmf, struct folio *folio,
+					  struct page *page, bool owned, pte_t *ptep)
+{
+	enum fault_flag flags = vmf->flags;
+	pte_t pte = ptep_get(ptep);
+
 	if (likely(pte_none(pte))) {
 		/* Another thread has removed the marker. */
 		if (unlikely(flags & FAULT_FLAG_ORIG_PTE_VALID) && !pte_none(vmf->orig_pte))
-			goto unlock;
+			return false;
 		if (!owned)
 			folio_get(folio);
 		flush_dcache_folio(folio);
@@ -371,11 +398,38 @@ static __always_inline vm_fault_t fault_insert(struct vm_fault *vmf, struct foli
 		vmf->pte = NULL;
 		vmf->flags = flags;
 	} else {
-		goto unlock;
+		return false;
 	}
-	*mapped = true;
-	add_mm_counter(mm, mm_counter_file(folio), 1);
-unlock:
+	add_mm_counter(vmf->vma->vm_mm, mm_counter_file(folio), 1);
+	return true;
+}
+
+/**
+ * fault_insert() - Map a page at the address of a fault, unless an entry is there
+ * @vmf: The fault.
+ * @folio: The folio of the page.
+ * @page: The page.
+ * @owned: Whether the caller gives a reference to the folio to the new entry.
+ * @mapped: Set to true if the page is mapped now.
+ *
+ * Context: The fault handler of the VMA: the lock of the fault is held, and the caller
+ * holds a reference to the folio. May sleep. Takes and drops the page table lock.
+ * Return: VM_FAULT_NOPAGE if the page or another thread's entry is mapped there; otherwise
+ * an error code.
+ */
+static __always_inline vm_fault_t fault_insert(struct vm_fault *vmf, struct folio *folio,
+					       struct page *page, bool owned, bool *mapped)
+{
+	vm_fault_t ret = fault_may_map(page, folio);
+	pte_t *ptep;
+
+	if (unlikely(ret))
+		return ret;
+	ret = fault_lock_table(vmf, &ptep);
+	if (unlikely(ret))
+		return ret;
+	if (fault_set_pte(vmf, folio, page, owned, ptep))
+		*mapped = true;
 	pte_unmap_unlock(ptep, vmf->ptl);
 	return VM_FAULT_NOPAGE;
 }
@@ -396,6 +450,50 @@ vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page)
 	return fault_insert(vmf, page_folio(page), page, false, &mapped);
 }
 EXPORT_SYMBOL_GPL(rust_mm_fault_insert_page);
+
+/**
+ * rust_mm_fault_insert_slot() - Map the page of a slot at the address of a fault
+ * @vmf: The fault.
+ * @slot: The slot, for the page offset of the fault.
+ *
+ * The function reads the slot with the page table locked: mm/rust_faulted.c says why. The new entry
+ * takes a reference to the page.
+ *
+ * Context: The fault handler of the VMA: the lock of the fault is held. May sleep. Takes and drops
+ * the page table lock. If pages leave the slot, the file of the VMA has the address space that
+ * rust_mm_slots_discard() is called with.
+ * Return: 0 if the slot is empty; VM_FAULT_NOPAGE if the page or another thread's entry is mapped
+ * there; otherwise an error code.
+ */
+vm_fault_t rust_mm_fault_insert_slot(struct vm_fault *vmf, struct page *const *slot)
+{
+	struct folio *folio;
+	struct page *page;
+	vm_fault_t ret;
+	pte_t *ptep;
+
+	/* Spare the lock. */
+	if (!READ_ONCE(*slot))
+		return 0;
+	ret = fault_lock_table(vmf, &ptep);
+	if (unlikely(ret))
+		return ret;
+	/* Pairs with the barrier in rust_mm_slots_discard(). */
+	smp_mb__after_spinlock();
+	page = READ_ONCE(*slot);
+	if (unlikely(!page))
+		goto unlock;
+	folio = page_folio(page);
+	ret = fault_may_map(page, folio);
+	if (unlikely(ret))
+		goto unlock;
+	fault_set_pte(vmf, folio, page, false, ptep);
+	ret = VM_FAULT_NOPAGE;
+unlock:
+	pte_unmap_unlock(ptep, vmf->ptl);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(rust_mm_fault_insert_slot);
 
 /**
  * rust_mm_fault_take_page() - Map the page of an answer, or have the kernel map it
@@ -494,8 +592,12 @@ static __always_inline bool fault_around_may_map(pte_t *ptep, const struct page 
  * large folio that follow each other are mapped together. Each page that is mapped takes a
  * reference to its folio.
  *
+ * @pages may be slots, as for rust_mm_fault_insert_slot(): the function reads each of them once,
+ * with the page table locked.
+ *
  * Context: ->map_pages of the VMA, which has been called with these page offsets. The caller
- * holds references to the folios. Does not sleep. Takes and drops the page table lock.
+ * holds references to the folios, unless @pages are slots. Does not sleep. Takes and drops the
+ * page table lock.
  * Return: The set of pages that were mapped: bit 0 stands for the first one.
  */
 unsigned long rust_mm_fault_around_map(struct vm_fault *vmf, pgoff_t pgoff,
@@ -514,9 +616,11 @@ unsigned long rust_mm_fault_around_map(struct vm_fault *vmf, pgoff_t pgoff,
 	first = pte_offset_map_lock(mm, vmf->pmd, addr, &vmf->ptl);
 	if (!first)
 		return 0;
+	/* For slots: pairs with the barrier in rust_mm_slots_discard(). */
+	smp_mb__after_spinlock();
 	for (i = 0, ptep = first; i < nr_pages;
 	     i += nr, ptep += nr, addr += nr * PAGE_SIZE) {
-		struct page *page = pages[i];
+		struct page *page = READ_ONCE(pages[i]);
 		struct folio *folio;
 
 		nr = 1;
@@ -532,7 +636,7 @@ unsigned long rust_mm_fault_around_map(struct vm_fault *vmf, pgoff_t pgoff,
 				      addr != (vmf->address & PAGE_MASK), false);
 			mapped |= BIT(i);
 		} else {
-			while (i + nr < nr_pages && pages[i + nr] == page + nr &&
+			while (i + nr < nr_pages && READ_ONCE(pages[i + nr]) == page + nr &&
 			       page_folio(page + nr) == folio &&
 			       fault_around_may_map(ptep + nr, page + nr, folio))
 				nr++;

@@ -402,3 +402,30 @@ unsigned long rust_mm_copy_page_from_user(struct page *page, size_t offset,
 	return left;
 }
 EXPORT_SYMBOL_GPL(rust_mm_copy_page_from_user);
+
+/**
+ * rust_mm_copy_page_to_user() - Copy to user space from a page that other threads may write
+ * @page: The page; or NULL, for zeroes.
+ * @offset: Offset of the first byte in the page.
+ * @to: Destination.
+ * @len: Number of bytes, all of them in the page.
+ *
+ * See rust_mm_memcpy_from_page() for why this is not a helper.
+ *
+ * Context: The caller holds a reference to the page. May fault in user memory, and so may sleep.
+ * Return: The number of bytes that could not be copied.
+ */
+unsigned long rust_mm_copy_page_to_user(struct page *page, size_t offset, void __user *to,
+					size_t len)
+{
+	unsigned long left;
+	char *from;
+
+	if (!page)
+		return clear_user(to, len);
+	from = kmap_local_page(page);
+	left = copy_to_user(to, from + offset, len);
+	kunmap_local(from);
+	return left;
+}
+EXPORT_SYMBOL_GPL(rust_mm_copy_page_to_user);

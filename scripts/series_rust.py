@@ -116,8 +116,8 @@ class Rust:
 # Names that we define, and that most sources use for something else.
 COMMON = set(
     "EIO ENOMEM Frames LOCKED access address as_ptr as_raw borrow close data deref drop end fault"
-    " file flags fold from from_raw get is_empty len lock map mmap name new next open page pages path"
-    " range read read_only release slice start write".split()
+    " file fill flags fold from from_raw get is_empty len lock map memory mmap name new next open page"
+    " pages path range read read_only release slice start write".split()
 )
 
 

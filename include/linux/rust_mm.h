@@ -372,6 +372,8 @@ void rust_mm_memcpy_to_page(struct page *page, size_t offset, const char *from,
 void rust_mm_memzero_page(struct page *page, size_t offset, size_t len);
 unsigned long rust_mm_copy_page_from_user(struct page *page, size_t offset,
 					  const void __user *from, size_t len);
+unsigned long rust_mm_copy_page_to_user(struct page *page, size_t offset,
+					void __user *to, size_t len);
 
 /*
  * Memory that user space may write at the same time: mm/rust_shared.c
@@ -424,6 +426,8 @@ int rust_mm_vma_insert_pfns(struct vm_area_struct *vma, unsigned long addr,
 bool rust_mm_fault_may_retry(const struct vm_fault *vmf, const void *code);
 bool rust_mm_fault_release_lock(struct vm_fault *vmf);
 vm_fault_t rust_mm_fault_insert_page(struct vm_fault *vmf, struct page *page);
+vm_fault_t rust_mm_fault_insert_slot(struct vm_fault *vmf,
+				     struct page *const *slot);
 vm_fault_t rust_mm_fault_take_page(struct vm_fault *vmf, struct page *page,
 				   bool insert, bool locked);
 bool rust_mm_fault_huge_is_occupied(const struct vm_fault *vmf, bool pud);
@@ -431,6 +435,16 @@ unsigned long rust_mm_fault_around_map(struct vm_fault *vmf, pgoff_t pgoff,
 				       struct page *const *pages,
 				       unsigned int nr_pages);
 vm_fault_t rust_mm_fault_finish_cow(struct vm_fault *vmf);
+
+/*
+ * Pages that are faulted in: mm/rust_faulted.c
+ */
+
+struct folio *rust_mm_slot_get(struct page *const *slot);
+int rust_mm_slot_make(struct page **slot, gfp_t gfp, int nid,
+		      const struct vm_fault *vmf);
+unsigned long rust_mm_slots_discard(struct page **slots, unsigned long nr,
+				    struct address_space *mapping, pgoff_t first);
 
 /*
  * Page tables: mm/rust_pgtable.c

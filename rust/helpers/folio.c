@@ -2,6 +2,7 @@
 
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/nodemask.h>
 #include <linux/pagemap.h>
 #include <linux/rust_mm.h>
 
@@ -63,6 +64,11 @@ __rust_helper void *rust_helper_rust_mm_shared_address(struct page *page)
 __rust_helper void rust_helper_put_page(struct page *page)
 {
 	put_page(page);
+}
+
+__rust_helper bool rust_helper_node_online(int nid)
+{
+	return node_online(nid);
 }
 
 __rust_helper unsigned long rust_helper_totalram_pages(void)

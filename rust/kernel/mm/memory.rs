@@ -14,6 +14,7 @@ mod kernel_pages;
 pub(super) mod page_array;
 pub(super) mod pfn;
 mod shared;
+mod slots;
 mod vmalloc;
 mod vmap;
 
@@ -22,9 +23,14 @@ pub use folio::{
     Folio,
     LockedFolio, //
 };
+pub(super) use kernel_pages::position;
 pub use kernel_pages::{
     KernelPages,
     KernelPagesSlice, //
+};
+pub(super) use page_array::{
+    zero_iter,
+    zero_user, //
 };
 pub use pfn::{
     DeviceMemory,
@@ -33,4 +39,8 @@ pub use pfn::{
     PfnSlice, //
 };
 pub use shared::SharedInt;
+pub(super) use slots::{
+    Slot,
+    Slots, //
+};
 pub use vmap::Vmap;

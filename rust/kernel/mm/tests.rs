@@ -70,6 +70,7 @@ mod answers;
 mod callbacks;
 #[cfg(CONFIG_X86)]
 mod fault;
+mod faulted;
 mod file_ops;
 mod file_table;
 mod filemap;

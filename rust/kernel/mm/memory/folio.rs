@@ -32,7 +32,10 @@ use crate::{
         AlwaysRefCounted, //
     },
     types::Opaque,
-    uaccess::UserSliceReader, //
+    uaccess::{
+        UserSliceReader,
+        UserSliceWriter, //
+    }, //
 };
 use core::{
     mem::ManuallyDrop,
@@ -383,6 +386,43 @@ impl Folio {
     /// ```
     pub fn copy_from_user(&self, offset: usize, from: &mut UserSliceReader, len: usize) -> Result {
         page_array::copy_from_user(self, offset, from, len)
+    }
+
+    /// Copies `len` bytes, starting at `offset` in the folio, to user space.
+    ///
+    /// # Context
+    ///
+    /// As [`copy_from_user`](Self::copy_from_user).
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if the range is not inside the folio. Nothing is copied in that case.
+    /// - [`EFAULT`] if `to` has less than `len` bytes, or user space cannot access some of them.
+    ///   Some bytes may have been copied.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     mm::{testing::*, Folio},
+    ///     page::PAGE_SIZE,
+    ///     uaccess::{UserPtr, UserSlice}, //
+    /// };
+    ///
+    /// let user = UserMm::attach()?;
+    /// let addr = user.mmap_anonymous(PAGE_SIZE)?;
+    /// let mut to = UserSlice::new(UserPtr::from_addr(addr), 4).writer();
+    ///
+    /// let folio = Folio::alloc(1, GFP_KERNEL)?;
+    /// folio.write_at(PAGE_SIZE - 1, b"xy")?;
+    /// folio.copy_to_user(PAGE_SIZE - 1, &mut to, 2)?;
+    /// assert_eq!(user.read(addr)?, *b"xy\0\0");
+    /// assert_eq!(folio.copy_to_user(0, &mut to, 3), Err(EFAULT));
+    /// assert_eq!(folio.copy_to_user(folio.len(), &mut to, 1), Err(EINVAL));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn copy_to_user(&self, offset: usize, to: &mut UserSliceWriter, len: usize) -> Result {
+        page_array::copy_to_user(self, offset, to, len)
     }
 
     /// Copies bytes to user space, starting at `offset` in the folio.

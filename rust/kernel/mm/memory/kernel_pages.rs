@@ -88,7 +88,7 @@ unsafe impl Sync for KernelPages {}
 /// # Errors
 ///
 /// [`EINVAL`] if `pos` is negative.
-fn position(pos: i64) -> Result<usize> {
+pub(in crate::mm) fn position(pos: i64) -> Result<usize> {
     let pos = u64::try_from(pos).map_err(|_| EINVAL)?;
     Ok(usize::try_from(pos).unwrap_or(usize::MAX))
 }

@@ -17,9 +17,15 @@ use crate::{
         PAGE_SIZE, //
     },
     prelude::*,
-    uaccess::UserSliceReader, //
+    uaccess::{
+        UserSliceReader,
+        UserSliceWriter, //
+    }, //
 };
-use core::ptr::NonNull;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 
 /// A value that consists of pages.
 ///
@@ -220,6 +226,65 @@ pub(in crate::mm) fn copy_from_user(
     } else {
         Err(EFAULT)
     }
+}
+
+/// Copies `len` bytes, starting at `offset`, to user space.
+///
+/// # Context
+///
+/// As [`copy_from_user`].
+///
+/// # Errors
+///
+/// - [`EINVAL`] if the range is not inside the array. Nothing is copied in that case.
+/// - [`EFAULT`] if `to` has less than `len` bytes, or user space cannot access some of them. Some
+///   bytes may have been copied.
+pub(in crate::mm) fn copy_to_user(
+    array: &impl PageArray,
+    offset: usize,
+    to: &mut UserSliceWriter,
+    len: usize,
+) -> Result {
+    check(array, offset, len)?;
+    let done = for_each_part(array, offset, len, |page, at, len| {
+        let copied = to.write_with(len, |to| {
+            // SAFETY: `page` is a valid page, and `at + len` is inside it.
+            unsafe { bindings::rust_mm_copy_page_to_user(page.as_ptr(), at, to, len) }
+        });
+        copied.map_or(0, |()| len)
+    });
+    if done == len {
+        Ok(())
+    } else {
+        Err(EFAULT)
+    }
+}
+
+/// Writes zeroes to user space.
+///
+/// # Context
+///
+/// As [`copy_from_user`].
+///
+/// # Errors
+///
+/// [`EFAULT`] if `to` has less than `len` bytes, or user space cannot access some of them. Some
+/// bytes may have been written.
+pub(in crate::mm) fn zero_user(to: &mut UserSliceWriter, len: usize) -> Result {
+    // SAFETY: Without a page, C writes zeroes.
+    to.write_with(len, |to| unsafe {
+        bindings::rust_mm_copy_page_to_user(ptr::null_mut(), 0, to, len)
+    })
+}
+
+/// Writes zeroes to user space, `len` bytes or up to the end of `iov`, and returns their number.
+///
+/// # Context
+///
+/// As [`copy_to_iter`].
+pub(in crate::mm) fn zero_iter(iov: &mut IovIterDest<'_>, len: usize) -> usize {
+    // SAFETY: `iov` is a valid iterator of a destination.
+    unsafe { bindings::iov_iter_zero(len, iov.as_raw()) }
 }
 
 /// Copies bytes to user space, starting at `offset`, and returns their number.

@@ -56,6 +56,7 @@ mod around;
 mod cow;
 mod huge;
 mod mkwrite;
+mod slot;
 
 pub use answer::{
     FaultAnswer,

@@ -16,7 +16,8 @@ use crate::{
     mm::memory::{
         Cache,
         Folio,
-        KernelPagesSlice, //
+        KernelPagesSlice,
+        Slot, //
     },
     page::PAGE_SHIFT,
     prelude::*, //
@@ -60,6 +61,31 @@ pub(super) unsafe fn fault_page(
     // SAFETY: By the safety requirements of this function, this thread is handling `vmf` with the
     // lock held, the VMA is not a PFNMAP one, and the folio of `page` has a reference.
     check(unsafe { bindings::rust_mm_fault_insert_page(vmf.as_ptr(), page.as_ptr()) })
+}
+
+/// Maps the page of a slot at the address of a fault, unless something is mapped there.
+///
+/// Returns `false` if the slot is empty.
+///
+/// # Errors
+///
+/// As [`fault_page`].
+///
+/// # Safety
+///
+/// - This thread must be handling the fault `vmf`, with the VMA lock or the mmap lock held.
+/// - Its VMA must not be a PFNMAP one.
+/// - `slot` must be for the page offset of the fault. If pages leave it during the call, they must
+///   be unmapped from the address space of the file of the VMA.
+#[inline]
+pub(super) unsafe fn fault_slot(vmf: NonNull<bindings::vm_fault>, slot: &Slot) -> Result<bool> {
+    // SAFETY: By the safety requirements of this function, this thread is handling `vmf` with the
+    // lock held, the VMA is not a PFNMAP one, and the pages that leave the slot are unmapped from
+    // the VMA. By its type invariants, the slot is null or owns a reference to a page.
+    match unsafe { bindings::rust_mm_fault_insert_slot(vmf.as_ptr(), slot.as_ptr()) } {
+        0 => Ok(false),
+        ret => check(ret).map(|()| true),
+    }
 }
 
 /// Maps the copy-on-write page of a fault, and returns the kernel's code.

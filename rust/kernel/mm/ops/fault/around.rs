@@ -5,7 +5,10 @@
 use crate::{
     bindings,
     mm::{
-        memory::Folio,
+        memory::{
+            Folio,
+            Slots, //
+        },
         ops::{
             fault::Context,
             DataRef,
@@ -179,7 +182,55 @@ impl<O: VmOperations<Memory: Paged>> FaultAround<O> {
         self.busy.set(false);
         count
     }
+
+    /// Maps the pages that slots have, and returns how many it has mapped.
+    ///
+    /// It maps nothing if the file of the VMA does not have the address space `mapping`, unless
+    /// that is null. Other than that, this is [`map`](Self::map).
+    ///
+    /// # Safety
+    ///
+    /// If pages leave a slot during the call, they must be unmapped from `mapping`, from the page
+    /// offset that is the index of the slot.
+    pub(in crate::mm) unsafe fn map_slots(
+        &self,
+        slots: &Slots,
+        mapping: *mut bindings::address_space,
+    ) -> usize {
+        if !self.context.maps(mapping) {
+            return 0;
+        }
+        let mut count = 0;
+        let mut pgoff = self.pgoffs.start;
+        for slots in slots.within(self.pgoffs()).chunks(SLOTS_AT_ONCE) {
+            // SAFETY:
+            // - By the type invariants, this thread is handling the fault, under RCU, and the page
+            //   offsets are ones of `map_pages`. With `Paged` memory, the VMA is not a PFNMAP one.
+            // - There are from 1 to `SLOTS_AT_ONCE` slots, which are for the page offsets from
+            //   `pgoff` on. By the safety requirements of this function, the pages that leave them
+            //   are unmapped from the VMA.
+            let mapped = unsafe {
+                bindings::rust_mm_fault_around_map(
+                    self.context.as_ptr(),
+                    pgoff,
+                    slots.as_ptr().cast(),
+                    slots.len() as c_uint,
+                )
+            };
+            count += mapped.count_ones() as usize;
+            let fault = self.pgoff().wrapping_sub(pgoff);
+            if fault < slots.len() && mapped & (1 << fault) != 0 {
+                self.done.set(true);
+            }
+            // This does not wrap: it is at most the end of `pgoffs`.
+            pgoff = pgoff.wrapping_add(slots.len());
+        }
+        count
+    }
 }
+
+/// The most slots whose pages are mapped together: as many as C returns bits for.
+const SLOTS_AT_ONCE: usize = usize::BITS as usize;
 
 /// The most pages that are mapped together: those of the kernel's default window, with pages of
 /// 4 KiB.
