@@ -175,6 +175,7 @@ TEST_F(demand, take)
 	memset(self->map, 'x', self->size);
 	ASSERT_EQ(ioctl(self->fd, DEMAND_TAKE, &index), 0);
 	ASSERT_EQ(fdinfo(self->fd, "present"), PAGES - 1);
+	ASSERT_EQ(fdinfo(self->fd, "dirty"), PAGES - 1);
 	ASSERT_EQ(self->map[2 * self->page], 0);
 	ASSERT_EQ(self->map[1 * self->page], 'x');
 	ASSERT_EQ(self->map[3 * self->page], 'x');

@@ -48,17 +48,16 @@ use kernel::{
         },
         revoke::Revocation,
         rmap::AddressSpace,
-        Folio, //
+        FaultedPages, //
     },
     new_mutex,
-    page::PAGE_SHIFT,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
     sync::{
-        aref::ARef,
         atomic::{
             Atomic,
+            Full,
             Relaxed, //
         },
         Arc,
@@ -89,7 +88,7 @@ module! {
 
 /// Upper bound of `pages` (4 GiB); anything larger is assumed to be a typo.
 ///
-/// The driver allocates the pages later, but the array of their state when it is loaded.
+/// The driver allocates the pages later, but the arrays of their state when it is loaded.
 const MOST_PAGES: u32 = 1 << 20;
 
 /// Revokes the memory: every access through a mapping raises SIGBUS until [`DEMAND_RESTORE`].
@@ -130,15 +129,6 @@ impl kernel::InPlaceModule for RustMmapDemand {
     }
 }
 
-/// A page of the memory.
-#[derive(Default)]
-struct Page {
-    /// `None` before the first access and after [`DEMAND_TAKE`].
-    folio: Option<ARef<Folio>>,
-    /// Whether the page was written since the last [`DEMAND_CLEAN`].
-    dirty: bool,
-}
-
 /// The data of a mapping, and of all VMAs made from it by `fork`, `mremap` and splits.
 struct DemandMapping {
     memory: Arc<Memory>,
@@ -156,72 +146,77 @@ struct DemandMapping {
 #[pin_data]
 struct Memory {
     #[pin]
-    pages: Mutex<KVVec<Page>>,
+    pages: FaultedPages<Revocation>,
+    /// For each page, 1 if it was written since the last [`DEMAND_CLEAN`].
+    dirty: KVVec<Atomic<i32>>,
     #[pin]
     mappings: Mutex<KVVec<Arc<DemandMapping>>>,
     next_id: Atomic<i64>,
-    #[pin]
-    revocation: Revocation,
 }
 
 impl Memory {
     fn new(nr_pages: u32) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            pages <- new_mutex!({
+            // User space decides how many pages are allocated, so it is charged for them.
+            pages <- {
                 if nr_pages == 0 {
                     return Err(EINVAL);
                 }
                 if nr_pages > MOST_PAGES {
                     return Err(ENOMEM);
                 }
-                // Reserve the array in one step, so that the driver fails early if there is no
-                // memory for it. User space chooses the size, so do not warn.
+                let revocation = Revocation::new::<Self>();
+                FaultedPages::unmapped_from(revocation, nr_pages as usize, GFP_KERNEL_ACCOUNT)
+            },
+            dirty: {
+                // User space chooses the size, so do not warn.
                 let flags = GFP_KERNEL | __GFP_NOWARN;
-                let mut pages = KVVec::with_capacity(nr_pages as usize, flags)?;
+                let mut dirty = KVVec::with_capacity(nr_pages as usize, flags)?;
                 for _ in 0..nr_pages {
-                    pages.push_within_capacity(Page::default())?;
+                    dirty.push_within_capacity(Atomic::new(0))?;
                 }
-                pages
-            }),
+                dirty
+            },
             mappings <- new_mutex!(KVVec::new()),
             next_id: Atomic::new(0),
-            revocation <- Revocation::new::<Self>(),
         })
+    }
+
+    fn revocation(&self) -> &Revocation {
+        self.pages.mappings()
     }
 
     /// Discards a page: drops it and unmaps it from all mappings.
     fn take(&self, index: usize) -> Result {
-        let mut pages = self.pages.lock();
-        let page = pages.get_mut(index).ok_or(EINVAL)?;
-        *page = Page::default();
-        // Unmap while holding the `pages` lock. The fault handler maps pages under the same lock,
-        // so no handler is about to map the old page: either it has mapped it, and `unmap` finds
-        // it, or it takes the lock later and allocates a new page.
-        self.revocation.address_space().unmap(index, 1);
+        // Before the page is discarded: the flag of a page that takes its place is kept.
+        self.dirty.get(index).ok_or(EINVAL)?.store(0, Relaxed);
+        self.pages.discard(index..index + 1);
         Ok(())
     }
 
     /// Marks the dirty pages of a range clean, and returns their number.
     ///
-    /// Unmapping them makes the kernel call `page_mkwrite` for the next write to each of them. A
-    /// page that may be pinned remains dirty.
-    fn clean(&self, range: impl FnOnce(usize) -> Range<usize>) -> u32 {
-        let mut pages = self.pages.lock();
-        let range = range(pages.len());
-        let mut dirty = 0;
+    /// Unmapping them makes the kernel call `page_mkwrite` for the next write to each of them. It
+    /// comes second: a page that is written in between is dirty again. A page that may be pinned
+    /// remains dirty.
+    fn clean(&self, range: Range<usize>) -> u32 {
+        let mut count = 0;
         for index in range {
-            let Some(page) = pages.get_mut(index) else {
+            let Some(dirty) = self.dirty.get(index) else {
                 break;
             };
-            if page.dirty {
-                dirty += 1;
-                self.revocation.address_space().unmap(index, 1);
-                // I/O can still write to a page that it has pinned, and nothing reports that. After
-                // `unmap`, and while the lock is held, no further pin can be added.
-                page.dirty = matches!(&page.folio, Some(folio) if folio.maybe_dma_pinned());
+            // `Full`: the flag is cleared before the page tables are looked at.
+            if dirty.load(Relaxed) != 0 && dirty.xchg(0, Full) != 0 {
+                count += 1;
+                self.revocation().address_space().unmap(index, 1);
+                // I/O can still write to a page that it has pinned, and nothing reports that. A
+                // pin that is added after `unmap` is reported by `page_mkwrite`.
+                if matches!(self.pages.get(index), Some(page) if page.maybe_dma_pinned()) {
+                    dirty.store(1, Relaxed);
+                }
             }
         }
-        dirty
+        count
     }
 }
 
@@ -234,7 +229,7 @@ impl MiscDevice for Memory {
     }
 
     fn address_space<'a>(memory: ArcBorrow<'a, Self>, _file: &'a File) -> &'a AddressSpace {
-        memory.into_ref().revocation.address_space()
+        memory.into_ref().revocation().address_space()
     }
 
     fn mmap_prepare<'f>(
@@ -243,7 +238,7 @@ impl MiscDevice for Memory {
     ) -> Result<Mapping<'f, Self>> {
         desc.deny_cow()?;
         let end = desc.pgoff().checked_add(desc.nr_pages()).ok_or(ENXIO)?;
-        if end > memory.pages.lock().len() {
+        if end > memory.pages.nr_pages() {
             return Err(ENXIO);
         }
         Ok(desc.with_ops::<DemandOps>()?.on_fault())
@@ -251,21 +246,23 @@ impl MiscDevice for Memory {
 
     fn fsync(memory: ArcBorrow<'_, Self>, request: Fsync<'_>) -> Result {
         // A driver whose pages are a copy of something writes them back here.
-        memory.clean(|len| request.pages(len));
+        memory.clean(request.pages(memory.pages.nr_pages()));
         Ok(())
     }
 
     fn ioctl(memory: ArcBorrow<'_, Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let arg = || UserSlice::new(UserPtr::from_addr(arg), size_of::<u32>());
         match cmd {
-            DEMAND_REVOKE => memory.revocation.revoke(),
-            DEMAND_RESTORE => memory.revocation.restore(),
+            DEMAND_REVOKE => memory.revocation().revoke(),
+            DEMAND_RESTORE => memory.revocation().restore(),
             DEMAND_TAKE => memory.take(arg().reader().read::<u32>()? as usize)?,
             DEMAND_CLEAN => {
                 // `clean` clears the dirty flags, so check first that user space can get the
                 // result.
                 arg().writer().write(&0u32)?;
-                arg().writer().write(&memory.clean(|len| 0..len))?
+                arg()
+                    .writer()
+                    .write(&memory.clean(0..memory.pages.nr_pages()))?
             }
             _ => return Err(ENOTTY),
         }
@@ -273,19 +270,11 @@ impl MiscDevice for Memory {
     }
 
     fn show_fdinfo(memory: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
-        let (mut present, mut dirty) = (0, 0);
-        let size = {
-            let pages = memory.pages.lock();
-            for page in &*pages {
-                present += i64::from(page.folio.is_some());
-                dirty += i64::from(page.dirty);
-            }
-            pages.len() << PAGE_SHIFT
-        };
-        m.field(c"size", size as i64);
-        m.field(c"present", present);
-        m.field(c"dirty", dirty);
-        m.field(c"revoked", memory.revocation.is_revoked().into());
+        let dirty = memory.dirty.iter().map(|dirty| dirty.load(Relaxed));
+        m.field(c"size", memory.pages.len() as i64);
+        m.field(c"present", memory.pages.nr_present() as i64);
+        m.field(c"dirty", dirty.sum::<i32>().into());
+        m.field(c"revoked", memory.revocation().is_revoked().into());
 
         let (mut vmas, mut faults, mut mkwrites, mut vma_lock, mut around) = (0, 0, 0, 0, 0);
         let mappings = memory.mappings.lock();
@@ -364,42 +353,27 @@ impl VmOperations for DemandOps {
         if vmf.under_vma_lock() {
             mapping.vma_lock.fetch_add(1, Relaxed);
         }
-
-        // Hold the lock until `insert_page` has mapped the page: see `take`.
-        let mut pages = mapping.memory.pages.lock();
-        let index = vmf.index_in(pages.len())?;
-        let page = &mut pages[index];
-        let folio = match &page.folio {
-            Some(folio) => folio,
-            None => page.folio.insert(Folio::alloc(0, GFP_KERNEL_ACCOUNT)?),
-        };
-        Ok(vmf.insert_page(folio, 0)?.into())
+        mapping.memory.pages.fault(vmf)
     }
 
     fn map_pages(vmf: &FaultAround<Self>) {
         let mapping = vmf.data();
-        // The kernel calls `map_pages` under the RCU read lock, so it must not sleep. If another
-        // thread holds the lock, map nothing: user space then faults for each page.
-        let Some(pages) = mapping.memory.pages.try_lock() else {
-            return;
-        };
-        let count = vmf.map(|pgoff| Some((pages.get(pgoff)?.folio.as_deref()?, 0)));
+        let count = mapping.memory.pages.map_pages(vmf);
         mapping.around.fetch_add(count as i64, Relaxed);
     }
 
     fn page_mkwrite(vmf: &MkwriteFault<Self>) -> Result<MkwriteAnswer<'_>, FaultError> {
         let mapping = vmf.data();
-        let mut pages = mapping.memory.pages.lock();
-        let index = vmf.index_in(pages.len())?;
-        let page = &mut pages[index];
-        match &page.folio {
-            Some(folio) if core::ptr::eq(&**folio, vmf.folio()) => {}
+        let memory = &mapping.memory;
+        let dirty = memory.dirty.get(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+        if !memory.pages.holds(vmf.pgoff(), vmf.folio()) {
             // `take` has discarded the page since the kernel looked it up.
-            _ => return Ok(MkwriteAnswer::Gone),
+            return Ok(MkwriteAnswer::Gone);
         }
-        page.dirty = true;
+        // If `take` discards the page now, the flag may stay set for a hole, until the next
+        // `clean`.
+        dirty.store(1, Relaxed);
         mapping.mkwrites.fetch_add(1, Relaxed);
-        drop(pages);
         Ok(MkwriteAnswer::Locked(vmf.lock()))
     }
 }

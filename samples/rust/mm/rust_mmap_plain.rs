@@ -20,7 +20,6 @@
 
 use core::ops::Range;
 use kernel::{
-    alloc::flags::__GFP_NOWARN,
     fs::File,
     miscdevice::{
         MiscDevice,
@@ -43,13 +42,11 @@ use kernel::{
             PerFile,
             VmOperations, //
         },
-        Folio, //
+        FaultedPages, //
     },
-    page::PAGE_SHIFT,
     prelude::*,
     seq_file::SeqFile,
     sync::{
-        aref::ARef,
         atomic::{
             Atomic,
             Relaxed, //
@@ -120,7 +117,7 @@ impl kernel::InPlaceModule for RustMmapPlain {
 
 /// The device: its memory, and counters of the calls of its callbacks.
 struct Memory {
-    pages: KVVec<ARef<Folio>>,
+    pages: FaultedPages,
     /// The page offsets of the read-only pages.
     read_only: Range<usize>,
     /// How often `mapped` was called; the fields below count the other callbacks.
@@ -147,12 +144,9 @@ impl Memory {
                 if nr_pages > MOST_PAGES {
                     return Err(ENOMEM);
                 }
-                // Allocate the array before the pages: if there is no memory for the array, the
-                // driver fails before it takes memory for the pages. User space chooses the size,
-                // so do not warn.
-                let mut pages = KVVec::with_capacity(nr_pages as usize, GFP_KERNEL | __GFP_NOWARN)?;
-                for _ in 0..nr_pages {
-                    pages.push_within_capacity(Folio::alloc(0, GFP_KERNEL)?)?;
+                let pages = FaultedPages::new(nr_pages as usize, GFP_KERNEL)?;
+                for index in 0..nr_pages as usize {
+                    pages.get_or_make(index)?;
                 }
                 pages
             },
@@ -184,7 +178,7 @@ impl MiscDevice for Memory {
     }
 
     fn show_fdinfo(memory: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
-        m.field(c"size", (memory.pages.len() << PAGE_SHIFT) as i64);
+        m.field(c"size", memory.pages.len() as i64);
         m.field(c"mapped", memory.mapped.load(Relaxed));
         m.field(c"opened", memory.opened.load(Relaxed));
         m.field(c"closed", memory.closed.load(Relaxed));
@@ -235,12 +229,11 @@ impl VmOperations for PlainOps {
             }
         }
         memory.faults.fetch_add(1, Relaxed);
-        let index = vmf.index_in(memory.pages.len())?;
-        let page = &memory.pages[index];
-        if index % 2 == 0 {
-            vmf.return_page(page.clone(), 0)
+        if vmf.pgoff() % 2 == 0 {
+            let page = memory.pages.get(vmf.pgoff()).ok_or(FaultError::SigBus)?;
+            vmf.return_page(page, 0)
         } else {
-            Ok(vmf.insert_page(page, 0)?.into())
+            memory.pages.fault(vmf)
         }
     }
 }

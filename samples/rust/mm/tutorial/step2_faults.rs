@@ -22,19 +22,14 @@ use kernel::{
             PerFile,
             VmOperations, //
         },
-        Folio, //
+        FaultedPages, //
     },
-    new_mutex,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
-    sync::{
-        aref::ARef,
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        Mutex, //
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
     }, //
 };
 
@@ -63,40 +58,33 @@ impl kernel::InPlaceModule for Step2 {
     }
 }
 
-/// The pages of the memory; `None` before the first access.
-type Pages = [Option<ARef<Folio>>; 4];
-
 /// What belongs to an open file.
-#[pin_data]
 struct Memory {
-    #[pin]
-    pages: Mutex<Pages>,
+    pages: FaultedPages,
     faults: Atomic<i64>,
 }
 
 #[vtable]
 impl MiscDevice for Memory {
-    type Ptr = Pin<KBox<Self>>;
+    type Ptr = KBox<Self>;
 
-    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Pin<KBox<Self>>> {
-        KBox::pin_init(
-            pin_init!(Self {
-                pages <- new_mutex!(Pages::default()),
-                faults: Atomic::new(0),
-            }),
-            GFP_KERNEL_ACCOUNT,
-        )
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        let memory = Self {
+            pages: FaultedPages::new(4, GFP_KERNEL_ACCOUNT)?,
+            faults: Atomic::new(0),
+        };
+        Ok(KBox::new(memory, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn mmap_prepare<'f>(
-        _memory: Pin<&'f Self>,
+        _memory: &'f Self,
         mut desc: VmaDesc<'f, Self>,
     ) -> Result<Mapping<'f, Self>> {
         desc.deny_cow()?;
         Ok(desc.with_ops::<MemoryOps>()?.on_fault())
     }
 
-    fn show_fdinfo(memory: Pin<&Self>, m: &SeqFile, _file: &File) {
+    fn show_fdinfo(memory: &Self, m: &SeqFile, _file: &File) {
         seq_print!(m, "faults:\t{}\n", memory.faults.load(Relaxed));
     }
 }
@@ -113,15 +101,7 @@ impl VmOperations for MemoryOps {
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let memory = vmf.data();
         memory.faults.fetch_add(1, Relaxed);
-
-        let mut pages = memory.pages.lock();
-        let index = vmf.index_in(pages.len())?;
-        let page = &mut pages[index];
-        let folio = match page {
-            Some(folio) => folio,
-            None => page.insert(Folio::alloc(0, GFP_KERNEL_ACCOUNT)?),
-        };
-        vmf.return_page(folio.clone(), 0)
+        memory.pages.fault(vmf)
     }
 }
 

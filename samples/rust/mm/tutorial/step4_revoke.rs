@@ -25,14 +25,11 @@ use kernel::{
         },
         revoke::Revocation,
         rmap::AddressSpace,
-        Folio, //
+        FaultedPages, //
     },
     new_mutex,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Mutex, //
-    }, //
+    sync::Mutex, //
 };
 
 module! {
@@ -65,16 +62,11 @@ impl kernel::InPlaceModule for Step4 {
     }
 }
 
-/// The pages of the memory; `None` before the first access.
-type Pages = [Option<ARef<Folio>>; 4];
-
 /// What belongs to an open file.
 #[pin_data]
 struct Memory {
     #[pin]
-    pages: Mutex<Pages>,
-    #[pin]
-    revocation: Revocation,
+    pages: FaultedPages<Revocation>,
     /// Held by an ioctl: only one runs at a time.
     #[pin]
     switching: Mutex<()>,
@@ -83,9 +75,9 @@ struct Memory {
 impl Memory {
     /// Revokes the memory and frees its pages.
     fn revoke(&self) {
-        // Not with `pages` locked: this waits for fault handlers, which take that lock.
-        self.revocation.revoke();
-        *self.pages.lock() = Pages::default();
+        // Not with a lock held that `fault` takes: this waits for fault handlers.
+        self.pages.mappings().revoke();
+        self.pages.discard_all();
     }
 }
 
@@ -96,8 +88,11 @@ impl MiscDevice for Memory {
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Pin<KBox<Self>>> {
         KBox::try_pin_init(
             try_pin_init!(Self {
-                pages <- new_mutex!(Pages::default()),
-                revocation <- Revocation::new::<Self>(),
+                pages <- FaultedPages::unmapped_from(
+                    Revocation::new::<Self>(),
+                    4,
+                    GFP_KERNEL_ACCOUNT,
+                ),
                 switching <- new_mutex!(()),
             }),
             GFP_KERNEL_ACCOUNT,
@@ -105,7 +100,7 @@ impl MiscDevice for Memory {
     }
 
     fn address_space<'a>(memory: Pin<&'a Self>, _file: &'a File) -> &'a AddressSpace {
-        memory.get_ref().revocation.address_space()
+        memory.get_ref().pages.mappings().address_space()
     }
 
     fn mmap_prepare<'f>(
@@ -121,7 +116,7 @@ impl MiscDevice for Memory {
         let _switching = memory.switching.lock();
         match cmd {
             STEP4_REVOKE => memory.revoke(),
-            STEP4_RESTORE => memory.revocation.restore(),
+            STEP4_RESTORE => memory.pages.mappings().restore(),
             _ => return Err(ENOTTY),
         }
         Ok(0)
@@ -138,14 +133,7 @@ impl VmOperations for MemoryOps {
     type Memory = Ordinary;
 
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
-        let mut pages = vmf.data().get_ref().pages.lock();
-        let index = vmf.index_in(pages.len())?;
-        let page = &mut pages[index];
-        let folio = match page {
-            Some(folio) => folio,
-            None => page.insert(Folio::alloc(0, GFP_KERNEL_ACCOUNT)?),
-        };
-        vmf.return_page(folio.clone(), 0)
+        vmf.data().get_ref().pages.fault(vmf)
     }
 }
 
