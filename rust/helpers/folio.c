@@ -11,6 +11,18 @@ __rust_helper struct folio *rust_helper_folio_alloc(gfp_t gfp, unsigned int orde
 	return folio_alloc(gfp, order);
 }
 
+__rust_helper struct folio *rust_helper___folio_alloc_node(gfp_t gfp, unsigned int order, int nid)
+{
+	return __folio_alloc_node(gfp, order, nid);
+}
+
+__rust_helper struct folio *rust_helper_vma_alloc_folio(gfp_t gfp, int order,
+							struct vm_area_struct *vma,
+							unsigned long addr)
+{
+	return vma_alloc_folio(gfp, order, vma, addr);
+}
+
 __rust_helper void rust_helper_folio_lock(struct folio *folio)
 {
 	folio_lock(folio);
@@ -64,6 +76,11 @@ __rust_helper void *rust_helper_rust_mm_shared_address(struct page *page)
 __rust_helper void rust_helper_put_page(struct page *page)
 {
 	put_page(page);
+}
+
+__rust_helper struct page *rust_helper_alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
+{
+	return alloc_pages_node(nid, gfp, order);
 }
 
 __rust_helper bool rust_helper_node_online(int nid)

@@ -11,7 +11,8 @@
 use crate::{
     alloc::{
         flags::__GFP_ZERO,
-        Flags, //
+        Flags,
+        NumaNode, //
     },
     bindings,
     iov::{
@@ -127,15 +128,84 @@ impl Folio {
     /// assert!(Folio::alloc(63, GFP_KERNEL).is_err_and(|e| e == EINVAL));
     /// ```
     pub fn alloc(order: u32, flags: Flags) -> Result<ARef<Self>> {
+        // SAFETY: The order and the flags are ones that callers may use.
+        Self::alloc_with(order, flags, |gfp| unsafe {
+            bindings::folio_alloc(gfp, order)
+        })
+    }
+
+    /// Allocates a folio of `1 << order` pages on a node, filled with zeroes.
+    ///
+    /// If the node has no memory left, the kernel takes that of another node.
+    /// [`alloc`](Self::alloc) leaves the choice to the memory policy of the task, and so does
+    /// [`NumaNode::NO_NODE`].
+    ///
+    /// # Context
+    ///
+    /// As [`alloc`](Self::alloc).
+    ///
+    /// # Errors
+    ///
+    /// As [`alloc`](Self::alloc), and [`EINVAL`] if the node is not online.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{alloc::NumaNode, mm::Folio};
+    ///
+    /// let folio = Folio::alloc_on(NumaNode::new(0)?, 1, GFP_KERNEL)?;
+    /// assert_eq!((folio.nid(), folio.order()), (0, 1));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn alloc_on(node: NumaNode, order: u32, flags: Flags) -> Result<ARef<Self>> {
+        if node == NumaNode::NO_NODE {
+            return Self::alloc(order, flags);
+        }
+        let nid = gfp::node(node)?;
+        // SAFETY: The order and the flags are ones that callers may use, and the node is online.
+        Self::alloc_with(order, flags, |gfp| unsafe {
+            bindings::__folio_alloc_node(gfp, order, nid)
+        })
+    }
+
+    /// Allocates a folio on a node that the memory policy of a VMA chooses, filled with zeroes.
+    ///
+    /// # Errors
+    ///
+    /// As [`alloc`](Self::alloc).
+    ///
+    /// # Safety
+    ///
+    /// `vma` must be a VMA that is locked at least for reading, and `addr` an address in it.
+    pub(in crate::mm) unsafe fn alloc_for(
+        vma: *mut bindings::vm_area_struct,
+        addr: usize,
+        order: u32,
+        flags: Flags,
+    ) -> Result<ARef<Self>> {
+        // SAFETY: The order and the flags are ones that callers may use. By the safety requirements
+        // of this function, the VMA is locked, so its policy does not change.
+        Self::alloc_with(order, flags, |gfp| unsafe {
+            bindings::vma_alloc_folio(gfp, order as c_int, vma, addr)
+        })
+    }
+
+    /// Checks the order and the flags, and allocates a folio with a function of C.
+    ///
+    /// `alloc` gets flags that callers may use, for an order of at most `MAX_PAGE_ORDER`. It must
+    /// return a folio with a reference, or null.
+    fn alloc_with(
+        order: u32,
+        flags: Flags,
+        alloc: impl FnOnce(bindings::gfp_t) -> *mut bindings::folio,
+    ) -> Result<ARef<Self>> {
         if order > bindings::MAX_PAGE_ORDER {
             return Err(EINVAL);
         }
-        // SAFETY: `order` is at most `MAX_PAGE_ORDER`, and the flags are ones that callers may use.
-        let folio =
-            unsafe { bindings::folio_alloc((gfp::known(flags) | __GFP_ZERO).as_raw(), order) };
+        let folio = alloc((gfp::known(flags) | __GFP_ZERO).as_raw());
         let folio = NonNull::new(folio).ok_or(ENOMEM)?;
-        // SAFETY: `folio` is a valid folio, and the caller of `folio_alloc` owns the reference to
-        // it.
+        // SAFETY: All callers pass a function of C that returns a valid folio and a reference to
+        // it, or null.
         Ok(unsafe { ARef::from_raw(folio.cast()) })
     }
 

@@ -12,7 +12,8 @@ use crate::{
             __GFP_ZERO, //
         },
         Flags,
-        KVVec, //
+        KVVec,
+        NumaNode, //
     },
     bindings,
     iov::{
@@ -143,6 +144,34 @@ impl KernelPages {
     /// assert!(KernelPages::new(usize::MAX >> 14, GFP_KERNEL).is_err_and(|e| e == ENOMEM));
     /// ```
     pub fn new(nr_pages: usize, flags: Flags) -> Result<Self> {
+        Self::new_on(NumaNode::NO_NODE, nr_pages, flags)
+    }
+
+    /// Allocates `nr_pages` pages on a node, filled with zeroes.
+    ///
+    /// If the node has no memory left, the kernel takes that of another node. [`new`](Self::new)
+    /// leaves the choice to the memory policy of the task, and so does [`NumaNode::NO_NODE`]. The
+    /// array itself is not on the node.
+    ///
+    /// # Context
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and [`EINVAL`] if the node is not online.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{alloc::NumaNode, mm::KernelPages};
+    ///
+    /// let pages = KernelPages::new_on(NumaNode::new(0)?, 2, GFP_KERNEL)?;
+    /// assert_eq!(pages.nr_pages(), 2);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn new_on(node: NumaNode, nr_pages: usize, flags: Flags) -> Result<Self> {
+        let nid = gfp::node(node)?;
         if nr_pages == 0 || nr_pages > (isize::MAX as usize) >> PAGE_SHIFT {
             return Err(EINVAL);
         }
@@ -160,9 +189,15 @@ impl KernelPages {
             pages: KVVec::with_capacity(nr_pages, flags & !__GFP_HIGHMEM | __GFP_NOWARN)?,
         };
         for _ in 0..nr_pages {
-            let page = ManuallyDrop::new(Page::alloc_page(flags | __GFP_ZERO)?);
-            // SAFETY: The pointer of a `Page` is not null.
-            let page = unsafe { NonNull::new_unchecked(page.as_ptr()) };
+            let page = if node == NumaNode::NO_NODE {
+                let page = ManuallyDrop::new(Page::alloc_page(flags | __GFP_ZERO)?);
+                // SAFETY: The pointer of a `Page` is not null.
+                unsafe { NonNull::new_unchecked(page.as_ptr()) }
+            } else {
+                let gfp = (flags | __GFP_ZERO).as_raw();
+                // SAFETY: The flags are ones that callers may use, and the node is online.
+                NonNull::new(unsafe { bindings::alloc_pages_node(nid, gfp, 0) }).ok_or(ENOMEM)?
+            };
             // Cannot fail, since the capacity is reserved. A failure would leak one page.
             this.pages.push(page, flags)?;
         }
