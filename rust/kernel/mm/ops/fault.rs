@@ -56,6 +56,7 @@ mod around;
 mod cow;
 mod huge;
 mod mkwrite;
+mod policy;
 mod slot;
 
 pub use answer::{

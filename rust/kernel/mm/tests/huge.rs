@@ -148,6 +148,52 @@ impl VmOperations for HugeOps {
 
 crate::vm_operations!(HugeOps);
 
+/// A device that keeps none of its pages: it allocates them for each fault.
+struct FreshFile {
+    last_byte: u8,
+}
+
+#[vtable]
+impl MiscDevice for FreshFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        Err(ENODEV)
+    }
+
+    fn mmap_prepare<'f>(_: &'f Self, mut desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        desc.set(SetFlags::HUGEPAGE);
+        Ok(desc.with_ops::<FreshOps>()?.on_fault())
+    }
+}
+
+struct FreshOps;
+
+#[vtable]
+impl VmOperations for FreshOps {
+    type File = FreshFile;
+    type Data = PerFile;
+    type Memory = Ordinary;
+
+    /// Maps the second page of a folio that has two.
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        let folio = vmf.alloc_folio(1, GFP_KERNEL)?;
+        let too_large = vmf.alloc_folio(63, GFP_KERNEL);
+        if folio.order() != 1 || !too_large.is_err_and(|e| e == EINVAL) {
+            return Err(FaultError::SigBus);
+        }
+        vmf.return_page(folio, 1)
+    }
+
+    fn huge_fault(vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
+        let folio = vmf.alloc_folio(GFP_KERNEL)?;
+        folio.write_at(folio.len() - 1, &[vmf.data().last_byte])?;
+        vmf.insert_folio(&folio)
+    }
+}
+
+crate::vm_operations!(FreshOps);
+
 #[kunit_tests(rust_mm_huge)]
 mod cases {
     use super::*;
@@ -283,6 +329,30 @@ mod cases {
         mm.munmap(addr, pmd())?;
         assert_eq!((device.folio.ref_count(), device.page.ref_count()), (1, 1));
         Ok(())
+    }
+
+    /// A fault allocates a folio of the size of the leaf, or of another one.
+    #[test]
+    fn a_folio_allocated_for_the_fault() -> Result {
+        let mm = UserMm::attach()?;
+        let device = FreshFile { last_byte: b'h' };
+        let file = mm.open::<FreshFile>(KBox::new(device, GFP_KERNEL)?)?;
+        let free = file.mmap(3 * pmd(), READ, SHARED, 0)?;
+        mm.munmap(free, 3 * pmd())?;
+        let addr = free.next_multiple_of(pmd());
+        let len = pmd() + PAGE_SIZE;
+        assert_eq!(file.mmap_at(addr, len, READ | WRITE, SHARED, 0)?, addr);
+
+        // By one leaf, and then a page for which there is no room for a leaf.
+        assert_eq!(mm.read(addr + pmd() - 2)?, *b"\0h");
+        assert_eq!(mm.read(addr + len - 1)?, [0]);
+        let counts = {
+            let guard = mm.current().mmap_read_lock();
+            let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
+            PageCounts::of(vma, addr..addr + len)?
+        };
+        assert_eq!((counts.present, counts.huge), (len, pmd()));
+        mm.munmap(addr, len)
     }
 
     #[test]

@@ -129,7 +129,8 @@ static vm_fault_t demand_fault(struct vm_fault *vmf)
 	}
 	page = &m->pages[vmf->pgoff];
 	if (!page->folio) {
-		page->folio = folio_alloc(GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
+		page->folio = vma_alloc_folio(GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0, vmf->vma,
+					      vmf->address);
 		if (!page->folio) {
 			mutex_unlock(&m->lock);
 			return VM_FAULT_OOM;

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pages that are allocated for a fault, and the slots that keep them.
+//! Faults that map the page of a slot.
 
 use crate::{
-    alloc::Flags,
     bindings,
     mm::{
-        memory::{
-            Folio,
-            Slots, //
-        },
+        memory::Slots,
         ops::{
             fault::{
                 Context,
@@ -22,8 +18,7 @@ use crate::{
             VmOperations, //
         }, //
     },
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 
 impl<O: VmOperations> Context<O> {
@@ -37,40 +32,6 @@ impl<O: VmOperations> Context<O> {
 }
 
 impl<O: VmOperations<Memory: Paged>> Fault<O> {
-    /// Allocates a folio of `1 << order` pages for this fault, filled with zeroes.
-    ///
-    /// Where its memory is, is for the policy to say that user space has set for the mapping, with
-    /// `mbind`; or else for that of the task. [`Folio::alloc`] knows only the latter.
-    ///
-    /// # Context
-    ///
-    /// Sleeps if `flags` allows it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Folio::alloc`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kernel::{
-    ///     mm::ops::{Fault, FaultAnswer, FaultError, Ordinary, VmOperations},
-    ///     prelude::*, //
-    /// };
-    ///
-    /// /// The `fault` of a driver that does not keep its pages.
-    /// fn fault<O: VmOperations<Memory = Ordinary>>(
-    ///     vmf: &Fault<O>,
-    /// ) -> Result<FaultAnswer<'_>, FaultError> {
-    ///     vmf.return_page(vmf.alloc_folio(0, GFP_KERNEL_ACCOUNT)?, 0)
-    /// }
-    /// ```
-    pub fn alloc_folio(&self, order: u32, flags: Flags) -> Result<ARef<Folio>> {
-        // SAFETY: By the type invariants of the context, the VMA lock or the mmap lock is held. The
-        // address of a fault is in its VMA.
-        unsafe { Folio::alloc_for(self.context.fixed().vma, self.address(), order, flags) }
-    }
-
     /// Maps the page of the slot for this fault, and allocates the page if there is none.
     ///
     /// If the page leaves the slot at the same time, nothing may be mapped: the access then faults
