@@ -8,6 +8,7 @@
 #include "rust_mm.h"
 #include "kselftest_harness.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 
 #define RW	(PROT_READ | PROT_WRITE)
@@ -15,6 +16,10 @@
 /* step4_revoke */
 #define STEP4_REVOKE	_IO('4', 0)
 #define STEP4_RESTORE	_IO('4', 1)
+
+/* step7_messages */
+#define STEP7_SEND	_IO('7', 0)
+#define STEP7_SLOTS	4
 
 #define STEP5_DRIVER	"/sys/bus/pci/drivers/step5_device"
 
@@ -268,6 +273,74 @@ TEST_F(tutorial, step6)
 	EXPECT_EQ(*(last - self->page), 'y');
 	EXPECT_EQ(try_read(last), SIGBUS);
 	EXPECT_EQ(fdinfo(self->fd, "huge_faults"), 1);
+}
+
+/* Puts a message into a slot of step7_messages, and sends it. Returns 0 or -errno. */
+static int send_message(FIXTURE_DATA(tutorial) *self, int slot, const char *text)
+{
+	char *at = self->map + slot * self->page;
+	unsigned int len = strlen(text);
+
+	memcpy(at + sizeof(len), text, len);
+	memcpy(at, &len, sizeof(len));
+	return ioctl(self->fd, STEP7_SEND) ? -errno : 0;
+}
+
+/* The messages are in the pages; read(2) waits for them, unless it must not. */
+TEST_F(tutorial, step7)
+{
+	struct pollfd ready = { .events = POLLIN };
+	unsigned int len = self->page;
+	char text[16] = "";
+	int i, status;
+	pid_t child;
+
+	ASSERT_EQ(start(self, "step7_messages"), 0);
+	ASSERT_EQ(map_start(self, STEP7_SLOTS), 0);
+	ready.fd = self->fd;
+
+	/* Nothing to read. */
+	EXPECT_EQ(poll(&ready, 1, 0), 0);
+	ASSERT_EQ(fcntl(self->fd, F_SETFL, O_NONBLOCK), 0);
+	EXPECT_EQ(read(self->fd, text, sizeof(text)), -1);
+	EXPECT_EQ(errno, EAGAIN);
+
+	/* A message, which is read once; its slot is free again. */
+	ASSERT_EQ(send_message(self, 0, "first"), 0);
+	EXPECT_EQ(poll(&ready, 1, 0), 1);
+	EXPECT_EQ(ready.revents, POLLIN);
+	EXPECT_EQ(read(self->fd, text, sizeof(text)), 5);
+	EXPECT_STREQ(text, "first");
+	EXPECT_EQ(self->map[0], 0);
+	EXPECT_EQ(poll(&ready, 1, 0), 0);
+
+	/* A reader that waits. */
+	ASSERT_EQ(fcntl(self->fd, F_SETFL, 0), 0);
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child)
+		_exit(read(self->fd, text, sizeof(text)) != 6 || memcmp(text, "second", 6));
+	usleep(100000);
+	EXPECT_EQ(waitpid(child, &status, WNOHANG), 0);
+	ASSERT_EQ(send_message(self, 1, "second"), 0);
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_EQ(status, 0);
+
+	/* A length that is not one, and then a message into memory that is a slot itself. */
+	memcpy(self->map + 2 * self->page, &len, sizeof(len));
+	ASSERT_EQ(ioctl(self->fd, STEP7_SEND), 0);
+	EXPECT_EQ(read(self->fd, text, sizeof(text)), -1);
+	EXPECT_EQ(errno, EBADMSG);
+	ASSERT_EQ(send_message(self, 3, "third"), 0);
+	ASSERT_EQ(madvise(self->map, self->page, MADV_DONTNEED), 0);
+	EXPECT_EQ(read(self->fd, self->map + sizeof(len), 5), 5);
+	EXPECT_EQ(memcmp(self->map + sizeof(len), "third", 5), 0);
+
+	/* No slot is left. */
+	for (i = 0; i < STEP7_SLOTS; i++)
+		EXPECT_EQ(send_message(self, i, "fourth"), 0);
+	EXPECT_EQ(ioctl(self->fd, STEP7_SEND), -1);
+	EXPECT_EQ(errno, EBUSY);
 }
 
 TEST_HARNESS_MAIN

@@ -606,6 +606,10 @@ pub trait VmOperations: Sized + 'static {
     ///
     /// The access ends, as it does if the result is 0: the caller gets the bytes that were copied
     /// before, and not the error.
+    ///
+    /// # Examples
+    ///
+    /// See [`Access`]. For memory of a device, `access_phys` of the VMA takes it as it is.
     fn access(_vma: &DriverVmaUnderMmap<Self>, _addr: usize, _access: Access<'_>) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }

@@ -30,7 +30,9 @@ use crate::{
 
 /// A request to [`VmOperations::access`], with the buffer to copy to or from.
 ///
-/// A request is not empty, and does not extend past the VMA.
+/// A request is not empty, and does not extend past the VMA. A driver matches it: each of the two
+/// variants has the buffer as its only field. With [`Read`](Self::Read), the driver copies to the
+/// buffer, with [`Write`](Self::Write), from it.
 ///
 /// # Examples
 ///
