@@ -13,7 +13,7 @@ from test_documentation import kunit, kselftests
 
 REPO = Path(__file__).parent.parent
 LIST = (REPO / "config/mutants.toml").read_text(encoding="utf-8")
-CRATE = "selftests/rust_mm/userfaultfd_crate"
+CRATES = ("userfaultfd_crate/rust_memfile_crate", "memmap2_crate/rust_mmap_crate")
 
 ONE = "[a]\nfile = 'f.rs'\nline = 'if bad() {'\nby = 'if false {'\nkunit = 'suite.case'\n"
 
@@ -214,9 +214,10 @@ class List(unittest.TestCase):
             for fixture, test in kselftests(text):
                 names = [f"{fixture}.{v}" for f, v in variants if f == fixture] or [fixture]
                 selftests.update(f"{path.stem} {name}.{test}" for name in names)
-        text = (REPO / f"{CRATE}/rust_memfile_crate.rs").read_text(encoding="utf-8")
-        for test in re.findall(r'^    \("(\w+)", ', text, re.M):
-            selftests.add(f"rust_memfile_crate.sh {test}")
+        for crate in CRATES:
+            path = REPO / f"selftests/rust_mm/{crate}.rs"
+            for test in re.findall(r'^    \("(\w+)", ', path.read_text(encoding="utf-8"), re.M):
+                selftests.add(f"{path.stem}.sh {test}")
         compile_fail = {p.stem for p in (REPO / "selftests/rust_mm/compile_fail").glob("*.rs")}
         known = dict(
             kunit=cases, doctest=doctests, selftest=selftests, compile_fail=compile_fail
