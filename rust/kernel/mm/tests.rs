@@ -84,6 +84,7 @@ mod may_map;
 mod memory_file;
 mod opened;
 mod pgtable;
+mod pieces;
 mod reclaim;
 mod refs;
 #[cfg(CONFIG_X86)]

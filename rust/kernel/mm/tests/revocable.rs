@@ -51,6 +51,8 @@ use core::ptr::{
     NonNull, //
 };
 
+mod pieces;
+
 /// A physical address between the RAM of a VM with up to 2 GiB and its devices.
 const NOWHERE: u64 = 0xa080_0000;
 const NR_PAGES: usize = 1024;
