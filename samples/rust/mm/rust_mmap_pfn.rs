@@ -8,15 +8,17 @@
 //! qemu ... -object memory-backend-ram,size=16M,id=shm -device ivshmem-plain,memdev=shm
 //! ```
 //!
-//! User space can map it in two ways, and chooses by the offset:
+//! User space can map it in three ways, and chooses by the offset:
 //!
 //! - from offset 0: each fault maps one PFN.
 //! - from offset [`FILL_OFFSET`]: the first fault maps the PFNs of the whole VMA.
+//! - from offset [`PIECES_OFFSET`]: pages of the memory in another order. They are page 3, a hole,
+//!   pages 0 and 1, and the last page, which user space can only read there.
 //!
-//! Debuggers can access both. When the driver is unbound from the device, the kernel revokes the
-//! memory: from then on, accesses through existing mappings raise SIGBUS, forever. Files that are
-//! still open do not keep the driver from being bound again, but cannot map the memory again: user
-//! space has to open the device anew.
+//! Debuggers can access all of them. When the driver is unbound from the device, the kernel revokes
+//! the memory: from then on, accesses through existing mappings raise SIGBUS, forever. Files that
+//! are still open do not keep the driver from being bound again, but cannot map the memory again:
+//! user space has to open the device anew.
 
 use kernel::{
     device::Core,
@@ -37,8 +39,10 @@ use kernel::{
             Fault,
             FaultAnswer,
             FaultError,
+            FrameSource,
             PerFile,
             Pfn,
+            Pieces,
             VmOperations, //
         },
         revoke::{
@@ -72,6 +76,12 @@ const FILL_OFFSET: usize = 1 << 40;
 
 /// The page offset of the second view.
 const FILL_FIRST: usize = FILL_OFFSET / PAGE_SIZE;
+
+/// The file offset of the view of pages in another order.
+const PIECES_OFFSET: usize = 2 << 40;
+
+/// The page offset of that view.
+const PIECES_FIRST: usize = PIECES_OFFSET / PAGE_SIZE;
 
 /// The number of the memory BAR.
 const MEMORY_BAR: u32 = 2;
@@ -115,8 +125,11 @@ impl pci::Driver for PfnDriver {
         pin_init::pin_init_scope(move || {
             pdev.enable_device_mem()?;
             let revocation = Arc::pin_init(Revocation::new::<SharedMemory>(), GFP_KERNEL)?;
+            let memory = pdev.map_bar(MEMORY_BAR, c"rust_mmap_pfn", &revocation)?;
+            let memory = Arc::new(memory, GFP_KERNEL)?;
             let memory = SharedMemory {
-                memory: pdev.map_bar(MEMORY_BAR, c"rust_mmap_pfn", &revocation)?,
+                pieces: SharedMemory::pieces(&memory)?,
+                memory,
                 faults: Atomic::new(0),
             };
             let memory = Arc::new(memory, GFP_KERNEL)?;
@@ -140,11 +153,23 @@ kernel::module_pci_driver! {
 
 /// The device.
 struct SharedMemory {
-    memory: RevocableMemory,
+    memory: Arc<RevocableMemory>,
+    pieces: Pieces<FrameSource>,
     faults: Atomic<i64>,
 }
 
 impl SharedMemory {
+    /// Returns the view of pages in another order.
+    fn pieces(memory: &Arc<RevocableMemory>) -> Result<Pieces<FrameSource>> {
+        let last = memory.nr_pages() - 1;
+        let memory = || FrameSource::revocable(memory.clone(), Cache::NonCached);
+        let mut pieces = Pieces::new(5, 3, GFP_KERNEL)?;
+        pieces.add(0, memory(), 3..4)?;
+        pieces.add(2, memory(), 0..2)?;
+        pieces.add_read_only(4, memory(), last..last + 1)?;
+        Ok(pieces)
+    }
+
     /// Returns the index in the BAR of the page at a page offset, and whether the offset is in the
     /// second view, in which a fault maps the whole VMA.
     fn index(pgoff: usize) -> (usize, bool) {
@@ -172,6 +197,10 @@ impl MiscDevice for SharedMemory {
         mut desc: VmaDesc<'f, Self>,
     ) -> Result<Mapping<'f, Self>> {
         desc.deny_cow()?;
+        if let Some(first) = desc.pgoff().checked_sub(PIECES_FIRST) {
+            desc.set_pgoff(first)?;
+            return desc.map_pieces(&memory.into_ref().pieces);
+        }
         // Refuse a mapping that extends past the end of the memory here; otherwise user space would
         // get SIGBUS when it accesses the missing pages.
         let (first, _) = Self::index(desc.pgoff());
