@@ -5,6 +5,7 @@
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/ioport.h>
+#include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/rust_resource.h>
 #include <linux/slab.h>
@@ -12,7 +13,9 @@
 
 /*
  * A claim is two nested resources: @place, a child of the device's resource, and within it
- * @busy, which makes other requests of the region fail.
+ * @busy, which makes other requests of the region fail. If the claim is of whole pages and the
+ * device's resource ends within one, @rest is beside the device's resource, up to the end of that
+ * page: no other device may get addresses there.
  *
  * __request_region() alone does not do: it inserts the region into the innermost resource
  * that has room. If another device has the same addresses, that can be the other device's
@@ -20,21 +23,41 @@
  */
 struct rust_mem_claim {
 	struct resource place;
+	struct resource rest;
 	struct resource *busy;
 	/* A copy: the module with the original may be unloaded while the claim lasts. */
 	char name[];
 };
 
+/* Claims what follows a resource in its last page, in the bus window that the resource is in. */
+static int claim_rest(struct rust_mem_claim *claim, struct resource *of)
+{
+	if (PAGE_ALIGNED(of->end + 1))
+		return 0;
+	/* Nothing tells what follows a resource that is in no tree. */
+	if (!of->parent)
+		return -EINVAL;
+	claim->rest.name = claim->name;
+	claim->rest.start = of->end + 1;
+	claim->rest.end = PAGE_ALIGN(of->end + 1) - 1;
+	claim->rest.flags = claim->place.flags | IORESOURCE_BUSY;
+	/* Fails if anything is there, or if the window ends before the page. */
+	return request_resource(of->parent, &claim->rest);
+}
+
 /**
  * rust_mem_claim() - Claim a whole resource of a device
  * @of: The resource: a memory BAR, for example.
  * @name: Name of the owner; the function copies it.
+ * @whole_pages: Whether to claim also what follows the resource in its last page. This is right
+ * only where all that has addresses is in the resource tree, as on a PCI bus.
  *
  * Context: Process context. May sleep.
  * Return: The claim, which the caller ends with rust_mem_release(); an error pointer if it
  * is claimed already or memory is short.
  */
-struct rust_mem_claim *rust_mem_claim(struct resource *of, const char *name)
+struct rust_mem_claim *rust_mem_claim(struct resource *of, const char *name,
+				      bool whole_pages)
 {
 	struct rust_mem_claim *claim;
 	size_t len = strlen(name) + 1;
@@ -54,12 +77,21 @@ struct rust_mem_claim *rust_mem_claim(struct resource *of, const char *name)
 	if (ret)
 		goto free;
 
+	if (whole_pages) {
+		ret = claim_rest(claim, of);
+		if (ret)
+			goto remove;
+	}
+
 	/* From the root, so that __request_region() also revokes mappings of /dev/mem. */
 	claim->busy = __request_region(&iomem_resource, of->start,
 				       resource_size(of), claim->name, 0);
 	if (claim->busy)
 		return claim;
 	ret = -ENOMEM;
+	if (claim->rest.parent)
+		remove_resource(&claim->rest);
+remove:
 	remove_resource(&claim->place);
 free:
 	kfree(claim);
@@ -83,6 +115,8 @@ void rust_mem_release(struct rust_mem_claim *claim)
 		remove_resource(claim->busy);
 	if (claim->place.parent)
 		remove_resource(&claim->place);
+	if (claim->rest.parent)
+		remove_resource(&claim->rest);
 	kfree(claim->busy);
 	kfree(claim);
 }

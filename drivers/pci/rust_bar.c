@@ -13,13 +13,16 @@
  * @bar: Number of the BAR.
  *
  * Context: The caller's driver is bound to the device. Does not sleep.
- * Return: The resource, or NULL if there is no such BAR, if it is not a memory BAR, or if no
- * physical addresses are assigned to it.
+ * Return: The resource, or NULL if there is no such BAR, if it is not a memory BAR, if no physical
+ * addresses are assigned to it, or if BARs of the device cannot be mapped.
  */
 struct resource *rust_pci_mem_bar(struct pci_dev *pdev, unsigned int bar)
 {
 	struct resource *res;
 
+	/* On s390, BARs may only be accessed by special instructions. */
+	if (pdev->non_mappable_bars)
+		return NULL;
 	/* The resources that follow are no BARs of this function: ROM, VF BARs, bridge windows. */
 	if (bar >= PCI_STD_NUM_BARS)
 		return NULL;

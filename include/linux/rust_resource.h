@@ -6,12 +6,15 @@
 #ifndef _LINUX_RUST_RESOURCE_H
 #define _LINUX_RUST_RESOURCE_H
 
+#include <linux/types.h>
+
 struct pci_dev;
 struct resource;
 struct rust_mem_claim;
 
 /* kernel/rust_resource.c */
-struct rust_mem_claim *rust_mem_claim(struct resource *of, const char *name);
+struct rust_mem_claim *rust_mem_claim(struct resource *of, const char *name,
+				      bool whole_pages);
 void rust_mem_release(struct rust_mem_claim *claim);
 
 /* drivers/pci/rust_bar.c */

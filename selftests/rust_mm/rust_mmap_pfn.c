@@ -2,7 +2,7 @@
 
 /*
  * The sample driver rust_mmap_pfn: the memory of a PCI device (QEMU's ivshmem-plain),
- * mapped by one fault for each page, or by one fault for the whole VMA.
+ * mapped by one fault for each page, or by one fault for the whole VMA; and its registers.
  */
 
 #include "rust_mm.h"
@@ -18,6 +18,7 @@
 #define RW	(PROT_READ | PROT_WRITE)
 #define HUGE	(2ul << 20)
 #define FILL	(1ull << 40)
+#define REGS	(4ull << 40)
 
 FIXTURE(pfn)
 {
@@ -285,6 +286,104 @@ TEST_F(pfn, unbind_while_mapped)
 	ASSERT_EQ(again[0], 'u');
 	munmap(again, len);
 	self->fd = fd;
+}
+
+/* The parts of the device that are not mapped by one of the two ways above. */
+FIXTURE(device)
+{
+	size_t page;
+	int fd;
+};
+
+FIXTURE_SETUP(device)
+{
+	int ret = load_module(MODULE, "");
+
+	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
+		SKIP(return, "no " MODULE ".ko, and no $RUST_MM_MODULES");
+	ASSERT_EQ(ret, 0);
+	self->page = sysconf(_SC_PAGESIZE);
+	self->fd = open(DEVICE, O_RDWR);
+	if (self->fd < 0 && errno == ENOENT && !has_ivshmem()) {
+		unload_module(MODULE);
+		SKIP(return, "no QEMU -device ivshmem-plain");
+	}
+	ASSERT_GE(self->fd, 0);
+}
+
+FIXTURE_TEARDOWN(device)
+{
+	if (self->fd >= 0)
+		close(self->fd);
+	ASSERT_EQ(unload_module(MODULE), 0);
+}
+
+/* The driver and user space use the registers at the same time, by one claim of the BAR. */
+TEST_F(device, registers_for_both)
+{
+	volatile unsigned int *regs = mmap(NULL, self->page, RW, MAP_SHARED, self->fd, REGS);
+
+	ASSERT_NE((void *)regs, MAP_FAILED);
+	/* The interrupt mask. */
+	regs[0] = 0x5a;
+	ASSERT_EQ(fdinfo(self->fd, "interrupt_mask"), 0x5a);
+	ASSERT_EQ(regs[0], 0x5a);
+	regs[0] = 0;
+	ASSERT_EQ(fdinfo(self->fd, "interrupt_mask"), 0);
+	munmap((void *)regs, self->page);
+}
+
+/* The registers have 256 bytes. User space gets their page, and nothing else can get into it. */
+TEST_F(device, bar_smaller_than_a_page)
+{
+	unsigned long start, end, regs_start = 0, regs_end = 0, rest_start = 0, rest_end = 0;
+	char line[256], name[256], path[512];
+	FILE *file;
+
+	ASSERT_EQ(mmap(NULL, 2 * self->page, RW, MAP_SHARED, self->fd, REGS), MAP_FAILED);
+	ASSERT_EQ(errno, EINVAL);
+	ASSERT_EQ(mmap(NULL, self->page, RW, MAP_SHARED, self->fd, REGS + self->page),
+		  MAP_FAILED);
+	ASSERT_EQ(errno, EINVAL);
+
+	ASSERT_EQ(bound_device(DRIVER, name, sizeof(name)), 0);
+	snprintf(path, sizeof(path), DRIVER "/%s/resource", name);
+	file = fopen(path, "r");
+	ASSERT_NE(file, NULL);
+	ASSERT_EQ(fscanf(file, "%lx %lx", &regs_start, &regs_end), 2);
+	fclose(file);
+	ASSERT_EQ(regs_end, regs_start + 255);
+
+	file = fopen("/proc/iomem", "r");
+	ASSERT_NE(file, NULL);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, " %lx-%lx : ", &start, &end) == 2 &&
+		    strstr(line, MODULE) && start == regs_end + 1) {
+			rest_start = start;
+			rest_end = end;
+		}
+	}
+	fclose(file);
+	ASSERT_EQ(rest_start, regs_start + 256);
+	ASSERT_EQ(rest_end, regs_start + self->page - 1);
+}
+
+/* Unbinding takes the registers away from both. */
+TEST_F(device, unbind_with_registers)
+{
+	char *regs = mmap(NULL, self->page, RW, MAP_SHARED, self->fd, REGS);
+	char name[256];
+
+	ASSERT_NE(regs, MAP_FAILED);
+	ASSERT_EQ(try_read(regs), 0);
+	ASSERT_GE(fdinfo(self->fd, "interrupt_mask"), 0);
+	ASSERT_EQ(bound_device(DRIVER, name, sizeof(name)), 0);
+	ASSERT_EQ(write_text(DRIVER "/unbind", name), 0);
+	ASSERT_EQ(try_read(regs), SIGBUS);
+	ASSERT_EQ(fdinfo(self->fd, "interrupt_mask"), -1);
+	/* Everything that was claimed is free again. */
+	ASSERT_EQ(write_text(DRIVER "/bind", name), 0);
+	munmap(regs, self->page);
 }
 
 TEST_HARNESS_MAIN

@@ -18,16 +18,24 @@ use crate::{
     }, //
 };
 
+mod claim;
 mod device;
 mod populated;
 mod section;
+#[cfg(CONFIG_HAS_IOMEM)]
+#[cfg_attr(not(CONFIG_PCI), allow(dead_code))]
+mod view;
 
+pub(crate) use claim::Claim;
 pub use device::{
     RevocableMemory,
     RevocableSlice, //
 };
 pub(super) use populated::table as populated_table;
 pub(super) use section::RevocationGuard;
+#[cfg(CONFIG_HAS_IOMEM)]
+#[cfg_attr(not(CONFIG_PCI), allow(unused_imports))]
+pub(crate) use view::View;
 
 /// A switch that revokes the memory of a device in all mappings.
 ///

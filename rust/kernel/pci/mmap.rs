@@ -7,18 +7,203 @@
 use super::Device;
 use crate::{
     bindings,
-    device,
+    device::Bound,
     io::resource::Resource,
     mm::revoke::{
+        Claim,
         RevocableMemory,
-        Revocation, //
+        Revocation,
+        View, //
     },
     prelude::*,
     sync::Arc, //
 };
+use core::ops::Range;
 
-impl Device<device::Bound> {
+mod view;
+
+pub use view::{
+    BarView,
+    DevresBarView, //
+};
+
+/// A memory BAR that a driver has claimed, for its own accesses and for user space.
+///
+/// [`iomap_region`](Device::iomap_region) claims a BAR as well, so it cannot be used for a BAR that
+/// user space maps. The driver takes all that it needs from one claim instead: views of registers
+/// with [`iomap`](Self::iomap), and pages for user space with [`map`](Self::map). These may be
+/// different parts of the BAR, or the same. The claim ends when none of them is left.
+///
+/// # Limits
+///
+/// - User space gets whole pages. What lies in such a page, user space can access, also if the
+///   driver has a view of it: a register that only the driver may use must be in a page that is not
+///   mapped.
+/// - A BAR that does not start at a page boundary cannot be claimed: it shares its first page with
+///   something else. The kernel can be told to move it there (`pci=resource_alignment=`).
+/// - The claim of the rest of a page keeps the kernel from resizing the window of the bridge, as
+///   that of VFIO does.
+///
+/// # Invariants
+///
+/// `claim` is a claim of a memory BAR of `pdev`.
+///
+/// # Examples
+///
+/// A device with registers for the driver in the first page of a BAR, and doorbells for user space
+/// in the pages after it:
+///
+/// ```
+/// use kernel::{
+///     io::Io,
+///     mm::revoke::{
+///         RevocableMemory,
+///         Revocation, //
+///     },
+///     pci,
+///     sync::Arc, //
+/// };
+///
+/// /// Called from `probe`, when the device is enabled.
+/// fn claim<'a>(
+///     pdev: &'a pci::Device<kernel::device::Bound>,
+///     revocation: &Arc<Revocation>,
+/// ) -> Result<(pci::BarView<'a, 0x100>, RevocableMemory)> {
+///     let bar = pdev.claim_bar(2, c"my device")?;
+///     let registers = bar.iomap_sized::<0x100>(0)?;
+///     registers.write32(1, 0x10);
+///     let doorbells = bar.map(1..bar.nr_pages(), revocation)?;
+///     Ok((registers, doorbells))
+/// }
+/// ```
+pub struct ClaimedBar<'a> {
+    pdev: &'a Device<Bound>,
+    claim: Arc<Claim>,
+}
+
+impl<'a> ClaimedBar<'a> {
+    /// Returns the size of the BAR in bytes, which is not zero.
+
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.claim.size()
+    }
+
+    /// Returns the number of pages that the BAR has a part in, which is not zero.
+    #[inline]
+    pub fn nr_pages(&self) -> usize {
+        self.claim.pfns().nr_pages()
+    }
+
+    /// Maps a part of the BAR for the driver's own accesses.
+    ///
+    /// `range` counts bytes from the start of the BAR. The offsets of the accesses count from the
+    /// start of `range`, and are checked when they are made; see
+    /// [`iomap_sized`](Self::iomap_sized) for checks at compile time.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if the range is empty or extends past the BAR, or if its start or its length is
+    ///   not a multiple of 4.
+    /// - [`ENOMEM`] if there is not enough memory.
+    pub fn iomap(&self, range: Range<usize>) -> Result<BarView<'a>> {
+        Ok(BarView::new(self.pdev, View::new(&self.claim, range)?))
+    }
+
+    /// Maps `SIZE` bytes of the BAR, starting at `offset`, for the driver's own accesses.
+    ///
+    /// The offsets of the accesses count from `offset`, and can be checked at compile time.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`iomap`](Self::iomap).
+    pub fn iomap_sized<const SIZE: usize>(&self, offset: usize) -> Result<BarView<'a, SIZE>> {
+        let end = offset.checked_add(SIZE).ok_or(EINVAL)?;
+        let view = View::new(&self.claim, offset..end)?;
+        Ok(BarView::new(self.pdev, view))
+    }
+
+    /// Makes pages of the BAR available to user space.
+    ///
+    /// `pages` counts pages from the start of the BAR; index 0 of the returned memory is
+    /// `pages.start`. The driver can call this for several parts of the BAR, also with different
+    /// revocations.
+    ///
+    /// When the driver is unbound, `revocation` revokes the memory. It waits for fault handlers,
+    /// with the device lock held.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if `pages` is empty or extends past the BAR.
+    /// - [`ENODEV`] if `revocation` is used up: if several devices share it, the first of them that
+    ///   is unbound uses it up.
+    /// - [`ENOMEM`] if there is not enough memory. `revocation` can be used up then.
+    pub fn map(
+        &self,
+        pages: Range<usize>,
+        revocation: &Arc<Revocation>,
+    ) -> Result<RevocableMemory> {
+        RevocableMemory::new(self.pdev.as_ref(), &self.claim, pages, revocation)
+    }
+}
+
+impl Device<Bound> {
+    /// Claims all of a memory BAR, for accesses by the driver and by user space.
+    ///
+    /// A BAR can be smaller than a page, and end within one. The claim then includes the rest of
+    /// the page, so that no other device gets addresses there that user space could access.
+    ///
+    /// The device must be [enabled](Device::enable_device_mem); otherwise accesses do not reach its
+    /// memory.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EBUSY`] if a part of the BAR has been claimed already, if another device has the same
+    ///   addresses, or if something else is in the last page of the BAR.
+    /// - [`EINVAL`] if there is no such BAR (0 to 5), if it is not a memory BAR, if no addresses
+    ///   are assigned to it, if it does not start at a page boundary, or if it cannot be mapped on
+    ///   this architecture.
+    /// - [`ENOMEM`] if there is not enough memory.
+    ///
+    /// # Examples
+    ///
+    /// See [`ClaimedBar`].
+    pub fn claim_bar(&self, bar: u32, name: &CStr) -> Result<ClaimedBar<'_>> {
+        // SAFETY: The device is valid, since `self` is a reference, and a driver is bound to it.
+        let resource = unsafe { bindings::rust_pci_mem_bar(self.as_raw(), bar) };
+        if resource.is_null() {
+            return Err(EINVAL);
+        }
+        // SAFETY: The resource is the device's, so it is valid as long as the device. While a
+        // driver is bound to the device, only the resource's links to other resources change.
+        let resource = unsafe { Resource::from_raw(resource) };
+        // The driver is bound while the `ClaimedBar` exists, and what is made of it. All of them
+        // are dropped while the device exists.
+        let claim = Claim::of_whole_pages(resource, name)?;
+        // INVARIANT: The claim is that of a memory BAR of this device.
+        Ok(ClaimedBar { pdev: self, claim })
+    }
+
     /// Claims all of a memory BAR for mapping it into user space.
+    ///
+    /// This is [`claim_bar`](Self::claim_bar) and [`ClaimedBar::map`] of all its pages, for a BAR
+    /// that the driver does not access itself.
     ///
     /// The device must be [enabled](Device::enable_device_mem); otherwise accesses do not reach its
     /// memory.
@@ -32,13 +217,7 @@ impl Device<device::Bound> {
     ///
     /// # Errors
     ///
-    /// - [`EBUSY`] if a part of the BAR has been claimed already, or if another device has the same
-    ///   addresses.
-    /// - [`EINVAL`] if there is no such BAR (0 to 5), if it is not a memory BAR, if no addresses
-    ///   are assigned to it, or if it does not start and end at page boundaries.
-    /// - [`ENODEV`] if `revocation` is used up: if several devices share it, the first of them that
-    ///   is unbound uses it up.
-    /// - [`ENOMEM`] if there is not enough memory. `revocation` can be used up then.
+    /// Those of [`claim_bar`](Self::claim_bar) and [`ClaimedBar::map`].
     ///
     /// # Examples
     ///
@@ -69,14 +248,7 @@ impl Device<device::Bound> {
         name: &CStr,
         revocation: &Arc<Revocation>,
     ) -> Result<RevocableMemory> {
-        // SAFETY: The device is valid, since `self` is a reference, and a driver is bound to it.
-        let resource = unsafe { bindings::rust_pci_mem_bar(self.as_raw(), bar) };
-        if resource.is_null() {
-            return Err(EINVAL);
-        }
-        // SAFETY: The resource is the device's, so it is valid as long as the device. While a
-        // driver is bound to the device, only the resource's links to other resources change.
-        let resource = unsafe { Resource::from_raw(resource) };
-        RevocableMemory::new(self.as_ref(), resource, name, revocation)
+        let bar = self.claim_bar(bar, name)?;
+        bar.map(0..bar.nr_pages(), revocation)
     }
 }

@@ -8,6 +8,7 @@ use super::Device;
 use crate::{
     device,
     mm::revoke::{
+        Claim,
         RevocableMemory,
         Revocation, //
     },
@@ -64,6 +65,8 @@ impl Device<device::Bound> {
         revocation: &Arc<Revocation>,
     ) -> Result<RevocableMemory> {
         let resource = self.resource_by_index(index).ok_or(EINVAL)?;
-        RevocableMemory::new(self.as_ref(), resource, name, revocation)
+        let claim = Claim::new(resource, name)?;
+        let pages = 0..claim.pfns().nr_pages();
+        RevocableMemory::new(self.as_ref(), &claim, pages, revocation)
     }
 }

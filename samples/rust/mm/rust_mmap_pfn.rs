@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory of a PCI device, mapped to user space.
+//! Memory and registers of a PCI device, mapped to user space.
 //!
-//! `/dev/rust_mmap_pfn` is the memory BAR of QEMU's shared memory device:
+//! `/dev/rust_mmap_pfn` has both BARs of QEMU's shared memory device:
 //!
 //! ```sh
 //! qemu ... -object memory-backend-ram,size=16M,id=shm -device ivshmem-plain,memdev=shm
 //! ```
 //!
-//! User space can map it in two ways, and chooses by the offset:
+//! User space chooses by the offset what it maps, and how:
 //!
-//! - from offset 0: each fault maps one PFN.
-//! - from offset [`FILL_OFFSET`]: the first fault maps the PFNs of the whole VMA.
+//! - from offset 0: the memory. Each fault maps one PFN.
+//! - from offset [`FILL_OFFSET`]: the memory. The first fault maps the PFNs of the whole VMA.
+//! - from offset [`REGISTERS_OFFSET`]: the page with the registers, which the driver uses as well.
 //!
-//! Debuggers can access both. When the driver is unbound from the device, the kernel revokes the
-//! memory: from then on, accesses through existing mappings raise SIGBUS, forever. Files that are
-//! still open do not keep the driver from being bound again, but cannot map the memory again: user
-//! space has to open the device anew.
+//! Debuggers can access all of it. When the driver is unbound from the device, the kernel revokes
+//! the memory: from then on, accesses through existing mappings raise SIGBUS, forever. Files that
+//! are still open do not keep the driver from being bound again, but cannot map the memory again:
+//! user space has to open the device anew.
 
 use kernel::{
     device::Core,
     fs::File,
+    io::Io,
     miscdevice::{
         MiscDevice,
         MiscDeviceOptions,
@@ -52,7 +54,10 @@ use kernel::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
-    pci,
+    pci::{
+        self,
+        DevresBarView, //
+    },
     prelude::*,
     seq_file::SeqFile,
     sync::{
@@ -72,6 +77,21 @@ const FILL_OFFSET: usize = 1 << 40;
 
 /// The page offset of the second view.
 const FILL_FIRST: usize = FILL_OFFSET / PAGE_SIZE;
+
+/// The file offset of the registers.
+const REGISTERS_OFFSET: usize = 4 << 40;
+
+/// The page offset of the registers.
+const REGISTERS_FIRST: usize = REGISTERS_OFFSET / PAGE_SIZE;
+
+/// The number of the BAR with the registers, which is smaller than a page.
+const REGISTERS_BAR: u32 = 0;
+
+/// The size of the registers in bytes.
+const REGISTERS_LEN: usize = 0x100;
+
+/// The offset of the interrupt mask, a register that can be read and written.
+const INTERRUPT_MASK: usize = 0;
 
 /// The number of the memory BAR.
 const MEMORY_BAR: u32 = 2;
@@ -115,7 +135,11 @@ impl pci::Driver for PfnDriver {
         pin_init::pin_init_scope(move || {
             pdev.enable_device_mem()?;
             let revocation = Arc::pin_init(Revocation::new::<SharedMemory>(), GFP_KERNEL)?;
+            let registers = pdev.claim_bar(REGISTERS_BAR, c"rust_mmap_pfn")?;
             let memory = SharedMemory {
+                // The driver and user space use the same registers.
+                registers: registers.iomap_sized::<REGISTERS_LEN>(0)?.into_devres()?,
+                register_page: registers.map(0..registers.nr_pages(), &revocation)?,
                 memory: pdev.map_bar(MEMORY_BAR, c"rust_mmap_pfn", &revocation)?,
                 faults: Atomic::new(0),
             };
@@ -140,17 +164,34 @@ kernel::module_pci_driver! {
 
 /// The device.
 struct SharedMemory {
+    /// The driver's view of the registers.
+    registers: DevresBarView<REGISTERS_LEN>,
+    /// The registers, for user space.
+    register_page: RevocableMemory,
     memory: RevocableMemory,
     faults: Atomic<i64>,
 }
 
+/// What there is at a page offset.
+struct Place<'a> {
+    memory: &'a RevocableMemory,
+    /// The index of the page in the memory.
+    index: usize,
+    /// Whether a fault maps the whole VMA.
+    fill: bool,
+}
+
 impl SharedMemory {
-    /// Returns the index in the BAR of the page at a page offset, and whether the offset is in the
-    /// second view, in which a fault maps the whole VMA.
-    fn index(pgoff: usize) -> (usize, bool) {
-        match pgoff.checked_sub(FILL_FIRST) {
-            Some(index) => (index, true),
-            None => (pgoff, false),
+    fn place(&self, pgoff: usize) -> Place<'_> {
+        let (memory, first) = match pgoff {
+            REGISTERS_FIRST.. => (&self.register_page, REGISTERS_FIRST),
+            FILL_FIRST.. => (&self.memory, FILL_FIRST),
+            _ => (&self.memory, 0),
+        };
+        Place {
+            memory,
+            index: pgoff - first,
+            fill: first == FILL_FIRST,
         }
     }
 }
@@ -174,14 +215,19 @@ impl MiscDevice for SharedMemory {
         desc.deny_cow()?;
         // Refuse a mapping that extends past the end of the memory here; otherwise user space would
         // get SIGBUS when it accesses the missing pages.
-        let (first, _) = Self::index(desc.pgoff());
-        memory.memory.slice(first, desc.nr_pages())?;
+        let place = memory.into_ref().place(desc.pgoff());
+        place.memory.slice(place.index, desc.nr_pages())?;
         Ok(desc.with_ops::<PfnOps>()?.on_io_fault(Cache::NonCached))
     }
 
     fn show_fdinfo(memory: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
         m.field(c"size", (memory.memory.nr_pages() << PAGE_SHIFT) as i64);
         m.field(c"faults", memory.faults.load(Relaxed));
+        // Not after the driver is unbound.
+        if let Some(registers) = memory.registers.try_access() {
+            let mask = registers.read32(INTERRUPT_MASK);
+            m.field(c"interrupt_mask", i64::from(mask));
+        }
     }
 }
 
@@ -197,13 +243,13 @@ impl VmOperations for PfnOps {
     fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
         let memory = vmf.data();
         memory.faults.fetch_add(1, Relaxed);
-        let (index, fill) = SharedMemory::index(vmf.pgoff());
-        let answer = vmf.insert_pfn(memory.memory.all(), index)?.into();
-        if fill {
+        let place = memory.place(vmf.pgoff());
+        let answer = vmf.insert_pfn(place.memory.all(), place.index)?.into();
+        if place.fill {
             // Map the rest as well, so that user space faults only once.
             let vma = vmf.vma();
-            let (first, _) = SharedMemory::index(vma.pgoff());
-            vma.insert_pfns(vma.start(), memory.memory.slice(first, vma.nr_pages())?)?;
+            let first = memory.place(vma.pgoff()).index;
+            vma.insert_pfns(vma.start(), place.memory.slice(first, vma.nr_pages())?)?;
         }
         Ok(answer)
     }

@@ -15,12 +15,9 @@ use crate::{
         Device, //
     },
     devres,
-    error::from_err_ptr,
-    io::resource::Resource,
     mm::{
         memory::{
             pfn::{
-                device_frames,
                 Insertion,
                 Sealed, //
             },
@@ -29,6 +26,7 @@ use crate::{
             PfnSlice, //
         },
         revoke::{
+            Claim,
             Revocation,
             RevocationGuard, //
         }, //
@@ -36,9 +34,7 @@ use crate::{
     prelude::*,
     sync::Arc, //
 };
-use core::{
-    ptr::NonNull, //
-};
+use core::ops::Range;
 
 /// Page-aligned memory of a device, accessible for as long as a driver is bound to the device.
 ///
@@ -63,8 +59,9 @@ use core::{
 /// user (`follow_fault_pfn` in `drivers/vfio/vfio_iommu_type1.c`), the hypervisors of ACRN and
 /// Microsoft map them for guests, and so does KVM with `allow_unsafe_mappings`.
 ///
-/// The claim covers the whole resource. Registers that the driver uses itself must be in another
-/// BAR, since `iomap_region` makes a claim as well.
+/// The claim covers the whole resource, so `iomap_region` of the same BAR fails. A driver that uses
+/// registers in the BAR itself takes its view of them from the claim: see
+/// [`pci::ClaimedBar`](crate::pci::ClaimedBar).
 ///
 /// # Context
 ///
@@ -158,7 +155,9 @@ pub struct RevocableMemory {
 }
 
 impl RevocableMemory {
-    /// Claims a memory resource of a device, for as long as a driver is bound to the device.
+    /// Makes pages of claimed memory mappable, for as long as a driver is bound to the device.
+    ///
+    /// `pages` are indices of pages of the claim.
     ///
     /// # Context
     ///
@@ -166,30 +165,30 @@ impl RevocableMemory {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if the range is empty, is not page-aligned, or contains RAM.
-    /// - [`EBUSY`] if another driver has claimed all or a part of it, if another device has the
-    ///   same addresses, or if the resource is in no resource tree and another resource has the
-    ///   addresses.
+    /// - [`EINVAL`] if `pages` is empty, or the claim does not have all of them.
     /// - [`ENODEV`] if the memory of the revocation is revoked forever. If several devices share a
     ///   revocation, that is so when the first of them is unbound.
     /// - [`ENOMEM`] if there is not enough memory. The revocation may then be revoked forever.
     pub(crate) fn new(
         device: &Device<Bound>,
-        resource: &Resource,
-        name: &CStr,
+        claim: &Arc<Claim>,
+        pages: Range<usize>,
         revocation: &Arc<Revocation>,
     ) -> Result<Self> {
-        let pfns = device_frames(resource.start(), resource.size())?;
+        let slice = claim.pfns().slice(pages.start, pages.len())?;
+        // SAFETY: The PFNs are claimed, and contain no RAM. `OnUnbind` revokes them from user space
+        // before it drops its share of the claim.
+        let pfns = unsafe { PfnRange::new(slice.start_pfn(), slice.nr_pages()) }?;
         if revocation.is_gone() {
             return Err(ENODEV);
         }
         let on_unbind = OnUnbind {
             revocation: revocation.clone(),
-            _claim: Claim::new(resource, name)?,
+            _claim: claim.clone(),
         };
         devres::register(device, on_unbind, GFP_KERNEL)?;
-        // INVARIANT: `device_frames` has checked that the range contains no RAM. `OnUnbind`
-        // releases the claim after it has revoked the memory.
+        // INVARIANT: By the type invariants of the claim, the memory contains no RAM. `OnUnbind`
+        // drops its share of the claim after it has revoked the memory.
         Ok(Self {
             pfns,
             revocation: revocation.clone(),
@@ -271,56 +270,14 @@ impl Frames for RevocableSlice<'_> {
 
 /// Revokes the memory when the driver is unbound.
 ///
-/// The fields are dropped after that, so the claim is released last.
+/// The fields are dropped after that, and the claim with the last of its users.
 struct OnUnbind {
     revocation: Arc<Revocation>,
-    _claim: Claim,
+    _claim: Arc<Claim>,
 }
 
 impl Drop for OnUnbind {
     fn drop(&mut self) {
         self.revocation.revoke_for_good();
-    }
-}
-
-/// A claim in the resource tree, at the place of a device's resource and at no other.
-///
-/// Not a [`Region`](crate::io::resource::Region): it may be placed into the resource of another
-/// device, and it is released by its addresses. A driver that moves the BARs of other devices
-/// (`pci_resize_resource()`) removes the claims in them, and may put our BAR back. By then, another
-/// driver may have claimed the same addresses.
-///
-/// # Invariants
-///
-/// The pointer is that of a claim which this value owns.
-struct Claim(NonNull<bindings::rust_mem_claim>);
-
-// SAFETY: Any thread may release a claim.
-unsafe impl Send for Claim {}
-
-impl Claim {
-    /// Claims the whole of a resource, with a copy of the name.
-    ///
-    /// # Errors
-    ///
-    /// - [`EBUSY`] if another claim or resource overlaps it.
-    /// - [`ENOMEM`] if there is not enough memory.
-    fn new(resource: &Resource, name: &CStr) -> Result<Self> {
-        let resource = core::ptr::from_ref(resource).cast_mut().cast();
-        // SAFETY: The resource is valid, and the function takes the lock of the resource tree. It
-        // copies the name.
-        let claim = unsafe { bindings::rust_mem_claim(resource, name.as_char_ptr()) };
-        // INVARIANT: The resource was just claimed, and this value owns the claim.
-        Ok(Self(NonNull::new(from_err_ptr(claim)?).ok_or(ENOMEM)?))
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        // SAFETY:
-        // - By the type invariants, this value owns the claim, which is not used after this.
-        // - The resource that the claim is in still exists: devres entries are released before the
-        //   resources of a device, and the claim is in no resource of another device.
-        unsafe { bindings::rust_mem_release(self.0.as_ptr()) };
     }
 }

@@ -5,10 +5,7 @@
 use crate::{
     bindings,
     device::Bound,
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::to_result,
     fs::File,
     miscdevice::{
         MiscDevice,
@@ -28,6 +25,7 @@ use crate::{
             VmOperations, //
         },
         revoke::{
+            Claim,
             RevocableMemory,
             Revocation, //
         },
@@ -38,7 +36,8 @@ use crate::{
             READ,
             SHARED, //
         },
-        Cache, //
+        Cache,
+        MapFile, //
     },
     page::PAGE_SIZE,
     platform,
@@ -46,19 +45,26 @@ use crate::{
     str::CString,
     sync::Arc, //
 };
-use core::ptr::{
-    self,
-    NonNull, //
+use core::{
+    ops::Range,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
+
+mod claim;
 
 /// A physical address between the RAM of a VM with up to 2 GiB and its devices.
 const NOWHERE: u64 = 0xa080_0000;
 const NR_PAGES: usize = 1024;
 const NAME: &CStr = c"rust_mm_revocable";
 
-/// The results of the `probe` of a [`Bench`]'s driver.
+/// What the `probe` of a [`Bench`]'s driver does, and its results.
 struct Slot {
     revocation: Arc<Revocation>,
+    /// What of the memory to claim, and how, if it is not all as usual.
+    part: Option<Part>,
     memory: Option<RevocableMemory>,
     /// The address of the string with which the driver has claimed the memory, freed by now.
     name: usize,
@@ -87,7 +93,10 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
     };
     slot.name = name.as_char_ptr() as usize;
     let claim = |index| device.map_resource(index, &name, &slot.revocation);
-    let memory = claim(0);
+    let memory = match &slot.part {
+        None => claim(0),
+        Some(part) => part.claim(device, &slot.revocation),
+    };
     slot.errors = [
         match &memory {
             Ok(_) => claim(0).map(drop),
@@ -98,6 +107,25 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
     ];
     slot.memory = memory.ok();
     0
+}
+
+/// Pages of a resource.
+struct Part {
+    resource: u32,
+    pages: Range<usize>,
+}
+
+impl Part {
+    /// Claims the resource, and makes the pages mappable.
+    fn claim(
+        &self,
+        device: &platform::Device<Bound>,
+        revocation: &Arc<Revocation>,
+    ) -> Result<RevocableMemory> {
+        let resource = device.resource_by_index(self.resource).ok_or(ENXIO)?;
+        let claim = Claim::new(resource, NAME)?;
+        RevocableMemory::new(device.as_ref(), &claim, self.pages.clone(), revocation)
+    }
 }
 
 /// A platform device with two resources, which is unplugged when this value is dropped.
@@ -164,6 +192,54 @@ impl Drop for Plugged {
         // SAFETY: By the type invariants, the device is registered.
         unsafe { bindings::platform_device_unregister(self.0.as_ptr()) };
     }
+}
+
+fn slot_for<T: MapFile>() -> Result<Slot> {
+    Ok(Slot {
+        revocation: Arc::pin_init(Revocation::new::<T>(), GFP_KERNEL)?,
+        part: None,
+        memory: None,
+        name: 0,
+        errors: [Ok(()); 3],
+    })
+}
+
+/// Returns the PFN that is mapped at an address.
+fn pfn_at(mm: &UserMm, addr: usize) -> Result<usize> {
+    let guard = mm.current().mmap_read_lock();
+    let mut args = bindings::follow_pfnmap_args {
+        vma: guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr(),
+        address: addr,
+        ..Default::default()
+    };
+    // SAFETY: The guard holds the mmap lock, and the address is in the VMA.
+    to_result(unsafe { bindings::follow_pfnmap_start(&mut args) })?;
+    let pfn = args.pfn;
+    // SAFETY: The walk has been started.
+    unsafe { bindings::follow_pfnmap_end(&mut args) };
+    Ok(pfn)
+}
+
+/// Returns whether the memory is unclaimed.
+fn is_free() -> bool {
+    // SAFETY: `iomem_resource` is a valid resource, and the name is static.
+    let claim = unsafe {
+        bindings::__request_region(
+            &raw mut bindings::iomem_resource,
+            NOWHERE,
+            PAGE_SIZE as u64,
+            NAME.as_char_ptr(),
+            0,
+        )
+    };
+    if claim.is_null() {
+        return false;
+    }
+    // SAFETY: The region was claimed above.
+    unsafe {
+        bindings::__release_region(&raw mut bindings::iomem_resource, NOWHERE, PAGE_SIZE as u64)
+    };
+    true
 }
 
 /// A platform device with a driver.
@@ -275,12 +351,7 @@ mod cases {
     }
 
     fn slot() -> Result<Slot> {
-        Ok(Slot {
-            revocation: Arc::pin_init(Revocation::new::<DeviceFile>(), GFP_KERNEL)?,
-            memory: None,
-            name: 0,
-            errors: [Ok(()); 3],
-        })
+        slot_for::<DeviceFile>()
     }
 
     fn device() -> Result<(Bench, Arc<Device>)> {
@@ -293,28 +364,6 @@ mod cases {
 
     fn open<'mm>(mm: &'mm UserMm, device: &Arc<Device>) -> Result<UserFile<'mm>> {
         mm.open::<DeviceFile>(KBox::new(DeviceFile(device.clone()), GFP_KERNEL)?)
-    }
-
-    /// Returns whether the memory is unclaimed.
-    fn is_free() -> bool {
-        // SAFETY: `iomem_resource` is a valid resource, and the name is static.
-        let claim = unsafe {
-            bindings::__request_region(
-                &raw mut bindings::iomem_resource,
-                NOWHERE,
-                PAGE_SIZE as u64,
-                NAME.as_char_ptr(),
-                0,
-            )
-        };
-        if claim.is_null() {
-            return false;
-        }
-        // SAFETY: The region was claimed above.
-        unsafe {
-            bindings::__release_region(&raw mut bindings::iomem_resource, NOWHERE, PAGE_SIZE as u64)
-        };
-        true
     }
 
     #[test]
@@ -346,32 +395,38 @@ mod cases {
         Ok(())
     }
 
-    /// The end of a claim frees the region, also if the resource stays in the tree.
+    /// The PFNs of a part are those of its pages, and others are refused.
     #[test]
-    fn end_of_a_claim() -> Result {
-        // In a box: if the case fails, KUnit ends the thread, and the tree must not refer to its
-        // stack.
-        let resource = bindings::resource {
-            name: NAME.as_char_ptr(),
-            start: NOWHERE,
-            end: NOWHERE + PAGE_SIZE as u64 - 1,
-            flags: bindings::IORESOURCE_MEM as usize,
-            ..Default::default()
+    fn parts() -> Result {
+        let bound = |pages: Range<usize>| {
+            let part = Some(Part { resource: 0, pages });
+            let mut slot = Slot { part, ..slot()? };
+            let bench = Bench::new(&mut slot)?;
+            Ok::<_, Error>((bench, slot))
         };
-        let mut boxed = KBox::new(resource, GFP_KERNEL)?;
-        let resource: *mut bindings::resource = &mut *boxed;
-        // SAFETY: Both resources are valid, and the case removes its own at the end.
-        to_result(unsafe {
-            bindings::insert_resource(&raw mut bindings::iomem_resource, resource)
-        })?;
-        // SAFETY: The resource is valid, and the name is static.
-        let claim = unsafe { bindings::rust_mem_claim(resource, NAME.as_char_ptr()) };
-        assert!(from_err_ptr(claim).is_ok() && !is_free());
-        // SAFETY: The claim is the one that was just made.
-        unsafe { bindings::rust_mem_release(claim) };
-        assert!(is_free());
-        // SAFETY: The case has inserted the resource.
-        to_result(unsafe { bindings::remove_resource(resource) })
+        for pages in [
+            3..3,
+            Range { start: 5, end: 3 },
+            NR_PAGES - 1..NR_PAGES + 1,
+            NR_PAGES..NR_PAGES + 1,
+            0..usize::MAX,
+        ] {
+            let (_bench, slot) = bound(pages)?;
+            assert!(slot.memory.is_none() && slot.errors[0] == Err(EINVAL));
+        }
+        let (_bench, slot) = bound(3..5)?;
+        let memory = slot.memory.ok_or(ENODEV)?;
+        assert_eq!(memory.nr_pages(), 2);
+        let mm = UserMm::attach()?;
+        let file = open(&mm, &Arc::new(Device { memory }, GFP_KERNEL)?)?;
+        let addr = file.mmap(3 * PAGE_SIZE, READ, SHARED, 0)?;
+        mm.read::<1>(addr)?;
+        mm.read::<1>(addr + PAGE_SIZE)?;
+        assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
+        let first = NOWHERE as usize / PAGE_SIZE + 3;
+        assert_eq!(pfn_at(&mm, addr)?, first);
+        assert_eq!(pfn_at(&mm, addr + PAGE_SIZE)?, first + 1);
+        mm.munmap(addr, 3 * PAGE_SIZE)
     }
 
     #[test]
