@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* Exclusive claims of device memory, for Rust. */
+/* Device memory for Rust: exclusive claims, and cache modes. */
 
 #include <linux/err.h>
 #include <linux/export.h>
+#include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
+#include <linux/pfn.h>
 #include <linux/rust_resource.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -121,3 +123,48 @@ void rust_mem_release(struct rust_mem_claim *claim)
 	kfree(claim);
 }
 EXPORT_SYMBOL_GPL(rust_mem_release);
+
+/**
+ * rust_mem_reserve_wc() - Reserve the write-combined mode for device memory
+ * @pfn: The first page.
+ * @nr_pages: Number of pages.
+ *
+ * x86 has one cache mode for each page of device memory, and maps pages uncached for which no mode
+ * is reserved. The kernel accepts a reservation that differs from one that exists, and gives it the
+ * mode of that. Here, this is an error. On other architectures, there is nothing to reserve.
+ *
+ * Context: Process context. May sleep.
+ * Return: 0, and the caller calls rust_mem_free_wc(); -EBUSY if another mode is reserved for a part
+ * of the memory, which includes that the kernel has mapped it with ioremap(); -ENOMEM.
+ */
+int rust_mem_reserve_wc(unsigned long pfn, unsigned long nr_pages)
+{
+	const pgprot_t want = pgprot_writecombine(PAGE_KERNEL);
+	resource_size_t start = PFN_PHYS(pfn);
+	resource_size_t size = PFN_PHYS(nr_pages);
+	pgprot_t got = want;
+	int ret = arch_io_reserve_memtype_wc(start, size);
+
+	if (ret)
+		return ret;
+	/* Reservations that overlap have the same mode, so one page tells. */
+	pfnmap_setup_cachemode_pfn(pfn, &got);
+	if (pgprot_val(got) == pgprot_val(want))
+		return 0;
+	arch_io_free_memtype_wc(start, size);
+	return -EBUSY;
+}
+EXPORT_SYMBOL_GPL(rust_mem_reserve_wc);
+
+/**
+ * rust_mem_free_wc() - End a reservation
+ * @pfn: The first page.
+ * @nr_pages: Number of pages, as in rust_mem_reserve_wc().
+ *
+ * Context: Process context. Does not sleep. Mappings of the pages should be gone.
+ */
+void rust_mem_free_wc(unsigned long pfn, unsigned long nr_pages)
+{
+	arch_io_free_memtype_wc(PFN_PHYS(pfn), PFN_PHYS(nr_pages));
+}
+EXPORT_SYMBOL_GPL(rust_mem_free_wc);

@@ -16,6 +16,8 @@ struct rust_mem_claim;
 struct rust_mem_claim *rust_mem_claim(struct resource *of, const char *name,
 				      bool whole_pages);
 void rust_mem_release(struct rust_mem_claim *claim);
+int rust_mem_reserve_wc(unsigned long pfn, unsigned long nr_pages);
+void rust_mem_free_wc(unsigned long pfn, unsigned long nr_pages);
 
 /* drivers/pci/rust_bar.c */
 struct resource *rust_pci_mem_bar(struct pci_dev *pdev, unsigned int bar);

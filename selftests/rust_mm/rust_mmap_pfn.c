@@ -8,6 +8,7 @@
 #include "rust_mm.h"
 #include "kselftest_harness.h"
 
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
@@ -366,6 +367,49 @@ TEST_F(device, bar_smaller_than_a_page)
 	fclose(file);
 	ASSERT_EQ(rest_start, regs_start + 256);
 	ASSERT_EQ(rest_end, regs_start + self->page - 1);
+}
+
+/* The memory is write-combined where x86 keeps modes, and the registers are not. */
+TEST_F(device, write_combined)
+{
+	unsigned long start[3] = {}, end[3] = {}, from, to;
+	char line[256], mode[64], name[256], path[512];
+	bool combined = false;
+	FILE *file;
+
+	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+	file = fopen("/sys/kernel/debug/x86/pat_memtype_list", "r");
+	if (!file)
+		SKIP(return, "no cache modes (x86 with PAT), or no debugfs");
+	ASSERT_EQ(bound_device(DRIVER, name, sizeof(name)), 0);
+	snprintf(path, sizeof(path), DRIVER "/%s/resource", name);
+	for (int i = 0; i < 2; i++) {
+		FILE *resource = fopen(path, "r");
+
+		ASSERT_NE(resource, NULL);
+		for (int bar = 0; bar < 3; bar++)
+			ASSERT_EQ(fscanf(resource, "%lx %lx %*x", &start[bar], &end[bar]), 2);
+		fclose(resource);
+		combined = false;
+		while (fgets(line, sizeof(line), file)) {
+			if (sscanf(line, "PAT: [mem %lx-%lx] %63s", &from, &to, mode) != 3)
+				continue;
+			if (from == start[2] && to == end[2] + 1)
+				combined |= !strcmp(mode, "write-combining");
+			if (from <= end[0] && to > start[0])
+				EXPECT_STREQ(mode, "uncached-minus");
+		}
+		fclose(file);
+		EXPECT_EQ(combined, i == 0);
+		if (i == 0) {
+			/* The reservation ends with the claim. */
+			ASSERT_EQ(write_text(DRIVER "/unbind", name), 0);
+			snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", name);
+			file = fopen("/sys/kernel/debug/x86/pat_memtype_list", "r");
+			ASSERT_NE(file, NULL);
+		}
+	}
+	ASSERT_EQ(write_text(DRIVER "/bind", name), 0);
 }
 
 /* Unbinding takes the registers away from both. */

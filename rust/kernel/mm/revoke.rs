@@ -27,6 +27,8 @@ mod section;
 mod view;
 
 pub(crate) use claim::Claim;
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) use claim::Share;
 pub use device::{
     RevocableMemory,
     RevocableSlice, //

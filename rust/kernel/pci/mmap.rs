@@ -9,11 +9,14 @@ use crate::{
     bindings,
     device::Bound,
     io::resource::Resource,
-    mm::revoke::{
-        Claim,
-        RevocableMemory,
-        Revocation,
-        View, //
+    mm::{
+        revoke::{
+            Claim,
+            RevocableMemory,
+            Revocation,
+            View, //
+        },
+        Cache, //
     },
     prelude::*,
     sync::Arc, //
@@ -107,6 +110,7 @@ impl<'a> ClaimedBar<'a> {
     ///
     /// # Errors
     ///
+    /// - [`EBUSY`] if a page of the range is [write-combined](Self::map_write_combined).
     /// - [`EINVAL`] if the range is empty or extends past the BAR, or if its start or its length is
     ///   not a multiple of 4.
     /// - [`ENOMEM`] if there is not enough memory.
@@ -146,6 +150,7 @@ impl<'a> ClaimedBar<'a> {
     ///
     /// # Errors
     ///
+    /// - [`EBUSY`] if one of the pages is [write-combined](Self::map_write_combined).
     /// - [`EINVAL`] if `pages` is empty or extends past the BAR.
     /// - [`ENODEV`] if `revocation` is used up: if several devices share it, the first of them that
     ///   is unbound uses it up.
@@ -155,7 +160,41 @@ impl<'a> ClaimedBar<'a> {
         pages: Range<usize>,
         revocation: &Arc<Revocation>,
     ) -> Result<RevocableMemory> {
-        RevocableMemory::new(self.pdev.as_ref(), &self.claim, pages, revocation)
+        self.memory(pages, Cache::NonCached, revocation)
+    }
+
+    /// Makes pages of the BAR available to user space as [`map`](Self::map) does, write-combined.
+    ///
+    /// For memory, such as a frame buffer: the processor collects writes, which reach the device
+    /// later and in larger pieces. The mode must also be that of the mapping:
+    /// `on_io_fault(memory.cache())`. All that uses one of these pages has the same mode, so the
+    /// driver's views, and pages from [`map`](Self::map), must be others. On x86, the mode is also
+    /// reserved in the kernel, which maps pages uncached for which none is.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`map`](Self::map). [`EBUSY`] also, on x86, if another mode is reserved for one of
+    /// the pages: root may have mapped it through sysfs. A driver that must work then falls back to
+    /// [`map`](Self::map).
+    pub fn map_write_combined(
+        &self,
+        pages: Range<usize>,
+        revocation: &Arc<Revocation>,
+    ) -> Result<RevocableMemory> {
+        self.memory(pages, Cache::WriteCombined, revocation)
+    }
+
+    fn memory(
+        &self,
+        pages: Range<usize>,
+        cache: Cache,
+        revocation: &Arc<Revocation>,
+    ) -> Result<RevocableMemory> {
+        RevocableMemory::new(self.pdev.as_ref(), &self.claim, pages, cache, revocation)
     }
 }
 

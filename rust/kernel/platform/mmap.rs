@@ -7,10 +7,13 @@
 use super::Device;
 use crate::{
     device,
-    mm::revoke::{
-        Claim,
-        RevocableMemory,
-        Revocation, //
+    mm::{
+        revoke::{
+            Claim,
+            RevocableMemory,
+            Revocation, //
+        },
+        Cache, //
     },
     prelude::*,
     sync::Arc, //
@@ -67,6 +70,6 @@ impl Device<device::Bound> {
         let resource = self.resource_by_index(index).ok_or(EINVAL)?;
         let claim = Claim::new(resource, name)?;
         let pages = 0..claim.pfns().nr_pages();
-        RevocableMemory::new(self.as_ref(), &claim, pages, revocation)
+        RevocableMemory::new(self.as_ref(), &claim, pages, Cache::NonCached, revocation)
     }
 }

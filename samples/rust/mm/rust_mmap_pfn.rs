@@ -47,8 +47,7 @@ use kernel::{
             RevocableMemory,
             Revocation, //
         },
-        rmap::AddressSpace,
-        Cache, //
+        rmap::AddressSpace, //
     },
     page::{
         PAGE_SHIFT,
@@ -136,11 +135,22 @@ impl pci::Driver for PfnDriver {
             pdev.enable_device_mem()?;
             let revocation = Arc::pin_init(Revocation::new::<SharedMemory>(), GFP_KERNEL)?;
             let registers = pdev.claim_bar(REGISTERS_BAR, c"rust_mmap_pfn")?;
+            let memory = pdev.claim_bar(MEMORY_BAR, c"rust_mmap_pfn")?;
+            let all = 0..memory.nr_pages();
             let memory = SharedMemory {
                 // The driver and user space use the same registers.
                 registers: registers.iomap_sized::<REGISTERS_LEN>(0)?.into_devres()?,
                 register_page: registers.map(0..registers.nr_pages(), &revocation)?,
-                memory: pdev.map_bar(MEMORY_BAR, c"rust_mmap_pfn", &revocation)?,
+                memory: memory
+                    .map_write_combined(all.clone(), &revocation)
+                    .or_else(|err| {
+                        if err == EBUSY {
+                            // Root may have mapped the BAR through sysfs, with another cache mode.
+                            memory.map(all, &revocation)
+                        } else {
+                            Err(err)
+                        }
+                    })?,
                 faults: Atomic::new(0),
             };
             let memory = Arc::new(memory, GFP_KERNEL)?;
@@ -168,6 +178,7 @@ struct SharedMemory {
     registers: DevresBarView<REGISTERS_LEN>,
     /// The registers, for user space.
     register_page: RevocableMemory,
+    /// Write-combined, as memory can be.
     memory: RevocableMemory,
     faults: Atomic<i64>,
 }
@@ -217,7 +228,8 @@ impl MiscDevice for SharedMemory {
         // get SIGBUS when it accesses the missing pages.
         let place = memory.into_ref().place(desc.pgoff());
         place.memory.slice(place.index, desc.nr_pages())?;
-        Ok(desc.with_ops::<PfnOps>()?.on_io_fault(Cache::NonCached))
+        let cache = place.memory.cache();
+        Ok(desc.with_ops::<PfnOps>()?.on_io_fault(cache))
     }
 
     fn show_fdinfo(memory: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {

@@ -12,8 +12,9 @@ use crate::bindings;
 /// differ. Memory below 1 MiB is always cached.
 ///
 /// PFNs of a device that are faulted in are not cached unless another mode was reserved for them
-/// before, which the layer does not do. Use [`WriteCombined`](Cache::WriteCombined) for a mapping
-/// that is populated at mmap time.
+/// before. For [`WriteCombined`](Cache::WriteCombined) and a PCI BAR,
+/// [`map_write_combined`](crate::pci::ClaimedBar::map_write_combined) does that. A mapping that is
+/// populated at mmap time reserves its mode itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cache {
     /// Accesses are cached, as those of RAM.

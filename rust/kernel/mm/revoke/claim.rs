@@ -1,23 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Claims of a device's memory.
+//! Claims of a device's memory, and what uses them.
 
 use crate::{
     bindings,
-    error::from_err_ptr,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     io::resource::{
         Resource,
         ResourceSize, //
     },
     mm::memory::{
         pfn::device_frames,
-        PfnRange, //
+        Cache,
+        PfnRange,
+        PfnSlice, //
     },
+    new_mutex,
     page::PAGE_SIZE,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        Arc,
+        Mutex, //
+    }, //
 };
-use core::ptr::NonNull;
+use core::{
+    ops::Range,
+    ptr::NonNull, //
+};
 
 /// A claim in the resource tree, at the place of a device's resource and at no other.
 ///
@@ -26,18 +38,24 @@ use core::ptr::NonNull;
 /// (`pci_resize_resource()`) removes the claims in them, and may put our BAR back. By then, another
 /// driver may have claimed the same addresses.
 ///
-/// What uses the memory has a share of the claim: the code that revokes it from user space when the
-/// driver is unbound, and the driver's own views of it.
+/// What uses the memory has a [`Share`] of the claim: the code that revokes it from user space when
+/// the driver is unbound, and the driver's own views of it.
 ///
 /// # Invariants
 ///
 /// - `raw` is a claim of memory with these PFNs, which contains no RAM. Nothing but the device has
 ///   addresses in their pages.
 /// - The device has `size` bytes there, starting with the first page.
+#[pin_data]
 pub(crate) struct Claim {
     raw: RawClaim,
     pfns: PfnRange,
     size: usize,
+    /// The pages of the shares, and their cache modes.
+    ///
+    /// Shares that overlap have the same mode.
+    #[pin]
+    shares: Mutex<KVec<(Range<usize>, Cache)>>,
 }
 
 impl Claim {
@@ -80,7 +98,15 @@ impl Claim {
         // INVARIANT: The resource was just claimed, and has `size` bytes. `device_frames` has
         // checked that its memory contains no RAM. If the resource ends within a page, the rest of
         // the page is claimed too.
-        Ok(Arc::new(Self { raw, pfns, size }, GFP_KERNEL)?)
+        Arc::pin_init(
+            pin_init!(Self {
+                raw,
+                pfns,
+                size,
+                shares <- new_mutex!(KVec::new()),
+            }),
+            GFP_KERNEL,
+        )
     }
 
     /// Returns the PFNs of the claimed memory.
@@ -94,6 +120,81 @@ impl Claim {
     #[cfg_attr(not(CONFIG_PCI), allow(dead_code))]
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+}
+
+/// Pages of a claim that are used with one cache mode.
+///
+/// On x86, the mode is also reserved in the kernel, if it is
+/// [`WriteCombined`](Cache::WriteCombined): the kernel would use another one.
+///
+/// # Invariants
+///
+/// `pages` are pages of the claim, at least one. With this mode, they are an entry in its list, and
+/// reserved if it is `WriteCombined`.
+pub(crate) struct Share {
+    claim: Arc<Claim>,
+    pages: Range<usize>,
+    cache: Cache,
+}
+
+impl Share {
+    /// Uses pages of a claim with a cache mode.
+    ///
+    /// # Errors
+    ///
+    /// - [`EBUSY`] if another share has one of the pages with another mode; or, on x86, if another
+    ///   mode is reserved for one of them that is to be write-combined.
+    /// - [`EINVAL`] if `pages` is empty, or the claim does not have all of them.
+    /// - [`ENOMEM`] if there is not enough memory.
+    pub(crate) fn new(claim: &Arc<Claim>, pages: Range<usize>, cache: Cache) -> Result<Self> {
+        let pfns = claim.pfns.slice(pages.start, pages.len())?;
+        if pages.is_empty() {
+            return Err(EINVAL);
+        }
+        let mut shares = claim.shares.lock();
+        let differs = |(other, mode): &(Range<usize>, Cache)| {
+            *mode != cache && other.start < pages.end && pages.start < other.end
+        };
+        if shares.iter().any(differs) {
+            return Err(EBUSY);
+        }
+        shares.push((pages.clone(), cache), GFP_KERNEL)?;
+        if cache == Cache::WriteCombined {
+            // SAFETY: The pages are device memory, and there is at least one.
+            let ret = unsafe { bindings::rust_mem_reserve_wc(pfns.start_pfn(), pfns.nr_pages()) };
+            if let Err(err) = to_result(ret) {
+                shares.pop();
+                return Err(err);
+            }
+        }
+        // INVARIANT: The pages are in the claim, in the list, and reserved.
+        Ok(Self {
+            claim: claim.clone(),
+            pages,
+            cache,
+        })
+    }
+
+    /// Returns the PFNs of the pages.
+    #[inline]
+    pub(super) fn pfns(&self) -> Result<PfnSlice<'_>> {
+        self.claim.pfns.slice(self.pages.start, self.pages.len())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut shares = self.claim.shares.lock();
+        let own = (self.pages.clone(), self.cache);
+        if let Some(at) = shares.iter().position(|share| *share == own) {
+            let _ = shares.remove(at);
+        }
+        if self.cache == Cache::WriteCombined {
+            let pfn = self.claim.pfns.start_pfn() + self.pages.start;
+            // SAFETY: By the type invariants, the mode is reserved for these pages.
+            unsafe { bindings::rust_mem_free_wc(pfn, self.pages.len()) };
+        }
     }
 }
 

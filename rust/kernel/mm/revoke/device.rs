@@ -21,6 +21,7 @@ use crate::{
                 Insertion,
                 Sealed, //
             },
+            Cache,
             Frames,
             PfnRange,
             PfnSlice, //
@@ -28,7 +29,8 @@ use crate::{
         revoke::{
             Claim,
             Revocation,
-            RevocationGuard, //
+            RevocationGuard,
+            Share, //
         }, //
     },
     prelude::*,
@@ -87,8 +89,7 @@ use core::ops::Range;
 ///         desc::{Mapping, VmaDesc},
 ///         ops::{Fault, FaultAnswer, FaultError, PerFile, Pfn, VmOperations},
 ///         revoke::{RevocableMemory, Revocation},
-///         rmap::AddressSpace,
-///         Cache, //
+///         rmap::AddressSpace, //
 ///     },
 ///     platform,
 ///     sync::{Arc, ArcBorrow},
@@ -127,7 +128,8 @@ use core::ops::Range;
 ///         desc.deny_cow()?;
 ///         // Fails if the mapping would extend past the registers.
 ///         regs.memory.slice(desc.pgoff(), desc.nr_pages())?;
-///         Ok(desc.with_ops::<RegistersOps>()?.on_io_fault(Cache::NonCached))
+///         let cache = regs.memory.cache();
+///         Ok(desc.with_ops::<RegistersOps>()?.on_io_fault(cache))
 ///     }
 /// }
 ///
@@ -151,6 +153,7 @@ use core::ops::Range;
 /// [`DriverVma::insert_pfns`]: crate::mm::ops::DriverVma::insert_pfns
 pub struct RevocableMemory {
     pfns: PfnRange,
+    cache: Cache,
     revocation: Arc<Revocation>,
 }
 
@@ -165,7 +168,9 @@ impl RevocableMemory {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if `pages` is empty, or the claim does not have all of them.
+    /// - [`EBUSY`] if one of the pages is used with another cache mode; see [`Share::new`].
+    /// - [`EINVAL`] if `pages` is empty, or the claim does not have all of them, or if `cache` is
+    ///   [`Cached`](Cache::Cached), which cannot be reserved.
     /// - [`ENODEV`] if the memory of the revocation is revoked forever. If several devices share a
     ///   revocation, that is so when the first of them is unbound.
     /// - [`ENOMEM`] if there is not enough memory. The revocation may then be revoked forever.
@@ -173,9 +178,14 @@ impl RevocableMemory {
         device: &Device<Bound>,
         claim: &Arc<Claim>,
         pages: Range<usize>,
+        cache: Cache,
         revocation: &Arc<Revocation>,
     ) -> Result<Self> {
-        let slice = claim.pfns().slice(pages.start, pages.len())?;
+        if cache == Cache::Cached {
+            return Err(EINVAL);
+        }
+        let share = Share::new(claim, pages, cache)?;
+        let slice = share.pfns()?;
         // SAFETY: The PFNs are claimed, and contain no RAM. `OnUnbind` revokes them from user space
         // before it drops its share of the claim.
         let pfns = unsafe { PfnRange::new(slice.start_pfn(), slice.nr_pages()) }?;
@@ -184,15 +194,24 @@ impl RevocableMemory {
         }
         let on_unbind = OnUnbind {
             revocation: revocation.clone(),
-            _claim: claim.clone(),
+            _share: share,
         };
         devres::register(device, on_unbind, GFP_KERNEL)?;
         // INVARIANT: By the type invariants of the claim, the memory contains no RAM. `OnUnbind`
         // drops its share of the claim after it has revoked the memory.
         Ok(Self {
             pfns,
+            cache,
             revocation: revocation.clone(),
         })
+    }
+
+    /// Returns the cache mode that mappings of the memory should have.
+    ///
+    /// A driver passes it on, as in `on_io_fault(memory.cache())`.
+    #[inline]
+    pub fn cache(&self) -> Cache {
+        self.cache
     }
 
     /// Returns the revocation of the memory.
@@ -270,10 +289,10 @@ impl Frames for RevocableSlice<'_> {
 
 /// Revokes the memory when the driver is unbound.
 ///
-/// The fields are dropped after that, and the claim with the last of its users.
+/// The fields are dropped after that, and the claim with its last share.
 struct OnUnbind {
     revocation: Arc<Revocation>,
-    _claim: Arc<Claim>,
+    _share: Share,
 }
 
 impl Drop for OnUnbind {

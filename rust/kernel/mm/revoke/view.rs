@@ -2,11 +2,18 @@
 
 //! Memory of a claim, mapped for the accesses of the driver.
 
-use super::claim::Claim;
+use super::claim::{
+    Claim,
+    Share, //
+};
 use crate::{
     bindings,
     io::PhysAddr,
-    page::PAGE_SHIFT,
+    mm::memory::Cache,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::Arc, //
 };
@@ -18,11 +25,11 @@ mod raw;
 ///
 /// # Invariants
 ///
-/// `io` is a mapping of memory that `_claim` claims, aligned to 4 bytes. It ends when this value is
-/// dropped.
+/// `io` is a mapping of memory that `_share` has a share of, aligned to 4 bytes. It ends when this
+/// value is dropped.
 pub(crate) struct View<const SIZE: usize> {
     io: raw::Raw<SIZE>,
-    _claim: Arc<Claim>,
+    _share: Share,
 }
 
 impl<const SIZE: usize> View<SIZE> {
@@ -32,6 +39,7 @@ impl<const SIZE: usize> View<SIZE> {
     ///
     /// # Errors
     ///
+    /// - [`EBUSY`] if a page of it is used with another cache mode.
     /// - [`EINVAL`] if the range is empty, extends past the device's memory, or is smaller than
     ///   `SIZE`, or if its start or its length is not a multiple of 4.
     /// - [`ENOMEM`] if there is not enough memory.
@@ -40,6 +48,8 @@ impl<const SIZE: usize> View<SIZE> {
         if len == 0 || len < SIZE || range.end > claim.size() || (range.start | len) & 3 != 0 {
             return Err(EINVAL);
         }
+        let pages = range.start >> PAGE_SHIFT..range.end.div_ceil(PAGE_SIZE);
+        let share = Share::new(claim, pages, Cache::NonCached)?;
         let start = (claim.pfns().start_pfn() as PhysAddr) << PAGE_SHIFT;
         // SAFETY: The range is not empty, and is device memory.
         let addr = unsafe { bindings::ioremap(start + range.start as PhysAddr, len) };
@@ -49,11 +59,9 @@ impl<const SIZE: usize> View<SIZE> {
         // This cannot fail: the address is as aligned as the start of the range, and the length was
         // checked.
         let io = raw::raw(addr as usize, len)?;
-        // INVARIANT: The memory is mapped, and claimed. The start of the range is a multiple of 4.
-        Ok(Self {
-            io,
-            _claim: claim.clone(),
-        })
+        // INVARIANT: The memory is mapped, and `share` has a share of it. The start of the range is
+        // a multiple of 4.
+        Ok(Self { io, _share: share })
     }
 
     /// Returns the address of the mapping in the kernel.

@@ -109,10 +109,11 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
     0
 }
 
-/// Pages of a resource.
+/// Pages of a resource, and their cache mode.
 struct Part {
     resource: u32,
     pages: Range<usize>,
+    cache: Cache,
 }
 
 impl Part {
@@ -124,7 +125,8 @@ impl Part {
     ) -> Result<RevocableMemory> {
         let resource = device.resource_by_index(self.resource).ok_or(ENXIO)?;
         let claim = Claim::new(resource, NAME)?;
-        RevocableMemory::new(device.as_ref(), &claim, self.pages.clone(), revocation)
+        let (pages, cache) = (self.pages.clone(), self.cache);
+        RevocableMemory::new(device.as_ref(), &claim, pages, cache, revocation)
     }
 }
 
@@ -204,8 +206,8 @@ fn slot_for<T: MapFile>() -> Result<Slot> {
     })
 }
 
-/// Returns the PFN that is mapped at an address.
-fn pfn_at(mm: &UserMm, addr: usize) -> Result<usize> {
+/// Returns the PFN, the protection and the address mask of the leaf that maps an address.
+fn leaf(mm: &UserMm, addr: usize) -> Result<(usize, usize, usize)> {
     let guard = mm.current().mmap_read_lock();
     let mut args = bindings::follow_pfnmap_args {
         vma: guard.vma_lookup(addr).ok_or(EFAULT)?.as_ptr(),
@@ -214,10 +216,10 @@ fn pfn_at(mm: &UserMm, addr: usize) -> Result<usize> {
     };
     // SAFETY: The guard holds the mmap lock, and the address is in the VMA.
     to_result(unsafe { bindings::follow_pfnmap_start(&mut args) })?;
-    let pfn = args.pfn;
+    let found = (args.pfn, args.pgprot.pgprot, args.addr_mask);
     // SAFETY: The walk has been started.
     unsafe { bindings::follow_pfnmap_end(&mut args) };
-    Ok(pfn)
+    Ok(found)
 }
 
 /// Returns whether the memory is unclaimed.
@@ -399,7 +401,11 @@ mod cases {
     #[test]
     fn parts() -> Result {
         let bound = |pages: Range<usize>| {
-            let part = Some(Part { resource: 0, pages });
+            let part = Some(Part {
+                resource: 0,
+                pages,
+                cache: Cache::NonCached,
+            });
             let mut slot = Slot { part, ..slot()? };
             let bench = Bench::new(&mut slot)?;
             Ok::<_, Error>((bench, slot))
@@ -424,8 +430,8 @@ mod cases {
         mm.read::<1>(addr + PAGE_SIZE)?;
         assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
         let first = NOWHERE as usize / PAGE_SIZE + 3;
-        assert_eq!(pfn_at(&mm, addr)?, first);
-        assert_eq!(pfn_at(&mm, addr + PAGE_SIZE)?, first + 1);
+        assert_eq!(leaf(&mm, addr)?.0, first);
+        assert_eq!(leaf(&mm, addr + PAGE_SIZE)?.0, first + 1);
         mm.munmap(addr, 3 * PAGE_SIZE)
     }
 

@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tests of claims in the resource tree, and of a driver's own views of what it has claimed.
+//! Tests of claims in the resource tree, and of the cache mode that is reserved with one.
 
 use super::{
     is_free,
+    Cache,
     Claim,
     NAME,
     NOWHERE, //
+};
+#[cfg(CONFIG_X86_PAT)]
+use super::{
+    leaf,
+    slot_for,
+    Bench,
+    Device,
+    DeviceFile,
+    Part,
+    Slot,
+    NR_PAGES, //
 };
 use crate::{
     bindings,
@@ -18,9 +30,21 @@ use crate::{
         resource::Resource,
         Io, //
     },
-    mm::revoke::View,
+    mm::revoke::{
+        Share,
+        View, //
+    },
     page::PAGE_SIZE,
     prelude::*, //
+};
+#[cfg(CONFIG_X86_PAT)]
+use crate::{
+    mm::testing::{
+        UserMm,
+        READ,
+        SHARED, //
+    },
+    sync::Arc, //
 };
 use core::ops::Range;
 
@@ -137,7 +161,7 @@ mod cases {
         Ok((entry & ((1 << 52) - 1)) / PAGE_SIZE)
     }
 
-    /// Views map what they say, and keep the claim.
+    /// Views map what they say, keep the claim, and exclude other modes for their pages.
     #[test]
     fn views() -> Result {
         let mut boxed = resource(iomem(), 3 * PAGE_SIZE as u64)?;
@@ -146,6 +170,7 @@ mod cases {
         let claim = Claim::new(wrapped, NAME)?;
         let end = 3 * PAGE_SIZE;
         let view = |start, end| View::<0>::new(&claim, Range { start, end });
+        let share = |pages, cache| Share::new(&claim, pages, cache);
         for (start, end) in [
             (0, 0),
             (4, 4),
@@ -168,7 +193,18 @@ mod cases {
         assert!(second.mmio().try_read32(4).is_ok());
         assert!(second.mmio().try_read32(8).is_err());
 
+        let is_busy = |share: Result<Share>| share.is_err_and(|err| err == EBUSY);
+        assert!(is_busy(share(0..2, Cache::WriteCombined)));
+        let combined = share(0..1, Cache::WriteCombined)?;
+        assert!(share(0..1, Cache::WriteCombined).is_ok());
+        assert!(is_busy(share(0..2, Cache::NonCached)));
+        assert!(share(1..3, Cache::NonCached).is_ok());
+        assert!(view(0, 16).is_err_and(|err| err == EBUSY));
+        assert!(view(0, end).is_err_and(|err| err == EBUSY));
+        drop(combined);
+        assert!(view(0, end).is_ok());
         drop(again);
+        assert!(is_busy(share(1..2, Cache::WriteCombined)));
 
         // The view has a share of the claim.
         drop(claim);
@@ -176,6 +212,72 @@ mod cases {
         drop(second);
         remove(&mut *boxed)?;
         assert!(is_free());
+        Ok(())
+    }
+
+    /// Returns a device whose memory has a cache mode.
+    #[cfg(CONFIG_X86_PAT)]
+    fn bound(cache: Cache) -> Result<(Bench, Slot)> {
+        let part = Some(Part {
+            resource: 0,
+            pages: 0..NR_PAGES,
+            cache,
+        });
+        let mut slot = Slot {
+            part,
+            ..slot_for::<DeviceFile>()?
+        };
+        let bench = Bench::new(&mut slot)?;
+        Ok((bench, slot))
+    }
+
+    /// The mode that is reserved is that of the entries, and the reservation ends with the claim.
+    #[cfg(CONFIG_X86_PAT)]
+    #[test]
+    fn write_combined() -> Result {
+        const PWT: usize = 1 << 3;
+        const PCD: usize = 1 << 4;
+        let mm = UserMm::attach()?;
+        for (cache, mode) in [
+            (Cache::NonCached, PCD),
+            (Cache::WriteCombined, PWT),
+            (Cache::NonCached, PCD),
+        ] {
+            let (mut bench, slot) = bound(cache)?;
+            let memory = slot.memory.ok_or(ENODEV)?;
+            assert_eq!(memory.cache(), cache);
+            let device = Arc::new(Device { memory }, GFP_KERNEL)?;
+            let file = mm.open::<DeviceFile>(KBox::new(DeviceFile(device), GFP_KERNEL)?)?;
+            let addr = file.mmap(2 * PAGE_SIZE, READ, SHARED, 1)?;
+            mm.read::<1>(addr + PAGE_SIZE)?;
+            let (pfn, prot, _) = leaf(&mm, addr + PAGE_SIZE)?;
+            let second = NOWHERE as usize / PAGE_SIZE + 2;
+            assert_eq!((pfn, prot & (PWT | PCD)), (second, mode));
+            bench.unplug();
+            mm.munmap(addr, 2 * PAGE_SIZE)?;
+        }
+
+        let (_bench, slot) = bound(Cache::Cached)?;
+        assert!(slot.memory.is_none() && slot.errors[0] == Err(EINVAL));
+        Ok(())
+    }
+
+    /// Another mode that is reserved makes the claim fail.
+    #[cfg(CONFIG_X86_PAT)]
+    #[test]
+    fn write_combined_and_mapped() -> Result {
+        // SAFETY: There is no RAM at the address.
+        let view = unsafe { bindings::ioremap(NOWHERE + PAGE_SIZE as u64, PAGE_SIZE) };
+        assert!(!view.is_null());
+        let (bench, slot) = bound(Cache::WriteCombined)?;
+        assert!(slot.memory.is_none());
+        assert_eq!(slot.errors[0], Err(EBUSY));
+        drop(bench);
+        assert!(is_free());
+        // SAFETY: The memory was mapped above.
+        unsafe { bindings::iounmap(view) };
+        let (_bench, slot) = bound(Cache::WriteCombined)?;
+        assert!(slot.memory.is_some());
         Ok(())
     }
 }
