@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* Device memory for Rust: exclusive claims, and cache modes. */
+/* Device memory for Rust: exclusive claims, cache modes, and accesses for debuggers. */
 
 #include <linux/err.h>
 #include <linux/export.h>
@@ -12,6 +12,7 @@
 #include <linux/rust_resource.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/unaligned.h>
 
 /*
  * A claim is two nested resources: @place, a child of the device's resource, and within it
@@ -168,3 +169,99 @@ void rust_mem_free_wc(unsigned long pfn, unsigned long nr_pages)
 	arch_io_free_memtype_wc(PFN_PHYS(pfn), PFN_PHYS(nr_pages));
 }
 EXPORT_SYMBOL_GPL(rust_mem_free_wc);
+
+#ifdef CONFIG_HAS_IOMEM
+/* Returns the largest size of an access at an address that is aligned, and not beyond @len. */
+static size_t access_size(unsigned long addr, size_t len)
+{
+	size_t size = sizeof(long);
+
+	while (addr & (size - 1) || size > len)
+		size /= 2;
+	return size;
+}
+
+/* Bytes keep their order: readw() and the others return what is little-endian in the memory. */
+static void read_io(void *to, const void __iomem *from, size_t size)
+{
+	switch (size) {
+	case 1:
+		*(u8 *)to = readb(from);
+		break;
+	case 2:
+		put_unaligned_le16(readw(from), to);
+		break;
+	case 4:
+		put_unaligned_le32(readl(from), to);
+		break;
+#ifdef CONFIG_64BIT
+	case 8:
+		put_unaligned_le64(readq(from), to);
+		break;
+#endif
+	}
+}
+
+static void write_io(void __iomem *to, const void *from, size_t size)
+{
+	switch (size) {
+	case 1:
+		writeb(*(const u8 *)from, to);
+		break;
+	case 2:
+		writew(get_unaligned_le16(from), to);
+		break;
+	case 4:
+		writel(get_unaligned_le32(from), to);
+		break;
+#ifdef CONFIG_64BIT
+	case 8:
+		writeq(get_unaligned_le64(from), to);
+		break;
+#endif
+	}
+}
+
+/**
+ * rust_mem_access() - Copy from or to a page of device memory
+ * @pfn: The page, which is not RAM.
+ * @wc: Whether user space maps it write-combined.
+ * @offset: Offset of the first byte in the page.
+ * @buf: The buffer, which the function writes only if @write is false.
+ * @len: Number of bytes, all of them in the page.
+ * @write: Whether to write to the device.
+ *
+ * The memory can be registers, so the accesses are as large as alignment and @len permit, each byte
+ * is accessed once, and in order. memcpy_fromio() promises none of this.
+ *
+ * Context: Process context. May sleep. The caller keeps the device's memory accessible.
+ * Return: 0, or -ENOMEM.
+ */
+int rust_mem_access(unsigned long pfn, bool wc, size_t offset, void *buf,
+		    size_t len, bool write)
+{
+	void __iomem *page, *io;
+
+	if (wc)
+		page = ioremap_wc(PFN_PHYS(pfn), PAGE_SIZE);
+	else
+		page = ioremap(PFN_PHYS(pfn), PAGE_SIZE);
+	if (!page)
+		return -ENOMEM;
+	io = page + offset;
+	while (len) {
+		size_t size = access_size((unsigned long)io, len);
+
+		if (write)
+			write_io(io, buf, size);
+		else
+			read_io(buf, io, size);
+		io += size;
+		buf += size;
+		len -= size;
+	}
+	iounmap(page);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(rust_mem_access);
+#endif /* CONFIG_HAS_IOMEM */

@@ -18,6 +18,8 @@ struct rust_mem_claim *rust_mem_claim(struct resource *of, const char *name,
 void rust_mem_release(struct rust_mem_claim *claim);
 int rust_mem_reserve_wc(unsigned long pfn, unsigned long nr_pages);
 void rust_mem_free_wc(unsigned long pfn, unsigned long nr_pages);
+int rust_mem_access(unsigned long pfn, bool wc, size_t offset, void *buf,
+		    size_t len, bool write);
 
 /* drivers/pci/rust_bar.c */
 struct resource *rust_pci_mem_bar(struct pci_dev *pdev, unsigned int bar);

@@ -156,6 +156,56 @@ TEST_F(pfn, access)
 	munmap(map, 2 * self->page);
 }
 
+/* A debugger accesses pages that the process has not touched, and they remain so. */
+TEST_F(pfn, access_before_a_fault)
+{
+	char *map = mmap(NULL, 3 * self->page, RW, MAP_SHARED, self->fd, variant->offset);
+	char *other = mmap(NULL, 3 * self->page, RW, MAP_SHARED, self->fd, 0);
+	char *readonly = mmap(NULL, self->page, PROT_READ, MAP_SHARED, self->fd,
+			      variant->offset);
+	int mem = open("/proc/self/mem", O_RDWR);
+	char name[256], buf[64];
+	long faults;
+
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_NE(other, MAP_FAILED);
+	ASSERT_NE(readonly, MAP_FAILED);
+	ASSERT_GE(mem, 0);
+	for (size_t i = 0; i < 3 * self->page; i++)
+		other[i] = i % 251;
+	faults = fdinfo(self->fd, "faults");
+
+	/* All alignments and lengths, also across a page boundary. */
+	for (size_t at = self->page - 16; at < self->page + 16; at++) {
+		for (size_t len = 1; len <= 24; len++) {
+			memset(buf, 0xff, sizeof(buf));
+			ASSERT_EQ(pread(mem, buf, len, (off_t)(map + at)), len);
+			for (size_t i = 0; i < len; i++)
+				ASSERT_EQ((unsigned char)buf[i], (at + i) % 251);
+			ASSERT_EQ(buf[len], (char)0xff);
+		}
+	}
+	ASSERT_EQ(pwrite(mem, "across", 6, (off_t)(map + 2 * self->page - 3)), 6);
+	ASSERT_EQ(memcmp(other + 2 * self->page - 3, "across", 6), 0);
+	ASSERT_EQ((unsigned char)other[2 * self->page + 3], (2 * self->page + 3) % 251);
+
+	ASSERT_EQ(pread(mem, buf, 1, (off_t)readonly), 1);
+	ASSERT_EQ(pwrite(mem, "x", 1, (off_t)readonly), -1);
+	ASSERT_EQ(fdinfo(self->fd, "faults"), faults);
+
+	/* Not after a revocation. */
+	ASSERT_EQ(bound_device(DRIVER, name, sizeof(name)), 0);
+	ASSERT_EQ(write_text(DRIVER "/unbind", name), 0);
+	ASSERT_EQ(pread(mem, buf, 1, (off_t)map), -1);
+	ASSERT_EQ(errno, EIO);
+	ASSERT_EQ(pwrite(mem, "x", 1, (off_t)map), -1);
+	ASSERT_EQ(write_text(DRIVER "/bind", name), 0);
+	close(mem);
+	munmap(map, 3 * self->page);
+	munmap(other, 3 * self->page);
+	munmap(readonly, self->page);
+}
+
 /* ptrace() reads the memory, and the kernel never dumps it. */
 TEST_F(pfn, ptrace_and_core_dump)
 {
@@ -367,6 +417,27 @@ TEST_F(device, bar_smaller_than_a_page)
 	fclose(file);
 	ASSERT_EQ(rest_start, regs_start + 256);
 	ASSERT_EQ(rest_end, regs_start + self->page - 1);
+}
+
+/* A debugger's access to a register is one access: the device ignores parts of registers. */
+TEST_F(device, debugger_at_a_register)
+{
+	char *regs = mmap(NULL, self->page, RW, MAP_SHARED, self->fd, REGS);
+	int mem = open("/proc/self/mem", O_RDWR);
+	unsigned int mask = 0x12345678;
+
+	ASSERT_NE(regs, MAP_FAILED);
+	ASSERT_GE(mem, 0);
+	ASSERT_EQ(pwrite(mem, &mask, sizeof(mask), (off_t)regs), sizeof(mask));
+	ASSERT_EQ(fdinfo(self->fd, "interrupt_mask"), mask);
+	mask = 0;
+	ASSERT_EQ(pread(mem, &mask, sizeof(mask), (off_t)regs), sizeof(mask));
+	ASSERT_EQ(mask, 0x12345678);
+	mask = 0;
+	ASSERT_EQ(pwrite(mem, &mask, sizeof(mask), (off_t)regs), sizeof(mask));
+	ASSERT_EQ(fdinfo(self->fd, "interrupt_mask"), 0);
+	close(mem);
+	munmap(regs, self->page);
 }
 
 /* The memory is write-combined where x86 keeps modes, and the registers are not. */

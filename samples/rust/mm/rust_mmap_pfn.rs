@@ -14,10 +14,10 @@
 //! - from offset [`FILL_OFFSET`]: the memory. The first fault maps the PFNs of the whole VMA.
 //! - from offset [`REGISTERS_OFFSET`]: the page with the registers, which the driver uses as well.
 //!
-//! Debuggers can access all of it. When the driver is unbound from the device, the kernel revokes
-//! the memory: from then on, accesses through existing mappings raise SIGBUS, forever. Files that
-//! are still open do not keep the driver from being bound again, but cannot map the memory again:
-//! user space has to open the device anew.
+//! Debuggers can access all of it, also before the process has. When the driver is unbound from the
+//! device, the kernel revokes the memory: from then on, accesses through existing mappings raise
+//! SIGBUS, forever. Files that are still open do not keep the driver from being bound again, but
+//! cannot map the memory again: user space has to open the device anew.
 
 use kernel::{
     device::Core,
@@ -267,7 +267,10 @@ impl VmOperations for PfnOps {
     }
 
     fn access(vma: &DriverVmaUnderMmap<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
-        vma.access_phys(addr, access)
+        // Not `access_phys`: the process may not have accessed the page yet.
+        let memory = vma.data();
+        let place = memory.place(vma.pgoff_at(addr).ok_or(EINVAL)?);
+        vma.access_pfn(addr, place.memory.all(), place.index, access)
     }
 }
 

@@ -15,6 +15,15 @@ use crate::mm::flags::{
 #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
 use crate::{
     bindings,
+    error::to_result,
+    mm::{
+        memory::{
+            pfn::Insertion,
+            Cache,
+            Frames, //
+        },
+        revoke::RevocableSlice, //
+    },
     page::PAGE_SIZE,
     prelude::*, //
 };
@@ -92,7 +101,8 @@ impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
     ///
     /// It accesses no more than what is left of one page; the kernel calls the driver again for the
     /// rest. The page must be mapped: memory that is faulted in can be accessed only after the
-    /// process has accessed it.
+    /// process has accessed it. See [`access_pfn`](Self::access_pfn) for memory that need not be
+    /// mapped.
     ///
     /// # Context
     ///
@@ -133,5 +143,83 @@ impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
         let done =
             unsafe { bindings::generic_access_phys(self.as_ptr(), addr, buf.cast(), room, write) };
         usize::try_from(done).map_err(|_| Error::from_errno(done))
+    }
+
+    /// Accesses the page with index `index` in `pfns`, which the driver maps at `addr`, and returns
+    /// the number of bytes.
+    ///
+    /// Nothing need be mapped at `addr`: a debugger can look at memory that is faulted in before
+    /// the process has accessed it. The driver chooses the page as its fault handler does.
+    ///
+    /// It accesses no more than what is left of the page; the kernel calls the driver again for the
+    /// rest. The memory can be registers: accesses are naturally aligned, and as large as the
+    /// alignment and the length of the request permit, up to the size of a `usize`. So a request
+    /// for one register is one access of the register's size.
+    ///
+    /// A write does not call [`pfn_mkwrite`](VmOperations::pfn_mkwrite).
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if `addr` is not in the VMA, `pfns` has no such index, or the revocation of the
+    ///   memory would not find this mapping.
+    /// - [`ENODEV`] if the memory is [revoked](crate::mm::revoke::Revocation).
+    /// - [`ENOMEM`] if there is not enough memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     ops::{Access, DriverVmaUnderMmap, Pfn, VmOperations},
+    ///     revoke::RevocableMemory, //
+    /// };
+    ///
+    /// /// The body of a driver's `access`. The memory starts at page offset 0.
+    /// fn access<O>(
+    ///     vma: &DriverVmaUnderMmap<O>,
+    ///     memory: &RevocableMemory,
+    ///     addr: usize,
+    ///     access: Access<'_>,
+    /// ) -> Result<usize>
+    /// where
+    ///     O: VmOperations<Memory = Pfn>,
+    /// {
+    ///     let index = vma.pgoff_at(addr).ok_or(EINVAL)?;
+    ///     vma.access_pfn(addr, memory.all(), index, access)
+    /// }
+    /// ```
+    pub fn access_pfn(
+        &self,
+        addr: usize,
+        pfns: RevocableSlice<'_>,
+        index: usize,
+        access: Access<'_>,
+    ) -> Result<usize> {
+        if self.pgoff_at(addr).is_none() {
+            return Err(EINVAL);
+        }
+        let combined = pfns.cache() == Cache::WriteCombined;
+        let (entered, _section) = pfns.enter(Insertion(()), self.mapping())?;
+        if index >= entered.nr_pages() {
+            return Err(EINVAL);
+        }
+        let pfn = entered.start_pfn() + index;
+        let offset = addr & (PAGE_SIZE - 1);
+        let len = (PAGE_SIZE - offset).min(access.len());
+        let (buf, write) = match access {
+            Access::Read(buf) => (buf.as_mut_ptr(), false),
+            // C does not write to the buffer if it writes to the memory.
+            Access::Write(buf) => (buf.as_ptr().cast_mut(), true),
+        };
+        // SAFETY:
+        // - The PFN is that of device memory, which is not revoked before `_section` is dropped.
+        // - `buf` is valid for `len` bytes. They are in the page, starting at `offset`.
+        to_result(unsafe {
+            bindings::rust_mem_access(pfn, combined, offset, buf.cast(), len, write)
+        })?;
+        Ok(len)
     }
 }

@@ -232,6 +232,7 @@ impl RevocableMemory {
         // INVARIANT: The PFNs are those of this memory, and the revocation is its revocation.
         RevocableSlice {
             pfns: self.pfns.all(),
+            cache: self.cache,
             revocation: &self.revocation,
         }
     }
@@ -245,6 +246,7 @@ impl RevocableMemory {
         // INVARIANT: The PFNs are those of this memory, and the revocation is its revocation.
         Ok(RevocableSlice {
             pfns: self.pfns.slice(first, nr_pages)?,
+            cache: self.cache,
             revocation: &self.revocation,
         })
     }
@@ -258,7 +260,17 @@ impl RevocableMemory {
 #[derive(Clone, Copy)]
 pub struct RevocableSlice<'a> {
     pfns: PfnSlice<'a>,
+    cache: Cache,
     revocation: &'a Revocation,
+}
+
+impl RevocableSlice<'_> {
+    /// Returns the cache mode that mappings of the memory should have.
+    #[inline]
+    #[cfg_attr(not(CONFIG_HAVE_IOREMAP_PROT), allow(dead_code))]
+    pub(in crate::mm) fn cache(&self) -> Cache {
+        self.cache
+    }
 }
 
 impl Sealed for RevocableSlice<'_> {}

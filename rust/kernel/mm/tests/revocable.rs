@@ -2,6 +2,7 @@
 
 //! Tests of device memory whose driver is unbound.
 
+use super::revocation::access;
 use crate::{
     bindings,
     device::Bound,
@@ -17,6 +18,8 @@ use crate::{
             VmaDesc, //
         },
         ops::{
+            Access,
+            DriverVmaUnderMmap,
             Fault,
             FaultAnswer,
             FaultError,
@@ -34,7 +37,8 @@ use crate::{
             UserFile,
             UserMm,
             READ,
-            SHARED, //
+            SHARED,
+            WRITE, //
         },
         Cache,
         MapFile, //
@@ -291,6 +295,22 @@ struct Device {
     memory: RevocableMemory,
 }
 
+impl Device {
+    fn access<O: VmOperations<Memory = Pfn>>(
+        &self,
+        vma: &DriverVmaUnderMmap<O>,
+        addr: usize,
+        access: Access<'_>,
+    ) -> Result<usize> {
+        let index = vma.pgoff_at(addr).ok_or(EINVAL)?;
+        let outside = vma.access_pfn(vma.end(), self.memory.all(), index, Access::Write(b"x"));
+        if outside != Err(EINVAL) {
+            return Err(EIO);
+        }
+        vma.access_pfn(addr, self.memory.all(), index, access)
+    }
+}
+
 macro_rules! device_file {
     ($file:ident, $ops:ident, { $($space:tt)* }) => {
         struct $file(Arc<Device>);
@@ -325,6 +345,15 @@ macro_rules! device_file {
             fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
                 let $file(device) = vmf.data();
                 Ok(vmf.insert_pfn(device.memory.all(), vmf.pgoff())?.into())
+            }
+
+            fn access(
+                vma: &DriverVmaUnderMmap<Self>,
+                addr: usize,
+                access: Access<'_>,
+            ) -> Result<usize> {
+                let $file(device) = vma.data();
+                device.access(vma, addr, access)
             }
         }
 
@@ -507,6 +536,36 @@ mod cases {
         let addr = open(&mm, &again)?.mmap(LEN, READ, SHARED, 0)?;
         mm.read::<1>(addr)?;
         mm.munmap(addr, LEN)
+    }
+
+    /// A debugger accesses pages that are not mapped, unless they do not exist or are revoked.
+    #[test]
+    fn access_to_what_is_not_mapped() -> Result {
+        let mm = UserMm::attach()?;
+        let (mut bench, device) = device()?;
+        let file = open(&mm, &device)?;
+        let stray = mm.open::<StrayFile>(KBox::new(StrayFile(device.clone()), GFP_KERNEL)?)?;
+        // The second page is past the end of the memory.
+        let addr = file.mmap(2 * PAGE_SIZE, READ | WRITE, SHARED, NR_PAGES - 1)?;
+        let last = addr + PAGE_SIZE - 8;
+        let mut buf = [0xa5; 16];
+        assert_eq!(access(&mm, addr + 1, &mut buf[..7], false), 7);
+        assert_eq!(buf[7..], [0xa5; 9]);
+        assert_eq!(access(&mm, last, &mut buf, false), 8);
+        assert_eq!(access(&mm, last, &mut buf, true), 8);
+        assert_eq!(access(&mm, addr + PAGE_SIZE, &mut buf, false), 0);
+        // A revocation would not find a mapping of this file.
+        let strayed = stray.mmap(PAGE_SIZE, READ, SHARED, 0)?;
+        assert_eq!(access(&mm, strayed, &mut buf, false), 0);
+
+        device.memory.revocation().revoke();
+        assert_eq!(access(&mm, addr, &mut buf, false), 0);
+        device.memory.revocation().restore();
+        assert_eq!(access(&mm, addr, &mut buf, false), 16);
+        bench.unplug();
+        assert_eq!(access(&mm, addr, &mut buf, false), 0);
+        mm.munmap(strayed, PAGE_SIZE)?;
+        mm.munmap(addr, 2 * PAGE_SIZE)
     }
 
     #[test]
