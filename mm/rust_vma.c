@@ -206,6 +206,126 @@ pgprot_t rust_mm_vma_cached_page_prot(const struct vm_area_struct *vma)
 EXPORT_SYMBOL_GPL(rust_mm_vma_cached_page_prot);
 
 /**
+ * rust_mm_vma_keeps_leaves() - Check whether no code can hide a PMD leaf from an unmap
+ * @vma: A VM_PFNMAP VMA of a file of the layer.
+ *
+ * - fork() can, unless the VMA has VM_DONTCOPY: copy_huge_pmd() copies what it has read without a
+ *   lock. With VM_IO, madvise() does not clear the flag.
+ * - mremap() can, but for rust_mm_vma_zap_leaves(). That looks for the VMA that is moved, so it is
+ *   only for files that have ->get_unmapped_area: of these, mremap() moves one VMA at a time
+ *   (vma_multi_allowed()).
+ *
+ * Context: The mmap lock or the VMA lock is held. Does not sleep.
+ * Return: Whether the VMA may have leaves that must not be missed.
+ */
+bool rust_mm_vma_keeps_leaves(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_DONTCOPY && vma->vm_flags & VM_IO &&
+	       vma->vm_file->f_op->get_unmapped_area;
+}
+EXPORT_SYMBOL_GPL(rust_mm_vma_keeps_leaves);
+
+/*
+ * Returns whether a PMD leaf maps an address, and where to look next. The caller holds the mmap
+ * lock for writing, which keeps the tables. Faults in VMAs that are not locked, and unmaps through
+ * the file, may set and clear leaves, so each entry is read once.
+ */
+static bool is_pmd_leaf(struct mm_struct *mm, unsigned long addr,
+			unsigned long *next)
+{
+	pgd_t *pgdp = pgd_offset(mm, addr), pgd = pgdp_get(pgdp);
+	p4d_t *p4dp, p4d;
+	pud_t *pudp, pud;
+
+	*next = ALIGN(addr + 1, PUD_SIZE);
+	if (!pgd_present(pgd))
+		return false;
+	p4dp = p4d_offset_lockless(pgdp, pgd, addr);
+	p4d = p4dp_get(p4dp);
+	if (!p4d_present(p4d))
+		return false;
+	pudp = pud_offset_lockless(p4dp, p4d, addr);
+	pud = pudp_get(pudp);
+	if (!pud_present(pud) || pud_leaf(pud))
+		return false;
+	*next = addr + PMD_SIZE;
+	return pmd_leaf(pmdp_get_lockless(pmd_offset_lockless(pudp, pud, addr)));
+}
+
+/* Zaps the PMD leaves of a VMA in a range. */
+static void zap_leaves(struct vm_area_struct *vma, unsigned long start,
+		       unsigned long end)
+{
+	unsigned long addr, next;
+
+	/* A leaf that is only partly in the range is in the VMA. */
+	for (addr = ALIGN_DOWN(start, PMD_SIZE); addr < end; addr = next) {
+		if (is_pmd_leaf(vma->vm_mm, addr, &next) &&
+		    addr >= vma->vm_start && vma->vm_end - addr >= PMD_SIZE)
+			zap_vma_range(vma, addr, PMD_SIZE);
+		cond_resched();
+	}
+}
+
+/* Returns whether a VMA is locked for writing; mremap() locks the one that it moves. */
+static bool is_write_locked(struct vm_area_struct *vma)
+{
+#ifdef CONFIG_PER_VMA_LOCK
+	return vma->vm_lock_seq == vma->vm_mm->mm_lock_seq.sequence;
+#else
+	return true;
+#endif
+}
+
+/**
+ * rust_mm_vma_zap_leaves() - Zap the PMD leaves that mremap() is about to move
+ * @copy: The VMA to which it moves them, in ->open.
+ *
+ * move_huge_pmd() clears one entry and then sets the other. It holds both page table locks, but
+ * code that unmaps a file looks at an entry without a lock, and goes on if it is empty. So it can
+ * pass the first entry after it was cleared and the second one before it is set.
+ *
+ * The pages are mapped again by faults. Only leaves are zapped: entries for single pages may have
+ * been made without a fault. Such a VMA is not copy-on-write, so there are no private pages.
+ *
+ * The original is locked for writing, so that no fault maps a leaf again before the move. It is not
+ * an argument of ->open, so the function looks at each VMA of the mm.
+ *
+ * Context: In vm_operations_struct::open of a VM_PFNMAP VMA, with the mmap lock held for writing.
+ * May sleep.
+ */
+void rust_mm_vma_zap_leaves(struct vm_area_struct *copy)
+{
+	pgoff_t first = copy->vm_pgoff, end = first + vma_pages(copy);
+	struct mm_struct *mm = copy->vm_mm;
+	struct vm_area_struct *vma;
+	struct vma_iterator vmi;
+
+	/* In fork(), the mm of the copy still has VMAs of the parent. */
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) || mm != current->mm ||
+	    !rust_mm_vma_keeps_leaves(copy))
+		return;
+	/* A split moves nothing. Its copy lies in the original. */
+	if (find_vma_intersection(mm, copy->vm_start, copy->vm_end))
+		return;
+
+	vma_iter_init(&vmi, mm, 0);
+	for_each_vma(vmi, vma) {
+		pgoff_t vma_first = vma->vm_pgoff;
+		pgoff_t vma_end = vma_first + vma_pages(vma);
+		pgoff_t from = max(first, vma_first), to = min(end, vma_end);
+
+		if (vma->vm_file == copy->vm_file &&
+		    vma->vm_ops == copy->vm_ops && from < to &&
+		    is_write_locked(vma))
+			zap_leaves(vma,
+				   vma->vm_start + ((from - vma_first) << PAGE_SHIFT),
+				   vma->vm_start + ((to - vma_first) << PAGE_SHIFT));
+	}
+}
+EXPORT_SYMBOL_GPL(rust_mm_vma_zap_leaves);
+
+/**
  * rust_mm_memcpy_from_page() - Copy from a page that other threads may write meanwhile
  * @to: Destination.
  * @page: The page.

@@ -360,6 +360,8 @@ bool rust_mm_vma_advice_is_final(const struct vm_area_struct *vma);
 const char *rust_mm_vma_anon_name(const struct vm_area_struct *vma);
 bool rust_mm_vma_has_userfaultfd(const struct vm_area_struct *vma);
 bool rust_mm_vma_has_anon_vma(const struct vm_area_struct *vma);
+bool rust_mm_vma_keeps_leaves(const struct vm_area_struct *vma);
+void rust_mm_vma_zap_leaves(struct vm_area_struct *copy);
 pgprot_t rust_mm_vma_cached_page_prot(const struct vm_area_struct *vma);
 void rust_mm_memcpy_from_page(char *to, struct page *page, size_t offset,
 			      size_t len);

@@ -20,6 +20,7 @@
 #define HUGE	(2ul << 20)
 #define FILL	(1ull << 40)
 #define REGS	(4ull << 40)
+#define PMDS	(8ull << 40)
 
 FIXTURE(pfn)
 {
@@ -481,6 +482,104 @@ TEST_F(device, write_combined)
 		}
 	}
 	ASSERT_EQ(write_text(DRIVER "/bind", name), 0);
+}
+
+/* One fault maps what a PMD can map, at an address that the driver chooses for it. */
+TEST_F(device, huge_faults)
+{
+	size_t huge = read_pmd_pagesize(), len = 3 * huge;
+	long huge_faults, faults;
+	char *map, *other, *moved;
+	struct iovec iov;
+	int pipes[2];
+	pid_t pid;
+
+	if (!huge)
+		SKIP(return, "no transparent huge pages");
+	other = mmap(NULL, 4 * huge, RW, MAP_SHARED, self->fd, 0);
+	ASSERT_NE(other, MAP_FAILED);
+	for (size_t at = 0; at < 4 * huge; at += self->page)
+		*(size_t *)(other + at) = at;
+	huge_faults = fdinfo(self->fd, "huge_faults");
+	faults = fdinfo(self->fd, "faults");
+	ASSERT_EQ(huge_faults, 0);
+
+	map = mmap(NULL, len, RW, MAP_SHARED, self->fd, PMDS + huge);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ((size_t)map % huge, 0);
+	for (size_t at = 0; at < len; at += self->page)
+		ASSERT_EQ(*(size_t *)(map + at), huge + at);
+	*(size_t *)(map + huge) = 0x1234;
+	ASSERT_EQ(*(size_t *)(other + 2 * huge), 0x1234);
+	ASSERT_EQ(fdinfo(self->fd, "huge_faults"), 3);
+	ASSERT_EQ(fdinfo(self->fd, "faults"), faults);
+
+	/* I/O does not take what a leaf maps for pages. */
+	iov = (struct iovec){ map, self->page };
+	ASSERT_EQ(pipe(pipes), 0);
+	ASSERT_EQ(vmsplice(pipes[1], &iov, 1, 0), -1);
+	ASSERT_EQ(errno, EFAULT);
+	close(pipes[0]);
+	close(pipes[1]);
+
+	/* A child does not inherit it, and no advice changes that. */
+	ASSERT_EQ(madvise(map, len, MADV_DOFORK), -1);
+	ASSERT_EQ(errno, EINVAL);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		_exit(try_read(map) == SIGSEGV ? 0 : 1);
+	ASSERT_EQ(wait_child(pid), 0);
+	ASSERT_EQ(*(size_t *)map, huge);
+	ASSERT_EQ(fdinfo(self->fd, "huge_faults"), 3);
+
+	/* Moved, it faults again. */
+	moved = mmap(NULL, len + huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(moved, MAP_FAILED);
+	moved += huge - (size_t)moved % huge;
+	ASSERT_EQ(mremap(map, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, moved), moved);
+	ASSERT_EQ(*(size_t *)(moved + 2 * huge), 3 * huge);
+	ASSERT_EQ(*(size_t *)moved, huge);
+	ASSERT_EQ(fdinfo(self->fd, "huge_faults"), 5);
+
+	/* Protection and unmapping of a part. */
+	ASSERT_EQ(mprotect(moved, self->page, PROT_READ), 0);
+	ASSERT_EQ(try_write(moved), SIGSEGV);
+	ASSERT_EQ(*(size_t *)(moved + self->page), huge + self->page);
+	ASSERT_EQ(munmap(moved + huge, self->page), 0);
+	ASSERT_EQ(*(size_t *)(moved + huge + self->page), 2 * huge + self->page);
+	ASSERT_EQ(fdinfo(self->fd, "huge_faults"), 5);
+	munmap(moved, len);
+
+	/* A mapping that has no whole PMD. */
+	map = mmap(NULL, huge, RW, MAP_SHARED, self->fd, PMDS + self->page);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(*(size_t *)map, self->page);
+	ASSERT_EQ(fdinfo(self->fd, "huge_faults"), 5);
+	munmap(map, huge);
+	munmap(other, 4 * huge);
+}
+
+/* A revocation takes away what PMDs map. */
+TEST_F(device, unbind_with_huge_mappings)
+{
+	size_t huge = read_pmd_pagesize();
+	char *map, name[256];
+
+	if (!huge)
+		SKIP(return, "no transparent huge pages");
+	map = mmap(NULL, 2 * huge, RW, MAP_SHARED, self->fd, PMDS);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(try_read(map), 0);
+	ASSERT_EQ(try_write(map + huge), 0);
+	ASSERT_EQ(fdinfo(self->fd, "huge_faults"), 2);
+	ASSERT_EQ(bound_device(DRIVER, name, sizeof(name)), 0);
+	ASSERT_EQ(write_text(DRIVER "/unbind", name), 0);
+	ASSERT_EQ(try_read(map), SIGBUS);
+	ASSERT_EQ(try_write(map + huge), SIGBUS);
+	ASSERT_EQ(write_text(DRIVER "/bind", name), 0);
+	ASSERT_EQ(try_read(map), SIGBUS);
+	munmap(map, 2 * huge);
 }
 
 /* Unbinding takes the registers away from both. */

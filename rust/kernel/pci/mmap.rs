@@ -86,7 +86,6 @@ pub struct ClaimedBar<'a> {
 
 impl<'a> ClaimedBar<'a> {
     /// Returns the size of the BAR in bytes, which is not zero.
-
     #[inline]
     pub fn size(&self) -> usize {
         self.claim.size()

@@ -13,6 +13,8 @@
 //! - from offset 0: the memory. Each fault maps one PFN.
 //! - from offset [`FILL_OFFSET`]: the memory. The first fault maps the PFNs of the whole VMA.
 //! - from offset [`REGISTERS_OFFSET`]: the page with the registers, which the driver uses as well.
+//! - from offset [`HUGE_OFFSET`]: the memory. A fault maps as much as one PMD can (2 MiB on
+//!   x86-64), if the mapping has all of it. Children do not inherit such a mapping.
 //!
 //! Debuggers can access all of it, also before the process has. When the driver is unbound from the
 //! device, the kernel revokes the memory: from then on, accesses through existing mappings raise
@@ -21,7 +23,13 @@
 
 use kernel::{
     device::Core,
-    fs::File,
+    fs::{
+        area::{
+            Area,
+            AreaRequest, //
+        },
+        File, //
+    },
     io::Io,
     miscdevice::{
         MiscDevice,
@@ -33,12 +41,15 @@ use kernel::{
             Mapping,
             VmaDesc, //
         },
+        flags::SetFlags,
         ops::{
             Access,
             DriverVmaUnderMmap,
             Fault,
             FaultAnswer,
             FaultError,
+            HugeAnswer,
+            HugeFault,
             PerFile,
             Pfn,
             VmOperations, //
@@ -76,6 +87,12 @@ const FILL_OFFSET: usize = 1 << 40;
 
 /// The page offset of the second view.
 const FILL_FIRST: usize = FILL_OFFSET / PAGE_SIZE;
+
+/// The file offset of the view with PMD mappings.
+const HUGE_OFFSET: usize = 8 << 40;
+
+/// The page offset of the view with PMD mappings.
+const HUGE_FIRST: usize = HUGE_OFFSET / PAGE_SIZE;
 
 /// The file offset of the registers.
 const REGISTERS_OFFSET: usize = 4 << 40;
@@ -152,6 +169,7 @@ impl pci::Driver for PfnDriver {
                         }
                     })?,
                 faults: Atomic::new(0),
+                huge_faults: Atomic::new(0),
             };
             let memory = Arc::new(memory, GFP_KERNEL)?;
             Ok(try_pin_init!(PfnDriverData {
@@ -181,6 +199,7 @@ struct SharedMemory {
     /// Write-combined, as memory can be.
     memory: RevocableMemory,
     faults: Atomic<i64>,
+    huge_faults: Atomic<i64>,
 }
 
 /// What there is at a page offset.
@@ -195,6 +214,7 @@ struct Place<'a> {
 impl SharedMemory {
     fn place(&self, pgoff: usize) -> Place<'_> {
         let (memory, first) = match pgoff {
+            HUGE_FIRST.. => (&self.memory, HUGE_FIRST),
             REGISTERS_FIRST.. => (&self.register_page, REGISTERS_FIRST),
             FILL_FIRST.. => (&self.memory, FILL_FIRST),
             _ => (&self.memory, 0),
@@ -229,12 +249,28 @@ impl MiscDevice for SharedMemory {
         let place = memory.into_ref().place(desc.pgoff());
         place.memory.slice(place.index, desc.nr_pages())?;
         let cache = place.memory.cache();
+        if desc.pgoff() >= HUGE_FIRST {
+            // Otherwise, there are no PMD mappings of memory that can be revoked.
+            desc.set(SetFlags::DONTCOPY);
+            return Ok(desc.with_ops::<HugeOps>()?.on_io_fault(cache));
+        }
         Ok(desc.with_ops::<PfnOps>()?.on_io_fault(cache))
+    }
+
+    fn get_unmapped_area<'a>(
+        _memory: ArcBorrow<'a, Self>,
+        request: AreaRequest<'a>,
+    ) -> Result<Area<'a>> {
+        if request.pgoff() >= HUGE_FIRST {
+            return request.for_huge_pages();
+        }
+        request.anywhere()
     }
 
     fn show_fdinfo(memory: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
         m.field(c"size", (memory.memory.nr_pages() << PAGE_SHIFT) as i64);
         m.field(c"faults", memory.faults.load(Relaxed));
+        m.field(c"huge_faults", memory.huge_faults.load(Relaxed));
         // Not after the driver is unbound.
         if let Some(registers) = memory.registers.try_access() {
             let mask = registers.read32(INTERRUPT_MASK);
@@ -275,3 +311,41 @@ impl VmOperations for PfnOps {
 }
 
 kernel::vm_operations!(PfnOps);
+
+/// The callbacks of the mappings with PMDs.
+struct HugeOps;
+
+#[vtable]
+impl VmOperations for HugeOps {
+    type File = SharedMemory;
+    type Data = PerFile;
+    type Memory = Pfn;
+
+    fn huge_fault(vmf: &HugeFault<Self>) -> Result<HugeAnswer<'_>, FaultError> {
+        let memory = vmf.data();
+        let Some(pgoffs) = vmf.pgoff_range() else {
+            return Ok(HugeAnswer::Fallback);
+        };
+        let place = memory.place(pgoffs.start);
+        let answer = vmf.insert_pfns(place.memory.all(), place.index)?;
+        if let HugeAnswer::Inserted(_) = answer {
+            memory.huge_faults.fetch_add(1, Relaxed);
+        }
+        Ok(answer)
+    }
+
+    fn fault(vmf: &Fault<Self>) -> Result<FaultAnswer<'_>, FaultError> {
+        let memory = vmf.data();
+        memory.faults.fetch_add(1, Relaxed);
+        let place = memory.place(vmf.pgoff());
+        Ok(vmf.insert_pfn(place.memory.all(), place.index)?.into())
+    }
+
+    fn access(vma: &DriverVmaUnderMmap<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
+        let memory = vma.data();
+        let place = memory.place(vma.pgoff_at(addr).ok_or(EINVAL)?);
+        vma.access_pfn(addr, place.memory.all(), place.index, access)
+    }
+}
+
+kernel::vm_operations!(HugeOps);

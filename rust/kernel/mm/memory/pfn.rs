@@ -182,6 +182,10 @@ pub trait Frames: Sealed + Copy {
     where
         Self: 's;
 
+    /// Whether the memory can be revoked, and then must be unmapped without exception.
+    #[doc(hidden)]
+    const REVOCABLE: bool;
+
     /// Returns the PFNs, and the guard under which they may be inserted into a mapping of a file
     /// with the address space `mapping`.
     ///
@@ -205,6 +209,8 @@ impl Frames for PfnSlice<'_> {
         = ()
     where
         Self: 's;
+
+    const REVOCABLE: bool = false;
 
     #[inline]
     fn enter<'s>(

@@ -314,7 +314,9 @@ pub(super) unsafe fn leaf_of_pfns(
     pfn: usize,
     pud: bool,
 ) -> Result<bool> {
-    #[cfg(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD)]
+    // Without these, a leaf does not say that it maps PFNs, and `get_user_pages_fast` would take
+    // them for pages.
+    #[cfg(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP)]
     if pud {
         // SAFETY: By the safety requirements of this function, this thread is handling `vmf` with
         // the lock held, the VMA is a PFNMAP one that is not copy-on-write, and it has all
@@ -323,7 +325,7 @@ pub(super) unsafe fn leaf_of_pfns(
         return check(unsafe { bindings::vmf_insert_pfn_pud(vmf.as_ptr(), pfn, false) })
             .map(|()| true);
     }
-    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    #[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
     if !pud {
         // SAFETY: By the safety requirements of this function, this thread is handling `vmf` with
         // the lock held, the VMA is a PFNMAP one that is not copy-on-write, and it has all

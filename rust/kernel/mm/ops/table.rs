@@ -78,6 +78,9 @@ impl<O: VmOperations> VmOpsTable<O> {
             ops.open = Some(trampoline::open::<O>);
             ops.close = Some(trampoline::close::<O>);
         }
+        if has_pfn_leaves::<O>() {
+            ops.open = Some(trampoline::open::<O>);
+        }
         if O::HAS_MAY_SPLIT || O::Data::UNIQUE {
             ops.may_split = Some(trampoline::may_split::<O>);
         }
@@ -227,6 +230,13 @@ macro_rules! vm_operations {
             "`vm_operations!` takes the type, and `, mergeable:` with the type of its file"
         );
     };
+}
+
+/// Returns whether mappings with these operations can have PMD leaves that map PFNs.
+pub(super) const fn has_pfn_leaves<O: VmOperations>() -> bool {
+    cfg!(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)
+        && O::HAS_HUGE_FAULT
+        && O::Memory::FLAGS.contains(VmaFlag::PFNMAP)
 }
 
 /// Returns whether mappings with these operations can be merged.

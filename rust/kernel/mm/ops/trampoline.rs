@@ -35,6 +35,7 @@ use super::{
         MkwriteFault,
         PfnMkwriteFault, //
     },
+    table::has_pfn_leaves,
     vma::{
         DriverVmaInfo,
         DriverVmaUnderMmap, //
@@ -208,6 +209,14 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
 /// `vma` must be a copy of a VMA with these operations, which no other thread can access yet. The
 /// mmap lock must be held for writing.
 pub(super) unsafe extern "C" fn open<O: VmOperations>(vma: *mut bindings::vm_area_struct) {
+    if has_pfn_leaves::<O>() {
+        // `mremap` may be about to move a leaf. A revocation that looks for leaves takes no lock
+        // for an entry that is empty, and can miss one that is neither here nor there.
+        //
+        // SAFETY: By the safety requirements of this function, `vma` is a copy of a VMA of a file,
+        // no other thread can access it, and the mmap lock is held for writing.
+        unsafe { bindings::rust_mm_vma_zap_leaves(vma) };
+    }
     // SAFETY: By the safety requirements of this function, `vma` is valid, and no other thread can
     // access it.
     let Some(word) = (unsafe { live_word(vma) }) else {

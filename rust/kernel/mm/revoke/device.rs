@@ -46,11 +46,15 @@ use core::ops::Range;
 /// the device from being bound again, with a new revocation.
 ///
 /// Therefore the PFNs can be inserted only by faults (or [`DriverVma::insert_pfn`] and
-/// [`DriverVma::insert_pfns`]), by PTEs, and only into mappings of files that have the revocation's
-/// address space ([`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space)). A
-/// mapping that is populated at mmap time, as by [`io_remap`](crate::mm::desc::VmaDesc::io_remap),
-/// is briefly accessible before `->mapped` can fail it. A revocation may miss a PMD or PUD mapping
-/// that the kernel is copying or moving.
+/// [`DriverVma::insert_pfns`]), and only into mappings of files that have the revocation's address
+/// space ([`MiscDevice::address_space`](crate::miscdevice::MiscDevice::address_space)). A mapping
+/// that is populated at mmap time, as by [`io_remap`](crate::mm::desc::VmaDesc::io_remap), is
+/// briefly accessible before `->mapped` can fail it.
+///
+/// [`HugeFault::insert_pfns`] maps them by PMD leaves if the mapping has
+/// [`DONTCOPY`](crate::mm::flags::SetFlags::DONTCOPY), since a revocation could miss a leaf that
+/// `fork` is copying, and under other conditions, which it documents. It never maps them by PUD
+/// leaves.
 ///
 /// `samples/rust/mm/rust_mmap_pfn.rs` is a driver that does this.
 ///
@@ -149,6 +153,7 @@ use core::ops::Range;
 /// kernel::vm_operations!(RegistersOps);
 /// ```
 ///
+/// [`HugeFault::insert_pfns`]: crate::mm::ops::HugeFault::insert_pfns
 /// [`DriverVma::insert_pfn`]: crate::mm::ops::DriverVma::insert_pfn
 /// [`DriverVma::insert_pfns`]: crate::mm::ops::DriverVma::insert_pfns
 pub struct RevocableMemory {
@@ -280,6 +285,8 @@ impl Frames for RevocableSlice<'_> {
         = RevocationGuard<'s>
     where
         Self: 's;
+
+    const REVOCABLE: bool = true;
 
     #[inline]
     fn enter<'s>(

@@ -58,10 +58,21 @@ use core::{
 };
 
 mod claim;
+#[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
+mod leaves;
 
 /// A physical address between the RAM of a VM with up to 2 GiB and its devices.
 const NOWHERE: u64 = 0xa080_0000;
 const NR_PAGES: usize = 1024;
+/// A physical address beyond all of that, from which a PUD can map.
+#[cfg(CONFIG_X86_64)]
+const LARGE: u64 = 1 << 37;
+#[cfg(CONFIG_X86_64)]
+const LARGE_LEN: u64 = 1 << 30;
+#[cfg(not(CONFIG_X86_64))]
+const LARGE: u64 = NOWHERE + (1 << 24);
+#[cfg(not(CONFIG_X86_64))]
+const LARGE_LEN: u64 = PAGE_SIZE as u64;
 const NAME: &CStr = c"rust_mm_revocable";
 
 /// What the `probe` of a [`Bench`]'s driver does, and its results.
@@ -107,7 +118,7 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
             Err(err) => Err(*err),
         },
         claim(1).map(drop),
-        claim(2).map(drop),
+        claim(3).map(drop),
     ];
     slot.memory = memory.ok();
     0
@@ -134,7 +145,7 @@ impl Part {
     }
 }
 
-/// A platform device with two resources, which is unplugged when this value is dropped.
+/// A platform device with three resources, which is unplugged when this value is dropped.
 ///
 /// # Invariants
 ///
@@ -154,6 +165,7 @@ impl Plugged {
         let resources = [
             memory(NOWHERE, len),
             memory(NOWHERE + len + 16, PAGE_SIZE as u64),
+            memory(LARGE, LARGE_LEN),
         ];
         // SAFETY: The name is a valid C string, which the function copies.
         let device = unsafe { bindings::platform_device_alloc(name.as_char_ptr(), -1) };
@@ -166,7 +178,7 @@ impl Plugged {
         to_result(unsafe {
             (*device.as_ptr()).dev.platform_data = slot.cast();
             let ret =
-                bindings::platform_device_add_resources(device.as_ptr(), resources.as_ptr(), 2);
+                bindings::platform_device_add_resources(device.as_ptr(), resources.as_ptr(), 3);
             let ret = match ret {
                 0 => bindings::platform_device_add(device.as_ptr()),
                 err => err,

@@ -6,8 +6,9 @@ use crate::{
     bindings,
     mm::{
         memory::{
+            pfn::Insertion,
             Folio,
-            PfnSlice, //
+            Frames, //
         },
         ops::{
             fault::{
@@ -206,10 +207,17 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     /// - the leaf would extend past the VMA,
     /// - the access is a write, and the kernel tracks first writes to pages (write-notify) or an
     ///   entry is there already,
-    /// - the architecture has no such leaves.
+    /// - the architecture has no such leaves,
+    /// - the PFNs are [revocable](crate::mm::revoke::RevocableMemory), and the leaf would be a PUD
+    ///   one, or the mapping lacks one of these:
+    ///   - [`DONTCOPY`](crate::mm::flags::SetFlags::DONTCOPY). `fork` may copy a leaf during a
+    ///     revocation, which does not find the copy.
+    ///   - IO, as with `on_io_fault`. With it, user space cannot clear DONTCOPY.
+    ///   - a file with `get_unmapped_area`, which a driver has for leaves anyway. `mremap` could
+    ///     hide a leaf as `fork` can, so the layer looks for leaves when it moves a VMA. Of such
+    ///     files, it moves one VMA at a time.
     ///
-    /// [`RevocableMemory`](crate::mm::revoke::RevocableMemory) cannot be mapped with a leaf: a
-    /// revocation may miss a leaf that the kernel is copying.
+    /// After `mremap`, an access is a fault again.
     ///
     /// # Context
     ///
@@ -217,7 +225,9 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     ///
     /// # Errors
     ///
-    /// [`FaultError::Oom`] if there is not enough memory for page tables.
+    /// - [`FaultError::Oom`] if there is not enough memory for page tables.
+    /// - [`FaultError::SigBus`] if the PFNs are revocable, and are revoked or could not be revoked
+    ///   from this mapping.
     ///
     /// # Examples
     ///
@@ -241,11 +251,19 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     ///     vmf.insert_pfns(memory.pfns().all(), pgoffs.start)
     /// }
     /// ```
-    pub fn insert_pfns(
+    pub fn insert_pfns<F: Frames>(
         &self,
-        pfns: PfnSlice<'_>,
+        pfns: F,
         first: usize,
     ) -> Result<HugeAnswer<'_>, FaultError> {
+        // SAFETY: The VMA is locked while this thread handles the fault, and keeps its file open.
+        let keeps_leaves = || unsafe { bindings::rust_mm_vma_keeps_leaves(self.vma().as_ptr()) };
+        // A PUD leaf that is split is cleared, and the code that zaps a part of its range then
+        // takes a leaf that a fault has just put there for a broken table.
+        if F::REVOCABLE && (self.order == HugeOrder::Pud || !keeps_leaves()) {
+            return Ok(HugeAnswer::Fallback);
+        }
+        let (pfns, _section) = pfns.enter(Insertion(()), self.vma().mapping())?;
         let nr_pages = self.order.nr_pages();
         let fits = first
             .checked_add(nr_pages)
@@ -263,7 +281,8 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
         //   lock or the mmap lock held.
         // - With `Pfn` memory, the VMA is a PFNMAP one, which is not copy-on-write: `with_ops` has
         //   checked that. It has all addresses of the leaf.
-        // - `pfn` is aligned. By the type invariants of `pfns`, user space may access all the PFNs.
+        // - `pfn` is aligned. By the type invariants of `pfns`, user space may access all the PFNs
+        //   until `_section` is dropped.
         let placed = unsafe { insert::leaf_of_pfns(self.context.vmf, pfn, pud) }?;
         Ok(HugeAnswer::of(placed))
     }
