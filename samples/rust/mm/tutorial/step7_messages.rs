@@ -108,7 +108,7 @@ impl Messages {
         self.pages.write_at(offset, &[0; HEADER])?;
         let len = u32::from_ne_bytes(len) as usize;
         if len > PAGE_SIZE - HEADER {
-            return Err(EBADMSG);
+            return Err(EINVAL);
         }
         let mut message = KVec::from_elem(0u8, len, GFP_KERNEL)?;
         self.pages.read_at(offset + HEADER, &mut message)?;
