@@ -21,48 +21,14 @@ cat >"$FOLDER/main.c" <<'END'
 #include "boot.h"
 #include <linux/userfaultfd.h>
 
-/* <linux/fs.h> and <sys/mman.h> of Debian 12 do not have them. */
-struct scan {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages, inverted, all, any,
-		returned;
-};
-struct region {
-	uint64_t start, end, categories;
-};
-
-#define SCAN		_IOWR('f', 16, struct scan)
-#define WP_MATCHING	(1 << 0)
-#define IS_WRITTEN	(1 << 1)
+/* <sys/mman.h> of Debian 12 does not have them. */
 #define GUARD_INSTALL	102
 #define GUARD_REMOVE	103
 #define PAGES		4
 
-static char *memory;
-
-/* Prints which pages were written to. */
-static void written(const char *when, uint64_t flags)
-{
-	struct region regions[PAGES] = {};
-	struct scan scan = {
-		.size = sizeof(scan), .flags = flags,
-		.start = (uintptr_t)memory, .end = (uintptr_t)memory + PAGES * PAGE,
-		.vec = (uintptr_t)regions, .vec_len = PAGES,
-		.all = IS_WRITTEN, .returned = IS_WRITTEN,
-	};
-	int fd = open("/proc/self/pagemap", O_RDONLY), found = ioctl(fd, SCAN, &scan);
-
-	printf("> %s:", when);
-	if (found < 0)
-		printf(" %s", strerror(errno));
-	for (int i = 0; i < found; i++)
-		for (uint64_t at = regions[i].start; at < regions[i].end; at += PAGE)
-			printf(" %lu", (at - (uintptr_t)memory) / PAGE);
-	putchar('\n');
-	close(fd);
-}
-
 int main(void)
 {
+	char *memory = anonymous(PAGES);
 	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
 	/* UFFD_FEATURE_WP_UNPOPULATED and UFFD_FEATURE_WP_ASYNC */
 	struct uffdio_api api = { .api = UFFD_API, .features = 1 << 13 | 1 << 15 };
@@ -70,29 +36,28 @@ int main(void)
 	struct uffdio_writeprotect protect = { .mode = UFFDIO_WRITEPROTECT_MODE_WP };
 
 	begin();
-	memory = anonymous(PAGES);
 	watch.range = protect.range = (struct uffdio_range){ (uintptr_t)memory, PAGES * PAGE };
 	if (ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &watch))
 		printf("> userfaultfd: %s\n", strerror(errno));
 	ioctl(fd, UFFDIO_WRITEPROTECT, &protect);
 	memory[0] = 1;
-	written("page 0 written to", 0);
+	written("page 0 written to", memory, PAGES, 0);
 	if (madvise(memory + 2 * PAGE, 2 * PAGE, GUARD_INSTALL))
 		printf("> guard region: %s\n", strerror(errno));
-	written("guard region from page 2", 0);
+	written("guard region from page 2", memory, PAGES, 0);
 	printf("> protected: %s\n", ioctl(fd, UFFDIO_WRITEPROTECT, &protect) ? strerror(errno) : "yes");
-	written("then", 0);
-	written("found, and protected", WP_MATCHING);
-	written("then", 0);
+	written("then", memory, PAGES, 0);
+	written("found, and protected", memory, PAGES, WP_MATCHING);
+	written("then", memory, PAGES, 0);
 	madvise(memory + 2 * PAGE, 2 * PAGE, GUARD_REMOVE);
-	written("guard region removed", 0);
+	written("guard region removed", memory, PAGES, 0);
 	finish();
 }
 END
-expect 'page 0 written to: 0
-guard region from page 2: 0 2 3
+expect 'page 0 written to: 0 
+guard region from page 2: 0 2 3 
 protected: yes
-then: 2 3
-found, and protected: 2 3
-then:
-guard region removed: 2 3'
+then: 2 3 
+found, and protected: 2 3 
+then: 
+guard region removed: 2 3 '

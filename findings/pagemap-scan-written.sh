@@ -18,37 +18,6 @@ cat >"$FOLDER/main.c" <<'END'
 #include "boot.h"
 #include <linux/userfaultfd.h>
 
-/* <linux/fs.h> of Debian 12 does not have them. */
-struct scan {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages, inverted, all, any,
-		returned;
-};
-struct region {
-	uint64_t start, end, categories;
-};
-
-#define SCAN		_IOWR('f', 16, struct scan)
-#define IS_WRITTEN	(1 << 1)
-
-static void scan(const char *when, char *memory, size_t pages)
-{
-	struct region regions[4] = {};
-	struct scan scan = {
-		.size = sizeof(scan), .start = (uintptr_t)memory,
-		.end = (uintptr_t)memory + pages * PAGE, .vec = (uintptr_t)regions, .vec_len = 4,
-		.all = IS_WRITTEN, .returned = IS_WRITTEN,
-	};
-	int fd = open("/proc/self/pagemap", O_RDONLY), found = ioctl(fd, SCAN, &scan);
-
-	printf("> %s: ", when);
-	if (found < 0)
-		printf("%s", strerror(errno));
-	for (int i = 0; i < found; i++)
-		for (uint64_t at = regions[i].start; at < regions[i].end; at += PAGE)
-			printf("%lu ", (at - (uintptr_t)memory) / PAGE);
-	putchar('\n');
-}
-
 int main(void)
 {
 	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
@@ -62,10 +31,10 @@ int main(void)
 	begin();
 	memory[0] = 1;
 	memory[2 * PAGE] = 1;
-	scan("written pages, not watched", memory, 4);
+	written("written pages, not watched", memory, 4, 0);
 	if (ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &watch))
 		printf("> userfaultfd: %s\n", strerror(errno));
-	scan("written pages, watched", memory, 4);
+	written("written pages, watched", memory, 4, 0);
 	finish();
 }
 END

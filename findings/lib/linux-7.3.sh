@@ -56,6 +56,40 @@ static void finish(void)
 	reboot(RB_AUTOBOOT);
 }
 
+/* <linux/fs.h> of Debian 12 does not have them. */
+struct scan {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages, inverted, all, any,
+		returned;
+};
+struct region {
+	uint64_t start, end, categories;
+};
+
+#define SCAN		_IOWR('f', 16, struct scan)
+#define WP_MATCHING	(1 << 0)
+#define IS_WRITTEN	(1 << 1)
+
+/* Prints which of up to 4 pages PAGEMAP_SCAN finds written. Needs begin(). */
+static void written(const char *when, char *memory, size_t pages, uint64_t flags)
+{
+	struct region regions[4] = {};
+	struct scan scan = {
+		.size = sizeof(scan), .flags = flags, .start = (uintptr_t)memory,
+		.end = (uintptr_t)memory + pages * PAGE, .vec = (uintptr_t)regions, .vec_len = 4,
+		.all = IS_WRITTEN, .returned = IS_WRITTEN,
+	};
+	int fd = open("/proc/self/pagemap", O_RDONLY), found = ioctl(fd, SCAN, &scan);
+
+	printf("> %s: ", when);
+	if (found < 0)
+		printf("%s", strerror(errno));
+	for (int i = 0; i < found; i++)
+		for (uint64_t at = regions[i].start; at < regions[i].end; at += PAGE)
+			printf("%lu ", (at - (uintptr_t)memory) / PAGE);
+	putchar('\n');
+	close(fd);
+}
+
 static char *anonymous(size_t pages)
 {
 	return mmap(NULL, pages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
