@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | `UserPages<Pinned, A>` | `pin_user_pages…` | short accesses to the contents |
 //! | `UserPages<PinnedLongTerm, A>` | … with `FOLL_LONGTERM` | as long as user space wants |
+//! | [`ChargedPages<A>`](ChargedPages) | … and `mm->pinned_vm` | the same, within a limit |
 //! | `UserPages<Referenced, A>` | `get_user_pages…` | keeping the pages from being freed |
 //!
 //! The kernel permits what user space could do itself: pages that user space may not read, or may
@@ -50,6 +51,10 @@ use core::{
     slice,
 };
 
+mod charged;
+
+pub use charged::ChargedPages;
+
 mod sealed {
     pub trait Sealed {}
 }
@@ -77,8 +82,8 @@ pub enum Pinned {}
 /// The pages are pinned for a time that user space determines.
 ///
 /// The kernel moves them out of memory that must remain removable. It refuses pages of file systems
-/// that cannot cope with long-term pins. The limit on pinned memory ([`RLIMIT_MEMLOCK`]) is not
-/// checked.
+/// that cannot cope with long-term pins. Only [`UserPages::charged`] checks the limit on pinned
+/// memory ([`RLIMIT_MEMLOCK`]).
 ///
 /// [`RLIMIT_MEMLOCK`]: https://man7.org/linux/man-pages/man2/getrlimit.2.html
 pub enum PinnedLongTerm {}

@@ -65,6 +65,7 @@ use core::{
     ptr::NonNull, //
 };
 
+mod account;
 mod anon_inode;
 mod answers;
 mod callbacks;
