@@ -78,6 +78,11 @@ FIXTURE_VARIANT_ADD(any, inspect)
 	.name = "rust_vma_inspect", .ioctls = { RUST_VMA_INSPECT },
 };
 
+FIXTURE_VARIANT_ADD(any, pin)
+{
+	.name = "rust_pin", .ioctls = { RUST_PIN_SET },
+};
+
 FIXTURE_VARIANT_ADD(any, misuse)
 {
 	.name = "rust_mm_misuse",
