@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
+#include <linux/mmu_notifier.h>
 #include <linux/page-flags.h>
 #include <linux/rust_mm.h>
 
@@ -167,5 +168,34 @@ void rust_mm_test_set_hwpoison(struct page *page, bool hwpoison)
 		SetPageHWPoison(page);
 	else
 		ClearPageHWPoison(page);
+}
+#endif
+
+#ifdef CONFIG_MMU_NOTIFIER
+/**
+ * rust_mm_test_invalidate() - Notify about a change of a range, without changing it
+ * @mm: The mm.
+ * @start: Start of the range.
+ * @end: End of the range.
+ * @event: The reason, an enum mmu_notifier_event.
+ * @may_block: Whether the notifiers may sleep.
+ *
+ * Context: Process context. The caller has a reference to the mm. Sleeps if @may_block.
+ * Return: 0; or -EAGAIN if a notifier would have to sleep.
+ */
+int rust_mm_test_invalidate(struct mm_struct *mm, unsigned long start, unsigned long end,
+			    unsigned int event, bool may_block)
+{
+	struct mmu_notifier_range range;
+	int ret = 0;
+
+	mmu_notifier_range_init(&range, event, 0, mm, start, end);
+	if (may_block)
+		mmu_notifier_invalidate_range_start(&range);
+	else
+		ret = mmu_notifier_invalidate_range_start_nonblock(&range);
+	if (!ret)
+		mmu_notifier_invalidate_range_end(&range);
+	return ret;
 }
 #endif

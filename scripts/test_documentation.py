@@ -20,7 +20,7 @@ FOLDERS = ("Documentation", "bench", "config", "evidence", "rust", "samples", "s
 # Columns in which tests are named.
 COLUMNS = ("Case", "Cases", "Asserted by", "Shown by", "Test")
 # The pages that must have one: else a table may have got another heading unnoticed.
-WITH_TESTS = ("history", "locking", "page-tables", "tutorial", "user-space")
+WITH_TESTS = ("history", "locking", "mirror", "page-tables", "tutorial", "user-space")
 
 # Rust types that the pages name, and that neither rust/ nor an insertion declares; `MyDevice` is an
 # example.

@@ -539,6 +539,10 @@ void rust_mm_test_enable_bh(void);
 struct file *rust_mm_test_hugetlb_file(size_t len);
 void rust_mm_test_allow_hugetlb(struct file *file, unsigned long pages);
 #endif
+#ifdef CONFIG_MMU_NOTIFIER
+int rust_mm_test_invalidate(struct mm_struct *mm, unsigned long start, unsigned long end,
+			    unsigned int event, bool may_block);
+#endif
 #ifdef CONFIG_MEMORY_FAILURE
 void rust_mm_test_set_hwpoison(struct page *page, bool hwpoison);
 #endif

@@ -91,6 +91,12 @@ static void lock_held_over_a_copy(void)
 	close(fd);
 }
 
+/* Allocates memory in the callback of a mirror, which reclaim may be waiting for. */
+static void allocation_in_a_mirror(void)
+{
+	misuse(MISUSE_MIRROR);
+}
+
 #define BROKEN_MODULE	"rust_mm_broken"
 #define BROKEN_DEVICE	"/dev/rust_mm_broken"
 
@@ -210,6 +216,7 @@ static const struct {
 	{ "sleep_in_a_walk", sleep_in_a_walk },
 	{ "sleep_in_map_pages", sleep_in_map_pages },
 	{ "lock_held_over_a_copy", lock_held_over_a_copy },
+	{ "allocation_in_a_mirror", allocation_in_a_mirror },
 	{ "freed", freed },
 	{ "behind_vmalloc", behind_vmalloc },
 	{ "behind_variable", behind_variable },

@@ -78,6 +78,11 @@ FIXTURE_VARIANT_ADD(any, inspect)
 	.name = "rust_vma_inspect", .ioctls = { RUST_VMA_INSPECT },
 };
 
+FIXTURE_VARIANT_ADD(any, mirror)
+{
+	.name = "rust_mirror", .ioctls = { RUST_MIRROR_SET },
+};
+
 FIXTURE_VARIANT_ADD(any, pin)
 {
 	.name = "rust_pin", .ioctls = { RUST_PIN_SET },
@@ -88,6 +93,7 @@ FIXTURE_VARIANT_ADD(any, misuse)
 	.name = "rust_mm_misuse",
 	.ioctls = {
 		MISUSE_TWICE, MISUSE_ORDER, MISUSE_SLEEP, MISUSE_AROUND, MISUSE_COPY,
+		MISUSE_MIRROR,
 	},
 };
 

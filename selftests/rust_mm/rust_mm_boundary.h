@@ -8,6 +8,7 @@
 #include "rust_mm.h"
 #include "rust_mm_ioctl.h"
 #include "kselftest_harness.h"
+#include "../../../../samples/rust/mm/rust_mirror.h"
 #include "../../../../samples/rust/mm/rust_pin.h"
 #include "../../../../samples/rust/mm/rust_vma_inspect.h"
 

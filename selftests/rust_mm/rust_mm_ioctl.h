@@ -26,6 +26,7 @@
 #define MISUSE_SLEEP	_IO('m', 2)
 #define MISUSE_AROUND	_IO('m', 3)
 #define MISUSE_COPY	_IO('m', 4)
+#define MISUSE_MIRROR	_IO('m', 5)
 
 /* rust_mm_broken */
 #define BROKEN_FREED	_IO('b', 0)

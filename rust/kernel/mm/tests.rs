@@ -84,6 +84,8 @@ mod huge;
 mod lock;
 mod may_map;
 mod memory_file;
+#[cfg(all(CONFIG_HMM_MIRROR, CONFIG_X86_64))]
+mod mirror;
 mod opened;
 mod pgtable;
 mod reclaim;

@@ -15,6 +15,9 @@
 //! - [`MISUSE_COPY`]: copies to user space in `read(2)` while it holds a lock that the file's fault
 //!   handler takes. If the buffer were a mapping of the file, the fault handler would wait for that
 //!   lock forever.
+//! - [`MISUSE_MIRROR`]: mirrors the page of the address in the argument, unmaps it, and allocates
+//!   memory when the kernel calls back. If that needed reclaim, which calls back as well, it would
+//!   wait for itself.
 
 use core::{
     convert::Infallible,
@@ -36,6 +39,11 @@ use kernel::{
         desc::{
             Mapping,
             VmaDesc, //
+        },
+        mirror::{
+            Invalidation,
+            Mirror,
+            MirrorOps, //
         },
         ops::{
             Fault,
@@ -89,6 +97,8 @@ const MISUSE_SLEEP: u32 = _IO('m' as u32, 2);
 const MISUSE_AROUND: u32 = _IO('m' as u32, 3);
 /// Makes the file mappable, with a `fault` that takes the lock that `read(2)` holds.
 const MISUSE_COPY: u32 = _IO('m' as u32, 4);
+/// Unmaps the page of the address in the argument, with a mirror that allocates memory then.
+const MISUSE_MIRROR: u32 = _IO('m' as u32, 5);
 
 #[pin_data]
 struct RustMmMisuse {
@@ -168,6 +178,12 @@ impl MiscDevice for Misuse {
                 let vma = guard.vma_lookup(addr).ok_or(EFAULT)?;
                 walk_page_range_vma(vma, addr..addr + PAGE_SIZE, &mut Sleeper)?;
             }
+            MISUSE_MIRROR => {
+                let addr = arg & PAGE_MASK;
+                let mirror = Mirror::new(mm, addr..addr + PAGE_SIZE, Allocator, ());
+                let _mirror = KBox::pin_init(mirror, GFP_KERNEL)?;
+                task.user_mm().ok_or(ESRCH)?.vm_munmap(addr, PAGE_SIZE)?;
+            }
             MISUSE_AROUND | MISUSE_COPY => this.mapped_for.store(cmd, Relaxed),
             _ => return Err(ENOTTY),
         }
@@ -224,5 +240,17 @@ impl PageWalk for Sleeper {
     fn pte(&mut self, _entry: &LockedEntry<'_>) -> ControlFlow<Infallible> {
         let _ = KBox::new(0, GFP_KERNEL);
         ControlFlow::Continue(())
+    }
+}
+
+/// A driver that allocates memory when the kernel is about to unmap a page.
+struct Allocator;
+
+#[vtable]
+impl MirrorOps for Allocator {
+    type State = ();
+
+    fn invalidate(&self, _: &mut (), _: &Invalidation) {
+        let _ = KBox::new(0, GFP_KERNEL);
     }
 }
