@@ -74,6 +74,8 @@ pub(crate) unsafe extern "C" fn mmap_prepare<F: MapHooks>(
     //   it.
     // - `'f` is the lifetime of `device`, which was just made for this call alone. It ends before
     //   the file is closed. The file is of the type `F`.
+    // - `F::mmap_prepare` is generic in `'f`, so what it borrows is valid for a longer one as well,
+    //   which lasts until `release` drops the device.
     // - The private data is that of the file.
     let desc = unsafe { VmaDesc::from_raw(NonNull::new_unchecked(desc), private) };
 

@@ -64,7 +64,8 @@ type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
 ///   has returned.
 /// - The `file` in it is open during `'f`, and has no active `fdget_pos` region on this thread.
 /// - `device` is the private data of the file.
-/// - `'f` is used for one hook call only.
+/// - `'f` is used for one hook call only. What the hook borrows from the device for `'f` is valid
+///   until the file is released.
 ///
 /// # Examples
 ///
@@ -135,6 +136,8 @@ impl<'f, D> VmaDesc<'f, D> {
     /// - `raw` must be the descriptor that the kernel has passed to an `mmap_prepare` hook. Until
     ///   that hook has returned, it must be accessed through the returned value only.
     /// - The file in it must stay open during `'f`, and be of the type `D`.
+    /// - What the hook borrows from the device for `'f` must be valid until the file is released:
+    ///   it is if the hook is generic in `'f`, and the device is dropped only then.
     /// - `device` must be the private data of the file.
     /// - `'f` must not be used for another hook call.
     #[inline]
@@ -144,8 +147,8 @@ impl<'f, D> VmaDesc<'f, D> {
     ) -> Self {
         // INVARIANT:
         // - By the safety requirements of this function, `raw` is valid and not accessed otherwise,
-        //   the file is open during `'f`, `device` is its private data, and `'f` is used for one
-        //   call.
+        //   the file is open during `'f`, `device` is its private data, `'f` is used for one call,
+        //   and what is borrowed for `'f` is valid until the file is released.
         // - `mmap` does not take the position lock of the file (`fdget_pos`).
         Self {
             raw,

@@ -36,6 +36,7 @@ mod data;
 mod desc;
 mod fault;
 mod insert;
+mod pieces;
 mod table;
 mod trampoline;
 mod vma;
@@ -64,6 +65,12 @@ pub use fault::{
     MkwriteFault,
     PfnMkwriteFault,
     RetryPermit, //
+};
+pub use pieces::{
+    FrameSource,
+    PageSource,
+    PieceSource,
+    Pieces, //
 };
 #[doc(hidden)]
 pub use table::is_mergeable;

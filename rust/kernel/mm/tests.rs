@@ -88,6 +88,7 @@ mod memory_file;
 mod mirror;
 mod opened;
 mod pgtable;
+mod pieces;
 mod reclaim;
 mod refs;
 #[cfg(CONFIG_X86)]

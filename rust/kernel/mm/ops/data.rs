@@ -11,9 +11,14 @@
 //! | the device's pointer, bit 0 set | not mapped           | not mapped      | not mapped        |
 //! | another pointer (*live*)        | the device, borrowed | the data, owned | the data, owned   |
 //!
+//! A mapping that is made with [`map_pieces`] has a list of pieces in place of the device, and
+//! otherwise the states of a `PerFile` one.
+//!
 //! "Not mapped" means that `mapped` has not succeeded, or not yet. The VMA owns nothing then, so
 //! there is nothing to release if a mapping is merged or fails. The VMA keeps its file open, so the
 //! device can be borrowed while the VMA exists.
+//!
+//! [`map_pieces`]: crate::mm::desc::VmaDesc::map_pieces
 
 use super::sealed::Sealed;
 use crate::{

@@ -3,14 +3,15 @@
 //! The functions in the tables of callbacks.
 //!
 //! They turn the kernel's arguments into contexts, and the driver's answers into codes. Each of
-//! them must be called only for a VMA with the private data of `O`. Only [`with_ops`] gives a table
-//! with these functions to a mapping, and it sets the private data as well. A stacked file system
-//! may copy the table, and then copies the private data with it.
+//! them must be called only for a VMA with the private data of `O`. Only [`with_ops`] and
+//! [`map_pieces`] give a table with these functions to a mapping, and they set the private data as
+//! well. A stacked file system may copy the table, and then copies the private data with it.
 //!
 //! If `vm_private_data` is not live, they do not call the driver. It is not live in a VMA whose
 //! `mapped` has failed, until the kernel has unmapped it, and in the copy of a VMA with
 //! [`PerVmaUnique`](super::PerVmaUnique) data that `mremap` makes before it fails.
 //!
+//! [`map_pieces`]: crate::mm::desc::VmaDesc::map_pieces
 //! [`with_ops`]: crate::mm::desc::VmaDesc::with_ops
 
 use super::{
@@ -180,7 +181,8 @@ pub(super) unsafe extern "C" fn mapped<O: VmOperations>(
         let device_ref = unsafe { <<O::File as MapFile>::Ptr as ForeignOwnable>::borrow(device) };
         O::mapped(device_ref, &area).map(|data| data.into_word(device))
     } else {
-        // A table without `mapped` has `PerFile` data (`VmOpsTable::new`).
+        // A table without `mapped` has no data for each VMA (`VmOpsTable::new`): its private data
+        // is borrowed from the device, and remains.
         Ok(device)
     };
     let word = match made {

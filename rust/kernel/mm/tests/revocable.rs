@@ -60,6 +60,7 @@ use core::{
 mod claim;
 #[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
 mod leaves;
+mod pieces;
 
 /// A physical address between the RAM of a VM with up to 2 GiB and its devices.
 const NOWHERE: u64 = 0xa080_0000;
