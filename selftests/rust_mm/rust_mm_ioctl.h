@@ -16,6 +16,7 @@
 /* rust_mmap_buffers */
 #define BUFFERS_CREATE	_IOW('B', 0, unsigned long long)
 #define BUFFERS_REVOKE	_IO('B', 1)
+#define BUFFERS_RING	_IOW('B', 2, unsigned long long)
 
 /* rust_mmap_cdev */
 #define CDEV_UNREGISTER	_IO('C', 0)

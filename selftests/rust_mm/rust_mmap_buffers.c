@@ -410,4 +410,111 @@ TEST_F(rust_mmap_buffers, huge)
 	EXPECT_EQ(try_read(self->map + self->len - self->page), SIGBUS);
 }
 
+/* A ring: a header that can only be read, a hole, and the data twice. */
+static int create_ring(int device, unsigned long long size)
+{
+	return ioctl(device, BUFFERS_RING, &size);
+}
+
+/* The pieces of a ring are where they should be, and the data is there twice. */
+TEST_F(rust_mmap_buffers, ring)
+{
+	size_t page = self->page, len = 3 * page;
+	int fd = create_ring(self->device, len);
+	char *all, *data;
+	pid_t pid;
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(fdinfo(self->device, "used"), self->size + len);
+	all = mmap(NULL, 2 * page + 2 * len, PROT_READ, MAP_SHARED, fd, 0);
+	ASSERT_NE(all, MAP_FAILED);
+	EXPECT_EQ(*(unsigned long long *)all, len);
+	EXPECT_EQ(try_read(all + page), SIGBUS);
+
+	data = mmap(NULL, 2 * len, RW, MAP_SHARED, fd, 2 * page);
+	ASSERT_NE(data, MAP_FAILED);
+	/* A record across the end of the ring. */
+	memcpy(data + len - 3, "record", 7);
+	EXPECT_STREQ(data, "ord");
+	EXPECT_STREQ(all + 2 * page, "ord");
+	EXPECT_STREQ(all + 2 * page + len - 3, "record");
+	for (size_t i = 0; i < 2 * len; i += page)
+		data[i + 100] = 'A' + i / page;
+	for (size_t i = 0; i < len; i += page)
+		EXPECT_EQ(data[i + 100], 'D' + i / page);
+
+	/* What is dropped comes back with the next access. */
+	ASSERT_EQ(madvise(data, 2 * len, MADV_DONTNEED), 0);
+	EXPECT_EQ(data[100], 'D');
+	EXPECT_EQ(data[len + 100], 'D');
+
+	/* A child, a hole in the middle, and another address. */
+	ASSERT_EQ(madvise(data, 2 * len, MADV_DONTNEED), 0);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		if (data[len + page + 100] != 'E')
+			_exit(1);
+		data[page] = 'c';
+		_exit(0);
+	}
+	ASSERT_EQ(wait_child(pid), 0);
+	EXPECT_EQ(data[len + page], 'c');
+	ASSERT_EQ(munmap(data + page, page), 0);
+	EXPECT_EQ(data[len + page + 100], 'E');
+	EXPECT_EQ(mremap(data + 2 * page, len, 2 * len, MREMAP_MAYMOVE), MAP_FAILED);
+	EXPECT_EQ(errno, EFAULT);
+	ASSERT_EQ(mremap(data + 2 * page, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED,
+			 all + 2 * page), all + 2 * page);
+	EXPECT_EQ(all[2 * page + 100], 'F');
+	EXPECT_EQ(all[3 * page + 100], 'D');
+
+	/* The mapping keeps the ring. */
+	close(fd);
+	EXPECT_EQ(fdinfo(self->device, "used"), self->size + len);
+	EXPECT_EQ(*(unsigned long long *)all, len);
+	munmap(all, 2 * page + 2 * len);
+	munmap(data, 2 * len);
+	EXPECT_EQ(fdinfo(self->device, "used"), self->size);
+}
+
+/* What the driver and the kernel refuse for a ring; nothing is mapped then. */
+TEST_F(rust_mmap_buffers, ring_errors)
+{
+	size_t page = self->page;
+	int fd = create_ring(self->device, 2 * page);
+	char *header;
+
+	EXPECT_EQ(create_ring(self->device, 0), -1);
+	EXPECT_EQ(errno, EINVAL);
+	EXPECT_EQ(create_ring(self->device, -page), -1);
+	EXPECT_EQ(errno, ENOSPC);
+	EXPECT_EQ(ioctl(self->device, BUFFERS_RING, NULL), -1);
+	EXPECT_EQ(errno, EFAULT);
+
+	ASSERT_GE(fd, 0);
+	/* Past the end. */
+	EXPECT_EQ(mmap(NULL, 7 * page, PROT_READ, MAP_SHARED, fd, 0), MAP_FAILED);
+	EXPECT_EQ(errno, EINVAL);
+	EXPECT_EQ(mmap(NULL, page, PROT_READ, MAP_SHARED, fd, 6 * page), MAP_FAILED);
+	EXPECT_EQ(errno, EINVAL);
+	/* The header cannot be written, neither at once nor later. */
+	EXPECT_EQ(mmap(NULL, page, RW, MAP_SHARED, fd, 0), MAP_FAILED);
+	EXPECT_EQ(errno, EACCES);
+	EXPECT_EQ(mmap(NULL, 6 * page, RW, MAP_SHARED, fd, 0), MAP_FAILED);
+	EXPECT_EQ(errno, EACCES);
+	EXPECT_EQ(mmap(NULL, page, RW, MAP_PRIVATE, fd, 0), MAP_FAILED);
+	EXPECT_EQ(errno, EINVAL);
+	header = mmap(NULL, 3 * page, PROT_READ, MAP_SHARED, fd, 0);
+	ASSERT_NE(header, MAP_FAILED);
+	EXPECT_EQ(mprotect(header, page, RW), -1);
+	EXPECT_EQ(errno, EACCES);
+	/* Not even where the data is: it is one mapping. */
+	EXPECT_EQ(mprotect(header + 2 * page, page, RW), -1);
+	EXPECT_EQ(errno, EACCES);
+	EXPECT_EQ(try_write(header), SIGSEGV);
+	munmap(header, 3 * page);
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

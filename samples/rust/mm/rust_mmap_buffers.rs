@@ -8,6 +8,10 @@
 //! not matter. It can be revoked, which `poll(2)` signals. `lseek(2)` returns its size, and
 //! `/proc/<pid>/fdinfo` shows its state.
 //!
+//! Another ioctl makes a ring, whose mapping consists of several objects: a page that user space
+//! can only read, a page that is a hole, and the data twice, so that user space can access a record
+//! that goes across the end in one piece.
+//!
 //! This sample implements [`FileOperations`] for files of an anonymous inode, without a line of
 //! `unsafe`.
 
@@ -55,12 +59,15 @@ use kernel::{
             HugeFault,
             HugeOrder,
             Ordinary,
+            PageSource,
             PerFile,
+            Pieces,
             VmOperations, //
         },
         revoke::Revocation,
         rmap::AddressSpace,
-        Folio, //
+        Folio,
+        KernelPages, //
     },
     new_mutex,
     new_poll_condvar,
@@ -97,6 +104,9 @@ module! {
 const BUFFERS_CREATE: u32 = _IOW::<u64>('B' as u32, 0);
 /// Revokes a buffer, whose descriptor this is for, and frees its memory.
 const BUFFERS_REVOKE: u32 = _IO('B' as u32, 1);
+/// Makes a ring, to the size of whose data in bytes the argument points, and returns its file
+/// descriptor.
+const BUFFERS_RING: u32 = _IOW::<u64>('B' as u32, 2);
 
 /// What the buffers of an open device may have together, in bytes.
 const QUOTA: usize = 64 << 20;
@@ -138,11 +148,16 @@ impl MiscDevice for Allocator {
     }
 
     fn ioctl(allocator: ArcBorrow<'_, Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
-        if cmd != BUFFERS_CREATE {
+        if cmd != BUFFERS_CREATE && cmd != BUFFERS_RING {
             return Err(ENOTTY);
         }
         let arg = UserSlice::new(UserPtr::from_addr(arg), size_of::<u64>());
         let size = usize::try_from(arg.reader().read::<u64>()?).map_err(|_| ENOSPC)?;
+        if cmd == BUFFERS_RING {
+            let ring = Ring::new(allocator.into(), size)?;
+            let file = anon_inode::getfd::<Ring>(c"[rust_ring]", ring, O_RDWR | O_CLOEXEC)?;
+            return Ok(file.install() as isize);
+        }
         let buffer = Buffer::new(allocator.into(), size)?;
         let file = anon_inode::getfd::<Buffer>(c"[rust_buffer]", buffer, O_RDWR | O_CLOEXEC)?;
         Ok(file.install() as isize)
@@ -328,3 +343,58 @@ impl VmOperations for BufferOps {
 }
 
 kernel::vm_operations!(BufferOps);
+
+/// A ring.
+struct Ring {
+    pieces: Pieces<PageSource>,
+    space: AddressSpace,
+    /// For the data.
+    _share: Share,
+}
+
+impl Ring {
+    /// The page offset of the data, after the header and a hole.
+    const DATA: usize = 2;
+
+    /// Makes a ring with `size` bytes of data.
+    fn new(allocator: Arc<Allocator>, size: usize) -> Result<Arc<Self>> {
+        if size == 0 || size % PAGE_SIZE != 0 {
+            return Err(EINVAL);
+        }
+        let share = Share::new(allocator, size)?;
+        let nr_pages = size / PAGE_SIZE;
+        // User space can have as many rings made as it has file descriptors, and pays for them.
+        let header = Folio::alloc(0, GFP_KERNEL_ACCOUNT)?;
+        header.write_at(0, &(size as u64).to_ne_bytes())?;
+        let data = KernelPages::new(nr_pages, GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?;
+        let data = Arc::new(data, GFP_KERNEL_ACCOUNT)?;
+        let mut pieces = Pieces::new(Self::DATA + 2 * nr_pages, 3, GFP_KERNEL_ACCOUNT)?;
+        pieces.add_read_only(0, header, 0..1)?;
+        pieces.add(Self::DATA, data.clone(), 0..nr_pages)?;
+        pieces.add(Self::DATA + nr_pages, data, 0..nr_pages)?;
+        let ring = Self {
+            pieces,
+            space: AddressSpace::new::<FileOf<Self>>()?,
+            _share: share,
+        };
+        Ok(Arc::new(ring, GFP_KERNEL_ACCOUNT)?)
+    }
+}
+
+#[vtable]
+impl FileOperations for Ring {
+    type Ptr = Arc<Self>;
+
+    fn address_space<'a>(ring: ArcBorrow<'a, Self>, _file: &'a File) -> &'a AddressSpace {
+        &ring.into_ref().space
+    }
+
+    fn mmap_prepare<'f>(
+        ring: ArcBorrow<'f, Self>,
+        mut desc: VmaDesc<'f, FileOf<Self>>,
+    ) -> Result<Mapping<'f, FileOf<Self>>> {
+        desc.deny_cow()?;
+        // The ring owns the pieces, and the mapping keeps the file, which keeps the ring.
+        desc.map_pieces(&ring.into_ref().pieces)
+    }
+}
