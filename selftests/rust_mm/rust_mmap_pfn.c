@@ -2,7 +2,8 @@
 
 /*
  * The sample driver rust_mmap_pfn: the memory of a PCI device (QEMU's ivshmem-plain),
- * mapped by one fault for each page, or by one fault for the whole VMA; and its registers.
+ * mapped by one fault for each page, by one fault for the whole VMA, or in another order; and
+ * its registers.
  */
 
 #include "rust_mm.h"
@@ -19,6 +20,7 @@
 #define RW	(PROT_READ | PROT_WRITE)
 #define HUGE	(2ul << 20)
 #define FILL	(1ull << 40)
+#define PIECES	(2ull << 40)
 #define REGS	(4ull << 40)
 #define PMDS	(8ull << 40)
 
@@ -598,6 +600,163 @@ TEST_F(device, unbind_with_registers)
 	/* Everything that was claimed is free again. */
 	ASSERT_EQ(write_text(DRIVER "/bind", name), 0);
 	munmap(regs, self->page);
+}
+
+/* Ranges of the memory in an order of their own: page 3, a hole, pages 0 and 1, the last. */
+FIXTURE(pieces)
+{
+	size_t page;
+	size_t size;	/* bytes in the memory */
+	char *memory;	/* all of it, in its own order */
+	int fd;
+};
+
+FIXTURE_SETUP(pieces)
+{
+	int ret;
+
+	self->fd = -1;
+	if (getenv("RUST_MM_TWIN"))
+		SKIP(return, "C has no such mappings");
+	ret = load_module(MODULE, "");
+	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
+		SKIP(return, "no " MODULE ".ko, and no $RUST_MM_MODULES");
+	ASSERT_EQ(ret, 0);
+	self->page = sysconf(_SC_PAGESIZE);
+	self->fd = open(DEVICE, O_RDWR);
+	if (self->fd < 0 && errno == ENOENT && !has_ivshmem()) {
+		unload_module(MODULE);
+		SKIP(return, "no QEMU -device ivshmem-plain");
+	}
+	ASSERT_GE(self->fd, 0);
+	self->size = fdinfo(self->fd, "size");
+	self->memory = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
+	ASSERT_NE(self->memory, MAP_FAILED);
+	for (int i = 0; i < 4; i++)
+		self->memory[i * self->page] = 'a' + i;
+	self->memory[self->size - self->page] = 'z';
+}
+
+FIXTURE_TEARDOWN(pieces)
+{
+	munmap(self->memory, self->size);
+	if (self->fd >= 0)
+		close(self->fd);
+	ASSERT_EQ(unload_module(MODULE), 0);
+}
+
+/* Each piece shows its part of the memory, also in a child and after what moves or splits it. */
+TEST_F(pieces, contents)
+{
+	size_t page = self->page;
+	char *map = mmap(NULL, 5 * page, PROT_READ, MAP_SHARED, self->fd, PIECES);
+	char *moved;
+	pid_t pid;
+
+	ASSERT_NE(map, MAP_FAILED);
+	EXPECT_TRUE(has_vm_flag(map, "pf"));
+	EXPECT_TRUE(has_vm_flag(map, "io"));
+	EXPECT_TRUE(has_vm_flag(map, "de"));
+	EXPECT_FALSE(has_vm_flag(map, "mm"));
+	EXPECT_EQ(map[0], 'd');
+	EXPECT_EQ(try_read(map + page), SIGBUS);
+	EXPECT_EQ(map[2 * page], 'a');
+	EXPECT_EQ(map[3 * page], 'b');
+	EXPECT_EQ(map[4 * page], 'z');
+	munmap(map, 5 * page);
+
+	map = mmap(NULL, 4 * page, RW, MAP_SHARED, self->fd, PIECES);
+	ASSERT_NE(map, MAP_FAILED);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		if (map[3 * page] != 'b')
+			_exit(1);
+		map[0] = 'D';
+		_exit(0);
+	}
+	ASSERT_EQ(wait_child(pid), 0);
+	EXPECT_EQ(self->memory[3 * page], 'D');
+	ASSERT_EQ(munmap(map + 2 * page, page), 0);
+	EXPECT_EQ(mremap(map, 2 * page, 3 * page, 0), MAP_FAILED);
+	EXPECT_EQ(errno, EFAULT);
+	moved = mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_EQ(mremap(map + 3 * page, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, moved), moved);
+	moved[0] = 'B';
+	EXPECT_EQ(self->memory[page], 'B');
+	EXPECT_EQ(map[0], 'D');
+	munmap(moved, page);
+	munmap(map, 2 * page);
+}
+
+/* What does not fit the pieces is refused, and nothing is mapped. */
+TEST_F(pieces, refused)
+{
+	size_t page = self->page;
+	char *map;
+
+	EXPECT_EQ(mmap(NULL, 6 * page, PROT_READ, MAP_SHARED, self->fd, PIECES), MAP_FAILED);
+	EXPECT_EQ(errno, EINVAL);
+	EXPECT_EQ(mmap(NULL, page, PROT_READ, MAP_SHARED, self->fd, PIECES + 5 * page),
+		  MAP_FAILED);
+	EXPECT_EQ(errno, EINVAL);
+	EXPECT_EQ(mmap(NULL, page, RW, MAP_PRIVATE, self->fd, PIECES), MAP_FAILED);
+	EXPECT_EQ(errno, EINVAL);
+	/* The last page is read-only. */
+	EXPECT_EQ(mmap(NULL, 5 * page, RW, MAP_SHARED, self->fd, PIECES), MAP_FAILED);
+	EXPECT_EQ(errno, EACCES);
+	map = mmap(NULL, 2 * page, PROT_READ, MAP_SHARED, self->fd, PIECES + 3 * page);
+	ASSERT_NE(map, MAP_FAILED);
+	EXPECT_EQ(mprotect(map, page, RW), -1);
+	EXPECT_EQ(errno, EACCES);
+	EXPECT_EQ(try_write(map + page), SIGSEGV);
+	EXPECT_EQ(map[page], 'z');
+	munmap(map, 2 * page);
+}
+
+/* A debugger sees pieces that the process has not accessed, and no hole. */
+TEST_F(pieces, debugger)
+{
+	size_t page = self->page;
+	char *map = mmap(NULL, 5 * page, PROT_READ, MAP_SHARED, self->fd, PIECES);
+	int mem = open("/proc/self/mem", O_RDWR);
+	const size_t at[] = { 0, 2, 3, 4 };
+	char byte;
+
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_GE(mem, 0);
+	for (int i = 0; i < 4; i++) {
+		ASSERT_EQ(pread(mem, &byte, 1, (off_t)(map + at[i] * page)), 1);
+		EXPECT_EQ(byte, "dabz"[i]);
+	}
+	EXPECT_EQ(pread(mem, &byte, 1, (off_t)(map + page)), -1);
+	EXPECT_EQ(errno, EIO);
+	/* The mapping is not writable. */
+	EXPECT_EQ(pwrite(mem, "x", 1, (off_t)map), -1);
+	EXPECT_EQ(errno, EIO);
+	close(mem);
+	munmap(map, 5 * page);
+}
+
+/* Unbinding the driver revokes all pieces. */
+TEST_F(pieces, unbind_while_mapped)
+{
+	size_t page = self->page;
+	char *map = mmap(NULL, 5 * page, PROT_READ, MAP_SHARED, self->fd, PIECES);
+	char name[256];
+
+	ASSERT_NE(map, MAP_FAILED);
+	EXPECT_EQ(map[0], 'd');
+	EXPECT_EQ(map[4 * page], 'z');
+	ASSERT_EQ(bound_device(DRIVER, name, sizeof(name)), 0);
+	ASSERT_EQ(write_text(DRIVER "/unbind", name), 0);
+	for (int i = 0; i < 5; i++)
+		EXPECT_EQ(try_read(map + i * page), SIGBUS);
+	EXPECT_EQ(mmap(NULL, page, PROT_READ, MAP_SHARED, self->fd, PIECES), MAP_FAILED);
+	EXPECT_EQ(errno, ENODEV);
+	ASSERT_EQ(write_text(DRIVER "/bind", name), 0);
+	EXPECT_EQ(try_read(map), SIGBUS);
+	munmap(map, 5 * page);
 }
 
 TEST_HARNESS_MAIN

@@ -12,6 +12,8 @@
 //!
 //! - from offset 0: the memory. Each fault maps one PFN.
 //! - from offset [`FILL_OFFSET`]: the memory. The first fault maps the PFNs of the whole VMA.
+//! - from offset [`PIECES_OFFSET`]: pages of the memory in another order. They are page 3, a hole,
+//!   pages 0 and 1, and the last page, which user space can only read there.
 //! - from offset [`REGISTERS_OFFSET`]: the page with the registers, which the driver uses as well.
 //! - from offset [`HUGE_OFFSET`]: the memory. A fault maps as much as one PMD can (2 MiB on
 //!   x86-64), if the mapping has all of it. Children do not inherit such a mapping.
@@ -48,10 +50,12 @@ use kernel::{
             Fault,
             FaultAnswer,
             FaultError,
+            FrameSource,
             HugeAnswer,
             HugeFault,
             PerFile,
             Pfn,
+            Pieces,
             VmOperations, //
         },
         revoke::{
@@ -87,6 +91,12 @@ const FILL_OFFSET: usize = 1 << 40;
 
 /// The page offset of the second view.
 const FILL_FIRST: usize = FILL_OFFSET / PAGE_SIZE;
+
+/// The file offset of the view of pages in another order.
+const PIECES_OFFSET: usize = 2 << 40;
+
+/// The page offset of that view.
+const PIECES_FIRST: usize = PIECES_OFFSET / PAGE_SIZE;
 
 /// The file offset of the view with PMD mappings.
 const HUGE_OFFSET: usize = 8 << 40;
@@ -154,20 +164,24 @@ impl pci::Driver for PfnDriver {
             let registers = pdev.claim_bar(REGISTERS_BAR, c"rust_mmap_pfn")?;
             let memory = pdev.claim_bar(MEMORY_BAR, c"rust_mmap_pfn")?;
             let all = 0..memory.nr_pages();
+            // Write-combined, as memory can be.
+            let memory = memory
+                .map_write_combined(all.clone(), &revocation)
+                .or_else(|err| {
+                    if err == EBUSY {
+                        // Root may have mapped the BAR through sysfs, with another cache mode.
+                        memory.map(all, &revocation)
+                    } else {
+                        Err(err)
+                    }
+                })?;
+            let memory = Arc::new(memory, GFP_KERNEL)?;
             let memory = SharedMemory {
                 // The driver and user space use the same registers.
                 registers: registers.iomap_sized::<REGISTERS_LEN>(0)?.into_devres()?,
                 register_page: registers.map(0..registers.nr_pages(), &revocation)?,
-                memory: memory
-                    .map_write_combined(all.clone(), &revocation)
-                    .or_else(|err| {
-                        if err == EBUSY {
-                            // Root may have mapped the BAR through sysfs, with another cache mode.
-                            memory.map(all, &revocation)
-                        } else {
-                            Err(err)
-                        }
-                    })?,
+                pieces: SharedMemory::pieces(&memory)?,
+                memory,
                 faults: Atomic::new(0),
                 huge_faults: Atomic::new(0),
             };
@@ -196,8 +210,9 @@ struct SharedMemory {
     registers: DevresBarView<REGISTERS_LEN>,
     /// The registers, for user space.
     register_page: RevocableMemory,
-    /// Write-combined, as memory can be.
-    memory: RevocableMemory,
+    memory: Arc<RevocableMemory>,
+    /// Pages of the memory in another order.
+    pieces: Pieces<FrameSource>,
     faults: Atomic<i64>,
     huge_faults: Atomic<i64>,
 }
@@ -212,12 +227,23 @@ struct Place<'a> {
 }
 
 impl SharedMemory {
+    /// Returns the pages of the memory in another order.
+    fn pieces(memory: &Arc<RevocableMemory>) -> Result<Pieces<FrameSource>> {
+        let last = memory.nr_pages().checked_sub(1).ok_or(EINVAL)?;
+        let memory = || FrameSource::revocable(memory.clone());
+        let mut pieces = Pieces::new(5, 3, GFP_KERNEL)?;
+        pieces.add(0, memory(), 3..4)?;
+        pieces.add(2, memory(), 0..2)?;
+        pieces.add_read_only(4, memory(), last..last + 1)?;
+        Ok(pieces)
+    }
+
     fn place(&self, pgoff: usize) -> Place<'_> {
         let (memory, first) = match pgoff {
-            HUGE_FIRST.. => (&self.memory, HUGE_FIRST),
+            HUGE_FIRST.. => (&*self.memory, HUGE_FIRST),
             REGISTERS_FIRST.. => (&self.register_page, REGISTERS_FIRST),
-            FILL_FIRST.. => (&self.memory, FILL_FIRST),
-            _ => (&self.memory, 0),
+            FILL_FIRST.. => (&*self.memory, FILL_FIRST),
+            _ => (&*self.memory, 0),
         };
         Place {
             memory,
@@ -244,6 +270,10 @@ impl MiscDevice for SharedMemory {
         mut desc: VmaDesc<'f, Self>,
     ) -> Result<Mapping<'f, Self>> {
         desc.deny_cow()?;
+        if (PIECES_FIRST..REGISTERS_FIRST).contains(&desc.pgoff()) {
+            desc.set_pgoff(desc.pgoff() - PIECES_FIRST)?;
+            return desc.map_pieces(&memory.into_ref().pieces);
+        }
         // Refuse a mapping that extends past the end of the memory here; otherwise user space would
         // get SIGBUS when it accesses the missing pages.
         let place = memory.into_ref().place(desc.pgoff());

@@ -6,6 +6,11 @@
 //! several objects is faulted in, and its action is none. A [`Pieces`] says where in the mapping
 //! each object is.
 
+#[cfg(CONFIG_HAVE_IOREMAP_PROT)]
+use super::{
+    Access,
+    DriverVmaUnderMmap, //
+};
 use super::{
     sealed::Sealed,
     Fault,
@@ -563,13 +568,14 @@ enum Frames {
 impl FrameSource {
     /// Returns the memory of a device that is revoked when its driver is unbound, such as a BAR.
     ///
-    /// The list does not keep the memory from being revoked. It can be mapped only by files that
-    /// have the address space of its revocation.
+    /// User space's accesses have the cache mode of the [`RevocableMemory`]. The list does not keep
+    /// the memory from being revoked. It can be mapped only by files that have the address space of
+    /// its revocation.
     #[inline]
-    pub fn revocable(memory: Arc<RevocableMemory>, cache: Cache) -> Self {
+    pub fn revocable(memory: Arc<RevocableMemory>) -> Self {
         Self {
+            cache: memory.cache(),
             memory: Frames::Revocable(memory),
-            cache,
         }
     }
 
@@ -641,5 +647,43 @@ impl Pieces<FrameSource> {
             Frames::Fixed(memory) => vmf.insert_pfn_cached(memory.pfns().all(), index, cache),
         };
         Ok(inserted?.into())
+    }
+
+    /// Accesses the page of the list that a mapping has at `addr`, and returns the number of bytes.
+    ///
+    /// For a driver that has callbacks of its own: it calls this in its
+    /// [`access`](VmOperations::access). Of a [`RevocableMemory`], nothing need be mapped at `addr`.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// - [`EINVAL`] if `addr` is not in the VMA, if the page is in a hole or past the end of the
+    ///   list, or if it is read-only and the mapping can be written.
+    /// - Those of [`DriverVmaUnderMmap::access_pfn`] for a [`RevocableMemory`], and otherwise those
+    ///   of [`DriverVmaUnderMmap::access_phys`].
+    #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
+    pub fn access<O>(
+        &self,
+        vma: &DriverVmaUnderMmap<O>,
+        addr: usize,
+        access: Access<'_>,
+    ) -> Result<usize>
+    where
+        O: VmOperations<Memory = Pfn>,
+    {
+        let page = vma.pgoff_at(addr).ok_or(EINVAL)?;
+        let piece = self.find(page).ok_or(EINVAL)?;
+        if is_forbidden(piece, vma.flags()) {
+            return Err(EINVAL);
+        }
+        match &piece.source.memory {
+            Frames::Revocable(memory) => {
+                vma.access_pfn(addr, memory.all(), piece.index(page), access)
+            }
+            Frames::Fixed(_) => vma.access_phys(addr, access),
+        }
     }
 }

@@ -140,7 +140,7 @@ impl<const SPACE: bool> VmOperations for FrameOps<SPACE> {
 
     #[cfg(CONFIG_HAVE_IOREMAP_PROT)]
     fn access(vma: &DriverVmaUnderMmap<Self>, addr: usize, access: Access<'_>) -> Result<usize> {
-        vma.access_phys(addr, access)
+        vma.data().access(vma, addr, access)
     }
 }
 
@@ -190,7 +190,6 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     ///         desc::{Mapping, VmaDesc},
     ///         ops::{FrameSource, Pieces},
     ///         revoke::RevocableMemory,
-    ///         Cache,
     ///         MapFile, //
     ///     },
     ///     sync::Arc, //
@@ -203,7 +202,7 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     /// impl Doorbells {
     ///     /// Called from `probe`. Page 1 of the BAR is not for user space.
     ///     fn new(bar: Arc<RevocableMemory>) -> Result<Self> {
-    ///         let bar = || FrameSource::revocable(bar.clone(), Cache::NonCached);
+    ///         let bar = || FrameSource::revocable(bar.clone());
     ///         let mut pieces = Pieces::new(3, 2, GFP_KERNEL)?;
     ///         pieces.add_read_only(0, bar(), 3..4)?;
     ///         pieces.add(2, bar(), 0..1)?;

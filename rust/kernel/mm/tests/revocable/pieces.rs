@@ -149,7 +149,7 @@ mod cases {
         };
         let bench = Bench::new(&mut slot)?;
         let memory = Arc::new(slot.memory.ok_or(ENODEV)?, GFP_KERNEL)?;
-        let source = || FrameSource::revocable(memory.clone(), Cache::NonCached);
+        let source = || FrameSource::revocable(memory.clone());
         let mut list = Pieces::new(6, 3, GFP_KERNEL)?;
         list.add(0, source(), 7..8)?;
         list.add(2, source(), NR_PAGES - 2..NR_PAGES)?;
@@ -210,7 +210,7 @@ mod cases {
         }
         assert_eq!(file.mmap(7 * PAGE_SIZE, READ, SHARED, 0), Err(EINVAL));
         let mut beyond = Pieces::<FrameSource>::new(4, 1, GFP_KERNEL)?;
-        let source = FrameSource::revocable(device.memory.clone(), Cache::NonCached);
+        let source = FrameSource::revocable(device.memory.clone());
         let pages = NR_PAGES - 1..NR_PAGES + 1;
         assert_eq!(beyond.add(0, source, pages), Err(EINVAL));
 
