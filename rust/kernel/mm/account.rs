@@ -5,12 +5,15 @@
 //! `RLIMIT_MEMLOCK` limits how much memory user space can keep from being reclaimed. A driver that
 //! pins pages for as long as user space wants, or keeps pages that user space asked for, charges
 //! them, and returns them when it releases the pages. [`Charge`] is the guard for that. The kernel
-//! has two counters, and checks each against the limit by itself:
+//! has two counters for each mm, and checks each against the limit by itself:
 //!
 //! | type | counter | charged by | in `/proc/<pid>/status` |
 //! |---|---|---|---|
 //! | [`Charge<LockedVm>`](LockedVm) | `mm->locked_vm` | `mlock(2)`, VFIO, KVM | `VmLck` |
-//! | [`Charge<PinnedVm>`](PinnedVm) | `mm->pinned_vm` | RDMA, io_uring, vDPA | `VmPin` |
+//! | [`Charge<PinnedVm>`](PinnedVm) | `mm->pinned_vm` | RDMA, vDPA | `VmPin` |
+//!
+//! A user with several processes has the limit in each. There is also a counter for each user,
+//! which io_uring checks (`user_struct::locked_vm`); the layer does not use it.
 //!
 //! [`UserPages::charged`](super::gup::UserPages::charged) pins pages and charges them.
 //!
@@ -70,8 +73,11 @@ impl Counter for PinnedVm {
 /// # Context
 ///
 /// Dropping a `Charge<LockedVm>` sleeps: it takes the mmap lock for writing, so the caller must
-/// hold neither that lock nor a VMA lock of the mm. Dropping a `Charge<PinnedVm>` can sleep if it
-/// drops the last reference to the mm.
+/// hold neither that lock nor a VMA lock of the mm. Otherwise the thread waits forever, so such a
+/// charge can be neither in the data of a VMA ([`PerVma`](super::ops::PerVma)), which is dropped
+/// under the mmap lock, nor made by [`mapped`](super::ops::VmOperations::mapped), nor in the state
+/// of a [`MirrorOps`](super::mirror::MirrorOps). It belongs to an open file. Dropping a
+/// `Charge<PinnedVm>` can sleep if it drops the last reference to the mm.
 ///
 /// # Invariants
 ///

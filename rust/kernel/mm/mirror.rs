@@ -44,7 +44,6 @@ use crate::{
     alloc::KVVec,
     bindings,
     error::to_result,
-    new_mutex,
     page::{
         PAGE_MASK,
         PAGE_SHIFT,
@@ -60,6 +59,8 @@ use crate::{
             mutex::MutexBackend,
             Guard, //
         },
+        static_lock_class,
+        LockClassKey,
         Mutex, //
     },
     types::Opaque, //
@@ -133,13 +134,21 @@ impl Invalidation {
 /// The kernel calls them in any thread that changes page tables of the mm: in the process, in a
 /// debugger, or in reclaim, under locks of memory management. The lock of the [`Mirror`] is held.
 ///
+/// So there are things that they must not do. The same holds for code that runs under a lock which
+/// they take, and under the lock of a mirror. Lockdep reports violations.
+///
 /// - They must not allocate memory in a way that waits for reclaim, as [`GFP_KERNEL`] does: reclaim
-///   calls them. The same holds for code that runs under a lock which they take, and under the lock
-///   of the mirror. Lockdep reports violations.
-/// - They must not take the mmap lock, access user memory, or call [`Mirror::fault`] or
-///   [`Mirror::lock`].
-/// - They must not drop the [`Mirror`], for example as the last owner of an `Arc`: dropping it
-///   waits until they have returned. The thread would wait forever, as in C. Lockdep reports that.
+///   calls them.
+/// - They must not take the mmap lock, or access user memory.
+/// - They must not call [`Mirror::new`], [`Mirror::fault`] or [`Mirror::lock`] for any mirror, nor
+///   drop one, for example as the last owner of an `Arc`: that waits until they have returned. The
+///   thread would wait forever, as in C.
+/// - They must not wait for the lock of a folio or for a lock of reverse mapping, which their
+///   caller may hold. Dropping [`UserPages`](super::gup::UserPages) that were written takes the
+///   former, [`Revocation::revoke`](super::revoke::Revocation::revoke) the latter.
+///
+/// The state must not own an `ARef<MmWithUser>` if a mapping of the mm keeps the mirror, for
+/// example by its file: neither would be freed.
 ///
 /// # Examples
 ///
@@ -200,6 +209,9 @@ pub trait MirrorOps: Sized + Send + Sync + 'static {
 
     /// Has the device stop using the pages of a range, without sleeping.
     ///
+    /// What is dropped here must not sleep either: large [`MirroredPages`] in the state may, so
+    /// they are kept, and dropped later.
+    ///
     /// The OOM killer does not take the pages of the range from a process that it has killed if
     /// this returns [`WouldBlock`], as it does unless the driver implements it. It does not ask for
     /// pages while the lock of the mirror is held.
@@ -226,23 +238,30 @@ pub trait MirrorOps: Sized + Send + Sync + 'static {
 struct Locked<S> {
     /// How often the range was invalidated.
     generation: u64,
-    state: S,
+    // Not `state`: the guard of a lock has a field of that name.
+    driver: S,
 }
+
+// Nothing pins the state of the driver, so a guard can give it out as `&mut`.
+impl<S> Unpin for Locked<S> {}
 
 /// A range of an mm that a driver mirrors.
 ///
 /// It keeps neither the mm in use nor its pages: a process that ends is torn down as ever, after
 /// [`MirrorOps::invalidate`] was called with [`Reason::Release`]. From then on,
-/// [`fault`](Self::fault) fails. A child of `fork(2)` has an mm of its own, which is not mirrored.
+/// [`fault`](Self::fault) fails. For what is still mapped, the driver is called once more then,
+/// with [`Reason::Unmap`]. A child of `fork(2)` has an mm of its own, which is not mirrored.
 /// What is mapped at other addresses by `mremap(2)` is no longer mirrored.
 ///
 /// It keeps the module of the driver loaded, even if it is leaked. So it belongs to an open file,
-/// for example, and not to the data of the module.
+/// for example, and not to the data of the module. That ends while it is being dropped, so who
+/// drops it keeps the module loaded by other means, as an open file does.
 ///
 /// # Context
 ///
 /// Dropping it removes it from the mm, and sleeps until no function of the driver is running for
-/// it. The caller must not hold a lock that such a function takes, nor be one.
+/// it. The caller must not hold a lock that such a function takes, nor that of any mirror, nor be
+/// such a function.
 ///
 /// # Invariants
 ///
@@ -250,7 +269,8 @@ struct Locked<S> {
 ///   Its range consists of whole pages, and is not empty.
 /// - `id` is that of no other mirror, also of one that was dropped.
 /// - The generation under the lock increases before each change of the range about which the kernel
-///   notifies.
+///   notifies, but for changes that began before the notifier was in the tree. `fault` waits for
+///   those (`mmu_interval_read_begin`).
 ///
 /// # Examples
 ///
@@ -304,10 +324,15 @@ impl<T: MirrorOps> Mirror<T> {
     ) -> impl PinInit<Self, Error> + '_ {
         // INVARIANT: `insert` inserts the notifier, with the callback of `T`, for a range that it
         // has checked. It comes last, so that the callback finds the other fields initialized.
+        let (name, key) = lock_class();
+        let locked = Locked {
+            generation: 0,
+            driver: state,
+        };
         try_pin_init!(Self {
             id: next_id(),
             data,
-            locked <- new_mutex!(Locked { generation: 0, state }, "Mirror"),
+            locked <- Mutex::new(locked, name, key),
             notifier <- Opaque::try_ffi_init(move |slot| {
                 // SAFETY: `slot` is the memory of the field, which is pinned, and from which
                 // `drop` removes the notifier. `OPS` is for a notifier in a `Mirror<T>`, whose
@@ -334,9 +359,9 @@ impl<T: MirrorOps> Mirror<T> {
     ///
     /// # Context
     ///
-    /// Sleeps. Must not be called by a function of [`MirrorOps`] for the same mirror. While the
-    /// lock is held, the requirements of [the trait](MirrorOps#where-the-functions-run) apply: all
-    /// that changes the range waits for the lock.
+    /// Sleeps. Must not be called by a function of [`MirrorOps`]. While the lock is held, the
+    /// requirements of [the trait](MirrorOps#where-the-functions-run) apply: all that changes the
+    /// range waits for the lock. So a thread holds the lock of one mirror at a time.
     ///
     /// # Examples
     ///
@@ -359,8 +384,9 @@ impl<T: MirrorOps> Mirror<T> {
     /// # Context
     ///
     /// Sleeps. The caller must hold neither the mmap lock nor a VMA lock of the mm, nor the lock of
-    /// the mirror, nor a lock that a driver's fault handler or a function of [`MirrorOps`] takes.
-    /// If the process ends meanwhile, its mm is torn down in this thread.
+    /// any mirror, nor a lock that a driver's fault handler or a function of [`MirrorOps`] takes.
+    /// If the process ends meanwhile, its mm is torn down in this thread, which calls the functions
+    /// of all its mirrors.
     ///
     /// # Errors
     ///
@@ -368,7 +394,8 @@ impl<T: MirrorOps> Mirror<T> {
     ///   an array.
     /// - [`ESRCH`] if the mm has ended.
     /// - [`EFAULT`] if nothing is mapped at an address, if user space may not read there, or if the
-    ///   memory has no pages, as that of a device.
+    ///   memory has no pages, as that of a device. With Linux 7.2, also if userfaultfd has to fill
+    ///   the memory first.
     /// - [`EPERM`] if `A` is [`ReadWrite`] and user space may not write there.
     /// - [`EBUSY`] if the mappings change all the time.
     /// - [`EINTR`] if a fatal signal is pending.
@@ -477,7 +504,7 @@ impl<T: MirrorOps> Mirror<T> {
             // held under which `Faulted::lock` compares the number.
             unsafe { bindings::mmu_interval_set_seq(sub, seq) };
             locked.generation += 1;
-            data.invalidate(&mut locked.state, &invalidation);
+            data.invalidate(&mut locked.driver, &invalidation);
             return true;
         }
         let Some(mut locked) = lock.try_lock() else {
@@ -486,7 +513,7 @@ impl<T: MirrorOps> Mirror<T> {
         // SAFETY: As above: `seq` is for this invalidation, and the lock is held.
         unsafe { bindings::mmu_interval_set_seq(sub, seq) };
         locked.generation += 1;
-        data.try_invalidate(&mut locked.state, &invalidation)
+        data.try_invalidate(&mut locked.driver, &invalidation)
             .is_ok()
     }
 }
@@ -514,14 +541,14 @@ impl<T: MirrorOps> Deref for MirrorGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T::State {
-        &self.locked.state
+        &self.locked.driver
     }
 }
 
 impl<T: MirrorOps> DerefMut for MirrorGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T::State {
-        &mut self.locked.state
+        &mut self.locked.driver
     }
 }
 
@@ -537,12 +564,69 @@ impl<T: MirrorOps> MirrorGuard<'_, T> {
         &'g self,
         pages: &'g MirroredPages<A>,
     ) -> Option<ValidPages<'g, A>> {
-        if pages.mirror != self.mirror.id || pages.generation != self.locked.generation {
+        Self::valid(self.mirror, &self.locked, pages)
+    }
+
+    /// Returns access to pages as [`pages`](Self::pages) does, and to the state, into which the
+    /// driver enters them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{mm::{gup::ReadOnly, mirror::*, testing::*}, page::PAGE_SIZE};
+    ///
+    /// /// A device with a page table of two entries.
+    /// struct Device;
+    ///
+    /// #[vtable]
+    /// impl MirrorOps for Device {
+    ///     type State = [Option<usize>; 2];
+    ///
+    ///     fn invalidate(&self, table: &mut Self::State, _: &Invalidation) {
+    ///         *table = [None; 2];
+    ///     }
+    /// }
+    ///
+    /// let mm = UserMm::attach()?;
+    /// let addr = mm.mmap_anonymous(2 * PAGE_SIZE)?;
+    /// let range = addr..addr + 2 * PAGE_SIZE;
+    /// let mirror =
+    ///     KBox::pin_init(Mirror::new(mm.current(), range, Device, [None; 2]), GFP_KERNEL)?;
+    ///
+    /// let (mut guard, pages) = mirror.fault_locked::<ReadOnly>(addr, 2)?;
+    /// let (valid, table) = guard.pages_mut(&pages).ok_or(EINVAL)?;
+    /// for (index, entry) in table.iter_mut().enumerate() {
+    ///     *entry = valid.pfn(index);
+    /// }
+    /// assert!(guard.iter().all(Option::is_some));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline]
+    pub fn pages_mut<'g, A: HoldFor>(
+        &'g mut self,
+        pages: &'g MirroredPages<A>,
+    ) -> Option<(ValidPages<'g, A>, &'g mut T::State)> {
+        let locked = &mut *self.locked;
+        let valid = Self::valid(self.mirror, locked, pages)?;
+        Some((valid, &mut locked.driver))
+    }
+
+    /// Returns access to pages, if they are valid.
+    ///
+    /// `locked` is what the lock of `mirror` protects, which is held during `'g`.
+    #[inline]
+    fn valid<'g, A: HoldFor>(
+        mirror: &Mirror<T>,
+        locked: &Locked<T::State>,
+        pages: &'g MirroredPages<A>,
+    ) -> Option<ValidPages<'g, A>> {
+        if pages.mirror != mirror.id || pages.generation != locked.generation {
             return None;
         }
         // INVARIANT: By the type invariants of `MirroredPages`, the pages were mapped when the
-        // mirror with this id was in this generation. It is so now, and remains so while `self` is
-        // borrowed, since an invalidation waits for the lock before it increases the generation.
+        // mirror with this id was in this generation. It is so now, and remains so during `'g`:
+        // the caller has borrowed the guard for that, and an invalidation waits for the lock before
+        // it increases the generation.
         Some(ValidPages {
             pfns: &pages.pfns,
             _access: PhantomData,
@@ -582,7 +666,7 @@ impl<'m, T: MirrorOps, A: HoldFor> Faulted<'m, T, A> {
     ///
     /// # Context
     ///
-    /// As for [`Mirror::lock`].
+    /// As for [`Mirror::lock`]. Looks at each page under the lock.
     ///
     /// # Errors
     ///
@@ -620,8 +704,10 @@ impl<'m, T: MirrorOps, A: HoldFor> Faulted<'m, T, A> {
 /// # Invariants
 ///
 /// When the mirror with the id `mirror` was in the generation `generation`, the pages with the PFNs
-/// `pfns` were mapped in its range, so that user space could read, and if `A` says so, write to
-/// them. The kernel may access their contents.
+/// `pfns` were mapped in its range, readable, and if `A` says so, writable. The kernel may access
+/// their contents.
+///
+/// On x86, a shadow stack is writable in this sense, though user space cannot store to it.
 pub struct MirroredPages<A: HoldFor> {
     mirror: u64,
     generation: u64,
@@ -637,8 +723,7 @@ pub struct MirroredPages<A: HoldFor> {
 /// # Invariants
 ///
 /// The pages with the PFNs `pfns` are mapped in the range of a mirror, whose lock is held during
-/// `'g`, so that user space can read, and if `A` says so, write to them. The kernel may access
-/// their contents.
+/// `'g`, readable, and if `A` says so, writable. The kernel may access their contents.
 pub struct ValidPages<'g, A: HoldFor> {
     pfns: &'g [usize],
     // The lock must be released by the thread that has taken it, so not `Send`.
@@ -725,6 +810,15 @@ impl ValidPages<'_, ReadWrite> {
         }
         Ok(())
     }
+}
+
+/// Returns the name and the key of the lock of all mirrors.
+///
+/// Neither generic nor inlined, as `new_mutex` in [`Mirror::new`] would be: lockdep expects one
+/// name for one key, and each module that makes a mirror would have a name of its own.
+#[inline(never)]
+fn lock_class() -> (&'static CStr, Pin<&'static LockClassKey>) {
+    (c"Mirror", static_lock_class!())
 }
 
 /// Returns an id that no mirror has had.
@@ -825,7 +919,8 @@ unsafe fn fault(
     if start & !PAGE_MASK != 0 || nr_pages == 0 || nr_pages > most {
         return Err(EINVAL);
     }
-    let end = start.checked_add(nr_pages * PAGE_SIZE).ok_or(EINVAL)?;
+    let len = nr_pages.checked_mul(PAGE_SIZE).ok_or(EINVAL)?;
+    let end = start.checked_add(len).ok_or(EINVAL)?;
     if start < ours.start || end > ours.end {
         return Err(EINVAL);
     }

@@ -282,10 +282,5 @@ impl MiscDevice for Device {
         m.field(c"changed", counters.changed.load(Relaxed));
         m.field(c"hits", counters.hits.load(Relaxed));
         m.field(c"faults", counters.faults.load(Relaxed));
-        let pinned = device.pinned.lock();
-        m.field(
-            c"pinned",
-            pinned.as_ref().map_or(0, |pages| pages.len()) as i64,
-        );
     }
 }

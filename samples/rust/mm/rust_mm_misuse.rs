@@ -180,7 +180,8 @@ impl MiscDevice for Misuse {
             }
             MISUSE_MIRROR => {
                 let addr = arg & PAGE_MASK;
-                let mirror = Mirror::new(mm, addr..addr + PAGE_SIZE, Allocator, ());
+                let end = addr.checked_add(PAGE_SIZE).ok_or(EINVAL)?;
+                let mirror = Mirror::new(mm, addr..end, Allocator, ());
                 let _mirror = KBox::pin_init(mirror, GFP_KERNEL)?;
                 task.user_mm().ok_or(ESRCH)?.vm_munmap(addr, PAGE_SIZE)?;
             }

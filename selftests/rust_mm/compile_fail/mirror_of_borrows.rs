@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // The data of a mirror borrows from the stack. A mirror that is leaked would outlive it.
-// error: E0477
-// message: the type `Mmu<'a>` does not fulfill the required lifetime
+// error: E0478 E0495
+// message: lifetime parameter instantiated with the lifetime `'a` as defined here
 
 include!("prelude.rs");
 

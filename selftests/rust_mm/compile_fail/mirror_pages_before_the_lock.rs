@@ -3,7 +3,7 @@
 // A driver accesses pages that it has faulted in, without checking under the lock that they are
 // still mapped.
 // error: E0599
-// message: no method named `read_at` found for struct `Faulted<'_,
+// message: no method named `read_at` found for struct `Faulted`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A driver hands pages that are mapped while it holds a lock to another thread.
 // error: E0599
-// message: `ValidPages<'_, kernel::mm::gup::ReadOnly>: Send`
+// message: `ValidPages<'_, ReadOnly>: Send`
 
 include!("prelude.rs");
 

@@ -2,7 +2,7 @@
 
 // A driver writes to pages that it has faulted in for reading.
 // error: E0599
-// message: no method named `write_at` found for struct `ValidPages<'_, kernel::mm::gup::ReadOnly>`
+// message: no method named `write_at` found for struct `ValidPages<'_, ReadOnly>`
 
 include!("prelude.rs");
 

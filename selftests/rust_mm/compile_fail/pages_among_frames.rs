@@ -18,5 +18,5 @@ fn add(
     pieces.add(0, pages, 0..1)?;
     #[cfg(twin)]
     drop(pages);
-    pieces.add(1, FrameSource::revocable(bar, Cache::NonCached), 0..1)
+    pieces.add(1, FrameSource::revocable(bar), 0..1)
 }

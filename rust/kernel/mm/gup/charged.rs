@@ -37,7 +37,7 @@ use core::ops::Deref;
 // charge is returned.
 #[must_use = "the pages are released when this is dropped"]
 pub struct ChargedPages<A: HoldFor> {
-    pages: UserPages<PinnedLongTerm, A>,
+    held: UserPages<PinnedLongTerm, A>,
     charge: Charge<PinnedVm>,
 }
 
@@ -54,7 +54,7 @@ impl<A: HoldFor> Deref for ChargedPages<A> {
 
     #[inline]
     fn deref(&self) -> &Self::Target {
-        &self.pages
+        &self.held
     }
 }
 
@@ -78,8 +78,8 @@ impl<A: HoldFor> UserPages<PinnedLongTerm, A> {
     /// See [`ChargedPages`].
     pub fn charged(start: usize, nr_pages: usize) -> Result<ChargedPages<A>> {
         let mut charge = Charge::new(crate::current!().mm().ok_or(EFAULT)?, nr_pages)?;
-        let pages = Self::fast(start, nr_pages)?;
-        charge.keep(pages.nr_pages());
-        Ok(ChargedPages { pages, charge })
+        let held = Self::fast(start, nr_pages)?;
+        charge.keep(held.nr_pages());
+        Ok(ChargedPages { held, charge })
     }
 }

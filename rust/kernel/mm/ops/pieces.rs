@@ -6,11 +6,6 @@
 //! several objects is faulted in, and its action is none. A [`Pieces`] says where in the mapping
 //! each object is.
 
-#[cfg(CONFIG_HAVE_IOREMAP_PROT)]
-use super::{
-    Access,
-    DriverVmaUnderMmap, //
-};
 use super::{
     sealed::Sealed,
     Fault,
@@ -20,6 +15,11 @@ use super::{
     Paged,
     Pfn,
     VmOperations, //
+};
+#[cfg(CONFIG_HAVE_IOREMAP_PROT)]
+use super::{
+    Access,
+    DriverVmaUnderMmap, //
 };
 use crate::{
     alloc::{
@@ -67,9 +67,9 @@ mod mapping;
 /// - `Pieces<FrameSource>` has memory of a device, such as ranges of a BAR.
 ///
 /// A mapping cannot have both. Frames without reference counts need a `VM_PFNMAP` mapping, which
-/// must not have pages. `VM_MIXEDMAP` would permit both, but the kernel does not insert a PFN there
-/// that has a `struct page`, as that of a BAR may have, and the whole mapping would have the cache
-/// mode of one of them, and be out of reach of `get_user_pages` or not.
+/// must not have pages. `VM_MIXEDMAP` would permit both, but the kernel inserts a PFN there with
+/// the cache mode of the mapping, which would be that of the pages. And the whole mapping would be
+/// out of reach of `get_user_pages`, or not.
 ///
 /// The list owns a reference to each object. It does not change while it is mapped: to change what
 /// user space can map, a driver makes another list. A file that always has the same list owns it,
@@ -295,6 +295,16 @@ impl<S: PieceSource> Pieces<S> {
             .take_while(move |piece| piece.at.start < pages.end)
     }
 
+    /// Returns the cache mode of the pieces that have one of the pages `pages` of the list, or
+    /// [`NonCached`](Cache::NonCached) if they have several.
+    fn cache(&self, pages: Range<usize>) -> Cache {
+        let mut modes = self.within(pages).map(|piece| piece.source.cache());
+        match modes.next() {
+            Some(first) if modes.all(|mode| mode == first) => first,
+            _ => Cache::NonCached,
+        }
+    }
+
     /// Checks that a mapping can consist of these pieces, from the page at its page offset on.
     ///
     /// If there is a page among them that is read-only, a shared mapping loses the permission to
@@ -346,6 +356,10 @@ pub trait PieceSource: Sealed + Send + Sync + Sized + 'static {
     #[doc(hidden)]
     fn nr_pages(&self) -> usize;
 
+    /// Returns the cache mode of user space's accesses.
+    #[doc(hidden)]
+    fn cache(&self) -> Cache;
+
     /// Returns whether the object may be mapped by files with the address space `mapping`.
     #[doc(hidden)]
     fn may_be_mapped_in(&self, mapping: *const bindings::address_space) -> bool;
@@ -390,6 +404,11 @@ impl PieceSource for PageSource {
             Object::Pages(pages) => pages.nr_pages(),
             Object::Folio(folio) => folio.nr_pages(),
         }
+    }
+
+    #[inline]
+    fn cache(&self) -> Cache {
+        Cache::Cached
     }
 
     #[inline]
@@ -568,7 +587,9 @@ enum Frames {
 impl FrameSource {
     /// Returns the memory of a device that is revoked when its driver is unbound, such as a BAR.
     ///
-    /// User space's accesses have the cache mode of the [`RevocableMemory`]. The list does not keep
+    /// User space's accesses have the cache mode of the [`RevocableMemory`]; see
+    /// [`VmaDesc::map_pieces`](crate::mm::desc::VmaDesc::map_pieces) for a list with several modes.
+    /// The list does not keep
     /// the memory from being revoked. It can be mapped only by files that have the address space of
     /// its revocation.
     #[inline]
@@ -600,6 +621,11 @@ impl PieceSource for FrameSource {
             Frames::Revocable(memory) => memory.nr_pages(),
             Frames::Fixed(memory) => memory.pfns().nr_pages(),
         }
+    }
+
+    #[inline]
+    fn cache(&self) -> Cache {
+        self.cache
     }
 
     #[inline]
@@ -652,7 +678,8 @@ impl Pieces<FrameSource> {
     /// Accesses the page of the list that a mapping has at `addr`, and returns the number of bytes.
     ///
     /// For a driver that has callbacks of its own: it calls this in its
-    /// [`access`](VmOperations::access). Of a [`RevocableMemory`], nothing need be mapped at `addr`.
+    /// [`access`](VmOperations::access). Nothing need be mapped at `addr` if the page is one of a
+    /// [`RevocableMemory`].
     ///
     /// # Context
     ///

@@ -9,7 +9,10 @@ use super::{
         mprotect,
         mremap, //
     },
-    threads::elsewhere, //
+    threads::{
+        elsewhere,
+        Outcome, //
+    }, //
 };
 use crate::{
     bindings,
@@ -44,7 +47,8 @@ use crate::{
             Atomic,
             Relaxed, //
         },
-        Arc, //
+        Arc,
+        Completion, //
     }, //
 };
 use core::ops::Range;
@@ -100,6 +104,46 @@ impl MirrorOps for Sleeper {
     type State = ();
 
     fn invalidate(&self, _: &mut (), _: &Invalidation) {}
+}
+
+/// Where another thread waits.
+#[pin_data]
+struct Gate {
+    #[pin]
+    open: Completion,
+}
+
+/// Lets another thread go on, at the latest when this is dropped.
+struct Go(Arc<Gate>);
+
+impl Go {
+    fn tell(&self) {
+        self.0.open.complete_all();
+    }
+}
+
+impl Drop for Go {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+/// Makes a thread that runs a closure when it is told to.
+///
+/// Under the lock of a mirror, nothing may allocate memory, so the thread is made before.
+fn when_told(f: impl FnOnce() -> Result + Send + 'static) -> Result<(Go, Arc<Outcome>)> {
+    let gate = Arc::pin_init(
+        pin_init!(Gate {
+            open <- Completion::new(),
+        }),
+        GFP_KERNEL,
+    )?;
+    let theirs = gate.clone();
+    let outcome = elsewhere(move || {
+        theirs.open.wait_for_completion();
+        f()
+    })?;
+    Ok((Go(gate), outcome))
 }
 
 /// Mirrors a range.
@@ -347,15 +391,16 @@ mod cases {
         let mm = UserMm::attach()?;
         let (mirror, addr) = mapped(&mm)?;
         let range = addr..addr + LEN;
-        let (guard, pages) = mirror.fault_locked::<ReadOnly>(addr, 1)?;
         let theirs: ARef<Mm> = ARef::from(&**mm.current());
         let their_range = range.clone();
         // On another thread, since lockdep would not accept it on this one.
-        elsewhere(move || match notify(&theirs, their_range, false) {
+        let (go, change) = when_told(move || match notify(&theirs, their_range, false) {
             Err(e) if e == EAGAIN => Ok(()),
             _ => Err(EIO),
-        })?
-        .wait()?;
+        })?;
+        let (guard, pages) = mirror.fault_locked::<ReadOnly>(addr, 1)?;
+        go.tell();
+        change.wait()?;
         assert!(guard.pages(&pages).is_some());
         drop(guard);
         assert_eq!(calls(&mirror), 0);
@@ -363,7 +408,9 @@ mod cases {
         mirror.data().busy.store(true, Relaxed);
         assert_eq!(notify(mm.current(), range.clone(), false), Err(EAGAIN));
         mirror.data().busy.store(false, Relaxed);
+        let faulted = mirror.fault::<ReadOnly>(addr, 1)?;
         notify(mm.current(), range.clone(), false)?;
+        assert!(faulted.lock().is_err_and(|e| e == EAGAIN));
         let guard = mirror.lock();
         assert_eq!(*guard, Some((range, Reason::Clear, false)));
         assert!(guard.pages(&pages).is_none());
@@ -389,9 +436,10 @@ mod cases {
     fn waits_for_the_lock() -> Result {
         let mm = UserMm::attach()?;
         let (mirror, addr) = mapped(&mm)?;
-        let (guard, pages) = mirror.fault_locked::<ReadOnly>(addr, 1)?;
         let theirs: ARef<Mm> = ARef::from(&**mm.current());
-        let change = elsewhere(move || notify(&theirs, addr..addr + LEN, true))?;
+        let (go, change) = when_told(move || notify(&theirs, addr..addr + LEN, true))?;
+        let (guard, pages) = mirror.fault_locked::<ReadOnly>(addr, 1)?;
+        go.tell();
         crate::time::delay::fsleep(crate::time::Delta::from_millis(20));
         assert!(guard.pages(&pages).is_some());
         assert_eq!(calls(&mirror), 0);

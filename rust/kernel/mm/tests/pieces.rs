@@ -417,9 +417,10 @@ mod cases {
     fn revoked() -> Result {
         let mm = UserMm::attach()?;
         let (pages, folio) = sources()?;
+        let list = list(&pages, &folio)?;
         let device = Arc::pin_init(
             try_pin_init!(Revoked {
-                list: list(&pages, &folio)?,
+                list,
                 revocation <- Revocation::new::<RevokedFile>(),
             }? Error),
             GFP_KERNEL,
@@ -454,9 +455,10 @@ mod cases {
         second.add_read_only(2, numbered(1, b'1')?, 0..1)?;
         let second = Arc::new(second, GFP_KERNEL)?;
 
+        let initial = first.clone();
         let device = Arc::pin_init(
             pin_init!(Changing {
-                list <- new_mutex!(first.clone()),
+                list <- new_mutex!(initial),
                 next <- new_mutex!(None),
             }),
             GFP_KERNEL,

@@ -29,7 +29,6 @@ use crate::{
             MapFile, //
         },
         flags::VmaFlag,
-        memory::Cache,
         ops::{
             data::{
                 unmapped,
@@ -172,6 +171,10 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     /// neither grow the mapping nor have it merged. Accesses to a hole get SIGBUS. A page that user
     /// space has dropped with `madvise(MADV_DONTNEED)` is mapped again when it is accessed.
     ///
+    /// If the pieces have one cache mode, it is that of the mapping. Otherwise the mapping is not
+    /// cached, and each piece is mapped with its own mode. But on arm64 and RISC-V, `mprotect(2)`
+    /// gives what is mapped the mode of the mapping (`pte_modify`).
+    ///
     /// The memory can be revoked, if the file has an address space with a
     /// [`Revocation`](crate::mm::revoke::Revocation).
     ///
@@ -218,6 +221,8 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     /// ```
     pub fn map_pieces<S: PieceSource>(mut self, pieces: &'f Pieces<S>) -> Result<Mapping<'f, D>> {
         pieces.check_mapping(&mut self)?;
+        // No overflow: the mapping is not longer than the list.
+        let cache = pieces.cache(self.pgoff()..self.pgoff() + self.nr_pages());
         let memory = if S::FRAMES {
             Pfn::FLAGS
         } else {
@@ -237,8 +242,7 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
         // - The actions below map nothing, in a mapping for PFNs if `S` are frames.
         let draft = unsafe { self.with_operations(operations) };
         Ok(if S::FRAMES {
-            // Each piece has a cache mode of its own.
-            draft.io_faults(Cache::NonCached)
+            draft.io_faults(cache)
         } else {
             draft.nothing()
         })

@@ -3,8 +3,8 @@
 //! Tests of mappings that consist of several ranges of the memory of a device.
 
 use super::{
+    slot_for,
     Bench,
-    Slot,
     NOWHERE,
     NR_PAGES, //
 };
@@ -31,10 +31,7 @@ use crate::{
             Pieces,
             VmOperations, //
         },
-        revoke::{
-            RevocableMemory,
-            Revocation, //
-        },
+        revoke::RevocableMemory,
         rmap::AddressSpace,
         testing::{
             UserMm,
@@ -141,12 +138,7 @@ mod cases {
 
     /// A list of six pages: 7, a hole, the last two pages, a hole, 0.
     fn device() -> Result<(Bench, Arc<Device>)> {
-        let mut slot = Slot {
-            revocation: Arc::pin_init(Revocation::new::<PieceFile>(), GFP_KERNEL)?,
-            memory: None,
-            name: 0,
-            errors: [Ok(()); 3],
-        };
+        let mut slot = slot_for::<PieceFile>()?;
         let bench = Bench::new(&mut slot)?;
         let memory = Arc::new(slot.memory.ok_or(ENODEV)?, GFP_KERNEL)?;
         let source = || FrameSource::revocable(memory.clone());
