@@ -1080,6 +1080,7 @@ TEST_F(memory, registration)
 		{ WP, 0, fill | 1 << _UFFDIO_WRITEPROTECT },
 		{ MISSING | MINOR, 0, fill | 1 << _UFFDIO_CONTINUE },
 		{ MISSING | WP, 0, fill | 1 << _UFFDIO_WRITEPROTECT },
+		{ MINOR | WP, 0, fill | 1 << _UFFDIO_CONTINUE | 1 << _UFFDIO_WRITEPROTECT },
 		{ MISSING | MINOR | WP, 0,
 		  fill | 1 << _UFFDIO_CONTINUE | 1 << _UFFDIO_WRITEPROTECT },
 		{ 0, -EINVAL },
@@ -1097,6 +1098,43 @@ TEST_F(memory, registration)
 
 			ASSERT_EQ(new_area(self, &area, 4, shared ? MAP_SHARED : MAP_PRIVATE, 0,
 					   0), 0);
+			ret = watch_ioctls(area.uffd, area.map, area.len, cases[i].modes, &ioctls);
+			EXPECT_EQ(ret, cases[i].error) TH_LOG("%#jx", (uintmax_t)cases[i].modes);
+			if (!ret)
+				EXPECT_EQ(ioctls, cases[i].ioctls)
+					TH_LOG("%#jx", (uintmax_t)cases[i].modes);
+			drop_area(&area);
+		}
+}
+
+/* Access protection goes with missing pages and with minor faults, but not with the other. */
+TEST_F(memory, registration_for_access)
+{
+	const uint64_t fill = 1 << _UFFDIO_COPY | 1 << _UFFDIO_ZEROPAGE | 1 << _UFFDIO_WAKE |
+		1 << _UFFDIO_POISON | 1 << _UFFDIO_MOVE | 1 << _UFFDIO_RWPROTECT;
+	const struct {
+		uint64_t modes;
+		int error;
+		uint64_t ioctls;
+	} cases[] = {
+		{ RWP, 0, fill },
+		{ RWP | MISSING, 0, fill },
+		{ RWP | MINOR, 0, fill | 1 << _UFFDIO_CONTINUE },
+		{ RWP | MISSING | MINOR, 0, fill | 1 << _UFFDIO_CONTINUE },
+		{ RWP | WP, -EINVAL },
+		{ RWP | WP | MISSING, -EINVAL },
+	};
+
+	if (!(uffd_features() & UFFD_FEATURE_RWP))
+		SKIP(return, "the kernel does not have UFFD_FEATURE_RWP");
+	for (int shared = 0; shared < 2; shared++)
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+			struct area area;
+			uint64_t ioctls;
+			int ret;
+
+			ASSERT_EQ(new_area(self, &area, 4, shared ? MAP_SHARED : MAP_PRIVATE, 0,
+					   UFFD_FEATURE_RWP), 0);
 			ret = watch_ioctls(area.uffd, area.map, area.len, cases[i].modes, &ioctls);
 			EXPECT_EQ(ret, cases[i].error) TH_LOG("%#jx", (uintmax_t)cases[i].modes);
 			if (!ret)

@@ -44,7 +44,8 @@ struct uffdio_set_mode {
 	__u64 enable, disable;
 };
 
-#define UFFDIO_RWPROTECT	_IOWR(UFFDIO, 0x09, struct uffdio_rwprotect)
+#define _UFFDIO_RWPROTECT	0x09
+#define UFFDIO_RWPROTECT	_IOWR(UFFDIO, _UFFDIO_RWPROTECT, struct uffdio_rwprotect)
 #define UFFDIO_SET_MODE		_IOW(UFFDIO, 0x0A, struct uffdio_set_mode)
 #endif
 

@@ -8,6 +8,7 @@
 #include "rust_mm.h"
 #include "kselftest_harness.h"
 
+#include <linux/fs.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 
@@ -286,6 +287,23 @@ static int send_message(FIXTURE_DATA(tutorial) *self, int slot, const char *text
 	return ioctl(self->fd, STEP7_SEND) ? -errno : 0;
 }
 
+/* Asks for the build ID of what is mapped at an address. Returns 0 or -errno. */
+static int query_build_id(void *addr)
+{
+	char id[20];
+	struct procmap_query query = {
+		.size = sizeof(query), .query_addr = (unsigned long)addr,
+		.build_id_size = sizeof(id), .build_id_addr = (unsigned long)id,
+	};
+	int maps = open("/proc/self/maps", O_RDONLY), ret;
+
+	if (maps < 0)
+		return -errno;
+	ret = ioctl(maps, PROCMAP_QUERY, &query) ? -errno : 0;
+	close(maps);
+	return ret;
+}
+
 /* The messages are in the pages; read(2) waits for them, unless it must not. */
 TEST_F(tutorial, step7)
 {
@@ -314,31 +332,38 @@ TEST_F(tutorial, step7)
 	EXPECT_EQ(self->map[0], 0);
 	EXPECT_EQ(poll(&ready, 1, 0), 0);
 
-	/* A reader that waits. */
+	/* A query for the build ID neither waits for a message nor takes one. */
 	ASSERT_EQ(fcntl(self->fd, F_SETFL, 0), 0);
+	EXPECT_EQ(query_build_id(self->map), 0);
+	ASSERT_EQ(send_message(self, 1, "kept"), 0);
+	EXPECT_EQ(query_build_id(self->map), 0);
+	EXPECT_EQ(read(self->fd, text, sizeof(text)), 4);
+	EXPECT_EQ(memcmp(text, "kept", 4), 0);
+
+	/* A reader that waits. */
 	child = fork();
 	ASSERT_GE(child, 0);
 	if (!child)
 		_exit(read(self->fd, text, sizeof(text)) != 6 || memcmp(text, "second", 6));
 	usleep(100000);
 	EXPECT_EQ(waitpid(child, &status, WNOHANG), 0);
-	ASSERT_EQ(send_message(self, 1, "second"), 0);
+	ASSERT_EQ(send_message(self, 2, "second"), 0);
 	ASSERT_EQ(waitpid(child, &status, 0), child);
 	EXPECT_EQ(status, 0);
 
 	/* A length that is not one, and then a message into memory that is a slot itself. */
-	memcpy(self->map + 2 * self->page, &len, sizeof(len));
+	memcpy(self->map + 3 * self->page, &len, sizeof(len));
 	ASSERT_EQ(ioctl(self->fd, STEP7_SEND), 0);
 	EXPECT_EQ(read(self->fd, text, sizeof(text)), -1);
 	EXPECT_EQ(errno, EINVAL);
-	ASSERT_EQ(send_message(self, 3, "third"), 0);
-	ASSERT_EQ(madvise(self->map, self->page, MADV_DONTNEED), 0);
-	EXPECT_EQ(read(self->fd, self->map + sizeof(len), 5), 5);
-	EXPECT_EQ(memcmp(self->map + sizeof(len), "third", 5), 0);
+	ASSERT_EQ(send_message(self, 0, "third"), 0);
+	ASSERT_EQ(madvise(self->map + self->page, self->page, MADV_DONTNEED), 0);
+	EXPECT_EQ(read(self->fd, self->map + self->page + sizeof(len), 5), 5);
+	EXPECT_EQ(memcmp(self->map + self->page + sizeof(len), "third", 5), 0);
 
 	/* No slot is left. */
 	for (i = 0; i < STEP7_SLOTS; i++)
-		EXPECT_EQ(send_message(self, i, "fourth"), 0);
+		EXPECT_EQ(send_message(self, (i + 1) % STEP7_SLOTS, "fourth"), 0);
 	EXPECT_EQ(ioctl(self->fd, STEP7_SEND), -1);
 	EXPECT_EQ(errno, EBUSY);
 }

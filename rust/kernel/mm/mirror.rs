@@ -63,7 +63,10 @@ use crate::{
         LockClassKey,
         Mutex, //
     },
-    types::Opaque, //
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
 use core::{
     marker::PhantomData,
@@ -79,6 +82,8 @@ use core::{
 mod series;
 
 /// The bits of an element of `hmm_range::hmm_pfns` that are the PFN.
+// The constant is a `u32` on 32-bit machines.
+#[allow(clippy::unnecessary_cast)]
 const PFN_MASK: usize = (1 << bindings::hmm_pfn_flags_HMM_PFN_ORDER_SHIFT as usize) - 1;
 
 /// An invalidation could not be done without sleeping.
@@ -235,7 +240,7 @@ pub trait MirrorOps: Sized + Send + Sync + 'static {
 }
 
 /// What the lock of a mirror protects.
-struct Locked<S> {
+struct Guarded<S> {
     /// How often the range was invalidated.
     generation: u64,
     // Not `state`: the guard of a lock has a field of that name.
@@ -243,7 +248,7 @@ struct Locked<S> {
 }
 
 // Nothing pins the state of the driver, so a guard can give it out as `&mut`.
-impl<S> Unpin for Locked<S> {}
+impl<S> Unpin for Guarded<S> {}
 
 /// A range of an mm that a driver mirrors.
 ///
@@ -280,7 +285,7 @@ pub struct Mirror<T: MirrorOps> {
     id: u64,
     data: T,
     #[pin]
-    locked: Mutex<Locked<T::State>>,
+    locked: Mutex<Guarded<T::State>>,
     #[pin]
     notifier: Opaque<bindings::mmu_interval_notifier>,
 }
@@ -325,7 +330,7 @@ impl<T: MirrorOps> Mirror<T> {
         // INVARIANT: `insert` inserts the notifier, with the callback of `T`, for a range that it
         // has checked. It comes last, so that the callback finds the other fields initialized.
         let (name, key) = lock_class();
-        let locked = Locked {
+        let locked = Guarded {
             generation: 0,
             driver: state,
         };
@@ -533,7 +538,7 @@ impl<T: MirrorOps> PinnedDrop for Mirror<T> {
 #[must_use = "the lock is released when this is dropped"]
 pub struct MirrorGuard<'m, T: MirrorOps> {
     mirror: &'m Mirror<T>,
-    locked: Guard<'m, Locked<T::State>, MutexBackend>,
+    locked: Guard<'m, Guarded<T::State>, MutexBackend>,
 }
 
 impl<T: MirrorOps> Deref for MirrorGuard<'_, T> {
@@ -617,7 +622,7 @@ impl<T: MirrorOps> MirrorGuard<'_, T> {
     #[inline]
     fn valid<'g, A: HoldFor>(
         mirror: &Mirror<T>,
-        locked: &Locked<T::State>,
+        locked: &Guarded<T::State>,
         pages: &'g MirroredPages<A>,
     ) -> Option<ValidPages<'g, A>> {
         if pages.mirror != mirror.id || pages.generation != locked.generation {
@@ -630,6 +635,7 @@ impl<T: MirrorOps> MirrorGuard<'_, T> {
         Some(ValidPages {
             pfns: &pages.pfns,
             _access: PhantomData,
+            _not_send: NotThreadSafe,
         })
     }
 }
@@ -726,8 +732,9 @@ pub struct MirroredPages<A: HoldFor> {
 /// `'g`, readable, and if `A` says so, writable. The kernel may access their contents.
 pub struct ValidPages<'g, A: HoldFor> {
     pfns: &'g [usize],
-    // The lock must be released by the thread that has taken it, so not `Send`.
-    _access: PhantomData<(fn() -> A, *mut ())>,
+    _access: PhantomData<fn() -> A>,
+    // The lock must be released by the thread that has taken it.
+    _not_send: NotThreadSafe,
 }
 
 // SAFETY: By the type invariants, the PFNs are those of valid pages for as long as `self`, and the

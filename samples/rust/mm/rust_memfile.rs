@@ -231,7 +231,7 @@ impl MiscDevice for Maker {
     type Ptr = Arc<Self>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self, GFP_KERNEL)?)
+        Ok(Arc::new(Self, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn ioctl(_maker: ArcBorrow<'_, Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {

@@ -182,7 +182,7 @@ impl Device {
             let mmu = Mmu(self.counters.clone());
             mirror = Some(Arc::pin_init(
                 Mirror::new(mm, start..end, mmu, None),
-                GFP_KERNEL,
+                GFP_KERNEL_ACCOUNT,
             )?);
         }
         let old = core::mem::replace(&mut *self.mirror.lock(), mirror);
@@ -221,13 +221,13 @@ impl MiscDevice for Device {
     type Ptr = Arc<Self>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
-        let counters = Arc::new(Counters::new(), GFP_KERNEL)?;
+        let counters = Arc::new(Counters::new(), GFP_KERNEL_ACCOUNT)?;
         Arc::pin_init(
             pin_init!(Self {
                 counters,
                 mirror <- new_mutex!(None, "Device::mirror"),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 

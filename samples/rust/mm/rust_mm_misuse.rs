@@ -251,7 +251,7 @@ struct Allocator;
 impl MirrorOps for Allocator {
     type State = ();
 
-    fn invalidate(&self, _: &mut (), _: &Invalidation) {
+    fn invalidate(&self, (): &mut (), _: &Invalidation) {
         let _ = KBox::new(0, GFP_KERNEL);
     }
 }

@@ -105,7 +105,7 @@ impl MiscDevice for Device {
             pin_init!(Self {
                 pages <- new_mutex!(None),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 

@@ -168,7 +168,7 @@ impl<S> Piece<S> {
 
 impl<S: PieceSource> Pieces<S> {
     /// The most pieces that a list can have.
-    pub const MAX: usize = 4096;
+    pub const MAX_PIECES: usize = 4096;
 
     /// Makes a list of `nr_pages` pages, all of which are a hole, with room for `max` pieces.
     ///
@@ -178,13 +178,13 @@ impl<S: PieceSource> Pieces<S> {
     /// # Errors
     ///
     /// - [`EINVAL`] if `nr_pages` is zero, or so large that the size in bytes overflows.
-    /// - [`E2BIG`] if `max` is above [`MAX`](Self::MAX).
+    /// - [`E2BIG`] if `max` is above [`MAX_PIECES`](Self::MAX_PIECES).
     /// - [`ENOMEM`] if there is not enough memory.
     pub fn new(nr_pages: usize, max: usize, flags: Flags) -> Result<Self> {
         if nr_pages == 0 || nr_pages > (isize::MAX as usize) >> PAGE_SHIFT {
             return Err(EINVAL);
         }
-        if max > Self::MAX {
+        if max > Self::MAX_PIECES {
             return Err(E2BIG);
         }
         // INVARIANT: There are no pieces, and `nr_pages` was checked above.

@@ -23,6 +23,7 @@ use crate::{
             Mapping,
             VmaDesc, //
         },
+        memory::page_array::PageArray,
         ops::{
             Fault,
             FaultAnswer,
@@ -42,7 +43,8 @@ use crate::{
             WRITE, //
         },
         FaultedPages,
-        Folio, //
+        Folio,
+        KernelPages, //
     },
     page::PAGE_SIZE,
     prelude::*,
@@ -429,6 +431,25 @@ mod cases {
 
     #[test]
     fn node() -> Result {
+        // Each node that is online. The VM of the tests has two.
+        for nid in 0..bindings::MAX_NUMNODES.min(8) as i32 {
+            let node = NumaNode::new(nid)?;
+            let folio = match Folio::alloc_on(node, 0, GFP_KERNEL) {
+                Err(err) if err == EINVAL => continue,
+                folio => folio?,
+            };
+            assert_eq!(folio.nid(), nid);
+            let pages = KernelPages::new_on(node, 1, GFP_KERNEL)?;
+            let page = pages.page(0).ok_or(EINVAL)?;
+            // SAFETY: The page is one of order 0, which is a folio. The array has a reference to it
+            // while it is borrowed.
+            let folio: &Folio = unsafe { Folio::from_raw(page.as_ptr().cast()) };
+            assert_eq!(folio.nid(), nid);
+            let pages = FaultedPages::new(1, GFP_KERNEL)?;
+            pages.set_node(node)?;
+            assert_eq!(pages.get_or_make(0)?.nid(), nid);
+        }
+
         let pages = FaultedPages::new(2, GFP_KERNEL)?;
         pages.set_node(NumaNode::new(0)?)?;
         assert_eq!(pages.get_or_make(0)?.nid(), 0);

@@ -257,8 +257,8 @@ mod cases {
         let refused = |nr_pages, max| List::new(nr_pages, max, GFP_KERNEL).map(drop);
         assert_eq!(refused(0, 1), Err(EINVAL));
         assert_eq!(refused(usize::MAX, 1), Err(EINVAL));
-        assert_eq!(refused(1, List::MAX + 1), Err(E2BIG));
-        assert_eq!(refused(1, List::MAX), Ok(()));
+        assert_eq!(refused(1, List::MAX_PIECES + 1), Err(E2BIG));
+        assert_eq!(refused(1, List::MAX_PIECES), Ok(()));
 
         let mut list = List::new(8, 3, GFP_KERNEL)?;
         // Beyond the object, of nothing, and the wrong way round.

@@ -127,7 +127,7 @@ impl MiscDevice for Messages {
                 progress <- new_mutex!(Progress::default()),
                 sent <- new_poll_condvar!(),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -155,6 +155,11 @@ impl MiscDevice for Messages {
     }
 
     fn read_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+        // The kernel itself reads files that are mapped, for a process that asks for a build ID. It
+        // must neither get a message nor wait for one.
+        if !iov.is_user_backed() {
+            return Err(EINVAL);
+        }
         let messages = kiocb.file();
         let mut progress = messages.progress.lock();
         while progress.read == progress.sent {

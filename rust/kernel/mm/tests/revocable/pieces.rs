@@ -3,6 +3,7 @@
 //! Tests of mappings that consist of several ranges of the memory of a device.
 
 use super::{
+    leaf,
     slot_for,
     Bench,
     NOWHERE,
@@ -83,17 +84,17 @@ impl MiscDevice for PieceFile {
 }
 
 /// A file without an address space of its own.
-struct StrayFile {
+struct StrayPieceFile {
     list: Arc<Device>,
     /// Memory that is never revoked: the firmware of a PC.
     fixed: Pieces<FrameSource>,
 }
 
-/// The page offset from which a `StrayFile` maps the firmware by callbacks of its own.
+/// The page offset from which a `StrayPieceFile` maps the firmware by callbacks of its own.
 const OWN: usize = 32;
 
 #[vtable]
-impl MiscDevice for StrayFile {
+impl MiscDevice for StrayPieceFile {
     type Ptr = KBox<Self>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
@@ -111,15 +112,15 @@ impl MiscDevice for StrayFile {
         }
         // Without `check_mapping`, which would deny writing.
         desc.deny_cow()?;
-        Ok(desc.with_ops::<StrayOps>()?.on_io_fault(Cache::Cached))
+        Ok(desc.with_ops::<StrayPieceOps>()?.on_io_fault(Cache::Cached))
     }
 }
 
-struct StrayOps;
+struct StrayPieceOps;
 
 #[vtable]
-impl VmOperations for StrayOps {
-    type File = StrayFile;
+impl VmOperations for StrayPieceOps {
+    type File = StrayPieceFile;
     type Data = PerFile;
     type Memory = Pfn;
 
@@ -128,7 +129,7 @@ impl VmOperations for StrayOps {
     }
 }
 
-crate::vm_operations!(StrayOps);
+crate::vm_operations!(StrayPieceOps);
 
 #[kunit_tests(rust_mm_revocable_pieces)]
 mod cases {
@@ -152,7 +153,7 @@ mod cases {
     /// Accesses a page, and returns its PFN.
     fn mapped(mm: &UserMm, addr: usize) -> Result<usize> {
         mm.read::<1>(addr)?;
-        Ok(mm.current().mmap_read_lock().follow_pfnmap(addr)?.pfn)
+        Ok(leaf(mm, addr)?.0)
     }
 
     fn frames<const N: usize>(mm: &UserMm, addr: usize) -> [Result<usize>; N] {
@@ -228,11 +229,11 @@ mod cases {
         assert_eq!(list.add(0, source(), 16..17), Err(EINVAL));
         list.add_read_only(0, source(), 15..16)?;
         list.add_read_only(2, source(), 14..16)?;
-        let file = StrayFile {
+        let file = StrayPieceFile {
             list: device,
             fixed: list,
         };
-        let file = mm.open::<StrayFile>(KBox::new(file, GFP_KERNEL)?)?;
+        let file = mm.open::<StrayPieceFile>(KBox::new(file, GFP_KERNEL)?)?;
         assert_eq!(file.mmap(PAGE_SIZE, READ, SHARED, 0), Err(EINVAL));
         // A hole of the list has nothing to be revoked.
         let addr = file.mmap(PAGE_SIZE, READ, SHARED, 1)?;
