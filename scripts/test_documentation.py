@@ -25,10 +25,10 @@ WITH_TESTS = ("history", "locking", "mirror", "page-tables", "tutorial", "user-s
 # Rust types that the pages name, and that neither rust/ nor an insertion declares; `MyDevice` is an
 # example.
 UPSTREAM = {
-    "ARef", "Acquire", "Arc", "Atomic", "ControlFlow", "Drop", "File", "FromBytes", "IntoBytes",
-    "Iterator", "KBox", "KVVec", "Kiocb", "MiscDevice", "Mm", "MmWithUser", "MmapReadGuard",
-    "Mutex", "MyDevice", "None", "Ok", "Pin", "Release", "SetOnce", "SpinLock", "Sync", "Task",
-    "UserSlice", "VmaReadGuard", "VmaRef",
+    "ARef", "Acquire", "Arc", "Atomic", "Coherent", "ControlFlow", "Drop", "File", "FromBytes",
+    "IntoBytes", "Iterator", "KBox", "KVVec", "Kiocb", "MiscDevice", "Mm", "MmWithUser",
+    "MmapReadGuard", "Mutex", "MyDevice", "None", "Ok", "Pin", "Release", "SetOnce", "SpinLock",
+    "Sync", "Task", "UserSlice", "VmaReadGuard", "VmaRef",
 }
 # Their functions that the pages name.
 UPSTREAM_FUNCTIONS = {

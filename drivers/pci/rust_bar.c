@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* Memory BARs that Rust drivers map to user space. */
+/* Memory BARs that Rust drivers map to user space, and the end of DMA. */
 
 #include <linux/export.h>
 #include <linux/ioport.h>
 #include <linux/pci.h>
+#include <linux/pm_runtime.h>
 #include <linux/rust_resource.h>
 
 /**
@@ -33,3 +34,26 @@ struct resource *rust_pci_mem_bar(struct pci_dev *pdev, unsigned int bar)
 	return res;
 }
 EXPORT_SYMBOL_GPL(rust_pci_mem_bar);
+
+/**
+ * rust_pci_stop_dma() - Keep a device from accessing memory
+ * @dev: The device, which is a PCI device.
+ *
+ * Turns bus mastering off, and waits for the accesses that the device has made before.
+ *
+ * Context: Process context. May sleep.
+ */
+void rust_pci_stop_dma(struct device *dev)
+{
+	struct pci_dev *pdev = to_pci_dev(dev);
+	u16 command;
+
+	/* What is saved when a device without a driver is suspended must not have the bit. */
+	pm_runtime_get_sync(dev);
+	pci_clear_master(pdev);
+	/* The answer to a read comes after what the device has written before it. */
+	pci_read_config_word(pdev, PCI_COMMAND, &command);
+	pci_wait_for_pending_transaction(pdev);
+	pm_runtime_put_sync(dev);
+}
+EXPORT_SYMBOL_GPL(rust_pci_stop_dma);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Device memory for Rust: functions that rust/kernel/ needs to map it to user space and that the
- * rest of the kernel does not have.
+ * Device memory and DMA for Rust: functions that rust/kernel/ needs to map device memory to user
+ * space and that the rest of the kernel does not have.
  */
 #ifndef _LINUX_RUST_RESOURCE_H
 #define _LINUX_RUST_RESOURCE_H
 
 #include <linux/types.h>
 
+struct device;
 struct pci_dev;
 struct resource;
 struct rust_mem_claim;
@@ -23,5 +24,6 @@ int rust_mem_access(unsigned long pfn, bool wc, size_t offset, void *buf,
 
 /* drivers/pci/rust_bar.c */
 struct resource *rust_pci_mem_bar(struct pci_dev *pdev, unsigned int bar);
+void rust_pci_stop_dma(struct device *dev);
 
 #endif /* _LINUX_RUST_RESOURCE_H */

@@ -82,6 +82,12 @@ static inline bool has_ivshmem(void)
 	return !system("grep -qs PCI_ID=1AF4:1110 /sys/bus/pci/devices/*/uevent");
 }
 
+/* Returns whether the machine has the PCI device that rust_mmap_dma drives: edu. */
+static inline bool has_edu(void)
+{
+	return !system("grep -qs PCI_ID=1234:11E8 /sys/bus/pci/devices/*/uevent");
+}
+
 /*
  * Finds the name of the PCI device that a driver is bound to; @driver is the folder of
  * the driver in /sys. Returns 0, or -1.

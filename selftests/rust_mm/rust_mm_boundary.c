@@ -56,6 +56,12 @@ FIXTURE_VARIANT_ADD(any, pfn)
 	.name = "rust_mmap_pfn", .pages = 4096, .beyond = EINVAL, .mappable = true,
 };
 
+FIXTURE_VARIANT_ADD(any, dma)
+{
+	.name = "rust_mmap_dma", .pages = 4, .beyond = ENXIO, .mappable = true,
+	.ioctls = { RUST_MMAP_DMA_RUN },
+};
+
 FIXTURE_VARIANT_ADD(any, reclaim)
 {
 	.name = "rust_mmap_reclaim", .pages = 16, .mappable = true,

@@ -9,6 +9,7 @@
 #include "rust_mm_ioctl.h"
 #include "kselftest_harness.h"
 #include "../../../../samples/rust/mm/rust_mirror.h"
+#include "../../../../samples/rust/mm/rust_mmap_dma.h"
 #include "../../../../samples/rust/mm/rust_pin.h"
 #include "../../../../samples/rust/mm/rust_vma_inspect.h"
 
@@ -56,10 +57,14 @@ static inline int open_loaded(const char *name, const char **reason)
 		return fd;
 	ret = -errno;
 	/* A driver without a device is a failure, unless the machine lacks it. */
-	if (ret == -ENOENT && (strcmp(name, "rust_mmap_pfn") || has_ivshmem()))
+	*reason = NULL;
+	if (!strcmp(name, "rust_mmap_pfn") && !has_ivshmem())
+		*reason = "no QEMU -device ivshmem-plain";
+	if (!strcmp(name, "rust_mmap_dma") && !has_edu())
+		*reason = "no QEMU -device edu";
+	if (ret == -ENOENT && !*reason)
 		ret = -ENODEV;
 	unload_module(name);
-	*reason = "no QEMU -device ivshmem-plain";
 	return ret;
 }
 

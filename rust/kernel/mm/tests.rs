@@ -69,6 +69,8 @@ mod account;
 mod anon_inode;
 mod answers;
 mod callbacks;
+#[cfg(CONFIG_PCI)]
+mod dma;
 #[cfg(CONFIG_X86)]
 mod fault;
 mod faulted;
