@@ -273,7 +273,7 @@ distclean() {
         [[ $name != source ]] || rm -rf "$CACHE/apt"
         unlock "$LOCK_FD"
     done
-    rm -rf "$CACHE"/kvm-* "$CACHE/objects" "$CACHE/ccache" "$CACHE/cargo"
+    rm -rf "$CACHE"/kvm-* "$CACHE/objects" "$CACHE/times" "$CACHE/ccache" "$CACHE/cargo"
     if ((${#left[@]})); then
         stage_end "done, but another run is using ${left[*]}"
     else
