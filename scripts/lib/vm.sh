@@ -33,7 +33,7 @@ DEVICES=(--qemu-opts='-object memory-backend-ram,size=16M,id=shm -device ivshmem
 
 # A device with DMA, for the sample driver rust_mmap_dma. Its transfers go through bounce buffers:
 # otherwise, this machine has nothing to synchronise, and tests do not notice if that is left out.
-DEVICES+=(--qemu-opts='-device edu,dma_mask=0xffffffff' --append swiotlb=2048,force)
+DEVICES+=(--qemu-opts='-device edu,dma_mask=0xffffffff' --append 'swiotlb=2048,force')
 
 # The processor that QEMU emulates, if it is not to be the one of virtme-ng.
 [[ -z $CPU ]] || DEVICES+=(--qemu-opts="-cpu $CPU")

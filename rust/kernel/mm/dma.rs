@@ -6,7 +6,7 @@
 //! are either the processor's or the device's, which their type says:
 //!
 //! - `DmaPages<D, Cpu>` have contents that the driver can access.
-//! - `DmaPages<D, Dev>` have DMA addresses that the driver gives to the device.
+//! - `DmaPages<D, DmaDevice>` have DMA addresses that the driver gives to the device.
 //!
 //! [`DmaPages::for_device`] and [`DmaPages::for_cpu`] make one from the other. They do what the
 //! machine needs: write caches back, or copy to and from a bounce buffer.
@@ -111,13 +111,13 @@ pub trait Owner: Sealed + Send + Sync + 'static {}
 /// The processor may access the pages.
 pub enum Cpu {}
 /// The device may access the pages.
-pub enum Dev {}
+pub enum DmaDevice {}
 
 impl Sealed for ToDevice {}
 impl Sealed for FromDevice {}
 impl Sealed for Bidirectional {}
 impl Sealed for Cpu {}
-impl Sealed for Dev {}
+impl Sealed for DmaDevice {}
 
 impl Direction for ToDevice {
     const DIRECTION: DataDirection = DataDirection::ToDevice;
@@ -130,7 +130,7 @@ impl Direction for Bidirectional {
 }
 
 impl Owner for Cpu {}
-impl Owner for Dev {}
+impl Owner for DmaDevice {}
 
 /// A part of [`DmaPages`] that has consecutive DMA addresses.
 #[derive(Clone, Copy)]
@@ -230,7 +230,7 @@ fn max_segment(device: &pci::Device<Bound>) -> Result<u32> {
 /// - The driver of `device` is bound.
 /// - `given` is true if the device may know an address of the pages, and `at_device` if it may
 ///   access them now.
-struct Mapped {
+struct DmaMapping {
     table: Table,
     device: ARef<pci::Device>,
     direction: DataDirection,
@@ -241,11 +241,11 @@ struct Mapped {
 }
 
 // SAFETY: Any thread may unmap the table.
-unsafe impl Send for Mapped {}
+unsafe impl Send for DmaMapping {}
 // SAFETY: The table is only read, and the functions that synchronise can be called by any thread.
-unsafe impl Sync for Mapped {}
+unsafe impl Sync for DmaMapping {}
 
-impl Mapped {
+impl DmaMapping {
     /// Maps pages for DMA, as the processor's.
     fn new(
         device: &pci::Device<Bound>,
@@ -347,7 +347,7 @@ impl Mapped {
     }
 }
 
-impl Drop for Mapped {
+impl Drop for DmaMapping {
     fn drop(&mut self) {
         if self.given.load(Relaxed) {
             // SAFETY: The device is a PCI device, and valid.
@@ -372,9 +372,9 @@ impl Drop for Mapped {
 }
 
 /// Unmaps pages when it is dropped: the device owns it while the driver is bound.
-struct Unmap(Arc<Revocable<Mapped>>);
+struct UnmapAtUnbind(Arc<Revocable<DmaMapping>>);
 
-impl Drop for Unmap {
+impl Drop for UnmapAtUnbind {
     fn drop(&mut self) {
         self.0.revoke();
     }
@@ -382,7 +382,7 @@ impl Drop for Unmap {
 
 /// What the driver has of [`DmaPages`].
 struct Handle {
-    mapped: Arc<Revocable<Mapped>>,
+    mapped: Arc<Revocable<DmaMapping>>,
     memory: Arc<KernelPages>,
     segments: KVVec<Segment>,
 }
@@ -474,11 +474,11 @@ fn new_handle(
     flags: Flags,
 ) -> Result<Handle> {
     let memory = Arc::new(pages, flags)?;
-    let mapped = Mapped::new(device, memory.clone(), direction, flags)?;
+    let mapped = DmaMapping::new(device, memory.clone(), direction, flags)?;
     let segments = mapped.segments(flags)?;
     let mapped = Arc::pin_init(Revocable::new(mapped), flags)?;
     // If this fails, the pages are unmapped at once: the device knows no address.
-    devres::register(device.as_ref(), Unmap(mapped.clone()), flags)?;
+    devres::register(device.as_ref(), UnmapAtUnbind(mapped.clone()), flags)?;
     Ok(Handle {
         mapped,
         memory,
@@ -534,7 +534,7 @@ impl<D: Direction> DmaPages<D, Cpu> {
     /// # Errors
     ///
     /// [`ENODEV`] if the driver is unbound from the device.
-    pub fn for_device(self) -> Result<DmaPages<D, Dev>> {
+    pub fn for_device(self) -> Result<DmaPages<D, DmaDevice>> {
         Ok(DmaPages {
             handle: sync(self.handle, true)?,
             _type: PhantomData,
@@ -542,7 +542,7 @@ impl<D: Direction> DmaPages<D, Cpu> {
     }
 }
 
-impl<D: Direction> DmaPages<D, Dev> {
+impl<D: Direction> DmaPages<D, DmaDevice> {
     /// Returns the parts that have consecutive DMA addresses, in order.
     ///
     /// The device can use the addresses until the driver takes the pages back. They are never those

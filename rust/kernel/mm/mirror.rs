@@ -941,12 +941,14 @@ unsafe fn fault(
     if write {
         request |= bindings::hmm_pfn_flags_HMM_PFN_REQ_WRITE;
     }
+    #[allow(clippy::unnecessary_cast)]
+    let default_flags = request as usize;
     let mut range = bindings::hmm_range {
         notifier: sub,
         start,
         end,
         hmm_pfns: pfns.as_mut_ptr(),
-        default_flags: request as usize,
+        default_flags,
         ..pin_init::zeroed()
     };
     // SAFETY:

@@ -31,7 +31,7 @@ use kernel::{
         dma::{
             Bidirectional,
             Cpu,
-            Dev,
+            DmaDevice,
             DmaMemory,
             DmaPages, //
         },
@@ -188,7 +188,7 @@ enum State {
     /// The processor's.
     Idle(DmaPages<Bidirectional, Cpu>),
     /// The device's: it has not ended its transfer in time.
-    Busy(DmaPages<Bidirectional, Dev>),
+    Busy(DmaPages<Bidirectional, DmaDevice>),
     /// The driver is unbound.
     Gone,
 }
@@ -250,7 +250,7 @@ impl Edu {
     }
 
     /// Has the device make a transfer, and waits for it.
-    fn transfer(&self, transfer: &Transfer, pages: &DmaPages<Bidirectional, Dev>) -> Result {
+    fn transfer(&self, transfer: &Transfer, pages: &DmaPages<Bidirectional, DmaDevice>) -> Result {
         // A page is never split, so the transfer is in one segment. The DMA mask of the device has
         // 32 bits.
         let segment = pages.segment_at(transfer.offset).ok_or(EINVAL)?;

@@ -6,9 +6,9 @@
 
 include!("prelude.rs");
 
-use kernel::mm::dma::{Cpu, Dev, DmaPages, ToDevice};
+use kernel::mm::dma::{Cpu, DmaDevice, DmaPages, ToDevice};
 
-pub fn send(pages: DmaPages<ToDevice, Cpu>, data: &[u8]) -> Result<DmaPages<ToDevice, Dev>> {
+pub fn send(pages: DmaPages<ToDevice, Cpu>, data: &[u8]) -> Result<DmaPages<ToDevice, DmaDevice>> {
     #[cfg(twin)]
     pages.contents().write_at(0, data)?;
     let given = pages.for_device()?;

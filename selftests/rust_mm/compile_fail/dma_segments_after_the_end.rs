@@ -6,9 +6,9 @@
 
 include!("prelude.rs");
 
-use kernel::mm::dma::{Cpu, Dev, DmaPages, FromDevice};
+use kernel::mm::dma::{Cpu, DmaDevice, DmaPages, FromDevice};
 
-pub fn end(pages: DmaPages<FromDevice, Dev>) -> Result<(usize, DmaPages<FromDevice, Cpu>)> {
+pub fn end(pages: DmaPages<FromDevice, DmaDevice>) -> Result<(usize, DmaPages<FromDevice, Cpu>)> {
     let segments = pages.segments();
     #[cfg(twin)]
     let segments = segments.len();

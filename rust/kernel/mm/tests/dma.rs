@@ -17,6 +17,8 @@ mod cases {
     /// Returns where the byte at `offset` is, and how many bytes follow.
     fn find(segments: &[Segment], offset: usize) -> Option<(usize, u64, usize)> {
         let segment = segment_at(segments, offset)?;
+        // `DmaAddress` is a `u32` on some 32-bit machines.
+        #[allow(clippy::useless_conversion)]
         let address = segment.address().into();
         Some((segment.offset(), address, segment.len()))
     }

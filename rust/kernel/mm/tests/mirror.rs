@@ -103,7 +103,7 @@ struct Sleeper;
 impl MirrorOps for Sleeper {
     type State = ();
 
-    fn invalidate(&self, _: &mut (), _: &Invalidation) {}
+    fn invalidate(&self, (): &mut (), _: &Invalidation) {}
 }
 
 /// Where another thread waits.
