@@ -16,7 +16,6 @@
 #include <sys/syscall.h>
 
 #define MODULE		"rust_mirror"
-#define DEVICE		"/dev/rust_mirror"
 #define PAGES		8
 #define ROUNDS		2000
 
@@ -52,15 +51,14 @@ FIXTURE(mirror)
 
 FIXTURE_SETUP(mirror)
 {
-	int ret = load_module(MODULE, "");
+	const char *reason;
 
-	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
-		SKIP(return, "no " MODULE ".ko, and no $RUST_MM_MODULES");
-	ASSERT_EQ(ret, 0);
+	self->fd = open_loaded(MODULE, &reason);
+	if (self->fd == -ENOENT)
+		SKIP(return, "%s", reason);
+	ASSERT_GE(self->fd, 0);
 	self->page = sysconf(_SC_PAGESIZE);
 	self->size = PAGES * self->page;
-	self->fd = open(DEVICE, O_RDWR);
-	ASSERT_GE(self->fd, 0);
 	self->map = mmap(NULL, self->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			 -1, 0);
 	ASSERT_NE(self->map, MAP_FAILED);

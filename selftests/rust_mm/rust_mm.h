@@ -88,6 +88,49 @@ static inline bool has_edu(void)
 	return !system("grep -qs PCI_ID=1234:11E8 /sys/bus/pci/devices/*/uevent");
 }
 
+/* Opens the device of a driver, or its first one if it has several. */
+static inline int open_device(const char *name)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	fd = open(path, O_RDWR);
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	strcat(path, "0");
+	return open(path, O_RDWR);
+}
+
+/*
+ * Loads a driver and opens its device. Returns the file or -errno; -ENOENT if this machine
+ * cannot run the test, and sets *reason to the reason.
+ */
+static inline int open_loaded(const char *name, const char **reason)
+{
+	int fd, ret = load_module(name, "");
+
+	*reason = "no such module, and no $RUST_MM_MODULES";
+	if (ret == -ENOENT && getenv("RUST_MM_MODULES"))
+		return -ENODEV;
+	if (ret)
+		return ret;
+	fd = open_device(name);
+	if (fd >= 0)
+		return fd;
+	ret = -errno;
+	/* A driver without a device is a failure, unless the machine lacks it. */
+	*reason = NULL;
+	if (!strcmp(name, "rust_mmap_pfn") && !has_ivshmem())
+		*reason = "no QEMU -device ivshmem-plain";
+	if (!strcmp(name, "rust_mmap_dma") && !has_edu())
+		*reason = "no QEMU -device edu";
+	if (ret == -ENOENT && !*reason)
+		ret = -ENODEV;
+	unload_module(name);
+	return ret;
+}
+
 /*
  * Finds the name of the PCI device that a driver is bound to; @driver is the folder of
  * the driver in /sys. Returns 0, or -1.

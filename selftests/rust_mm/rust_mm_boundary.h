@@ -25,49 +25,6 @@ do {									\
 	EXPECT_EQ(errno, error) TH_LOG("%s", #expr);			\
 } while (0)
 
-/* Opens the device of a driver, or its first one if it has several. */
-static inline int open_device(const char *name)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/dev/%s", name);
-	fd = open(path, O_RDWR);
-	if (fd >= 0 || errno != ENOENT)
-		return fd;
-	strcat(path, "0");
-	return open(path, O_RDWR);
-}
-
-/*
- * Loads a driver and opens its device. Returns the file or -errno; -ENOENT if this machine
- * cannot run the test, and sets *reason to the reason.
- */
-static inline int open_loaded(const char *name, const char **reason)
-{
-	int fd, ret = load_module(name, "");
-
-	*reason = "no such module, and no $RUST_MM_MODULES";
-	if (ret == -ENOENT && getenv("RUST_MM_MODULES"))
-		return -ENODEV;
-	if (ret)
-		return ret;
-	fd = open_device(name);
-	if (fd >= 0)
-		return fd;
-	ret = -errno;
-	/* A driver without a device is a failure, unless the machine lacks it. */
-	*reason = NULL;
-	if (!strcmp(name, "rust_mmap_pfn") && !has_ivshmem())
-		*reason = "no QEMU -device ivshmem-plain";
-	if (!strcmp(name, "rust_mmap_dma") && !has_edu())
-		*reason = "no QEMU -device edu";
-	if (ret == -ENOENT && !*reason)
-		ret = -ENODEV;
-	unload_module(name);
-	return ret;
-}
-
 /* Unloads a driver, with retries: the kernel may release a file after close(2) returns. */
 static inline int unload(const char *name)
 {

@@ -54,18 +54,13 @@ static int pci_command(const char *name)
 
 FIXTURE_SETUP(dma)
 {
-	int ret = load_module(MODULE, "");
+	const char *reason;
 
-	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
-		SKIP(return, "no " MODULE ".ko, and no $RUST_MM_MODULES");
-	ASSERT_EQ(ret, 0);
-	self->page = sysconf(_SC_PAGESIZE);
-	self->fd = open(DEVICE, O_RDWR);
-	if (self->fd < 0 && errno == ENOENT && !has_edu()) {
-		unload_module(MODULE);
-		SKIP(return, "no QEMU -device edu");
-	}
+	self->fd = open_loaded(MODULE, &reason);
+	if (self->fd == -ENOENT)
+		SKIP(return, "%s", reason);
 	ASSERT_GE(self->fd, 0);
+	self->page = sysconf(_SC_PAGESIZE);
 	self->map = mmap(NULL, PAGES * self->page, RW, MAP_SHARED, self->fd, 0);
 	ASSERT_NE(self->map, MAP_FAILED);
 }

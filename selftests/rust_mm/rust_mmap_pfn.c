@@ -50,18 +50,13 @@ FIXTURE_VARIANT_ADD(pfn, fill)
 
 FIXTURE_SETUP(pfn)
 {
-	int ret = load_module(MODULE, "");
+	const char *reason;
 
-	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
-		SKIP(return, "no " MODULE ".ko, and no $RUST_MM_MODULES");
-	ASSERT_EQ(ret, 0);
-	self->page = sysconf(_SC_PAGESIZE);
-	self->fd = open(DEVICE, O_RDWR);
-	if (self->fd < 0 && errno == ENOENT && !has_ivshmem()) {
-		unload_module(MODULE);
-		SKIP(return, "no QEMU -device ivshmem-plain");
-	}
+	self->fd = open_loaded(MODULE, &reason);
+	if (self->fd == -ENOENT)
+		SKIP(return, "%s", reason);
 	ASSERT_GE(self->fd, 0);
+	self->page = sysconf(_SC_PAGESIZE);
 	self->size = fdinfo(self->fd, "size");
 	ASSERT_GE(self->size, 8 * HUGE);
 }
@@ -351,18 +346,13 @@ FIXTURE(device)
 
 FIXTURE_SETUP(device)
 {
-	int ret = load_module(MODULE, "");
+	const char *reason;
 
-	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
-		SKIP(return, "no " MODULE ".ko, and no $RUST_MM_MODULES");
-	ASSERT_EQ(ret, 0);
-	self->page = sysconf(_SC_PAGESIZE);
-	self->fd = open(DEVICE, O_RDWR);
-	if (self->fd < 0 && errno == ENOENT && !has_ivshmem()) {
-		unload_module(MODULE);
-		SKIP(return, "no QEMU -device ivshmem-plain");
-	}
+	self->fd = open_loaded(MODULE, &reason);
+	if (self->fd == -ENOENT)
+		SKIP(return, "%s", reason);
 	ASSERT_GE(self->fd, 0);
+	self->page = sysconf(_SC_PAGESIZE);
 }
 
 FIXTURE_TEARDOWN(device)
@@ -613,22 +603,16 @@ FIXTURE(pieces)
 
 FIXTURE_SETUP(pieces)
 {
-	int ret;
+	const char *reason;
 
 	self->fd = -1;
 	if (getenv("RUST_MM_TWIN"))
 		SKIP(return, "C has no such mappings");
-	ret = load_module(MODULE, "");
-	if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
-		SKIP(return, "no " MODULE ".ko, and no $RUST_MM_MODULES");
-	ASSERT_EQ(ret, 0);
-	self->page = sysconf(_SC_PAGESIZE);
-	self->fd = open(DEVICE, O_RDWR);
-	if (self->fd < 0 && errno == ENOENT && !has_ivshmem()) {
-		unload_module(MODULE);
-		SKIP(return, "no QEMU -device ivshmem-plain");
-	}
+	self->fd = open_loaded(MODULE, &reason);
+	if (self->fd == -ENOENT)
+		SKIP(return, "%s", reason);
 	ASSERT_GE(self->fd, 0);
+	self->page = sysconf(_SC_PAGESIZE);
 	self->size = fdinfo(self->fd, "size");
 	self->memory = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
 	ASSERT_NE(self->memory, MAP_FAILED);
