@@ -923,14 +923,15 @@ unsafe fn fault(
     let most = i32::MAX as usize / mem::size_of::<usize>();
     // SAFETY: By the safety requirements of this function, `sub` is inserted.
     let ours = unsafe { range_of(sub) };
-    if start & !PAGE_MASK != 0 || nr_pages == 0 || nr_pages > most {
+    if start & !PAGE_MASK != 0 || !ours.contains(&start) {
         return Err(EINVAL);
     }
-    let len = nr_pages.checked_mul(PAGE_SIZE).ok_or(EINVAL)?;
-    let end = start.checked_add(len).ok_or(EINVAL)?;
-    if start < ours.start || end > ours.end {
+    let left = (ours.end - start) >> PAGE_SHIFT;
+    if nr_pages == 0 || nr_pages > left.min(most) {
         return Err(EINVAL);
     }
+    // No overflow: the range has all of these pages.
+    let end = start + nr_pages * PAGE_SIZE;
     // SAFETY: By the safety requirements of this function, `sub` is inserted, and so keeps its mm
     // from being freed.
     let mm = unsafe { Mm::from_raw((*sub).mm) };
