@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/init.h>
+#include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mount.h>
@@ -37,7 +38,14 @@ static struct inode *rust_memory_alloc_inode(struct super_block *sb)
 	memory->modes = 0;
 	memory->flags = 0;
 	memory->type = NULL;
-	return &memory->inode;
+	mpol_shared_policy_init(&memory->filemap.policy, NULL);
+	return &memory->filemap.inode;
+}
+
+/* Unlike free_inode, not called by RCU. */
+static void rust_memory_destroy_inode(struct inode *inode)
+{
+	mpol_free_shared_policy(&rust_memory_inode(inode)->filemap.policy);
 }
 
 static void rust_memory_free_inode(struct inode *inode)
@@ -69,6 +77,7 @@ static void rust_memory_evict_inode(struct inode *inode)
 
 static const struct super_operations rust_memory_super_ops = {
 	.alloc_inode	= rust_memory_alloc_inode,
+	.destroy_inode	= rust_memory_destroy_inode,
 	.free_inode	= rust_memory_free_inode,
 	.evict_inode	= rust_memory_evict_inode,
 	.drop_inode	= inode_just_drop,
@@ -97,7 +106,7 @@ static void rust_memory_inode_init_once(void *object)
 {
 	struct rust_memory_inode *memory = object;
 
-	inode_init_once(&memory->inode);
+	inode_init_once(&memory->filemap.inode);
 }
 
 static int __init rust_memory_file_init(void)

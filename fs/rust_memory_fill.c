@@ -68,12 +68,13 @@ EXPORT_SYMBOL_GPL(rust_memory_get_folio);
 struct folio *rust_memory_alloc_folio(struct vm_area_struct *vma, unsigned long addr)
 {
 	struct address_space *mapping = file_inode(vma->vm_file)->i_mapping;
+	pgoff_t index = linear_page_index(vma, addr);
 	struct folio *folio;
 
 	/* The caller answers ENOMEM, as for a memfd. */
-	if (rust_filemap_past_end(mapping, linear_page_index(vma, addr)))
+	if (rust_filemap_past_end(mapping, index))
 		return NULL;
-	folio = rust_filemap_alloc(mapping, vma->vm_mm, 0);
+	folio = rust_filemap_alloc(mapping, vma->vm_mm, index, 0);
 	return IS_ERR(folio) ? NULL : folio;
 }
 EXPORT_SYMBOL_GPL(rust_memory_alloc_folio);

@@ -22,6 +22,7 @@
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/memcontrol.h>
+#include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/rust_filemap.h>
@@ -73,10 +74,72 @@ struct folio *rust_filemap_get(struct address_space *mapping, pgoff_t index,
 	return folio;
 }
 
+#ifdef CONFIG_NUMA
+
+/**
+ * rust_filemap_set_policy() - Set the memory policy of a part of a file
+ * @vma: The mapping of the part.
+ * @policy: The policy, or NULL for none.
+ *
+ * ->set_policy of mappings. The policy is that of the file: it applies to pages that are allocated
+ * from then on, through other mappings and by write() as well.
+ *
+ * Context: The mmap lock is held for writing. May sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int rust_filemap_set_policy(struct vm_area_struct *vma, struct mempolicy *policy)
+{
+	struct rust_filemap_inode *file = rust_filemap_inode(file_inode(vma->vm_file));
+
+	return mpol_set_shared_policy(&file->policy, vma, policy);
+}
+EXPORT_SYMBOL_GPL(rust_filemap_set_policy);
+
+/**
+ * rust_filemap_get_policy() - Get the memory policy of a page of a file
+ * @vma: A mapping of the page.
+ * @addr: Where it is mapped.
+ * @ilx: Where the number goes that MPOL_INTERLEAVE adds to the page offset.
+ *
+ * ->get_policy of mappings.
+ *
+ * Context: The mmap lock is held.
+ * Return: The policy, with a reference for mpol_cond_put(), or NULL if there is none.
+ */
+struct mempolicy *rust_filemap_get_policy(struct vm_area_struct *vma,
+					  unsigned long addr, pgoff_t *ilx)
+{
+	struct rust_filemap_inode *file = rust_filemap_inode(file_inode(vma->vm_file));
+
+	*ilx = file->inode.i_ino;
+	return mpol_shared_policy_lookup(&file->policy, linear_page_index(vma, addr));
+}
+EXPORT_SYMBOL_GPL(rust_filemap_get_policy);
+
+#endif /* CONFIG_NUMA */
+
+/* By the policy of the file, or if it has none, by that of the task. */
+static struct folio *alloc_by_policy(struct inode *inode, gfp_t gfp, pgoff_t index,
+				     unsigned int order)
+{
+	struct mempolicy *policy =
+		mpol_shared_policy_lookup(&rust_filemap_inode(inode)->policy, index);
+	struct folio *folio;
+
+	if (!policy)
+		return filemap_alloc_folio(gfp, order, NULL);
+	folio = folio_alloc_mpol(gfp, order, policy, inode->i_ino + (index >> order),
+				 numa_node_id());
+	mpol_cond_put(policy);
+	return folio;
+}
+
 /**
  * rust_filemap_alloc() - Allocate a folio for a page cache
- * @mapping: The page cache.
+ * @mapping: The page cache of a struct rust_filemap_inode.
  * @mm: The mm whose memory cgroup is charged; NULL for that of the current task.
+ * @index: The page offset of a page that the folio is going to have. The memory policy of that page
+ *	   says from which node the folio is.
  * @order: The binary logarithm of the number of pages.
  *
  * The contents are not initialised.
@@ -87,7 +150,8 @@ struct folio *rust_filemap_get(struct address_space *mapping, pgoff_t index,
  * memory cgroup may not have more.
  */
 struct folio *rust_filemap_alloc(struct address_space *mapping,
-				 struct mm_struct *mm, unsigned int order)
+				 struct mm_struct *mm, pgoff_t index,
+				 unsigned int order)
 {
 	gfp_t gfp = mapping_gfp_mask(mapping);
 	struct folio *folio;
@@ -98,7 +162,7 @@ struct folio *rust_filemap_alloc(struct address_space *mapping,
 	if (order > mapping_min_folio_order(mapping))
 		gfp |= __GFP_NORETRY | __GFP_NOWARN;
 
-	folio = filemap_alloc_folio(gfp, order, NULL);
+	folio = alloc_by_policy(mapping->host, gfp, index, order);
 	if (!folio)
 		return ERR_PTR(-ENOMEM);
 	if (mem_cgroup_charge(folio, mm, gfp)) {

@@ -6,10 +6,27 @@
 #ifndef _LINUX_RUST_FILEMAP_H
 #define _LINUX_RUST_FILEMAP_H
 
+#include <linux/fs.h>
+#include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/page-flags.h>
 #include <linux/pagemap.h>
 #include <linux/rust_mm.h>
+
+/**
+ * struct rust_filemap_inode - The inode of a file that has its memory in the page cache
+ * @policy: The memory policies of the pages, which mbind() sets.
+ * @inode: The inode.
+ */
+struct rust_filemap_inode {
+	struct shared_policy policy;
+	struct inode inode;
+};
+
+static inline struct rust_filemap_inode *rust_filemap_inode(struct inode *inode)
+{
+	return container_of(inode, struct rust_filemap_inode, inode);
+}
 
 #ifdef CONFIG_MMU
 
@@ -55,7 +72,8 @@ enum rust_filemap_lock {
 struct folio *rust_filemap_get(struct address_space *mapping, pgoff_t index,
 			       enum rust_filemap_lock lock);
 struct folio *rust_filemap_alloc(struct address_space *mapping,
-				 struct mm_struct *mm, unsigned int order);
+				 struct mm_struct *mm, pgoff_t index,
+				 unsigned int order);
 void rust_filemap_zero(struct folio *folio);
 int rust_filemap_add(struct address_space *mapping, struct folio *folio,
 		     pgoff_t index, bool dirty, bool beyond);
@@ -63,6 +81,13 @@ int rust_filemap_fill(struct address_space *mapping, struct folio *folio,
 		      pgoff_t index, bool dirty);
 void rust_filemap_remove(struct address_space *mapping, struct folio *folio);
 struct page *rust_filemap_mappable(struct folio *folio, pgoff_t index);
+
+#ifdef CONFIG_NUMA
+int rust_filemap_set_policy(struct vm_area_struct *vma,
+			    struct mempolicy *policy);
+struct mempolicy *rust_filemap_get_policy(struct vm_area_struct *vma,
+					  unsigned long addr, pgoff_t *ilx);
+#endif
 
 #endif /* CONFIG_MMU */
 

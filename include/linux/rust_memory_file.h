@@ -7,6 +7,7 @@
 #define _LINUX_RUST_MEMORY_FILE_H
 
 #include <linux/fs.h>
+#include <linux/rust_filemap.h>
 
 struct folio;
 struct iov_iter;
@@ -37,19 +38,19 @@ struct rust_memory_type {
  * @modes: The userfaultfd modes that the file allows, RUST_UFFD_... Does not change.
  * @flags: RUST_MEMORY_FILE_... Does not change.
  * @type: The type of the file. Does not change before the inode is evicted.
- * @inode: The inode. i_private is the data of the driver.
+ * @filemap: The inode. i_private is the data of the driver.
  */
 struct rust_memory_inode {
 	unsigned int seals;
 	unsigned int modes;
 	unsigned int flags;
 	const struct rust_memory_type *type;
-	struct inode inode;
+	struct rust_filemap_inode filemap;
 };
 
 static inline struct rust_memory_inode *rust_memory_inode(struct inode *inode)
 {
-	return container_of(inode, struct rust_memory_inode, inode);
+	return container_of(inode, struct rust_memory_inode, filemap.inode);
 }
 
 /* The operations of all memory files, which Rust implements. */

@@ -7,6 +7,7 @@
 
 #define WITH_LARGE_FOLIOS
 #include "rust_memfile_fixture.h"
+#include "rust_memfile_balance.h"
 #include "rust_mm_pin.h"
 
 #include <semaphore.h>
@@ -1705,4 +1706,7 @@ TEST_F(driver, evictable)
 	}
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	return run_balanced(test_harness_run, argc, argv);
+}

@@ -8,10 +8,9 @@
 
 #define WITH_LARGE_FOLIOS
 #include "rust_memfile_fixture.h"
+#include "rust_mm_cgroup.h"
 
 #include <malloc.h>
-#include <sched.h>
-#include <sys/mount.h>
 
 /* The limit of a group, in pages, and a file that does not fit. */
 #define LIMIT	1024
@@ -23,76 +22,6 @@
  */
 #define SLACK	(LIMIT / 2)
 
-/* Where the hierarchy is mounted, in the mount namespace of the test. */
-#define ROOT	"/mnt"
-
-/* A cgroup of the test. */
-struct group {
-	char path[64];
-};
-
-static int set(const struct group *group, const char *name, const char *value)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", group->path, name);
-	return write_text(path, value);
-}
-
-/*
- * Reads a number from a file of the group: the first one, or the one that stands after @key.
- * Returns it, or -1.
- */
-static long get(const struct group *group, const char *name, const char *key)
-{
-	char path[128], word[64];
-	long value, found = -1;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%s", group->path, name);
-	file = fopen(path, "r");
-	if (!file)
-		return -1;
-	if (!key && fscanf(file, "%ld", &value) == 1)
-		found = value;
-	while (key && fscanf(file, "%63s %ld", word, &value) == 2)
-		if (!strcmp(word, key))
-			found = value;
-	fclose(file);
-	return found;
-}
-
-static const struct group root = { ROOT };
-
-/* Makes a cgroup with the memory controller. Returns 0 or -errno. */
-static int new_group(struct group *group, const char *name)
-{
-	snprintf(group->path, sizeof(group->path), ROOT "/rust_memfile_%s_%d", name, getpid());
-	if (mkdir(group->path, 0700))
-		return -errno;
-	/* So that a memfd has no more places to go to than a memory file. */
-	set(group, "memory.swap.max", "0");
-	return 0;
-}
-
-/* Mounts the hierarchy for this process. Returns 0 or -errno; -ENODEV if it cannot limit memory. */
-static int mount_cgroups(void)
-{
-	char controllers[256] = "";
-	int fd;
-
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("none", ROOT, "cgroup2", 0, NULL))
-		return -errno;
-	fd = open(ROOT "/cgroup.controllers", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, controllers, sizeof(controllers) - 1) < 0)
-		return -errno;
-	close(fd);
-	if (!strstr(controllers, "memory"))
-		return -ENODEV;
-	return set(&root, "cgroup.subtree_control", "+memory");
-}
-
 static bool is_close(long a, long b)
 {
 	return labs(a - b) <= SLACK;
@@ -102,14 +31,14 @@ static bool is_close(long a, long b)
  * Waits until the group is charged for @pages pages of files, and little else: what is freed, and
  * the statistics, lag behind. Returns @pages then; otherwise, how many pages it is charged for.
  */
-static long charged(const FIXTURE_DATA(memory) *self, const struct group *group, long pages)
+static long charged(const FIXTURE_DATA(memory) *self, const struct cgroup *group, long pages)
 {
 	double end = seconds() + PATIENCE;
 	long all, files;
 
 	for (;;) {
-		all = get(group, "memory.current", NULL) / (long)self->page;
-		files = get(group, "memory.stat", "file") / (long)self->page;
+		all = cgroup_get(group, "memory.current", NULL) / (long)self->page;
+		files = cgroup_get(group, "memory.stat", "file") / (long)self->page;
 		if (is_close(all, pages) && is_close(files, pages))
 			return pages;
 		if (seconds() >= end)
@@ -125,12 +54,6 @@ struct job {
 	char *map;	/* of all pages */
 	size_t first, pages;
 };
-
-/* Moves this process into the group. Returns 0 or -errno. */
-static int enter(const struct group *group)
-{
-	return set(group, "cgroup.procs", "0");
-}
 
 /*
  * Has all memory of this process allocated, but for the mapping of the file. At the limit, a fault
@@ -150,7 +73,7 @@ static bool keep_own_memory(const struct job *job)
  * Runs a function in a process of the group, which the kernel does not kill at the limit unless it
  * is @killable. Returns what the function has returned, or KILLED.
  */
-static int run_in(const struct group *group, bool killable, int (*run)(const struct job *job),
+static int run_in(const struct cgroup *group, bool killable, int (*run)(const struct job *job),
 		  const struct job *job)
 {
 	pid_t pid = fork();
@@ -159,7 +82,7 @@ static int run_in(const struct group *group, bool killable, int (*run)(const str
 	if (pid < 0)
 		return -errno;
 	if (!pid) {
-		if (enter(group) || !keep_own_memory(job) ||
+		if (enter_cgroup(group) || !keep_own_memory(job) ||
 		    write_text("/proc/self/oom_score_adj", killable ? "1000" : "-1000"))
 			_exit(EPROTO);
 		/* An errno fits into an exit status. */
@@ -290,13 +213,13 @@ static int empty(const struct job *job)
 /* A page is charged to the group of the process that has allocated it, until it is freed. */
 TEST_F_TIMEOUT(memory, charge, 120)
 {
-	struct group a, b;
+	struct cgroup a, b;
 	struct job job;
 
 	if (!prepare(_metadata, self, &job))
 		return;
-	ASSERT_EQ(new_group(&a, "a"), 0);
-	ASSERT_EQ(new_group(&b, "b"), 0);
+	ASSERT_EQ(new_cgroup(&a, "a"), 0);
+	ASSERT_EQ(new_cgroup(&b, "b"), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
 		job.first = 0;
 		job.pages = LIMIT;
@@ -340,15 +263,15 @@ TEST_F_TIMEOUT(memory, charge_of_a_fill, 120)
 {
 	const size_t page = self->page;
 	char *from = page_of(self, 'c');
-	struct group mapper, filler;
+	struct cgroup mapper, filler;
 	int sockets[2], uffd;
 	struct job job;
 	pid_t pid;
 
 	if (!prepare(_metadata, self, &job))
 		return;
-	ASSERT_EQ(new_group(&mapper, "mapper"), 0);
-	ASSERT_EQ(new_group(&filler, "filler"), 0);
+	ASSERT_EQ(new_cgroup(&mapper, "mapper"), 0);
+	ASSERT_EQ(new_cgroup(&filler, "filler"), 0);
 	ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
 	pid = fork();
 	ASSERT_GE(pid, 0);
@@ -357,7 +280,8 @@ TEST_F_TIMEOUT(memory, charge_of_a_fill, 120)
 
 		close(sockets[0]);
 		uffd = uffd_with(0, 0);
-		if (enter(&mapper) || uffd < 0 || watch(uffd, job.map, PAGES * page, MISSING) ||
+		if (enter_cgroup(&mapper) || uffd < 0 ||
+		    watch(uffd, job.map, PAGES * page, MISSING) ||
 		    send_fd(sockets[1], uffd))
 			_exit(1);
 		/* Until the other end is closed. */
@@ -366,7 +290,7 @@ TEST_F_TIMEOUT(memory, charge_of_a_fill, 120)
 	close(sockets[1]);
 	uffd = receive_fd(sockets[0]);
 	ASSERT_GE(uffd, 0);
-	ASSERT_EQ(enter(&filler), 0);
+	ASSERT_EQ(enter_cgroup(&filler), 0);
 	for (size_t i = 0; i < LIMIT; i++)
 		ASSERT_EQ(fill_copy(uffd, job.map + i * page, from, page, 0), page);
 	EXPECT_EQ(charged(self, &mapper, LIMIT), LIMIT);
@@ -380,7 +304,7 @@ TEST_F_TIMEOUT(memory, charge_of_a_fill, 120)
 	ASSERT_TRUE(has_bytes(job.fd, 0, LIMIT * page, 'c'));
 	ASSERT_EQ(empty(&job), 0);
 	EXPECT_EQ(charged(self, &mapper, 0), 0);
-	ASSERT_EQ(set(&root, "cgroup.procs", "0"), 0);
+	ASSERT_EQ(cgroup_set(&root_cgroup, "cgroup.procs", "0"), 0);
 	ASSERT_EQ(rmdir(mapper.path), 0);
 	ASSERT_EQ(rmdir(filler.path), 0);
 }
@@ -444,24 +368,24 @@ static long pages_of(const struct job *job)
 	return fstat(job->fd, &stat) ? -1 : stat.st_blocks * 512 / (long)job->self->page;
 }
 
-static int set_limit(const FIXTURE_DATA(memory) *self, const struct group *group)
+static int set_limit(const FIXTURE_DATA(memory) *self, const struct cgroup *group)
 {
 	char limit[32];
 
 	snprintf(limit, sizeof(limit), "%zu", LIMIT * self->page);
-	return set(group, "memory.max", limit);
+	return cgroup_set(group, "memory.max", limit);
 }
 
 /* What does not fit fails with ENOMEM, and succeeds when there is room. */
 TEST_F_TIMEOUT(memory, limit, 60)
 {
 	struct quiet quiet;
-	struct group group;
+	struct cgroup group;
 	struct job job;
 
 	if (!prepare(_metadata, self, &job))
 		return;
-	ASSERT_EQ(new_group(&group, "limit"), 0);
+	ASSERT_EQ(new_cgroup(&group, "limit"), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
 		int ret, calls;
 		bool undone;
@@ -474,7 +398,7 @@ TEST_F_TIMEOUT(memory, limit, 60)
 		EXPECT_EQ(ret, -ENOMEM) TH_LOG("%s", ops[i].name);
 		/* There was nothing to kill. */
 		EXPECT_GE(calls, 1) TH_LOG("%s", ops[i].name);
-		EXPECT_EQ(get(&group, "memory.events", "oom_kill"), 0);
+		EXPECT_EQ(cgroup_get(&group, "memory.events", "oom_kill"), 0);
 
 		/* The file has what fits; a memfd gives back what fallocate() has allocated. */
 		pages = pages_of(&job);
@@ -485,7 +409,7 @@ TEST_F_TIMEOUT(memory, limit, 60)
 		EXPECT_EQ(size_of(job.fd), PAGES * self->page);
 
 		ASSERT_EQ(empty(&job), 0);
-		ASSERT_EQ(set(&group, "memory.max", "max"), 0);
+		ASSERT_EQ(cgroup_set(&group, "memory.max", "max"), 0);
 		EXPECT_EQ(run_in(&group, false, ops[i].run, &job), 0) TH_LOG("%s", ops[i].name);
 		EXPECT_TRUE(has_bytes(job.fd, 0, PAGES * self->page, ops[i].value));
 		ASSERT_EQ(empty(&job), 0);
@@ -497,21 +421,21 @@ TEST_F_TIMEOUT(memory, limit, 60)
 TEST_F_TIMEOUT(memory, limit_kills, 60)
 {
 	struct quiet quiet;
-	struct group group;
+	struct cgroup group;
 	struct job job;
 	int ret, calls;
 	long pages;
 
 	if (!prepare(_metadata, self, &job))
 		return;
-	ASSERT_EQ(new_group(&group, "kills"), 0);
+	ASSERT_EQ(new_cgroup(&group, "kills"), 0);
 	ASSERT_EQ(set_limit(self, &group), 0);
 	ASSERT_EQ(begin_quiet(&quiet), 0);
 	ret = run_in(&group, true, run_touch, &job);
 	calls = end_quiet(&quiet);
 	EXPECT_EQ(ret, KILLED);
 	EXPECT_GE(calls, 1);
-	EXPECT_EQ(get(&group, "memory.events", "oom_kill"), 1);
+	EXPECT_EQ(cgroup_get(&group, "memory.events", "oom_kill"), 1);
 	pages = pages_of(&job);
 	EXPECT_GE(pages, LIMIT - SLACK);
 	EXPECT_LE(pages, LIMIT);
@@ -532,13 +456,13 @@ TEST_F_TIMEOUT(memory, limit_reclaims, 60)
 	const bool evictable = variant->flags & RUST_MEMFILE_EVICTABLE;
 	const size_t written = LIMIT / 4, page = self->page;
 	struct quiet quiet;
-	struct group group;
+	struct cgroup group;
 	struct job job;
 	int ret, calls;
 
 	if (!prepare(_metadata, self, &job))
 		return;
-	ASSERT_EQ(new_group(&group, "reclaims"), 0);
+	ASSERT_EQ(new_cgroup(&group, "reclaims"), 0);
 	ASSERT_EQ(set_limit(self, &group), 0);
 	ASSERT_EQ(begin_quiet(&quiet), 0);
 	job.pages = written;
@@ -570,7 +494,7 @@ TEST_F_TIMEOUT(memory, limit_reclaims, 60)
  * Has userfaultfd fill a new file, in a process of the group. Returns the most that the kernel has
  * needed for it besides its pages, in bytes: slabs, page tables; or -errno.
  */
-static long bookkeeping(const FIXTURE_DATA(memory) *self, const struct group *group, bool is_memfd)
+static long bookkeeping(const FIXTURE_DATA(memory) *self, const struct cgroup *group, bool is_memfd)
 {
 	const size_t chunk = MIB / 4;
 	char *from = mmap(NULL, chunk, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -578,10 +502,10 @@ static long bookkeeping(const FIXTURE_DATA(memory) *self, const struct group *gr
 	long before, now, most = 0;
 	int fd;
 
-	if (from == MAP_FAILED || uffd < 0 || enter(group))
+	if (from == MAP_FAILED || uffd < 0 || enter_cgroup(group))
 		return -EPROTO;
 	memset(from, 'c', chunk);
-	before = get(group, "memory.stat", "kernel");
+	before = cgroup_get(group, "memory.stat", "kernel");
 	fd = is_memfd ? memfd(FILLED, 0) : file_with(self, FILLED, 0);
 	if (fd < 0)
 		return fd;
@@ -591,7 +515,7 @@ static long bookkeeping(const FIXTURE_DATA(memory) *self, const struct group *gr
 	for (size_t at = 0; at < FILLED; at += chunk) {
 		if (fill_copy(uffd, FAR + at, from, chunk, 0) != (long)chunk)
 			return -EPROTO;
-		now = get(group, "memory.stat", "kernel") - before;
+		now = cgroup_get(group, "memory.stat", "kernel") - before;
 		if (now > most)
 			most = now;
 	}
@@ -611,10 +535,10 @@ TEST_F_TIMEOUT(memory, bookkeeping, 120)
 		return;
 	ASSERT_NE(most, MAP_FAILED);
 	for (int is_memfd = 0; is_memfd < 2; is_memfd++) {
-		struct group group;
+		struct cgroup group;
 		pid_t pid;
 
-		ASSERT_EQ(new_group(&group, "bookkeeping"), 0);
+		ASSERT_EQ(new_cgroup(&group, "bookkeeping"), 0);
 		pid = fork();
 		ASSERT_GE(pid, 0);
 		if (!pid) {

@@ -8,6 +8,7 @@
  */
 
 #include "rust_memfile_fixture.h"
+#include "rust_memfile_balance.h"
 #include "rust_mm_inject.h"
 
 #define PAGES	4
@@ -309,4 +310,7 @@ TEST_F_TIMEOUT(memory, failing_allocations, 120)
 	close(nth);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	return run_balanced(test_harness_run, argc, argv);
+}

@@ -7,6 +7,7 @@
  */
 
 #include "rust_memfile_fixture.h"
+#include "rust_memfile_balance.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL	102
@@ -423,4 +424,7 @@ TEST_F_TIMEOUT(memory, one_fill_wins, 120)
 	}
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	return run_balanced(test_harness_run, argc, argv);
+}

@@ -6,6 +6,7 @@
  */
 
 #include "rust_memfile_fixture.h"
+#include "rust_memfile_balance.h"
 
 #include <linux/mman.h>
 
@@ -908,7 +909,7 @@ TEST_F(memory, accessed_pages)
 
 enum { SHARED, PRIVATE };
 
-/* Before the ioctl, in a range that is registered for MISSING, MINOR and WP. */
+/* Before the ioctl, in a range that is registered for MISSING, MINOR, and WP or RWP. */
 enum state {
 	HOLE, CACHED, MAPPED, PROTECTED_HOLE, GUARD, GUARD_CACHED, POISONED, BEYOND, STATES
 };
@@ -919,13 +920,15 @@ static const char *const states[] = {
 };
 
 enum op {
-	COPY, COPY_WP, ZEROPAGE, CONTINUE, CONTINUE_WP, POISON, MOVE, PROTECT, UNPROTECT, OPS
+	COPY, COPY_WP, ZEROPAGE, CONTINUE, CONTINUE_WP, POISON, MOVE, PROTECT, UNPROTECT,
+	/* Those of Linux 7.3, in a range that is registered for RWP. */
+	PROTECT_RW, UNPROTECT_RW, OPS
 };
 
 static const char *const ops[] = {
 	"UFFDIO_COPY", "UFFDIO_COPY, _MODE_WP", "UFFDIO_ZEROPAGE", "UFFDIO_CONTINUE",
 	"UFFDIO_CONTINUE, _MODE_WP", "UFFDIO_POISON", "UFFDIO_MOVE", "UFFDIO_WRITEPROTECT, on",
-	"UFFDIO_WRITEPROTECT, off",
+	"UFFDIO_WRITEPROTECT, off", "UFFDIO_RWPROTECT, on", "UFFDIO_RWPROTECT, off",
 };
 
 #define OK	0
@@ -942,6 +945,8 @@ static const int expected[2][OPS][STATES] = {
 		[MOVE] = { EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL },
 		[PROTECT] = { OK, OK, OK, OK, OK, OK, OK, OK },
 		[UNPROTECT] = { OK, OK, OK, OK, OK, OK, OK, OK },
+		[PROTECT_RW] = { OK, OK, OK, OK, OK, OK, OK, OK },
+		[UNPROTECT_RW] = { OK, OK, OK, OK, OK, OK, OK, OK },
 	},
 	[PRIVATE] = {
 		[COPY] = { OK, OK, EEXIST, OK, EEXIST, EEXIST, OK, EFAULT },
@@ -953,11 +958,14 @@ static const int expected[2][OPS][STATES] = {
 		[MOVE] = { EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL, EINVAL },
 		[PROTECT] = { OK, OK, OK, OK, OK, OK, OK, OK },
 		[UNPROTECT] = { OK, OK, OK, OK, OK, OK, OK, OK },
+		[PROTECT_RW] = { OK, OK, OK, OK, OK, OK, OK, OK },
+		[UNPROTECT_RW] = { OK, OK, OK, OK, OK, OK, OK, OK },
 	},
 };
 
 /* Brings the page at @at, of file page @index, into a state. Returns 0, or what failed. */
-static int prepare(struct area *area, char *at, size_t index, size_t page, enum state state)
+static int prepare(struct area *area, char *at, size_t index, size_t page, enum state state,
+		   bool rw)
 {
 	off_t offset = index * page;
 
@@ -973,7 +981,8 @@ static int prepare(struct area *area, char *at, size_t index, size_t page, enum 
 			return madvise(at, page, MADV_GUARD_INSTALL);
 		return 0;
 	case PROTECTED_HOLE:
-		return protect(area->uffd, at, page, true);
+		return rw ? protect_rw(area->uffd, at, page, true) :
+			protect(area->uffd, at, page, true);
 	case GUARD:
 		return madvise(at, page, MADV_GUARD_INSTALL);
 	case POISONED:
@@ -1016,6 +1025,10 @@ static int perform(struct area *area, char *at, char *spare, size_t page, enum o
 	case UNPROTECT:
 		ret = protect(area->uffd, at, page, op == PROTECT);
 		break;
+	case PROTECT_RW:
+	case UNPROTECT_RW:
+		ret = protect_rw(area->uffd, at, page, op == PROTECT_RW);
+		break;
 	default:
 		ret = -EDOM;
 		break;
@@ -1027,12 +1040,14 @@ static int perform(struct area *area, char *at, char *spare, size_t page, enum o
 TEST_F_TIMEOUT(memory, table, 120)
 {
 	const size_t page = self->page, index = 2;
+	const enum op end = uffd_features() & UFFD_FEATURE_RWP ? OPS : PROTECT_RW;
 
 	for (int kind = SHARED; kind <= PRIVATE; kind++)
-		for (enum op op = 0; op < OPS; op++)
+		for (enum op op = 0; op < end; op++)
 			for (enum state state = 0; state < STATES; state++) {
 				const bool had = state == CACHED || state == MAPPED ||
 					state == GUARD_CACHED;
+				const bool rw = op >= PROTECT_RW;
 				char *spare = page_of(self, 's'), *at;
 				struct area area;
 				bool fills;
@@ -1040,9 +1055,10 @@ TEST_F_TIMEOUT(memory, table, 120)
 
 				ASSERT_EQ(new_area(self, &area, 4,
 						   kind == SHARED ? MAP_SHARED : MAP_PRIVATE,
-						   MISSING | MINOR | WP, 0), 0);
+						   MISSING | MINOR | (rw ? RWP : WP),
+						   rw ? UFFD_FEATURE_RWP : 0), 0);
 				at = area.map + index * page;
-				ASSERT_EQ(prepare(&area, at, index, page, state), 0)
+				ASSERT_EQ(prepare(&area, at, index, page, state, rw), 0)
 					TH_LOG("%s", states[state]);
 				error = perform(&area, at, spare, page, op);
 				EXPECT_EQ(error, -expected[kind][op][state])
@@ -1795,4 +1811,7 @@ TEST_F(large, punched)
 	free(zeros);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	return run_balanced(test_harness_run, argc, argv);
+}

@@ -2,21 +2,19 @@
 
 /*
  * NUMA memory policies: on which node the page of a fault is, for the pages of a driver that
- * allocates them for the fault, and for files of memfd_create(2). What differs is what
- * Documentation/mm/rust-mmap/vm-operations.rst says.
+ * allocates them for the fault, for memory files, and for files of memfd_create(2). What differs
+ * for the first is what Documentation/mm/rust-mmap/vm-operations.rst says.
  *
  * The kernel splits the memory of a machine with one node into two if it is booted with
  * numa=fake=2.
  */
 
-#include "rust_mm.h"
+#include "rust_memory.h"
 #include "kselftest_harness.h"
 
 #include <linux/mempolicy.h>
 
 #define PAGES	8
-
-#define RW	(PROT_READ | PROT_WRITE)
 
 FIXTURE(policy)
 {
@@ -30,6 +28,10 @@ FIXTURE(policy)
 FIXTURE_VARIANT(policy)
 {
 	const char *module, *device;
+	/* Of struct rust_memfile_create, if the module is that of memory files. */
+	unsigned int flags;
+	/* Whether the device counts its VMAs. */
+	bool counted;
 	/* The policy belongs to the memory, and not to one mapping of it. */
 	bool shared;
 	/* The pages can be moved to another node. */
@@ -43,7 +45,19 @@ FIXTURE_VARIANT_ADD(policy, memfd)
 
 FIXTURE_VARIANT_ADD(policy, demand)
 {
-	.module = "rust_mmap_demand", .device = "/dev/rust_mmap_demand",
+	.module = "rust_mmap_demand", .device = "/dev/rust_mmap_demand", .counted = true,
+};
+
+FIXTURE_VARIANT_ADD(policy, memory_file)
+{
+	.module = MODULE, .device = DEVICE, .shared = true, .movable = true,
+};
+
+/* The callbacks of userfaultfd are in the module, and allocate the pages that it fills. */
+FIXTURE_VARIANT_ADD(policy, memory_file_handled)
+{
+	.module = MODULE, .device = DEVICE, .flags = RUST_MEMFILE_HANDLED, .shared = true,
+	.movable = true,
 };
 
 static long set_task_policy(int mode, unsigned long nodes)
@@ -58,6 +72,14 @@ static long bind_to(void *addr, size_t len, int mode, unsigned long nodes, int f
 		       flags) ? -errno : 0;
 }
 
+/* Asks for the policy of the page at @addr. Returns 0 or -errno. */
+static long query(void *addr, int *mode, unsigned long *nodes)
+{
+	*nodes = 0;
+	return syscall(SYS_get_mempolicy, mode, nodes, 8 * sizeof(*nodes), addr, MPOL_F_ADDR) ?
+		-errno : 0;
+}
+
 /* Returns the node of the page at @addr, or -errno: -ENOENT if none is mapped. */
 static int node_of(void *addr)
 {
@@ -68,15 +90,35 @@ static int node_of(void *addr)
 }
 
 /* Accesses the page at @addr, and returns its node. */
-static int touch(char *addr)
+static int touched(char *addr)
 {
 	return try_write(addr) ? -EFAULT : node_of(addr);
+}
+
+/* Opens the file that the test maps. Returns it, or -errno: -ENOENT if there is no module. */
+static int open_file(const FIXTURE_VARIANT(policy) *variant, size_t size)
+{
+	int device, fd, ret;
+
+	if (!variant->module)
+		return memfd_sealed(size, 0, 0);
+	ret = load_module(variant->module, variant->shared ? "" : "pages=8");
+	if (ret)
+		return ret;
+	device = open(variant->device, O_RDWR);
+	if (device < 0)
+		return -errno;
+	if (!variant->shared)
+		return device;
+	fd = rust_memfile_sealed(device, size, ALL_MODES, variant->flags, 0);
+	close(device);
+	return fd;
 }
 
 FIXTURE_SETUP(policy)
 {
 	unsigned long nodes = 0;
-	int i, found = 0, ret;
+	int i, found = 0;
 
 	self->fd = -1;
 	self->map = MAP_FAILED;
@@ -93,16 +135,9 @@ FIXTURE_SETUP(policy)
 
 	self->page = sysconf(_SC_PAGESIZE);
 	self->size = PAGES * self->page;
-	if (variant->module) {
-		ret = load_module(variant->module, "pages=8");
-		if (ret == -ENOENT && !getenv("RUST_MM_MODULES"))
-			SKIP(return, "no module, and no $RUST_MM_MODULES");
-		ASSERT_EQ(ret, 0);
-		self->fd = open(variant->device, O_RDWR);
-	} else {
-		self->fd = syscall(SYS_memfd_create, "policy", 0);
-		ASSERT_EQ(ftruncate(self->fd, self->size), 0);
-	}
+	self->fd = open_file(variant, self->size);
+	if (self->fd == -ENOENT && !getenv("RUST_MM_MODULES"))
+		SKIP(return, "no module, and no $RUST_MM_MODULES");
 	ASSERT_GE(self->fd, 0);
 	self->map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
 	ASSERT_NE(self->map, MAP_FAILED);
@@ -129,7 +164,7 @@ TEST_F(policy, bind)
 		int node = self->node[i % 2];
 
 		ASSERT_EQ(bind_to(self->map, self->size, MPOL_BIND, 1UL << node, 0), 0);
-		EXPECT_EQ(touch(addr), node);
+		EXPECT_EQ(touched(addr), node);
 	}
 }
 
@@ -141,10 +176,10 @@ TEST_F(policy, bind_of_a_part)
 
 	for (i = 0; i < PAGES; i++, addr += self->page)
 		ASSERT_EQ(bind_to(addr, self->page, MPOL_BIND, 1UL << self->node[i % 2], 0), 0);
-	if (variant->module)
+	if (variant->counted)
 		EXPECT_EQ(fdinfo(self->fd, "vmas"), PAGES);
 	for (i = 0, addr = self->map; i < PAGES; i++, addr += self->page)
-		EXPECT_EQ(touch(addr), self->node[i % 2]);
+		EXPECT_EQ(touched(addr), self->node[i % 2]);
 }
 
 TEST_F(policy, prefer)
@@ -156,11 +191,11 @@ TEST_F(policy, prefer)
 		int node = self->node[i % 2];
 
 		ASSERT_EQ(bind_to(self->map, self->size, MPOL_PREFERRED, 1UL << node, 0), 0);
-		EXPECT_EQ(touch(addr), node);
+		EXPECT_EQ(touched(addr), node);
 	}
 }
 
-/* By the page offset, in any order of the accesses. */
+/* By the page offset, in any order of the accesses: here, each second page first. */
 TEST_F(policy, interleave)
 {
 	unsigned long both = 1UL << self->node[0] | 1UL << self->node[1];
@@ -168,13 +203,76 @@ TEST_F(policy, interleave)
 
 	ASSERT_EQ(bind_to(self->map, self->size, MPOL_INTERLEAVE, both, 0), 0);
 	for (i = 0; i < PAGES; i++) {
-		int index = i * 3 % PAGES;
+		int index = i < PAGES / 2 ? 2 * i : 2 * i - PAGES + 1;
 
-		node[index] = touch(self->map + index * self->page);
+		node[index] = touched(self->map + index * self->page);
 		ASSERT_GE(node[index], 0);
 	}
 	for (i = 1; i < PAGES; i++)
 		EXPECT_NE(node[i], node[i - 1]);
+}
+
+/* The pages that a write, fallocate() and userfaultfd allocate are from the same node. */
+TEST_F(policy, without_a_fault)
+{
+	const size_t page = self->page;
+	char *addr = self->map, *from;
+	int i, uffd;
+
+	if (!variant->shared)
+		SKIP(return, "only a fault allocates pages of this driver");
+	from = mmap(NULL, page, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(from, MAP_FAILED);
+	memset(from, 'f', page);
+	ASSERT_EQ(set_task_policy(MPOL_BIND, 1UL << self->node[0]), 0);
+	for (i = 0; i < PAGES; i++, addr += page)
+		ASSERT_EQ(bind_to(addr, page, MPOL_BIND, 1UL << self->node[i / 4], 0), 0);
+	uffd = uffd_with(0, 0);
+	ASSERT_GE(uffd, 0);
+
+	for (i = 0, addr = self->map; i < PAGES; i++, addr += page) {
+		switch (i % 4) {
+		case 0:
+			ASSERT_EQ(pwrite(self->fd, from, page, i * page), (ssize_t)page);
+			break;
+		case 1:
+			ASSERT_EQ(fallocate(self->fd, 0, i * page, page), 0);
+			break;
+		default:
+			ASSERT_EQ(watch(uffd, addr, page, MISSING), 0);
+			ASSERT_EQ(i % 4 == 2 ? fill_copy(uffd, addr, from, page, 0) :
+				  fill_zero(uffd, addr, page, 0), (long)page);
+		}
+		EXPECT_EQ(touched(addr), self->node[i / 4]) TH_LOG("%d", i);
+	}
+	close(uffd);
+	munmap(from, page);
+	ASSERT_EQ(set_task_policy(MPOL_DEFAULT, 0), 0);
+}
+
+/* get_mempolicy() says what is set: through any mapping, if the policy is that of the memory. */
+TEST_F(policy, query)
+{
+	char *other = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
+	unsigned long nodes;
+	int mode;
+
+	ASSERT_NE(other, MAP_FAILED);
+	ASSERT_EQ(bind_to(self->map + self->page, self->page, MPOL_BIND, 1UL << self->node[1], 0),
+		  0);
+	ASSERT_EQ(query(self->map + self->page, &mode, &nodes), 0);
+	EXPECT_EQ(mode, MPOL_BIND);
+	EXPECT_EQ(nodes, 1UL << self->node[1]);
+	ASSERT_EQ(query(self->map, &mode, &nodes), 0);
+	EXPECT_EQ(mode, MPOL_DEFAULT);
+	ASSERT_EQ(query(other + self->page, &mode, &nodes), 0);
+	EXPECT_EQ(mode, variant->shared ? MPOL_BIND : MPOL_DEFAULT);
+
+	/* None is as before. */
+	ASSERT_EQ(bind_to(self->map, self->size, MPOL_DEFAULT, 0, 0), 0);
+	ASSERT_EQ(query(other + self->page, &mode, &nodes), 0);
+	EXPECT_EQ(mode, MPOL_DEFAULT);
+	munmap(other, self->size);
 }
 
 /* Without a policy of the mapping, that of the task applies; and not if there is one. */
@@ -187,11 +285,11 @@ TEST_F(policy, task)
 		int node = self->node[i % 2];
 
 		ASSERT_EQ(set_task_policy(MPOL_BIND, 1UL << node), 0);
-		EXPECT_EQ(touch(addr), node);
+		EXPECT_EQ(touched(addr), node);
 	}
 	ASSERT_EQ(set_task_policy(MPOL_BIND, 1UL << self->node[0]), 0);
 	ASSERT_EQ(bind_to(addr, self->page, MPOL_BIND, 1UL << self->node[1], 0), 0);
-	EXPECT_EQ(touch(addr), self->node[1]);
+	EXPECT_EQ(touched(addr), self->node[1]);
 	ASSERT_EQ(set_task_policy(MPOL_DEFAULT, 0), 0);
 }
 
@@ -206,13 +304,13 @@ TEST_F(policy, fork)
 	ASSERT_GE(child, 0);
 	if (!child) {
 		set_task_policy(MPOL_BIND, 1UL << self->node[0]);
-		_exit(touch(self->map) != self->node[1]);
+		_exit(touched(self->map) != self->node[1]);
 	}
 	ASSERT_EQ(waitpid(child, &status, 0), child);
 	EXPECT_EQ(status, 0);
 	/* The page is where the child has put it. */
 	ASSERT_EQ(bind_to(self->map, self->size, MPOL_BIND, 1UL << self->node[0], 0), 0);
-	EXPECT_EQ(touch(self->map), self->node[1]);
+	EXPECT_EQ(touched(self->map), self->node[1]);
 }
 
 /* A driver's page comes from where the mapping wants it that is accessed first. */
@@ -224,10 +322,10 @@ TEST_F(policy, another_mapping)
 	ASSERT_EQ(set_task_policy(MPOL_BIND, 1UL << self->node[0]), 0);
 	ASSERT_EQ(bind_to(self->map, self->size, MPOL_BIND, 1UL << self->node[1], 0), 0);
 
-	EXPECT_EQ(touch(other), self->node[variant->shared]);
-	EXPECT_EQ(touch(self->map), self->node[variant->shared]);
-	EXPECT_EQ(touch(self->map + self->page), self->node[1]);
-	EXPECT_EQ(touch(other + self->page), self->node[1]);
+	EXPECT_EQ(touched(other), self->node[variant->shared]);
+	EXPECT_EQ(touched(self->map), self->node[variant->shared]);
+	EXPECT_EQ(touched(self->map + self->page), self->node[1]);
+	EXPECT_EQ(touched(other + self->page), self->node[1]);
 
 	ASSERT_EQ(set_task_policy(MPOL_DEFAULT, 0), 0);
 	munmap(other, self->size);
@@ -240,12 +338,12 @@ TEST_F(policy, move)
 	int from = self->node[0], to = self->node[1];
 
 	ASSERT_EQ(bind_to(self->map, self->size, MPOL_BIND, 1UL << from, 0), 0);
-	ASSERT_EQ(touch(self->map), from);
+	ASSERT_EQ(touched(self->map), from);
 	EXPECT_EQ(bind_to(self->map, self->size, MPOL_BIND, 1UL << to, flags),
 		  variant->movable ? 0 : -EIO);
 	EXPECT_EQ(node_of(self->map), variant->movable ? to : from);
 	/* It is the policy all the same. */
-	EXPECT_EQ(touch(self->map + self->page), to);
+	EXPECT_EQ(touched(self->map + self->page), to);
 }
 
 /* The policy goes along when the mapping is moved, and remains when it is split. */
@@ -263,7 +361,7 @@ TEST_F(policy, remapped)
 
 	EXPECT_EQ(mremap(self->map + 2 * self->page, 2 * self->page, 2 * self->page,
 			 MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
-	EXPECT_EQ(touch(to + self->page), self->node[1]);
+	EXPECT_EQ(touched(to + self->page), self->node[1]);
 
 	ASSERT_EQ(set_task_policy(MPOL_DEFAULT, 0), 0);
 	munmap(to, self->size);

@@ -9,6 +9,7 @@
 #include "rust_mm.h"
 #include "rust_mm_ioctl.h"
 #include "kselftest_harness.h"
+#include "rust_mm_cgroup.h"
 #include "rust_mm_pin.h"
 
 #include <linux/userfaultfd.h>
@@ -817,58 +818,14 @@ TEST_F(demand, threads)
 	VMAS(1);
 }
 
-#define CGROUPS	"/tmp/rust_mmap_demand_cgroups"
-#define CGROUP	CGROUPS "/charged"
-
-/* Writes a word to a file. Returns 0 or -errno. */
-static int put_word(const char *path, const char *word)
-{
-	int fd = open(path, O_WRONLY), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, word, strlen(word)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
-/* Returns what is charged to the cgroup, in pages, or -1. */
-static long charged(size_t page)
-{
-	FILE *file = fopen(CGROUP "/memory.current", "r");
-	long bytes = -1;
-
-	if (!file)
-		return -1;
-	if (fscanf(file, "%ld", &bytes) != 1)
-		bytes = -1;
-	fclose(file);
-	return bytes < 0 ? -1 : bytes / (long)page;
-}
-
-/* Makes the cgroup, in a hierarchy of its own. Returns whether there is a memory controller. */
-static bool make_cgroup(void)
-{
-	mkdir(CGROUPS, 0700);
-	if (mount("cgroup2", CGROUPS, "cgroup2", 0, NULL))
-		return false;
-	return !put_word(CGROUPS "/cgroup.subtree_control", "+memory") && !mkdir(CGROUP, 0700);
-}
-
-static void remove_cgroup(void)
-{
-	rmdir(CGROUP);
-	umount(CGROUPS);
-	rmdir(CGROUPS);
-}
-
 /* Pages are charged to the memory cgroup of the process that faults them in, until discarded. */
 TEST_F(demand, charge)
 {
 	const unsigned int pages = 4096;
 	long before, after, discarded;
+	struct cgroup group;
 	pid_t pid;
+	int ret;
 
 	munmap(self->map, self->size);
 	close(self->fd);
@@ -879,29 +836,30 @@ TEST_F(demand, charge)
 	self->size = pages * self->page;
 	self->map = mmap(NULL, self->size, RW, MAP_SHARED, self->fd, 0);
 	ASSERT_NE(self->map, MAP_FAILED);
-	if (!make_cgroup()) {
-		remove_cgroup();
-		SKIP(return, "no memory controller");
-	}
+	ret = mount_cgroups();
+	if (ret == -ENODEV)
+		SKIP(return, "no CONFIG_MEMCG, or another hierarchy has it");
+	ASSERT_EQ(ret, 0);
+	ASSERT_EQ(new_cgroup(&group, "demand"), 0);
 
-	before = charged(self->page);
+	before = cgroup_get(&group, "memory.current", NULL);
 	pid = fork();
 	if (!pid) {
-		if (put_word(CGROUP "/cgroup.procs", "0"))
+		if (enter_cgroup(&group))
 			_exit(1);
 		_exit(madvise(self->map, self->size, MADV_POPULATE_WRITE) ? 2 : 0);
 	}
 	EXPECT_EQ(wait_child(pid), 0);
 	EXPECT_EQ(fdinfo(self->fd, "present"), pages);
-	after = charged(self->page);
+	after = cgroup_get(&group, "memory.current", NULL);
 	for (unsigned int i = 0; i < pages; i++)
 		EXPECT_EQ(ioctl(self->fd, DEMAND_TAKE, &i), 0);
-	discarded = charged(self->page);
-	remove_cgroup();
+	discarded = cgroup_get(&group, "memory.current", NULL);
+	EXPECT_EQ(remove_cgroup(&group), 0);
 	/* The kernel charges some pages in advance, and keeps some charges for each processor. */
 	EXPECT_GE(before, 0);
-	EXPECT_GE(after, before + pages);
-	EXPECT_LE(discarded, after - pages / 2);
+	EXPECT_GE(after, before + (long)self->size);
+	EXPECT_LE(discarded, after - (long)self->size / 2);
 }
 
 TEST_HARNESS_MAIN

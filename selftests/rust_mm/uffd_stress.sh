@@ -21,8 +21,8 @@ fi
 # A failed test may have left the module loaded.
 rmmod rust_memfile 2>/dev/null
 insmod "$module" || ktap_exit_fail_msg "rust_memfile cannot be loaded"
-ktap_set_plan 5
-for type in shmem rust_memfile shmem-private rust_memfile-private; do
+ktap_set_plan 6
+for type in shmem rust_memfile rust_memfile-handled shmem-private rust_memfile-private; do
 	if "$(dirname "$0")/uffd_stress" "$type" "${UFFD_STRESS_MIB:-8}" \
 		"${UFFD_STRESS_BOUNCES:-8}" >/tmp/uffd_stress.$$; then
 		ktap_test_pass "$type"

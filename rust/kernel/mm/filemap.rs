@@ -67,7 +67,8 @@ pub use new::{
 ///
 /// # Invariants
 ///
-/// - The page cache is that of an inode, which remains alive while the value is borrowed.
+/// - The page cache is that of the inode in a `struct rust_filemap_inode`, which remains alive
+///   while the value is borrowed.
 /// - No folio of it has private data or is under writeback, `dirty_folio` is `noop_dirty_folio`,
 ///   and apart from folios it has only shadow entries of reclaim.
 /// - The code that makes the file smaller, or punches holes, holds `invalidate_lock` for writing
@@ -235,7 +236,7 @@ impl PageCache {
             self.check_size(index)?;
             let order = self.min_order();
             // SAFETY: By the safety requirements of this function, `mm` is null or valid.
-            let new = unsafe { self.alloc_for(mm, order) }?.zeroed();
+            let new = unsafe { self.alloc_for(mm, index, order) }?.zeroed();
             match self.fill(new, index & (usize::MAX << order)) {
                 // The file may end inside the folio.
                 Ok(folio) => return self.check_size(index).map(|()| folio),
@@ -269,7 +270,9 @@ impl PageCache {
 
     /// Allocates a folio of `1 << order` pages for this page cache.
     ///
-    /// The memory cgroup of the current task pays for it.
+    /// The memory cgroup of the current task pays for it. It comes from the node that the memory
+    /// policy of the page with page offset `index` wants, which user space sets with `mbind(2)`; if
+    /// that page has none, from where the policy of the current task wants it.
     ///
     /// # Context
     ///
@@ -280,9 +283,9 @@ impl PageCache {
     /// - [`EINVAL`] if the file does not allow folios of this size.
     /// - [`ENOMEM`] if there is not enough contiguous memory, or if the memory cgroup may not have
     ///   more.
-    pub fn alloc(&self, order: u32) -> Result<NewFolio> {
+    pub fn alloc(&self, index: usize, order: u32) -> Result<NewFolio> {
         // SAFETY: The current task is charged.
-        unsafe { self.alloc_for(core::ptr::null_mut(), order) }
+        unsafe { self.alloc_for(core::ptr::null_mut(), index, order) }
     }
 
     /// Allocates a folio that the memory cgroup of an mm pays for.
@@ -297,11 +300,12 @@ impl PageCache {
     pub(crate) unsafe fn alloc_for(
         &self,
         mm: *mut bindings::mm_struct,
+        index: usize,
         order: u32,
     ) -> Result<NewFolio> {
-        // SAFETY: By the type invariants, the page cache is alive. By the safety requirements of
-        // this function, `mm` is null or valid.
-        let folio = unsafe { bindings::rust_filemap_alloc(self.as_ptr(), mm, order) };
+        // SAFETY: By the type invariants, the page cache is that of a `struct rust_filemap_inode`,
+        // which is alive. By the safety requirements of this function, `mm` is null or valid.
+        let folio = unsafe { bindings::rust_filemap_alloc(self.as_ptr(), mm, index, order) };
         let folio = from_err_ptr(folio)?;
         let folio = NonNull::new(folio).ok_or(ENOMEM)?;
         // SAFETY: C has just allocated the folio, charged it, and gives its only reference to the

@@ -61,15 +61,15 @@ impl MemoryInode {
     #[inline]
     pub(super) fn inode(&self) -> *mut bindings::inode {
         // SAFETY: By the type invariants, this is a `struct rust_memory_inode`.
-        unsafe { &raw mut (*self.as_ptr()).inode }
+        unsafe { &raw mut (*self.as_ptr()).filemap.inode }
     }
 
     /// Returns the page cache.
     #[inline]
     pub(super) fn cache(&self) -> &PageCache {
         // SAFETY:
-        // - By the type invariants, the inode is alive as long as it is borrowed. Its page cache is
-        //   its own.
+        // - By the type invariants, the inode is alive as long as it is borrowed. It is that of a
+        //   `struct rust_filemap_inode`, and its page cache is its own.
         // - Folios are added only through `PageCache`, so they are up to date, and have no private
         //   data. `dirty_folio` is `noop_dirty_folio`, and there is no writeback: see `SPACE`.
         // - `LockedInode` holds `invalidate_lock` for writing where it removes folios.

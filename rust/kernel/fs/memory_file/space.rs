@@ -77,7 +77,7 @@ pub(super) unsafe fn alloc_for(
                 && !memory.has_page(first..first + len)
             {
                 // SAFETY: The safety requirements are the same.
-                if let Ok(folio) = unsafe { memory.cache().alloc_for(mm, order) } {
+                if let Ok(folio) = unsafe { memory.cache().alloc_for(mm, first, order) } {
                     return Ok((folio, first));
                 }
             }
@@ -85,7 +85,7 @@ pub(super) unsafe fn alloc_for(
         }
     }
     // SAFETY: The safety requirements are the same.
-    Ok((unsafe { memory.cache().alloc_for(mm, 0) }?, index))
+    Ok((unsafe { memory.cache().alloc_for(mm, index, 0) }?, index))
 }
 
 /// Allocates a folio that the memory cgroup of the current task pays for.

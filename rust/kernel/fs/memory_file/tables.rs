@@ -120,5 +120,9 @@ unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
 pub(super) const VM_OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
     fault: Some(fault::fault),
     map_pages: Some(bindings::filemap_map_pages),
+    #[cfg(CONFIG_NUMA)]
+    set_policy: Some(bindings::rust_filemap_set_policy),
+    #[cfg(CONFIG_NUMA)]
+    get_policy: Some(bindings::rust_filemap_get_policy),
     ..pin_init::zeroed()
 };

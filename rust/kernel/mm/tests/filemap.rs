@@ -101,7 +101,7 @@ mod cases {
         assert_eq!((cache.size(), cache.size_in_pages()), (4 * PAGE, 4));
         assert!(cache.get(1).is_none() && cache.get_locked(1)?.is_none());
 
-        let folio = cache.add(cache.alloc(0)?.filled(b"abc")?, 1);
+        let folio = cache.add(cache.alloc(0, 0)?.filled(b"abc")?, 1);
         let folio = folio.map_err(|(_, e)| e)?;
         assert_eq!((folio.index(), folio.order(), folio.nr_pages()), (1, 0, 1));
         assert_eq!(folio.len(), PAGE_SIZE);
@@ -138,7 +138,7 @@ mod cases {
         drop(cache.get_or_add(0)?);
 
         // The folio comes back, as it was, and can be added elsewhere.
-        let folio = cache.alloc(0)?.filled(b"kept")?;
+        let folio = cache.alloc(0, 0)?.filled(b"kept")?;
         let (folio, e) = cache.add(folio, 0).err().ok_or(EINVAL)?;
         assert_eq!(e, EEXIST);
         let (mut folio, e) = cache.add(folio, 2).err().ok_or(EINVAL)?;
@@ -156,16 +156,16 @@ mod cases {
         assert!(cache.get_or_add(2).is_err_and(|e| e == EFAULT));
         // The same if the file becomes smaller between the two looks at the size.
         for (index, error) in [(2, EFAULT), (0, EEXIST)] {
-            let folio = cache.alloc(0)?.filled(b"late")?;
+            let folio = cache.alloc(0, 0)?.filled(b"late")?;
             assert!(cache.fill(folio, index).is_err_and(|e| e == error));
             assert_eq!((cache.nr_pages(), cache.get(2).is_none()), (2, true));
         }
         // No folio of two pages in this file, and none that is larger than any.
-        assert!(cache.alloc(1).is_err_and(|e| e == EINVAL));
-        assert!(cache.alloc(u32::MAX).is_err_and(|e| e == EINVAL));
-        assert!(cache.alloc(0)?.filled(&[1; PAGE_SIZE]).is_ok());
+        assert!(cache.alloc(0, 1).is_err_and(|e| e == EINVAL));
+        assert!(cache.alloc(0, u32::MAX).is_err_and(|e| e == EINVAL));
+        assert!(cache.alloc(0, 0)?.filled(&[1; PAGE_SIZE]).is_ok());
         let mut long = KVec::from_elem(0u8, PAGE_SIZE + 1, GFP_KERNEL)?;
-        assert!(cache.alloc(0)?.filled(&long).is_err_and(|e| e == EINVAL));
+        assert!(cache.alloc(0, 0)?.filled(&long).is_err_and(|e| e == EINVAL));
         assert_eq!(file.read_at(0, &mut long)?, PAGE_SIZE + 1);
         assert_eq!(long[PAGE_SIZE], b'k');
         Ok(())
@@ -246,11 +246,11 @@ mod cases {
         assert!(zeroes.is_dirty());
         drop(zeroes);
         let filled = cache
-            .add(cache.alloc(0)?.filled(b"x")?, 1)
+            .add(cache.alloc(0, 0)?.filled(b"x")?, 1)
             .map_err(|(_, e)| e)?;
         assert!(filled.is_dirty());
         drop(filled);
-        let mut zeroes = cache.alloc(0)?.zeroed();
+        let mut zeroes = cache.alloc(0, 0)?.zeroed();
         zeroes.write_at(0, b"x")?;
         let written = cache.add(zeroes, 2).map_err(|(_, e)| e)?;
         assert!(written.is_dirty());
@@ -310,15 +310,15 @@ mod cases {
         let reader = |len| UserSlice::new(UserPtr::from_addr(addr), len).reader();
 
         // This memory is likely to be what is allocated next.
-        drop(cache.alloc(0)?.filled(&[0xaa; PAGE_SIZE])?);
-        let folio = cache.alloc(0)?.filled_from_user(&mut reader(15), 9)?;
+        drop(cache.alloc(0, 0)?.filled(&[0xaa; PAGE_SIZE])?);
+        let folio = cache.alloc(0, 0)?.filled_from_user(&mut reader(15), 9)?;
         let (mut first, mut last) = ([0xff; 10], [0xff]);
         folio.read_at(0, &mut first)?;
         folio.read_at(PAGE_SIZE - 1, &mut last)?;
         assert_eq!((&first, &last), (b"from user\0", b"\0"));
         assert!(cache.add(folio, 1).map_err(|(_, e)| e)?.is_dirty());
 
-        let fill = |from, len| cache.alloc(0)?.filled_from_user(&mut reader(from), len);
+        let fill = |from, len| cache.alloc(0, 0)?.filled_from_user(&mut reader(from), len);
         // The slice ends before that, the folio does, and nothing is mapped.
         assert_eq!(fill(4, 5).err(), Some(EFAULT));
         assert_eq!(fill(PAGE_SIZE + 1, PAGE_SIZE + 1).err(), Some(EINVAL));
@@ -348,7 +348,7 @@ mod cases {
     fn large() -> Result {
         let file = file(16, Options::new().huge())?;
         let cache = cache(&file);
-        let folio = cache.alloc(2)?.filled(b"large")?;
+        let folio = cache.alloc(0, 2)?.filled(b"large")?;
         assert_eq!(
             (folio.order(), folio.nr_pages(), folio.len()),
             (2, 4, 4 * PAGE_SIZE)
@@ -374,7 +374,10 @@ mod cases {
             .file(file.clone().into())
             .mmap(16 * PAGE_SIZE, READ, SHARED, 0)?;
         assert_eq!(mm.read(addr + 7 * PAGE_SIZE)?, *b"end");
-        let (_, e) = cache.add(cache.alloc(0)?.zeroed(), 6).err().ok_or(EINVAL)?;
+        let (_, e) = cache
+            .add(cache.alloc(0, 0)?.zeroed(), 6)
+            .err()
+            .ok_or(EINVAL)?;
         assert_eq!(e, EEXIST);
         drop(cache.get_locked(5)?.ok_or(EFAULT)?.remove());
         assert!(cache.get(4).is_none() && cache.get(7).is_none());

@@ -146,7 +146,7 @@ fn reclaim(file: &MemoryFile<Simple>) {
 
 /// Frees a page that is not zero, which is likely to be the next that is allocated.
 fn soil(file: &MemoryFile<Simple>) -> Result {
-    drop(cache(file).alloc(0)?.filled(&[0xaa; PAGE_SIZE])?);
+    drop(cache(file).alloc(0, 0)?.filled(&[0xaa; PAGE_SIZE])?);
     Ok(())
 }
 
@@ -353,7 +353,7 @@ mod cases {
         soil(&file)?;
         assert_eq!(mm.read(addr + 3 * PAGE_SIZE - 1)?, [0]);
         soil(&file)?;
-        let folio = cache(&file).alloc(0)?.filled(b"x")?;
+        let folio = cache(&file).alloc(0, 0)?.filled(b"x")?;
         drop(cache(&file).add(folio, 3).map_err(|(_, e)| e)?);
         assert_eq!(file.nr_pages(), 4);
         let soiled = |page| soiled(&file, page);
@@ -607,7 +607,7 @@ mod cases {
     #[test]
     fn truncated_while_split() -> Result {
         let file = make(16, Options::new().huge())?;
-        let folio = cache(&file).alloc(2)?.zeroed();
+        let folio = cache(&file).alloc(0, 2)?.zeroed();
         let folio = cache(&file).add(folio, 8).map_err(|(_, e)| e)?;
         let theirs = file.clone();
         let truncation = elsewhere(move || truncate(theirs.file(), PAGE))?;

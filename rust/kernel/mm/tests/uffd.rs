@@ -141,7 +141,7 @@ impl UffdOps for Probed {
         check(fill.vma().pgoff_at(fill.address()) == Some(fill.index()))?;
         match probe.order.load(Relaxed) {
             0 => fill.alloc(),
-            order => fill.cache().alloc(order),
+            order => fill.cache().alloc(fill.index(), order),
         }
     }
 
@@ -509,7 +509,7 @@ mod cases {
         filler.remove(folio)?;
         assert_eq!(file.nr_pages(), 1);
         // A page past the end. Nothing else changes the size of this file.
-        let past_end = cache(&file).add_past_end(cache(&file).alloc(0)?.zeroed(), 4);
+        let past_end = cache(&file).add_past_end(cache(&file).alloc(0, 0)?.zeroed(), 4);
         drop(past_end.map_err(|(_, e)| e)?);
         assert_eq!(filler.find(4), Err(ENOENT));
         Ok(())

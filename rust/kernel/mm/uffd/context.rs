@@ -232,7 +232,10 @@ impl<T: UffdOps> AllocFolio<T> {
         // The size can still change: `filemap_add` looks at it again.
         self.cache().check_size(self.index())?;
         // SAFETY: The VMA is locked, so its mm is valid.
-        unsafe { self.cache().alloc_for((*self.0.vma.as_ptr()).vm_mm, 0) }
+        unsafe {
+            self.cache()
+                .alloc_for((*self.0.vma.as_ptr()).vm_mm, self.index(), 0)
+        }
     }
 }
 

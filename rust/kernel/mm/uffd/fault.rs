@@ -245,7 +245,10 @@ impl<T: UffdOps> UffdFault<T> {
     /// As [`PageCache::alloc`].
     pub fn alloc(&self, order: u32) -> Result<NewFolio> {
         // SAFETY: The VMA is locked, so its mm is valid.
-        unsafe { self.cache().alloc_for((*self.vma().as_ptr()).vm_mm, order) }
+        unsafe {
+            self.cache()
+                .alloc_for((*self.vma().as_ptr()).vm_mm, self.index(), order)
+        }
     }
 
     /// Adds a folio to the page cache, where it has the page that is accessed.
