@@ -1,14 +1,18 @@
 #!/bin/bash
-# test.sh TREE KSELFTEST PATTERN LIMIT [SEED [SECONDS [PROGRAM=OPTIONS...]]]
-# In the VM: the installed selftests whose names match the pattern, each for LIMIT seconds at most.
+# test.sh TREE KSELFTEST FILE
+# In the VM: the installed selftests whose names match PATTERN, each for LIMIT seconds at most.
+# FILE has a line for each of: PATTERN, LIMIT, SEED, SECONDS, PROGRAM=OPTIONS... SEED and what
+# follows may be missing, or empty.
 # PROGRAM gets the OPTIONS on its command line.
 exec 2>&1 # standard error goes to the kernel's console
+mapfile -t lines <"$3" || exit
+pattern=${lines[0]:-*} limit=${lines[1]}
 cd "$2" || exit
 # Tests of modules insert them from here.
 export RUST_MM_MODULES=$1/samples/rust/mm
-[[ -z ${5:-} ]] || export RUST_MM_SEED=$5
-[[ -z ${6:-} ]] || export RUST_MM_SECONDS=$6
-for options in "${@:7}"; do
+[[ -z ${lines[2]:-} ]] || export RUST_MM_SEED=${lines[2]}
+[[ -z ${lines[3]:-} ]] || export RUST_MM_SECONDS=${lines[3]}
+for options in "${lines[@]:4}"; do
     program=${options%%=*}
     # The name that kselftest's runner looks for.
     program=${program^^}
@@ -17,10 +21,10 @@ done
 tests=()
 while IFS= read -r test; do
     # shellcheck disable=SC2053 # a pattern is what it is
-    [[ ${test#rust_mm:} == ${3:-*} ]] && tests+=(-t "$test")
+    [[ ${test#rust_mm:} == $pattern ]] && tests+=(-t "$test")
 done <kselftest-list.txt
 if ((${#tests[@]} == 0)); then
-    echo "no selftest matches $3"
+    echo "no selftest matches $pattern"
     exit 1
 fi
-exec ./run_kselftest.sh -o "$4" "${tests[@]}"
+exec ./run_kselftest.sh -o "$limit" "${tests[@]}"

@@ -410,6 +410,59 @@ TEST_F(rust_mmap_buffers, huge)
 	EXPECT_EQ(try_read(self->map + self->len - self->page), SIGBUS);
 }
 
+/* Accesses each page of a mapping. Returns how many faults the kernel has handled for that. */
+static long faults_of(volatile char *map, size_t len, size_t page)
+{
+	struct rusage before, after;
+
+	getrusage(RUSAGE_SELF, &before);
+	for (size_t at = 0; at < len; at += page)
+		map[at] = 1;
+	getrusage(RUSAGE_SELF, &after);
+	return after.ru_minflt - before.ru_minflt;
+}
+
+/*
+ * What the addresses are worth: 40 mappings as the kernel places them, and 40 that user space
+ * places one page beside. Documentation/mm/rust-mmap/vm-operations.rst has the figures.
+ */
+TEST_F(rust_mmap_buffers, faults_by_address)
+{
+	size_t huge = read_pmd_pagesize();
+	long aligned = 0, faults = 0, beside = 0;
+	char *maps[40], *room;
+	int i;
+
+	if (!huge)
+		SKIP(return, "no transparent huge pages");
+	close(self->fd);
+	self->fd = create(self->device, 2 * huge);
+	if (self->fd < 0 && errno == ENOMEM)
+		SKIP(return, "no free huge pages");
+	ASSERT_GE(self->fd, 0);
+	for (i = 0; i < 40; i++) {
+		maps[i] = mmap(NULL, 2 * huge, RW, MAP_SHARED, self->fd, 0);
+		ASSERT_NE(maps[i], MAP_FAILED);
+		aligned += (unsigned long)maps[i] % huge == 0;
+		faults += faults_of(maps[i], 2 * huge, self->page);
+	}
+	for (i = 0; i < 40; i++)
+		munmap(maps[i], 2 * huge);
+	room = mmap(NULL, 4 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(room, MAP_FAILED);
+	room += huge - (unsigned long)room % huge + self->page;
+	for (i = 0; i < 40; i++) {
+		ASSERT_EQ(mmap(room, 2 * huge, RW, MAP_SHARED | MAP_FIXED, self->fd, 0), room);
+		beside += faults_of(room, 2 * huge, self->page);
+	}
+	munmap(room, 2 * huge);
+	TH_LOG("%ld of 40 aligned: %ld faults; beside: %ld faults", aligned, faults, beside);
+	EXPECT_EQ(aligned, 40);
+	EXPECT_GE(faults, 80);
+	EXPECT_LE(faults, 100);
+	EXPECT_GE(beside, 40L * 2 * huge / self->page / 16);
+}
+
 /* A ring: a header that can only be read, a hole, and the data twice. */
 static int create_ring(int device, unsigned long long size)
 {

@@ -638,7 +638,7 @@ TEST_F(inject, populate)
  * after them. Only allocations of dup_mmap() may fail: if the kernel cannot allocate
  * the kernel stack of the new process, it prints a report.
  */
-TEST_F(inject, fork)
+TEST_F_TIMEOUT(inject, fork, 120)
 {
 	unsigned long start, end;
 	int failed = 0, n, vmas;

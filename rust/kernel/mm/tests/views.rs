@@ -171,10 +171,11 @@ mod cases {
         let pages = KernelPages::new(1, GFP_KERNEL)?;
         let folio = folio_of(&pages, 0)?;
         let view = pages.vmap()?;
+        // vfree() keeps its list in them: KASAN reports it if they are smaller than a pointer.
         let mut vmalloc = VVec::new();
-        vmalloc.push(1_u32, GFP_KERNEL)?;
+        vmalloc.push(1_u64, GFP_KERNEL)?;
         let mut kmalloc = KVVec::new();
-        kmalloc.push(1_u32, GFP_KERNEL)?;
+        kmalloc.push(1_u64, GFP_KERNEL)?;
 
         // SAFETY: Softirqs are enabled again below.
         unsafe { bindings::rust_mm_test_disable_bh() };
