@@ -265,3 +265,37 @@ int rust_mem_access(unsigned long pfn, bool wc, size_t offset, void *buf,
 }
 EXPORT_SYMBOL_GPL(rust_mem_access);
 #endif /* CONFIG_HAS_IOMEM */
+
+#ifdef CONFIG_HAVE_IOREMAP_PROT
+/**
+ * rust_mem_access_mapped() - Copy from or to device memory that is mapped
+ * @vma: The VMA, a PFNMAP one.
+ * @addr: An address in it.
+ * @buf: The buffer, which the function writes only if @write is 0.
+ * @len: Number of bytes.
+ * @write: Whether to write to the device.
+ *
+ * As generic_access_phys(), which maps the page for itself, and warns if it is RAM: that of
+ * Linux 7.2 of any RAM, and later ones of some that is reserved.
+ *
+ * Context: Process context. May sleep. The caller holds the mmap lock.
+ * Return: The number of bytes, which may be less; -EINVAL if nothing is mapped there, if it is RAM,
+ * or if it cannot be written; or -ENOMEM.
+ */
+int rust_mem_access_mapped(struct vm_area_struct *vma, unsigned long addr,
+			   void *buf, int len, int write)
+{
+	struct follow_pfnmap_args args = { .vma = vma, .address = addr };
+	phys_addr_t start;
+
+	if (follow_pfnmap_start(&args))
+		return -EINVAL;
+	start = PFN_PHYS(args.pfn);
+	follow_pfnmap_end(&args);
+	if (region_intersects(start, PAGE_SIZE, IORESOURCE_SYSTEM_RAM,
+			      IORES_DESC_NONE) != REGION_DISJOINT)
+		return -EINVAL;
+	return generic_access_phys(vma, addr, buf, len, write);
+}
+EXPORT_SYMBOL_GPL(rust_mem_access_mapped);
+#endif /* CONFIG_HAVE_IOREMAP_PROT */

@@ -42,18 +42,26 @@ EXPORT_SYMBOL_GPL(rust_pci_mem_bar);
  * Turns bus mastering off, and waits for the accesses that the device has made before.
  *
  * Context: Process context. May sleep.
+ * Return: Whether it is certain that the device accesses no memory. It is not if the device does
+ * not answer, and is not known to be unplugged.
  */
-void rust_pci_stop_dma(struct device *dev)
+bool rust_pci_stop_dma(struct device *dev)
 {
 	struct pci_dev *pdev = to_pci_dev(dev);
+	bool stopped;
 	u16 command;
 
+	/* It would be waited for in vain, and once for each mapping. */
+	if (pci_dev_is_disconnected(pdev))
+		return true;
 	/* What is saved when a device without a driver is suspended must not have the bit. */
 	pm_runtime_get_sync(dev);
 	pci_clear_master(pdev);
 	/* The answer to a read comes after what the device has written before it. */
 	pci_read_config_word(pdev, PCI_COMMAND, &command);
-	pci_wait_for_pending_transaction(pdev);
+	stopped = !PCI_POSSIBLE_ERROR(command) && !(command & PCI_COMMAND_MASTER) &&
+		  pci_wait_for_pending_transaction(pdev);
 	pm_runtime_put_sync(dev);
+	return stopped || pci_dev_is_disconnected(pdev);
 }
 EXPORT_SYMBOL_GPL(rust_pci_stop_dma);

@@ -13,6 +13,11 @@ __rust_helper unsigned int rust_helper_dma_get_max_seg_size(struct device *dev)
 	return dma_get_max_seg_size(dev);
 }
 
+__rust_helper unsigned long rust_helper_dma_get_seg_boundary(struct device *dev)
+{
+	return dma_get_seg_boundary(dev);
+}
+
 __rust_helper void rust_helper_dma_sync_sgtable_for_cpu(struct device *dev,
 							struct sg_table *sgt,
 							enum dma_data_direction dir)

@@ -13,6 +13,7 @@
 
 #define MODULE	"rust_mmap_dma"
 #define DEVICE	"/dev/rust_mmap_dma"
+#define COHERENT	"/dev/rust_mmap_dma_coherent"
 #define DRIVER	"/sys/bus/pci/drivers/rust_mmap_dma"
 #define PAGES	4
 
@@ -25,6 +26,7 @@ FIXTURE(dma)
 	size_t page;
 	char *map;
 	int fd;
+	int coherent;	/* the file of the coherent memory */
 };
 
 /* Returns 0 or -errno. */
@@ -60,6 +62,8 @@ FIXTURE_SETUP(dma)
 	if (self->fd == -ENOENT)
 		SKIP(return, "%s", reason);
 	ASSERT_GE(self->fd, 0);
+	self->coherent = open(COHERENT, O_RDWR);
+	ASSERT_GE(self->coherent, 0);
 	self->page = sysconf(_SC_PAGESIZE);
 	self->map = mmap(NULL, PAGES * self->page, RW, MAP_SHARED, self->fd, 0);
 	ASSERT_NE(self->map, MAP_FAILED);
@@ -71,6 +75,7 @@ FIXTURE_TEARDOWN(dma)
 		return;
 	munmap(self->map, PAGES * self->page);
 	close(self->fd);
+	close(self->coherent);
 	ASSERT_EQ(unload_module(MODULE), 0);
 }
 
@@ -144,6 +149,170 @@ TEST_F(dma, bounds)
 	ASSERT_EQ(mmap(NULL, page, RW, MAP_PRIVATE, self->fd, 0), MAP_FAILED);
 	ASSERT_EQ(errno, EINVAL);
 }
+
+/* --- coherent memory */
+
+/* Maps it. Returns the mapping, or MAP_FAILED. */
+static char *map_coherent(int fd, size_t page, int flags)
+{
+	return mmap(NULL, 2 * page, RW, flags, fd, 0);
+}
+
+/* Returns how many transfers have ended. */
+static unsigned int ended(char *coherent, size_t page)
+{
+	struct rust_mmap_dma_status *status = (void *)(coherent + page);
+
+	return __atomic_load_n(&status->ended, __ATOMIC_ACQUIRE);
+}
+
+/* What user space writes goes to the device and back, also from one kind of memory to the other. */
+TEST_F(dma, coherent_there_and_back)
+{
+	const size_t page = self->page;
+	char *coherent = map_coherent(self->coherent, page, MAP_SHARED);
+	struct rust_mmap_dma_status *status;
+	size_t i;
+
+	ASSERT_NE(coherent, MAP_FAILED);
+	status = (struct rust_mmap_dma_status *)(coherent + page);
+	ASSERT_EQ(status->device_size, 4096);
+	for (i = 0; i < 2 * page; i++)
+		if (i < page || i >= page + sizeof(*status))
+			ASSERT_EQ(coherent[i], 0);
+	for (i = 0; i < page; i++)
+		coherent[i] = i % 251;
+	ASSERT_EQ(run(self->coherent, false, 0, 4096, 1000), 0);
+	ASSERT_EQ(ended(coherent, page), 1);
+	memset(coherent, 'x', page);
+	ASSERT_EQ(run(self->coherent, true, 10, 4000, 1000), 0);
+	ASSERT_EQ(ended(coherent, page), 2);
+	for (i = 0; i < page; i++)
+		ASSERT_EQ((unsigned char)coherent[i],
+			  i >= 10 && i < 4010 ? (i - 10) % 251 : 'x') TH_LOG("%zu", i);
+
+	/* From one kind of memory to the other. */
+	strcpy(self->map, "by two ways");
+	ASSERT_EQ(run(self->fd, false, 0, 12, 1000), 0);
+	ASSERT_EQ(run(self->coherent, true, page - 12, 12, 1000), 0);
+	ASSERT_STREQ(coherent + page - 12, "by two ways");
+	ASSERT_EQ(ended(coherent, page), 4);
+	munmap(coherent, 2 * page);
+}
+
+/* User space sees what the device writes without a function that waits for it. */
+TEST_F(dma, coherent_without_the_driver)
+{
+	const size_t page = self->page;
+	volatile char *coherent = map_coherent(self->coherent, page, MAP_SHARED);
+	int i;
+
+	ASSERT_NE(coherent, MAP_FAILED);
+	coherent[0] = 'd';
+	ASSERT_EQ(run(self->coherent, false, 0, 1, 1000), 0);
+	coherent[0] = 0;
+	ASSERT_EQ(run(self->coherent, true, 0, 1, 1), -ETIMEDOUT);
+	for (i = 0; i < 1000 && !coherent[0]; i++)
+		usleep(1000);
+	ASSERT_EQ(coherent[0], 'd');
+	/* The other pages were not the device's, and are not used before it has ended. */
+	usleep(100000);
+	ASSERT_EQ(run(self->fd, true, 0, 1, 1000), 0);
+	ASSERT_EQ(self->map[0], 'd');
+	munmap((void *)coherent, 2 * page);
+}
+
+TEST_F(dma, coherent_bounds)
+{
+	const size_t page = self->page;
+
+	ASSERT_EQ(mmap(NULL, 3 * page, RW, MAP_SHARED, self->coherent, 0), MAP_FAILED);
+	ASSERT_EQ(errno, EINVAL);
+	ASSERT_EQ(mmap(NULL, page, RW, MAP_SHARED, self->coherent, 2 * page), MAP_FAILED);
+	ASSERT_EQ(errno, EINVAL);
+	/* The last page is the driver's. */
+	ASSERT_EQ(run(self->coherent, true, page, 1, 100), -EINVAL);
+	ASSERT_EQ(run(self->coherent, true, page - 1, 2, 100), -EINVAL);
+	ASSERT_EQ(run(self->coherent, true, 2 * page, 1, 100), -EINVAL);
+	ASSERT_EQ(map_coherent(self->coherent, page, MAP_PRIVATE), MAP_FAILED);
+	ASSERT_EQ(errno, EINVAL);
+}
+
+/* A debugger sees it, also where the process has not accessed it; the kernel does not pin it. */
+TEST_F(dma, coherent_debugged)
+{
+	const size_t page = self->page;
+	char *coherent = map_coherent(self->coherent, page, MAP_SHARED), text[8] = "";
+	int mem = open("/proc/self/mem", O_RDWR), pipes[2];
+	struct iovec iov = { coherent, 1 };
+
+	ASSERT_NE(coherent, MAP_FAILED);
+	ASSERT_GE(mem, 0);
+	ASSERT_EQ(pwrite(mem, "debug", 6, (uintptr_t)coherent + page - 3), 6);
+	ASSERT_EQ(pread(mem, text, 6, (uintptr_t)coherent + page - 3), 6);
+	ASSERT_STREQ(text, "debug");
+	ASSERT_EQ(memcmp(coherent + page - 3, "debug", 6), 0);
+	ASSERT_EQ(pipe(pipes), 0);
+	ASSERT_EQ(vmsplice(pipes[1], &iov, 1, 0), -1);
+	ASSERT_EQ(errno, EFAULT);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(mem);
+	munmap(coherent, 2 * page);
+}
+
+/* Both a child and its parent lose it when the driver is unbound. */
+TEST_F(dma, coherent_unbound)
+{
+	const size_t page = self->page;
+	char *coherent = map_coherent(self->coherent, page, MAP_SHARED), name[256], byte;
+	int mem = open("/proc/self/mem", O_RDONLY), ready[2], gone[2];
+	pid_t pid;
+
+	ASSERT_NE(coherent, MAP_FAILED);
+	ASSERT_GE(mem, 0);
+	ASSERT_EQ(bound_device(DRIVER, name, sizeof(name)), 0);
+	coherent[0] = 'c';
+	ASSERT_EQ(pipe(ready), 0);
+	ASSERT_EQ(pipe(gone), 0);
+	pid = fork();
+	if (!pid) {
+		bool had = coherent[0] == 'c' && !try_read(coherent + page);
+
+		if (write(ready[1], "", 1) != 1 || read(gone[0], &byte, 1) != 1)
+			_exit(2);
+		_exit(!had || try_read(coherent) != SIGBUS || try_write(coherent) != SIGBUS);
+	}
+	ASSERT_EQ(read(ready[0], &byte, 1), 1);
+	ASSERT_EQ(run(self->coherent, false, 0, 1, 1000), 0);
+	ASSERT_EQ(write_text(DRIVER "/unbind", name), 0);
+	ASSERT_EQ(pci_command(name) & BUS_MASTER, 0);
+	ASSERT_EQ(write(gone[1], "", 1), 1);
+	ASSERT_EQ(wait_child(pid), 0);
+	ASSERT_EQ(try_read(coherent), SIGBUS);
+	ASSERT_EQ(try_write(coherent + page), SIGBUS);
+	ASSERT_EQ(pread(mem, &byte, 1, (uintptr_t)coherent), -1);
+	ASSERT_EQ(map_coherent(self->coherent, page, MAP_SHARED), MAP_FAILED);
+	ASSERT_EQ(errno, ENODEV);
+	/* The other memory is still there. */
+	ASSERT_EQ(try_write(self->map), 0);
+
+	/* Memory of the same driver, bound again, is other memory. */
+	ASSERT_EQ(write_text(DRIVER "/bind", name), 0);
+	ASSERT_EQ(try_read(coherent), SIGBUS);
+	munmap(coherent, 2 * page);
+	close(self->coherent);
+	self->coherent = open(COHERENT, O_RDWR);
+	ASSERT_GE(self->coherent, 0);
+	coherent = map_coherent(self->coherent, page, MAP_SHARED);
+	ASSERT_NE(coherent, MAP_FAILED);
+	ASSERT_EQ(coherent[0], 0);
+	ASSERT_EQ(ended(coherent, page), 0);
+	munmap(coherent, 2 * page);
+	close(mem);
+}
+
+/* --- streaming DMA */
 
 /* A device that does not end in time keeps the memory, until it has ended. */
 TEST_F(dma, timeout)

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pages that a device and user space access: streaming DMA.
+//! Memory that a device and user space access.
+//!
+//! There are two kinds: pages that belong either to the processor or to the device ([`DmaPages`],
+//! streaming DMA), and memory that both access at the same time ([`CoherentMemory`], coherent DMA).
+//! The following is about the first kind.
 //!
 //! [`DmaPages`] are [`KernelPages`] that are mapped for the DMA of a PCI device. At each time they
 //! are either the processor's or the device's, which their type says:
@@ -32,9 +36,13 @@
 //! counts, and show their last contents.
 //!
 //! Pages that are the device's at this time are never freed: the device has not ended its transfer,
-//! and may go on with it when the next driver turns bus mastering on. So a driver stops the device,
-//! and takes the pages back, before it drops them or is unbound. And before it turns bus mastering
-//! on, it waits until the device has ended what an earlier driver has started, or resets it.
+//! and may go on with it when the next driver turns bus mastering on. The kernel's log says how
+//! many these are. So a driver stops the device, and takes the pages back, before it drops them or
+//! is unbound, also if its `probe` fails. And before it turns bus mastering on, it waits until the
+//! device has ended what an earlier driver has started, or resets it.
+//!
+//! If a device does not answer, so that its bus mastering may still be on, all pages that it has
+//! ever had are never freed, and remain mapped.
 //!
 //! # Limits
 //!
@@ -84,6 +92,13 @@ use crate::{
     types::Opaque, //
 };
 use core::marker::PhantomData;
+
+mod coherent;
+
+pub use coherent::{
+    CoherentGuard,
+    CoherentMemory, //
+};
 
 mod sealed {
     pub trait Sealed {}
@@ -187,6 +202,15 @@ pub(in crate::mm) fn segment_at(segments: &[Segment], offset: usize) -> Option<S
         address: segment.address + skip as DmaAddress,
         len: segment.len - skip,
     })
+}
+
+/// Returns how many bytes a device can access in one go, starting at an address.
+///
+/// An access does not cross a multiple of `boundary + 1`.
+pub(in crate::mm) fn room(address: DmaAddress, boundary: usize) -> usize {
+    // CAST: The boundary is one less than a power of two, so bits that are lost do not matter.
+    let rest = boundary - (address as usize & boundary);
+    rest.saturating_add(1)
 }
 
 /// A table of the segments of some pages.
@@ -302,17 +326,25 @@ impl DmaMapping {
         let table = unsafe { SGTable::from_raw(self.table.0.get()) };
         let mut segments = KVVec::with_capacity(table.iter().count(), flags)?;
         let mut offset = 0;
+        // SAFETY: The device is valid.
+        let boundary = unsafe { bindings::dma_get_seg_boundary(self.device.as_ref().as_raw()) };
         for entry in table.iter() {
-            let len = entry.dma_len() as usize;
-            segments.push(
-                Segment {
-                    offset,
-                    address: entry.dma_address(),
-                    len,
-                },
-                flags,
-            )?;
-            offset += len;
+            let (mut address, mut rest) = (entry.dma_address(), entry.dma_len() as usize);
+            while rest > 0 {
+                let len = rest.min(room(address, boundary));
+                segments.push(
+                    Segment {
+                        offset,
+                        address,
+                        len,
+                    },
+                    flags,
+                )?;
+                offset += len;
+                rest -= len;
+                // Does not overflow unless this was the last part.
+                address = address.wrapping_add(len as DmaAddress);
+            }
         }
         Ok(segments)
     }
@@ -331,13 +363,20 @@ impl DmaMapping {
             // SAFETY: By the type invariants, the table is mapped for this device and direction.
             unsafe { bindings::dma_sync_sgtable_for_cpu(raw, table, direction) };
             // INVARIANT: The driver has seen the end of the transfer. If that is wrong, the pages
-            // are still mapped, and freed only when bus mastering is off.
+            // are still mapped, and freed only when bus mastering is certain to be off.
             self.at_device.store(false, Relaxed);
         }
     }
 
     /// Keeps the pages from ever being freed.
-    fn keep_forever(&self) {
+    fn keep_forever(&self, why: &str) {
+        let device = self.device.as_ref();
+        dev_warn!(
+            device,
+            "{} pages are lost: {}\n",
+            self.pages.nr_pages(),
+            why
+        );
         for index in 0..self.pages.nr_pages() {
             if let Some(page) = self.pages.page(index) {
                 // SAFETY: The page is valid, and of order 0, so that it is a folio.
@@ -349,9 +388,12 @@ impl DmaMapping {
 
 impl Drop for DmaMapping {
     fn drop(&mut self) {
-        if self.given.load(Relaxed) {
-            // SAFETY: The device is a PCI device, and valid.
-            unsafe { bindings::rust_pci_stop_dma(self.device.as_ref().as_raw()) };
+        // SAFETY: The device is a PCI device, and valid.
+        let stop = || unsafe { bindings::rust_pci_stop_dma(self.device.as_ref().as_raw()) };
+        if self.given.load(Relaxed) && !stop() {
+            // They also remain mapped.
+            self.keep_forever("the device cannot be kept from accessing them");
+            return;
         }
         // The pages are not written: user space may have them mapped.
         //
@@ -366,7 +408,7 @@ impl Drop for DmaMapping {
             )
         };
         if self.at_device.load(Relaxed) {
-            self.keep_forever();
+            self.keep_forever("the device has not ended its transfer");
         }
     }
 }
@@ -506,7 +548,8 @@ impl<D: Direction> DmaPages<D, Cpu> {
     /// # Errors
     ///
     /// - [`ENOMEM`] if there is not enough memory.
-    /// - [`EIO`] if the device cannot access the pages, or [`EINVAL`] if they are too many.
+    /// - [`EIO`] if the device cannot access the pages, also because there is no room left in the
+    ///   bounce buffers; or [`EINVAL`] if they are too many.
     /// - [`EOPNOTSUPP`] if the cache of the processor can show user space other contents than the
     ///   kernel.
     pub fn new(device: &pci::Device<Bound>, pages: KernelPages, flags: Flags) -> Result<Self> {
@@ -529,7 +572,7 @@ impl<D: Direction> DmaPages<D, Cpu> {
     ///
     /// # Context
     ///
-    /// Does not sleep.
+    /// Does not sleep, unless it fails: then it drops the pages.
     ///
     /// # Errors
     ///
@@ -546,7 +589,8 @@ impl<D: Direction> DmaPages<D, DmaDevice> {
     /// Returns the parts that have consecutive DMA addresses, in order.
     ///
     /// The device can use the addresses until the driver takes the pages back. They are never those
-    /// of other memory before the driver is unbound.
+    /// of other memory before the driver is unbound; after that, they can be. They are for the
+    /// device that the pages were made for.
     #[inline]
     pub fn segments(&self) -> &[Segment] {
         &self.handle.segments
@@ -566,7 +610,7 @@ impl<D: Direction> DmaPages<D, DmaDevice> {
     ///
     /// # Context
     ///
-    /// Does not sleep.
+    /// Does not sleep, unless it fails: then it drops the pages.
     ///
     /// # Errors
     ///

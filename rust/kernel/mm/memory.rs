@@ -7,6 +7,7 @@
 //! [`PfnRange`] and [`DeviceMemory`] are ranges of page frame numbers (PFNs), without reference
 //! counts. The modules in this folder do not use those that make mappings.
 
+mod bytes;
 mod cache;
 mod folio;
 pub(super) mod gfp;
@@ -18,6 +19,7 @@ mod slots;
 mod vmalloc;
 mod vmap;
 
+pub use bytes::SharedBytes;
 pub use cache::Cache;
 pub use folio::{
     Folio,

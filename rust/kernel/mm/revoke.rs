@@ -29,6 +29,8 @@ mod view;
 pub(crate) use claim::Claim;
 #[cfg(CONFIG_KUNIT = "y")]
 pub(crate) use claim::Share;
+#[cfg_attr(not(CONFIG_PCI), allow(unused_imports))]
+pub(super) use device::DeviceRam;
 pub use device::{
     RevocableMemory,
     RevocableSlice, //

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 
-/* The ioctl of /dev/rust_mmap_dma. */
+/* The ioctl of /dev/rust_mmap_dma and /dev/rust_mmap_dma_coherent. */
 
 #ifndef RUST_MMAP_DMA_H
 #define RUST_MMAP_DMA_H
 
 #include <linux/ioctl.h>
 #include <linux/types.h>
+
+/*
+ * /dev/rust_mmap_dma has four pages, and /dev/rust_mmap_dma_coherent two of coherent memory. The
+ * second one of these is for the driver, and starts with this.
+ */
+struct rust_mmap_dma_status {
+	__u32 ended;		/* the number of transfers that have ended in time */
+	__u32 device_size;	/* the memory of the device in bytes */
+};
 
 /* A transfer between the memory of the file and that of the device. */
 struct rust_mmap_dma_transfer {

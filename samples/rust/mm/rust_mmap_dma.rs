@@ -9,12 +9,20 @@
 //! ```
 //!
 //! User space maps it, and has the device copy a part of a page to its own 4 KiB of memory, or from
-//! there. If the device does not end its transfer in time, the driver leaves it the memory that it
-//! may still access: the next request takes the memory back, once the device has ended.
+//! there. The pages belong to the device during a transfer: if it does not end that in time, the
+//! driver leaves it the pages that it may still access, and the next request takes them back, once
+//! the device has ended.
+//!
+//! `/dev/rust_mmap_dma_coherent` does the same with coherent memory, which the processor and the
+//! device access at any time. The driver writes to its second page how many transfers have ended,
+//! and user space reads it there. It is a file of its own since it is revoked when the driver is
+//! unbound, with all that its files have mapped. The pages remain mapped then.
+//!
 //! `rust_mmap_dma.h` defines the ioctl.
 
 use kernel::{
     device::Core,
+    dma::DmaAddress,
     fs::File,
     io::Io,
     ioctl::_IOW,
@@ -30,11 +38,18 @@ use kernel::{
         },
         dma::{
             Bidirectional,
+            CoherentMemory,
             Cpu,
             DmaDevice,
             DmaMemory,
             DmaPages, //
         },
+        ops::{
+            FrameSource,
+            Pieces, //
+        },
+        revoke::Revocation,
+        rmap::AddressSpace,
         KernelPages, //
     },
     new_mutex,
@@ -45,6 +60,10 @@ use kernel::{
     },
     prelude::*,
     sync::{
+        atomic::{
+            Relaxed,
+            Release, //
+        },
         Arc,
         ArcBorrow,
         Mutex,
@@ -61,8 +80,13 @@ use kernel::{
     }, //
 };
 
-/// The number of pages that user space maps.
+/// The number of pages that belong to the device during a transfer.
 const PAGES: usize = 4;
+/// The number of coherent pages.
+const COHERENT_PAGES: usize = 2;
+/// Where `struct rust_mmap_dma_status` is in the coherent memory.
+const ENDED: usize = PAGE_SIZE;
+const SIZE: usize = ENDED + 4;
 
 /// The number of the BAR with the registers.
 const REGISTERS_BAR: u32 = 0;
@@ -100,13 +124,15 @@ struct Transfer {
 }
 
 impl Transfer {
-    /// Checks what user space asks for.
-    fn new([to_memory, offset, len, timeout_ms]: [u32; 4]) -> Result<Self> {
+    /// Reads and checks what user space asks for, in memory of `pages` pages.
+    fn read(arg: usize, pages: usize) -> Result<Self> {
+        let arg = UserSlice::new(UserPtr::from_addr(arg), size_of::<[u32; 4]>());
+        let [to_memory, offset, len, timeout_ms] = arg.reader().read::<[u32; 4]>()?;
         if to_memory > 1 || len == 0 || len > DEVICE_SIZE || timeout_ms > MAX_TIMEOUT_MS {
             return Err(EINVAL);
         }
         let offset = offset as usize;
-        if offset / PAGE_SIZE >= PAGES || len as usize > PAGE_SIZE - offset % PAGE_SIZE {
+        if offset / PAGE_SIZE >= pages || len as usize > PAGE_SIZE - offset % PAGE_SIZE {
             return Err(EINVAL);
         }
         Ok(Self {
@@ -131,12 +157,14 @@ struct DmaDriver;
 
 /// The driver's data while it is bound.
 ///
-/// Rust drops the fields from top to bottom: the misc device is deregistered, so that user space
-/// cannot open it, before the device is withdrawn.
+/// Rust drops the fields from top to bottom: the misc devices are deregistered, so that user space
+/// cannot open them, before the device is withdrawn.
 #[pin_data]
 struct DmaDriverData {
     #[pin]
     _device: MiscDeviceRegistration<Edu>,
+    #[pin]
+    _coherent_device: MiscDeviceRegistration<CoherentFile>,
     _edu: Publication<Edu>,
 }
 
@@ -155,8 +183,18 @@ impl pci::Driver for DmaDriver {
             let bar = pdev.claim_bar(REGISTERS_BAR, c"rust_mmap_dma")?;
             let pages = KernelPages::new(PAGES, GFP_KERNEL)?;
             let pages = DmaPages::new(pdev, pages, GFP_KERNEL)?;
+            let revocation = Arc::pin_init(Revocation::new::<CoherentFile>(), GFP_KERNEL)?;
+            let coherent = CoherentMemory::new(pdev, COHERENT_PAGES, &revocation)?;
+            let contents = coherent.try_access().ok_or(ENODEV)?;
+            contents.write_record(SIZE, DEVICE_SIZE)?;
+            drop(contents);
+            let mut pieces = Pieces::new(COHERENT_PAGES, 1, GFP_KERNEL)?;
+            let source = FrameSource::revocable(coherent.memory().clone());
+            pieces.add(0, source, 0..COHERENT_PAGES)?;
             let edu = try_pin_init!(Edu {
                 memory: pages.memory(),
+                coherent,
+                pieces,
                 registers: bar.iomap_sized::<REGISTERS_LEN>(0)?.into_devres()?,
                 state <- new_mutex!(State::Idle(pages)),
             }? Error);
@@ -169,6 +207,9 @@ impl pci::Driver for DmaDriver {
                 _edu: DEVICE.publish(edu)?,
                 _device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                     name: c"rust_mmap_dma",
+                }),
+                _coherent_device <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                    name: c"rust_mmap_dma_coherent",
                 }),
             }? Error))
         })
@@ -189,6 +230,8 @@ enum State {
     Idle(DmaPages<Bidirectional, Cpu>),
     /// The device's: it has not ended its transfer in time.
     Busy(DmaPages<Bidirectional, DmaDevice>),
+    /// The processor's, but the device has not ended a transfer of coherent memory in time.
+    BusyElsewhere(DmaPages<Bidirectional, Cpu>),
     /// The driver is unbound.
     Gone,
 }
@@ -197,6 +240,9 @@ enum State {
 #[pin_data]
 struct Edu {
     memory: DmaMemory,
+    coherent: CoherentMemory,
+    /// The coherent memory, for mappings.
+    pieces: Pieces<FrameSource>,
     registers: DevresBarView<REGISTERS_LEN>,
     #[pin]
     state: Mutex<State>,
@@ -241,32 +287,56 @@ impl Edu {
         match core::mem::replace(state, State::Gone) {
             State::Idle(pages) => Ok(pages),
             State::Busy(pages) if self.is_done()? => pages.for_cpu(),
-            State::Busy(pages) => {
-                *state = State::Busy(pages);
+            State::BusyElsewhere(pages) if self.is_done()? => Ok(pages),
+            busy @ (State::Busy(_) | State::BusyElsewhere(_)) => {
+                *state = busy;
                 Err(EBUSY)
             }
             State::Gone => Err(ENODEV),
         }
     }
 
-    /// Has the device make a transfer, and waits for it.
-    fn transfer(&self, transfer: &Transfer, pages: &DmaPages<Bidirectional, DmaDevice>) -> Result {
-        // A page is never split, so the transfer is in one segment. The DMA mask of the device has
-        // 32 bits.
-        let segment = pages.segment_at(transfer.offset).ok_or(EINVAL)?;
-        self.start(transfer, u32::try_from(segment.address())?)?;
-        self.wait(transfer.timeout_ms)
+    /// Has the device make a transfer at an address, and waits for it.
+    fn transfer(&self, transfer: &Transfer, address: DmaAddress) -> Result {
+        // The DMA mask of the device has 32 bits.
+        self.start(transfer, u32::try_from(address)?)?;
+        self.wait(transfer.timeout_ms)?;
+        let coherent = self.coherent.try_access().ok_or(ENODEV)?;
+        // Only this function writes it, and the caller has locked the state.
+        let ended = coherent.atomic::<u32>(ENDED)?;
+        // User space that sees the number sees what was transferred.
+        ended.store(ended.load(Relaxed).wrapping_add(1), Release);
+        Ok(())
     }
 
-    /// Gives the memory to the device for a transfer.
+    /// Gives the pages to the device for a transfer.
     fn run(&self, transfer: &Transfer) -> Result {
         let mut state = self.state.lock();
         let pages = self.take_back(&mut state)?.for_device()?;
-        let result = self.transfer(transfer, &pages);
+        // A page is never split, so the transfer is in one segment.
+        let result = match pages.segment_at(transfer.offset) {
+            Some(segment) => self.transfer(transfer, segment.address()),
+            None => Err(EINVAL),
+        };
         *state = match result {
             Ok(()) => State::Idle(pages.for_cpu()?),
             // The device may still access the memory.
             Err(_) => State::Busy(pages),
+        };
+        result
+    }
+
+    /// Makes a transfer of coherent memory.
+    fn run_coherent(&self, transfer: &Transfer) -> Result {
+        let mut state = self.state.lock();
+        let pages = self.take_back(&mut state)?;
+        let result = (|| {
+            let address = self.coherent.address()?;
+            self.transfer(transfer, address + transfer.offset as DmaAddress)
+        })();
+        *state = match result {
+            Ok(()) => State::Idle(pages),
+            Err(_) => State::BusyElsewhere(pages),
         };
         result
     }
@@ -287,13 +357,42 @@ impl MiscDevice for Edu {
         desc.deny_cow()?;
         desc.map_dma_memory(&edu.into_ref().memory)
     }
-
     fn ioctl(edu: ArcBorrow<'_, Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         if cmd != RUN {
             return Err(ENOTTY);
         }
-        let arg = UserSlice::new(UserPtr::from_addr(arg), size_of::<[u32; 4]>());
-        edu.run(&Transfer::new(arg.reader().read::<[u32; 4]>()?)?)?;
+        edu.run(&Transfer::read(arg, PAGES)?)?;
+        Ok(0)
+    }
+}
+
+/// A file of the coherent memory.
+struct CoherentFile(Arc<Edu>);
+
+#[vtable]
+impl MiscDevice for CoherentFile {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        let edu = DEVICE.get().ok_or(ENODEV)?;
+        Ok(KBox::new(Self(edu), GFP_KERNEL_ACCOUNT)?)
+    }
+
+    fn address_space<'a>(this: &'a Self, _file: &'a File) -> &'a AddressSpace {
+        this.0.coherent.memory().revocation().address_space()
+    }
+
+    fn mmap_prepare<'f>(this: &'f Self, desc: VmaDesc<'f, Self>) -> Result<Mapping<'f, Self>> {
+        desc.map_pieces(&this.0.pieces)
+    }
+
+    fn ioctl(this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        if cmd != RUN {
+            return Err(ENOTTY);
+        }
+        // The last page is the driver's.
+        this.0
+            .run_coherent(&Transfer::read(arg, COHERENT_PAGES - 1)?)?;
         Ok(0)
     }
 }

@@ -40,7 +40,7 @@ impl PfnRange {
     /// From now on, and for as long as user space may have a mapping of these PFNs, the kernel must
     /// not use their memory for anything that user space must not read or write. A mapping can
     /// outlive this value, since it keeps only the *file* alive. In particular, the memory must not
-    /// be RAM that the page allocator owns or may get back.
+    /// be RAM that the page allocator owns or may get back before all mappings are revoked.
     ///
     /// # Errors
     ///
@@ -166,6 +166,25 @@ impl PfnSlice<'_> {
 #[doc(hidden)]
 pub struct Insertion(pub(in crate::mm) ());
 
+/// How RAM is mapped that a device accesses: flags of a `struct rust_dma_memory`.
+///
+/// It is mapped in this way and in no other: with another cache mode, or as encrypted memory if it
+/// is not, user space and the device would not see the same, and caches could be written back when
+/// the RAM is used for something else.
+#[doc(hidden)]
+#[cfg_attr(not(CONFIG_PCI), allow(dead_code))]
+#[derive(Clone, Copy)]
+pub struct RamMode(pub(in crate::mm) c_uint);
+
+impl RamMode {
+    /// Returns a protection with this mode, in place of the mode that `prot` has.
+    #[inline]
+    pub(in crate::mm) fn apply(self, prot: bindings::pgprot_t) -> bindings::pgprot_t {
+        // SAFETY: `rust_dma_pgprot` only computes a value from its arguments.
+        unsafe { bindings::rust_dma_pgprot(prot, self.0) }
+    }
+}
+
 mod sealed {
     pub trait Sealed {}
 }
@@ -200,6 +219,13 @@ pub trait Frames: Sealed + Copy {
         _: Insertion,
         mapping: *const bindings::address_space,
     ) -> Result<(PfnSlice<'s>, Self::Section<'s>)>;
+
+    /// Returns how the PFNs must be mapped, if they are RAM that a device accesses.
+    #[doc(hidden)]
+    #[inline]
+    fn ram_mode(&self) -> Option<RamMode> {
+        None
+    }
 }
 
 impl Sealed for PfnSlice<'_> {}

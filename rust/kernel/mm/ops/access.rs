@@ -112,8 +112,8 @@ impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
     ///
     /// # Errors
     ///
-    /// - [`EINVAL`] if `addr` is not in the VMA, nothing is mapped there, the PFN is RAM that the
-    ///   kernel uses, or the request is a write and the mapping is read-only.
+    /// - [`EINVAL`] if `addr` is not in the VMA, nothing is mapped there, the PFN is RAM, or the
+    ///   request is a write and the mapping is read-only.
     /// - [`ENOMEM`] if there is not enough memory.
     ///
     /// # Examples
@@ -142,8 +142,9 @@ impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
         let room = c_int::try_from(room)?;
         // SAFETY: By the type invariants, this thread holds the mmap lock. `addr` is in the VMA,
         // and `buf` is valid for `room` bytes.
-        let done =
-            unsafe { bindings::generic_access_phys(self.as_ptr(), addr, buf.cast(), room, write) };
+        let done = unsafe {
+            bindings::rust_mem_access_mapped(self.as_ptr(), addr, buf.cast(), room, write)
+        };
         usize::try_from(done).map_err(|_| Error::from_errno(done))
     }
 
@@ -157,6 +158,8 @@ impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
     /// rest. The memory can be registers: accesses are naturally aligned, and as large as the
     /// alignment and the length of the request permit, up to the size of a `usize`. So a request
     /// for one register is one access of the register's size.
+    ///
+    /// The coherent memory of a device is copied as bytes.
     ///
     /// A write does not call [`pfn_mkwrite`](VmOperations::pfn_mkwrite).
     ///
@@ -216,6 +219,18 @@ impl<O: VmOperations<Memory = Pfn>> DriverVmaUnderMmap<O> {
             // C does not write to the buffer if it writes to the memory.
             Access::Write(buf) => (buf.as_ptr().cast_mut(), true),
         };
+        if let Some(start) = pfns.ram() {
+            let at = start.as_ptr().wrapping_add(index * PAGE_SIZE + offset);
+            // SAFETY: The section keeps the RAM from being freed. It has the page with that index,
+            // and `len` bytes at `at`, which C code accesses. `buf` is valid for `len` bytes.
+            unsafe {
+                match write {
+                    true => bindings::rust_mm_store_bytes(at.cast(), buf.cast(), len),
+                    false => bindings::rust_mm_load_bytes(buf.cast(), at.cast(), len),
+                }
+            }
+            return Ok(len);
+        }
         // SAFETY:
         // - The PFN is that of device memory, which is not revoked before `_section` is dropped.
         // - `buf` is valid for `len` bytes. They are in the page, starting at `offset`.

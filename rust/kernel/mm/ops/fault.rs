@@ -590,7 +590,7 @@ impl<O: VmOperations<Memory = Mixed>> Fault<O> {
     /// also has folios.
     ///
     /// This is for memory, which is mapped cached, as folios are. Registers need a [`Pfn`] mapping,
-    /// which has a cache mode.
+    /// which has a cache mode; so does the coherent memory of a device.
     ///
     /// If another thread has just mapped something at the address, that remains mapped.
     ///
@@ -602,7 +602,7 @@ impl<O: VmOperations<Memory = Mixed>> Fault<O> {
     ///
     /// - [`FaultError::SigBus`] if `pfns` has no such index, the architecture does not allow user
     ///   space to access the PFN, or the PFN is [revocable](crate::mm::revoke::RevocableMemory) and
-    ///   is revoked or could not be revoked from this mapping.
+    ///   is revoked, could not be revoked from this mapping, or is coherent memory.
     /// - [`FaultError::Oom`] if there is not enough memory for page tables.
     ///
     /// # Examples
@@ -636,6 +636,11 @@ impl<O: VmOperations<Memory = Mixed>> Fault<O> {
         index: usize,
     ) -> Result<Inserted<'_>, FaultError> {
         let vma = self.vma();
+        // Where no bit of an entry says that it is special, the kernel would take references to
+        // RAM, and pin it.
+        if pfns.ram_mode().is_some() {
+            return Err(FaultError::SigBus);
+        }
         let (pfns, _section) = pfns.enter(Insertion(()), vma.mapping())?;
         if index >= pfns.nr_pages() {
             return Err(FaultError::SigBus);

@@ -14,6 +14,7 @@ use crate::{
     bindings,
     error::to_result,
     mm::memory::{
+        pfn::RamMode,
         Cache,
         Folio,
         KernelPagesSlice,
@@ -103,7 +104,18 @@ pub(super) unsafe fn cow_page(vmf: NonNull<bindings::vm_fault>) -> bindings::vm_
     unsafe { bindings::rust_mm_fault_finish_cow(vmf.as_ptr()) }
 }
 
-/// Maps a PFN, with the cache mode `cache`, or with that of the VMA if this is [`None`].
+/// How a PFN is mapped.
+#[derive(Clone, Copy)]
+pub(super) enum Mode {
+    /// With the protection of the VMA.
+    Vma,
+    /// With another cache mode.
+    Cache(Cache),
+    /// As the RAM of a device.
+    Ram(RamMode),
+}
+
+/// Maps a PFN.
 ///
 /// If something is mapped at `addr` already, it remains mapped. `beside_leaves` says whether the
 /// driver also maps PMD or PUD leaves.
@@ -119,7 +131,7 @@ pub(super) unsafe fn pfn(
     vma: *mut bindings::vm_area_struct,
     addr: usize,
     pfn: usize,
-    cache: Option<Cache>,
+    mode: Mode,
     beside_leaves: bool,
 ) -> Result {
     // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is held,
@@ -127,13 +139,14 @@ pub(super) unsafe fn pfn(
     if beside_leaves && unsafe { is_leaf(vma, addr) }? {
         return Ok(());
     }
-    let prot = match cache {
-        // SAFETY: By the safety requirements of this function, the VMA is locked, so its protection
-        // does not change.
-        None => unsafe { (*vma).vm_page_prot },
-        // SAFETY: By the safety requirements of this function, the VMA is locked, so neither its
-        // protection nor its flags change.
-        Some(cache) => cache.apply(unsafe { bindings::rust_mm_vma_cached_page_prot(vma) }),
+    // SAFETY: By the safety requirements of this function, the VMA is locked, so neither its
+    // protection nor its flags change.
+    let prot = unsafe {
+        match mode {
+            Mode::Vma => (*vma).vm_page_prot,
+            Mode::Cache(cache) => cache.apply(bindings::rust_mm_vma_cached_page_prot(vma)),
+            Mode::Ram(ram) => ram.apply(bindings::rust_mm_vma_cached_page_prot(vma)),
+        }
     };
     // SAFETY:
     // - By the safety requirements of this function, the VMA lock or the mmap lock is held, the VMA
@@ -162,7 +175,8 @@ unsafe fn is_leaf(vma: *mut bindings::vm_area_struct, addr: usize) -> Result<boo
     }
 }
 
-/// Maps consecutive PFNs at consecutive addresses, with the cache mode of the VMA.
+/// Maps consecutive PFNs at consecutive addresses, with the cache mode of the VMA, or as RAM of a
+/// device.
 ///
 /// What is mapped at one of the addresses already remains mapped. The PFNs before the one that
 /// could not be mapped remain mapped.
@@ -179,13 +193,19 @@ pub(super) unsafe fn pfns(
     addr: usize,
     pfn: usize,
     nr_pages: usize,
+    ram_mode: Option<RamMode>,
 ) -> Result {
-    // SAFETY: By the safety requirements of this function, the VMA is locked, so its protection
-    // does not change.
-    let prot = unsafe { (*vma).vm_page_prot };
+    // SAFETY: By the safety requirements of this function, the VMA is locked, so neither its
+    // protection nor its flags change.
+    let prot = unsafe {
+        match ram_mode {
+            None => (*vma).vm_page_prot,
+            Some(ram) => ram.apply(bindings::rust_mm_vma_cached_page_prot(vma)),
+        }
+    };
     // SAFETY: By the safety requirements of this function, the VMA lock or the mmap lock is held,
     // the VMA is a PFNMAP one that is not copy-on-write and has all the addresses, and user space
-    // may access the PFNs. The protection is that of the VMA.
+    // may access the PFNs. The protection is that of the VMA, except for the cache mode.
     to_result(unsafe { bindings::rust_mm_vma_insert_pfns(vma, addr, pfn, nr_pages, prot) })
 }
 

@@ -351,6 +351,7 @@ impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
     /// ```
     pub fn insert_pfns(&self, addr: usize, pfns: impl Frames) -> Result {
         let _guard = self.enter()?;
+        let ram_mode = pfns.ram_mode();
         let (pfns, _section) = pfns.enter(Insertion(()), self.mapping())?;
         let (pfn, nr_pages) = (pfns.start_pfn(), pfns.nr_pages());
         let len = nr_pages.checked_mul(PAGE_SIZE).ok_or(EINVAL)?;
@@ -365,12 +366,12 @@ impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
         //   copy-on-write: `with_ops` has checked that.
         // - By the type invariants of `pfns`, user space may access the PFNs until `_section` is
         //   dropped.
-        unsafe { insert::pfns(self.as_ptr(), addr, pfn, nr_pages) }
+        unsafe { insert::pfns(self.as_ptr(), addr, pfn, nr_pages, ram_mode) }
     }
 
     /// Maps a PFN, with the cache mode `cache`, or with that of the VMA if this is [`None`].
     ///
-    /// If something is mapped at `addr` already, it remains mapped.
+    /// RAM is mapped as it must be. If something is mapped at `addr` already, it remains mapped.
     ///
     /// # Errors
     ///
@@ -388,6 +389,11 @@ impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
         index: usize,
         cache: Option<Cache>,
     ) -> Result {
+        let mode = match (pfns.ram_mode(), cache) {
+            (Some(ram), _) => insert::Mode::Ram(ram),
+            (None, Some(cache)) => insert::Mode::Cache(cache),
+            (None, None) => insert::Mode::Vma,
+        };
         let (pfns, _section) = pfns.enter(Insertion(()), self.mapping())?;
         if index >= pfns.nr_pages() {
             return Err(EINVAL);
@@ -400,7 +406,7 @@ impl<O: VmOperations<Memory = Pfn>> DriverVma<O> {
         //   VMA. This is a PFNMAP one that is not copy-on-write: `with_ops` has checked that.
         // - By the type invariants of `pfns`, user space may access the PFN until `_section` is
         //   dropped.
-        unsafe { insert::pfn(self.as_ptr(), addr, pfn, cache, O::HAS_HUGE_FAULT) }
+        unsafe { insert::pfn(self.as_ptr(), addr, pfn, mode, O::HAS_HUGE_FAULT) }
     }
 }
 

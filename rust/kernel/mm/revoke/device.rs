@@ -19,6 +19,7 @@ use crate::{
         memory::{
             pfn::{
                 Insertion,
+                RamMode,
                 Sealed, //
             },
             Cache,
@@ -33,10 +34,14 @@ use crate::{
             Share, //
         }, //
     },
+    page::PAGE_SIZE,
     prelude::*,
     sync::Arc, //
 };
-use core::ops::Range;
+use core::{
+    ops::Range,
+    ptr::NonNull, //
+};
 
 /// Page-aligned memory of a device, accessible for as long as a driver is bound to the device.
 ///
@@ -75,10 +80,13 @@ use core::ops::Range;
 /// a fault handler must not wait for anything that another thread does under that lock. Dropping
 /// the last reference to the revocation sleeps.
 ///
+/// The coherent memory of a device ([`CoherentMemory`](crate::mm::dma::CoherentMemory)) is revoked
+/// and mapped in the same way, although it is RAM.
+///
 /// # Invariants
 ///
 /// Until `revocation` is revoked forever, `pfns` is claimed memory of a device, and contains no
-/// RAM.
+/// RAM; or, if there is a `ram`, it is RAM that user space may access, and that is there.
 ///
 /// # Examples
 ///
@@ -160,7 +168,21 @@ pub struct RevocableMemory {
     pfns: PfnRange,
     cache: Cache,
     revocation: Arc<Revocation>,
+    ram: Option<DeviceRam>,
 }
+
+/// What is known of memory that is RAM: where the kernel has its first page, and how it is mapped.
+#[cfg_attr(not(CONFIG_PCI), allow(dead_code))]
+pub(in crate::mm) struct DeviceRam {
+    pub(in crate::mm) start: NonNull<u8>,
+    pub(in crate::mm) mode: RamMode,
+}
+
+// SAFETY: The address is only used in a section of the revocation, by C code that expects
+// concurrent changes.
+unsafe impl Send for DeviceRam {}
+// SAFETY: Any number of threads may have the address, for the same reason.
+unsafe impl Sync for DeviceRam {}
 
 impl RevocableMemory {
     /// Makes pages of claimed memory mappable, for as long as a driver is bound to the device.
@@ -194,26 +216,57 @@ impl RevocableMemory {
         // SAFETY: The PFNs are claimed, and contain no RAM. `OnUnbind` revokes them from user space
         // before it drops its share of the claim.
         let pfns = unsafe { PfnRange::new(slice.start_pfn(), slice.nr_pages()) }?;
-        if revocation.is_gone() {
-            return Err(ENODEV);
-        }
-        let on_unbind = OnUnbind {
-            revocation: revocation.clone(),
-            _share: share,
-        };
-        devres::register(device, on_unbind, GFP_KERNEL)?;
+        revoke_at_unbind(device, revocation, share)?;
         // INVARIANT: By the type invariants of the claim, the memory contains no RAM. `OnUnbind`
         // drops its share of the claim after it has revoked the memory.
         Ok(Self {
             pfns,
             cache,
             revocation: revocation.clone(),
+            ram: None,
+        })
+    }
+
+    /// Makes RAM mappable, for as long as a driver is bound to the device.
+    ///
+    /// `resource` is dropped at once if this fails, and otherwise when the driver is unbound, after
+    /// the memory is revoked.
+    ///
+    /// # Context
+    ///
+    /// Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new) but [`EBUSY`] and [`EINVAL`].
+    ///
+    /// # Safety
+    ///
+    /// Until `resource` is dropped, `pfns` must be RAM that user space may access, mapped as `ram`
+    /// says, and the kernel must have it where `ram` says, valid for reads and writes.
+    #[cfg_attr(not(CONFIG_PCI), allow(dead_code))]
+    pub(in crate::mm) unsafe fn of_ram<R: Send + 'static>(
+        device: &Device<Bound>,
+        pfns: PfnRange,
+        ram: DeviceRam,
+        revocation: &Arc<Revocation>,
+        resource: R,
+    ) -> Result<Self> {
+        revoke_at_unbind(device, revocation, resource)?;
+        // INVARIANT: By the safety requirements of this function, the memory is RAM, and is there
+        // until `OnUnbind` has revoked it.
+        Ok(Self {
+            pfns,
+            cache: Cache::Cached,
+            revocation: revocation.clone(),
+            ram: Some(ram),
         })
     }
 
     /// Returns the cache mode that mappings of the memory should have.
     ///
-    /// A driver passes it on, as in `on_io_fault(memory.cache())`.
+    /// A driver passes it on, as in `on_io_fault(memory.cache())`. The coherent memory of a device
+    /// is always mapped as the device needs it, in spite of this and any other mode.
     #[inline]
     pub fn cache(&self) -> Cache {
         self.cache
@@ -234,11 +287,10 @@ impl RevocableMemory {
     /// Returns the whole memory as a slice.
     #[inline]
     pub fn all(&self) -> RevocableSlice<'_> {
-        // INVARIANT: The PFNs are those of this memory, and the revocation is its revocation.
+        // INVARIANT: The PFNs are those of this memory.
         RevocableSlice {
             pfns: self.pfns.all(),
-            cache: self.cache,
-            revocation: &self.revocation,
+            memory: self,
         }
     }
 
@@ -248,11 +300,10 @@ impl RevocableMemory {
     ///
     /// [`EINVAL`] if the memory does not have all of them.
     pub fn slice(&self, first: usize, nr_pages: usize) -> Result<RevocableSlice<'_>> {
-        // INVARIANT: The PFNs are those of this memory, and the revocation is its revocation.
+        // INVARIANT: The PFNs are those of this memory.
         Ok(RevocableSlice {
             pfns: self.pfns.slice(first, nr_pages)?,
-            cache: self.cache,
-            revocation: &self.revocation,
+            memory: self,
         })
     }
 }
@@ -261,12 +312,11 @@ impl RevocableMemory {
 ///
 /// # Invariants
 ///
-/// `pfns` are PFNs of a [`RevocableMemory`], and `revocation` is the revocation of that memory.
+/// `pfns` are PFNs of `memory`.
 #[derive(Clone, Copy)]
 pub struct RevocableSlice<'a> {
     pfns: PfnSlice<'a>,
-    cache: Cache,
-    revocation: &'a Revocation,
+    memory: &'a RevocableMemory,
 }
 
 impl RevocableSlice<'_> {
@@ -274,7 +324,20 @@ impl RevocableSlice<'_> {
     #[inline]
     #[cfg_attr(not(CONFIG_HAVE_IOREMAP_PROT), allow(dead_code))]
     pub(in crate::mm) fn cache(&self) -> Cache {
-        self.cache
+        self.memory.cache
+    }
+
+    /// Returns where the kernel has the first page, if the memory is RAM.
+    ///
+    /// The pages are valid for reads and writes in a section of the revocation.
+    #[inline]
+    #[cfg_attr(not(CONFIG_HAVE_IOREMAP_PROT), allow(dead_code))]
+    pub(in crate::mm) fn ram(&self) -> Option<NonNull<u8>> {
+        let first = self.pfns.start_pfn() - self.memory.pfns.start_pfn();
+        let ram = self.memory.ram.as_ref()?;
+        // SAFETY: By the type invariants, the RAM has all pages of the memory, and the slice is a
+        // part of it.
+        Some(unsafe { ram.start.add(first * PAGE_SIZE) })
     }
 }
 
@@ -296,25 +359,53 @@ impl Frames for RevocableSlice<'_> {
     ) -> Result<(PfnSlice<'s>, RevocationGuard<'s>)> {
         // The revocation would not find this mapping. For example, a stacked driver may have put
         // its own file into the VMA.
-        if !core::ptr::eq(mapping, self.revocation.address_space().as_ptr()) {
+        let revocation = &self.memory.revocation;
+        if !core::ptr::eq(mapping, revocation.address_space().as_ptr()) {
             return Err(EINVAL);
         }
         // Either a revocation waits until this section ends, and then finds the PFNs that were
         // inserted; or this fails because the memory is revoked.
-        let section = self.revocation.enter().ok_or(ENODEV)?;
+        let section = revocation.enter().ok_or(ENODEV)?;
         Ok((self.pfns, section))
     }
+
+    #[inline]
+    fn ram_mode(&self) -> Option<RamMode> {
+        self.memory.ram.as_ref().map(|ram| ram.mode)
+    }
+}
+
+/// Has the memory revoked when the driver is unbound, and then drops `resource`.
+///
+/// # Errors
+///
+/// - [`ENODEV`] if the memory of the revocation is revoked forever.
+/// - [`ENOMEM`] if there is not enough memory.
+fn revoke_at_unbind<R: Send + 'static>(
+    device: &Device<Bound>,
+    revocation: &Arc<Revocation>,
+    resource: R,
+) -> Result {
+    if revocation.is_gone() {
+        return Err(ENODEV);
+    }
+    let on_unbind = OnUnbind {
+        revocation: revocation.clone(),
+        _resource: resource,
+    };
+    devres::register(device, on_unbind, GFP_KERNEL)
 }
 
 /// Revokes the memory when the driver is unbound.
 ///
-/// The fields are dropped after that, and the claim with its last share.
-struct OnUnbind {
+/// The fields are dropped after that: a share of a claim, which ends with its last share, or what
+/// frees the memory.
+struct OnUnbind<R> {
     revocation: Arc<Revocation>,
-    _share: Share,
+    _resource: R,
 }
 
-impl Drop for OnUnbind {
+impl<R> Drop for OnUnbind<R> {
     fn drop(&mut self) {
         self.revocation.revoke_for_good();
     }

@@ -4,6 +4,7 @@
 
 use crate::{
     mm::dma::{
+        room,
         segment_at,
         Segment, //
     },
@@ -40,5 +41,20 @@ mod cases {
         assert_eq!(find(&segments, 0x5000), None);
         assert_eq!(find(&segments, usize::MAX), None);
         assert_eq!(find(&[], 0), None);
+    }
+
+    /// Accesses of a device do not cross its boundary.
+    #[test]
+    fn boundaries() {
+        const MASK: usize = 0xffff_ffff;
+
+        assert_eq!(room(0xffff_f000, MASK), 0x1000);
+        assert_eq!(room(0xffff_ffff, MASK), 1);
+        assert_eq!(room(0, MASK), MASK.saturating_add(1));
+        #[cfg(CONFIG_64BIT)]
+        assert_eq!(room(0x1_0000_1000, MASK), 0xffff_f000);
+        assert_eq!(room(0x1000, 0xfff), 0x1000);
+        assert_eq!(room(0x1000, usize::MAX), usize::MAX - 0xfff);
+        assert_eq!(room(0, usize::MAX), usize::MAX);
     }
 }

@@ -61,6 +61,7 @@ mod claim;
 #[cfg(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)]
 mod leaves;
 mod pieces;
+mod ram;
 
 /// A physical address between the RAM of a VM with up to 2 GiB and its devices.
 const NOWHERE: u64 = 0xa080_0000;
@@ -81,6 +82,8 @@ struct Slot {
     revocation: Arc<Revocation>,
     /// What of the memory to claim, and how, if it is not all as usual.
     part: Option<Part>,
+    /// The RAM to use instead, if there is any.
+    ram: Option<Arc<ram::FakeRam>>,
     memory: Option<RevocableMemory>,
     /// The address of the string with which the driver has claimed the memory, freed by now.
     name: usize,
@@ -122,6 +125,9 @@ unsafe extern "C" fn probe(pdev: *mut bindings::platform_device) -> c_int {
         claim(3).map(drop),
     ];
     slot.memory = memory.ok();
+    if let Some(ram) = &slot.ram {
+        slot.memory = ram.memory(device, &slot.revocation).ok();
+    }
     0
 }
 
@@ -217,6 +223,7 @@ fn slot_for<T: MapFile>() -> Result<Slot> {
     Ok(Slot {
         revocation: Arc::pin_init(Revocation::new::<T>(), GFP_KERNEL)?,
         part: None,
+        ram: None,
         memory: None,
         name: 0,
         errors: [Ok(()); 3],

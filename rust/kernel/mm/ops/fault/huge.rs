@@ -208,6 +208,7 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
     /// - the access is a write, and the kernel tracks first writes to pages (write-notify) or an
     ///   entry is there already,
     /// - the architecture has no such leaves,
+    /// - the PFNs are coherent memory of a device,
     /// - the PFNs are [revocable](crate::mm::revoke::RevocableMemory), and the leaf would be a PUD
     ///   one, or the mapping lacks one of these:
     ///   - [`DONTCOPY`](crate::mm::flags::SetFlags::DONTCOPY). `fork` may copy a leaf during a
@@ -261,6 +262,10 @@ impl<O: VmOperations<Memory = Pfn>> HugeFault<O> {
         // A PUD leaf that is split is cleared, and the code that zaps a part of its range then
         // takes a leaf that a fault has just put there for a broken table.
         if F::REVOCABLE && (self.order == HugeOrder::Pud || !keeps_leaves()) {
+            return Ok(HugeAnswer::Fallback);
+        }
+        // A leaf has the protection of the VMA.
+        if pfns.ram_mode().is_some() {
             return Ok(HugeAnswer::Fallback);
         }
         let (pfns, _section) = pfns.enter(Insertion(()), self.vma().mapping())?;
