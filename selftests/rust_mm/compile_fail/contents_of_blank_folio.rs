@@ -9,7 +9,7 @@ include!("prelude.rs");
 use kernel::mm::filemap::PageCache;
 
 pub fn read(cache: &PageCache, out: &mut [u8]) -> Result {
-    let folio = cache.alloc(0)?;
+    let folio = cache.alloc(0, 0)?;
     #[cfg(twin)]
     let folio = folio.zeroed();
     folio.read_at(0, out)

@@ -9,7 +9,7 @@ include!("prelude.rs");
 use kernel::mm::filemap::PageCache;
 
 pub fn add(cache: &PageCache) -> Result {
-    let folio = cache.alloc(0)?;
+    let folio = cache.alloc(0, 0)?;
     #[cfg(twin)]
     let folio = folio.zeroed();
     cache.add(folio, 0).map(|_| ()).map_err(|(_, e)| e)
