@@ -35,6 +35,11 @@ DEVICES=(--qemu-opts='-object memory-backend-ram,size=16M,id=shm -device ivshmem
 # otherwise, this machine has nothing to synchronise, and tests do not notice if that is left out.
 DEVICES+=(--qemu-opts='-device edu,dma_mask=0xffffffff' --append 'swiotlb=2048,force')
 
+# What a variant says of the machine ("# QEMU=-machine q35").
+while read -r words; do
+    DEVICES+=(--qemu-opts="$words")
+done < <(variants_say QEMU)
+
 # The processor that QEMU emulates, if it is not to be the one of virtme-ng.
 [[ -z $CPU ]] || DEVICES+=(--qemu-opts="-cpu $CPU")
 
