@@ -379,10 +379,14 @@ static unsigned int rnd(unsigned int n)
 	return (seed >> 16) % n;
 }
 
-/* Compares many random layouts. Set RUST_MM_SEED to repeat a run. */
+/*
+ * Compares many random layouts: as many as two minutes allow, as a kernel that checks its tree of VMAs
+ * after each change is slow, but 1000 at least. Set RUST_MM_SEED to repeat a run.
+ */
 TEST_F_TIMEOUT(inspect, random_layouts, 300)
 {
-	const int pages = 64, layouts = 10000;
+	const int pages = 64, layouts = 10000, fewest = 1000;
+	const time_t until = time(NULL) + 120;
 	size_t page = self->page;
 	char *arena = mmap(NULL, pages * page, PROT_NONE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -396,7 +400,7 @@ TEST_F_TIMEOUT(inspect, random_layouts, 300)
 					(unsigned int)time(NULL);
 	TH_LOG("seed %u", seed);
 
-	for (int i = 0; i < layouts; i++) {
+	for (int i = 0; i < layouts && (i < fewest || time(NULL) < until); i++) {
 		for (int ops = 1 + rnd(4); ops; ops--) {
 			int at = rnd(pages), len = 1 + rnd(pages - at);
 			char *addr = arena + at * page;
