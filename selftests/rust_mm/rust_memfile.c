@@ -10,6 +10,7 @@
 #include "rust_memfile_balance.h"
 #include "rust_mm_pin.h"
 
+#include <linux/udmabuf.h>
 #include <semaphore.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
@@ -1235,6 +1236,28 @@ TEST_F(memory, remote)
 	ASSERT_EQ(wait_child(pid), 0);
 	ASSERT_EQ(ptrace_peek(map + page - 4), *(long *)(map + page - 4));
 	close(fd);
+}
+
+/* No device gets the pages by the descriptor: udmabuf knows the files of shmem and hugetlb only. */
+TEST_F(memory, udmabuf)
+{
+	int device = open("/dev/udmabuf", O_RDWR), buffer;
+	struct udmabuf_create create = { .size = 2 * self->page };
+
+	if (device < 0)
+		SKIP(return, "no /dev/udmabuf (CONFIG_UDMABUF)");
+	create.memfd = file_sealed(self, 4 * self->page, 0, F_SEAL_SHRINK);
+	ASSERT_GE((int)create.memfd, 0);
+	buffer = ioctl(device, UDMABUF_CREATE, &create);
+	if (variant->memfd) {
+		EXPECT_GE(buffer, 0);
+		close(buffer);
+	} else {
+		EXPECT_EQ(buffer, -1);
+		EXPECT_EQ(errno, EBADFD);
+	}
+	close(create.memfd);
+	close(device);
 }
 
 /* The kernel reads from the mapping and writes to it, also where pages are not there yet. */

@@ -380,8 +380,8 @@ static unsigned int rnd(unsigned int n)
 }
 
 /*
- * Compares many random layouts: as many as two minutes allow, as a kernel that checks its tree of VMAs
- * after each change is slow, but 1000 at least. Set RUST_MM_SEED to repeat a run.
+ * Compares many random layouts: as many as two minutes allow, but 1000 at least. A kernel that
+ * checks its tree of VMAs after each change is slow. Set RUST_MM_SEED to repeat a run.
  */
 TEST_F_TIMEOUT(inspect, random_layouts, 300)
 {

@@ -74,7 +74,8 @@ use crate::{
         memory::{
             page_array::PageArray,
             KernelPages, //
-        }, //
+        },
+        ops::PageSource, //
     },
     page::PAGE_SIZE,
     pci,
@@ -435,6 +436,32 @@ struct Handle {
 /// that access the contents.
 #[derive(Clone)]
 pub struct DmaMemory(Arc<KernelPages>);
+
+impl From<DmaMemory> for PageSource {
+    /// Makes the memory a piece of [`Pieces`](crate::mm::ops::Pieces).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     dma::DmaMemory,
+    ///     ops::{PageSource, Pieces},
+    ///     KernelPages, //
+    /// };
+    ///
+    /// /// The indices are in the first page, the data of the device in four more.
+    /// fn ring(indices: Arc<KernelPages>, data: DmaMemory) -> Result<Pieces<PageSource>> {
+    ///     let mut pieces = Pieces::new(5, 2, GFP_KERNEL)?;
+    ///     pieces.add(0, indices, 0..1)?;
+    ///     pieces.add(1, data, 0..4)?;
+    ///     Ok(pieces)
+    /// }
+    /// ```
+    #[inline]
+    fn from(memory: DmaMemory) -> Self {
+        memory.0.into()
+    }
+}
 
 impl<'f, D> VmaDesc<'f, D> {
     /// Maps the memory of [`DmaPages`], as [`map_kernel_pages`](Self::map_kernel_pages) does.

@@ -371,7 +371,7 @@ pub trait PieceSource: Sealed + Send + Sync + Sized + 'static {
 
 /// An object that consists of pages: a [`KernelPages`] or a [`Folio`].
 ///
-/// It is made from a reference to the object.
+/// It is made from a reference to the object, or from [`DmaMemory`](crate::mm::dma::DmaMemory).
 pub struct PageSource(Object);
 
 enum Object {
