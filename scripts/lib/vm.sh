@@ -33,6 +33,7 @@ DEVICES=(--qemu-opts='-object memory-backend-ram,size=16M,id=shm -device ivshmem
 
 # A device with DMA, for the sample driver rust_mmap_dma. Its transfers go through bounce buffers:
 # otherwise, this machine has nothing to synchronise, and tests do not notice if that is left out.
+# Not with an IOMMU, as a variant can have it.
 DEVICES+=(--qemu-opts='-device edu,dma_mask=0xffffffff' --append 'swiotlb=2048,force')
 
 # What a variant says of the machine ("# QEMU=-machine q35").
