@@ -140,7 +140,8 @@ int rust_mm_vma_insert_pfns(struct vm_area_struct *vma, unsigned long addr,
 	pte_t entries[PFNS_AT_ONCE];
 
 	while (addr < end) {
-		unsigned long table_end = pmd_addr_end(addr, end);
+		/* Not pmd_addr_end(), which is the end where PMDs are folded. */
+		unsigned long table_end = min(end, (addr & PMD_MASK) + PMD_SIZE);
 		pmd_t *table;
 		int err = alloc_pte_table(vma, addr, &table);
 

@@ -24,13 +24,14 @@ FIRST = re.compile(
     r"|sleeping function called|rcu.*\bstall|soft lockup|hard LOCKUP"
     r"|blocked for more than \d+ seconds|Bad page (state|map)|Bad rss-counter"
     r"|kmemleak: unreferenced object|refcount_t: |double fault|kernel BUG at|\bBUG \S+ \("
+    r"|Unable to handle kernel|Internal error: "
     # An assertion of a thread that is none of KUnit's: the case passes.
     r"|Failure not reported to KUnit"
 )
 
 # Lines within one; on their own they are a report as well.
 WITHIN = re.compile(
-    r"\bOops\b|Kernel panic|Call Trace:"
+    r"\bOops\b|Kernel panic|Call [Tt]race:"
     r"|kmemleak: \d+ new suspected"
 )
 

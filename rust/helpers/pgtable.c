@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/highmem.h>
+#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 
@@ -17,6 +18,16 @@ __rust_helper pgprot_t rust_helper_pgprot_noncached(pgprot_t prot)
 __rust_helper pgprot_t rust_helper_pgprot_writecombine(pgprot_t prot)
 {
 	return pgprot_writecombine(prot);
+}
+
+/* Whether a page table entry can have the PFN: not each architecture limits iomem_resource. */
+__rust_helper bool rust_helper_pfn_is_addressable(unsigned long pfn)
+{
+#ifdef ARCH_HAS_VALID_PHYS_ADDR_RANGE
+	return valid_mmap_phys_addr_range(pfn, PAGE_SIZE);
+#else
+	return true;
+#endif
 }
 
 __rust_helper void rust_helper_pte_unmap_unlock(pte_t *pte, spinlock_t *ptl)

@@ -8,6 +8,13 @@
 
 #include "rust_mm_boundary.h"
 
+/* Where user space ends, unless a program asks for more: this power of 2. */
+#ifdef __aarch64__
+#define USER_BITS	48
+#else
+#define USER_BITS	47
+#endif
+
 /* An address where nothing is mapped. */
 #define NOWHERE		0x123456789000ul
 
@@ -274,7 +281,7 @@ TEST_F(inspect, starts_and_counts)
 	EXPECT_EQ(vmas[0].start, first);
 
 	/* Past the end of user space. */
-	for (int shift = 47; shift < 64; shift++) {
+	for (int shift = USER_BITS; shift < 64; shift++) {
 		ASSERT_EQ(list(self->fd, &request, vmas, 1ul << shift, 4, 1), 0);
 		EXPECT_EQ(request.count, 0);
 		EXPECT_EQ(request.start, 0);

@@ -526,6 +526,7 @@ impl<'f, D> VmaDesc<'f, D> {
     ///         return Err(ENXIO);
     ///     }
     ///     assert_eq!(desc.set_pgoff(usize::MAX), Err(EOVERFLOW));
+    ///     # #[cfg(CONFIG_64BIT)]
     ///     assert_eq!(desc.set_pgoff((i64::MAX as usize >> 12) + 1), Err(EOVERFLOW));
     ///     desc.set_pgoff(2)?;
     ///     desc.map_kernel_pages(&dev.pages)

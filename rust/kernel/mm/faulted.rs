@@ -245,13 +245,14 @@ impl FaultedPages {
     /// # Examples
     ///
     /// ```
-    /// use kernel::mm::FaultedPages;
+    /// use kernel::{mm::FaultedPages, page::PAGE_SIZE};
     ///
     /// let pages = FaultedPages::new(2, GFP_KERNEL)?;
     /// assert_eq!((pages.nr_pages(), pages.nr_present()), (2, 0));
     /// assert!(FaultedPages::new(usize::MAX, GFP_KERNEL).is_err_and(|e| e == EINVAL));
+    /// let too_much = FaultedPages::new(usize::MAX / PAGE_SIZE / 4, GFP_KERNEL);
     /// # #[cfg(CONFIG_64BIT)]
-    /// assert!(FaultedPages::new(usize::MAX >> 14, GFP_KERNEL).is_err_and(|e| e == ENOMEM));
+    /// assert!(too_much.is_err_and(|e| e == ENOMEM));
     /// # Ok::<(), Error>(())
     /// ```
     pub fn new(nr_pages: usize, flags: Flags) -> Result<Self> {

@@ -136,12 +136,13 @@ impl KernelPages {
     /// # Examples
     ///
     /// ```
-    /// use kernel::mm::KernelPages;
+    /// use kernel::{mm::KernelPages, page::PAGE_SIZE};
     ///
     /// assert!(KernelPages::new(0, GFP_KERNEL).is_err_and(|e| e == EINVAL));
     /// assert!(KernelPages::new(usize::MAX, GFP_KERNEL).is_err_and(|e| e == EINVAL));
+    /// let too_much = KernelPages::new(usize::MAX / PAGE_SIZE / 4, GFP_KERNEL);
     /// # #[cfg(CONFIG_64BIT)]
-    /// assert!(KernelPages::new(usize::MAX >> 14, GFP_KERNEL).is_err_and(|e| e == ENOMEM));
+    /// assert!(too_much.is_err_and(|e| e == ENOMEM));
     /// ```
     pub fn new(nr_pages: usize, flags: Flags) -> Result<Self> {
         Self::new_on(NumaNode::NO_NODE, nr_pages, flags)

@@ -149,7 +149,7 @@ impl<'f, D: MapFile> VmaDesc<'f, D> {
     /// assert_eq!(second.ref_count(), 3);
     /// // User space chooses the index.
     /// assert_eq!(mm.read::<1>(addr + 2 * PAGE_SIZE), Err(EFAULT));
-    /// let far = file.mmap(PAGE_SIZE, READ, SHARED, usize::MAX >> 14)?;
+    /// let far = file.mmap(PAGE_SIZE, READ, SHARED, usize::MAX / PAGE_SIZE / 4)?;
     /// assert_eq!(mm.read::<1>(far), Err(EFAULT));
     /// mm.munmap(addr, 3 * PAGE_SIZE)?;
     /// assert_eq!(second.ref_count(), 2);

@@ -243,7 +243,7 @@ mod cases {
         let (pages, folio) = sources()?;
         let file = ListFile(list(&pages, &folio)?);
         let file = mm.open::<ListFile>(KBox::new(file, GFP_KERNEL)?)?;
-        for (nr_pages, pgoff) in [(9, 0), (1, 8), (2, 7), (1, usize::MAX >> 14)] {
+        for (nr_pages, pgoff) in [(9, 0), (1, 8), (2, 7), (1, usize::MAX / PAGE_SIZE / 4)] {
             let refused = file.mmap(nr_pages * PAGE_SIZE, READ, SHARED, pgoff);
             assert_eq!(refused, Err(EINVAL));
         }
