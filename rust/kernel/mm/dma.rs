@@ -74,8 +74,7 @@ use crate::{
         memory::{
             page_array::PageArray,
             KernelPages, //
-        },
-        ops::PageSource, //
+        }, //
     },
     page::PAGE_SIZE,
     pci,
@@ -437,29 +436,11 @@ struct Handle {
 #[derive(Clone)]
 pub struct DmaMemory(Arc<KernelPages>);
 
-impl From<DmaMemory> for PageSource {
-    /// Makes the memory a piece of [`Pieces`](crate::mm::ops::Pieces).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kernel::mm::{
-    ///     dma::DmaMemory,
-    ///     ops::{PageSource, Pieces},
-    ///     KernelPages, //
-    /// };
-    ///
-    /// /// The indices are in the first page, the data of the device in four more.
-    /// fn ring(indices: Arc<KernelPages>, data: DmaMemory) -> Result<Pieces<PageSource>> {
-    ///     let mut pieces = Pieces::new(5, 2, GFP_KERNEL)?;
-    ///     pieces.add(0, indices, 0..1)?;
-    ///     pieces.add(1, data, 0..4)?;
-    ///     Ok(pieces)
-    /// }
-    /// ```
+impl DmaMemory {
+    /// Returns the pages, for a list of pieces.
     #[inline]
-    fn from(memory: DmaMemory) -> Self {
-        memory.0.into()
+    pub(in crate::mm) fn into_pages(self) -> Arc<KernelPages> {
+        self.0
     }
 }
 

@@ -224,8 +224,8 @@ impl Entry {
 
     /// Returns whether user space may write through the entry.
     ///
-    /// If not, a write faults, and the kernel may permit it then: memory that is copied at the first
-    /// write, or that NUMA balancing watches.
+    /// If not, a write faults, and the kernel may permit it then: to memory that is copied at the
+    /// first write, or that NUMA balancing watches.
     #[inline]
     pub fn is_writable(&self) -> bool {
         self.flag(bindings::rust_pgtable_flags_RUST_PGTABLE_WRITABLE)

@@ -371,7 +371,7 @@ pub trait PieceSource: Sealed + Send + Sync + Sized + 'static {
 
 /// An object that consists of pages: a [`KernelPages`] or a [`Folio`].
 ///
-/// It is made from a reference to the object, or from [`DmaMemory`](crate::mm::dma::DmaMemory).
+/// It is made from a reference to the object, or from `DmaMemory`.
 pub struct PageSource(Object);
 
 enum Object {
@@ -390,6 +390,33 @@ impl From<ARef<Folio>> for PageSource {
     #[inline]
     fn from(folio: ARef<Folio>) -> Self {
         Self(Object::Folio(folio))
+    }
+}
+
+#[cfg(CONFIG_PCI)]
+impl From<crate::mm::dma::DmaMemory> for PageSource {
+    /// Makes the memory a piece of [`Pieces`](crate::mm::ops::Pieces).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::mm::{
+    ///     dma::DmaMemory,
+    ///     ops::{PageSource, Pieces},
+    ///     KernelPages, //
+    /// };
+    ///
+    /// /// The indices are in the first page, the data of the device in four more.
+    /// fn ring(indices: Arc<KernelPages>, data: DmaMemory) -> Result<Pieces<PageSource>> {
+    ///     let mut pieces = Pieces::new(5, 2, GFP_KERNEL)?;
+    ///     pieces.add(0, indices, 0..1)?;
+    ///     pieces.add(1, data, 0..4)?;
+    ///     Ok(pieces)
+    /// }
+    /// ```
+    #[inline]
+    fn from(memory: crate::mm::dma::DmaMemory) -> Self {
+        memory.into_pages().into()
     }
 }
 
