@@ -400,10 +400,13 @@ impl From<crate::mm::dma::DmaMemory> for PageSource {
     /// # Examples
     ///
     /// ```
-    /// use kernel::mm::{
-    ///     dma::DmaMemory,
-    ///     ops::{PageSource, Pieces},
-    ///     KernelPages, //
+    /// use kernel::{
+    ///     mm::{
+    ///         dma::DmaMemory,
+    ///         ops::{PageSource, Pieces},
+    ///         KernelPages, //
+    ///     },
+    ///     sync::Arc, //
     /// };
     ///
     /// /// The indices are in the first page, the data of the device in four more.
