@@ -16,6 +16,8 @@ run c_mmap rust_mmap
 run c_plain rust_mmap_plain -T faults_under_vma_lock
 run c_plain_mp rust_mmap_plain
 run c_demand rust_mmap_demand
-run c_pfn rust_mmap_pfn
+# It maps the memory of the device, which is what is measured: no registers, PMD mappings or cache modes,
+# and generic_access_phys() sees only what is mapped.
+run c_pfn rust_mmap_pfn -F device -T access_before_a_fault
 run c_inspect rust_vma_inspect
 exit "$status"
