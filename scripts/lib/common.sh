@@ -24,15 +24,17 @@ VARIANT=${VARIANT:-}
 DEBIAN_MIRROR=${DEBIAN_MIRROR:-}
 V=${V:-}
 
-# What a variant says in its fragment ("# MEM=2G"), where that is more than is usual.
-at_least() { # NAME VALUE
+# What variants say in their fragments ("# MEM=2G"). use_tree ends if there is no such variant.
+variants_say() { # NAME
     local variant
-    {
-        echo "$2"
-        for variant in ${VARIANT//,/ }; do
-            sed -n "s/^# $1=//p" "$REPO/config/variants/$variant.config" 2>/dev/null || :
-        done
-    } | sort -h | tail -n1
+    for variant in ${VARIANT//,/ }; do
+        sed -n "s/^# $1=//p" "$REPO/config/variants/$variant.config" 2>/dev/null || :
+    done
+}
+
+# The same, where that is more than is usual.
+at_least() { # NAME VALUE
+    { echo "$2" && variants_say "$1"; } | sort -h | tail -n1
 }
 
 MEM=${MEM:-$(at_least MEM 1G)}

@@ -212,13 +212,6 @@ also_folders() {
     variants_say ALSO
 }
 
-variants_say() { # NAME
-    local variant
-    for variant in ${VARIANT//,/ }; do
-        sed -n "s/^# $1=//p" "$REPO/config/variants/$variant.config"
-    done
-}
-
 integrate() {
     local folder options=()
     use_python
