@@ -71,6 +71,10 @@ class Scan(unittest.TestCase):
             "kmemleak: unreferenced object 0xffff888003a3c000 (size 192):",
             "kmemleak: 16 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
             "Call Trace:",
+            # As arm64 has it.
+            "Call trace:",
+            "Unable to handle kernel paging request at virtual address ffff800080000000",
+            "Internal error: synchronous external abort: 0000000096000010 [#1]  SMP",
         ):
             with self.subTest(line):
                 self.assertEqual(self.reports(f"[    1.0] {line}\n"), [line])

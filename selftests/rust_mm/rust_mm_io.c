@@ -250,7 +250,7 @@ TEST_F(io, build_id)
 	EXPECT_EQ(query.build_id_size, 0);
 	if (reads >= 0)
 		EXPECT_EQ(fdinfo(self->fd, "reads"), reads + 1);
-	/* Not by the file position, which no driver has to have. */
+	/* The position of the file does not change. */
 	EXPECT_EQ(lseek(self->fd, 0, SEEK_CUR), position);
 	close(maps);
 }
