@@ -270,8 +270,8 @@ struct rust_mm_revocation {
  * The number of sections does not overflow: each is one on the stack of a thread, and there are
  * fewer than 2^22 threads, with fewer than 2^8 such calls on a stack.
  *
- * Context: Any context but an interrupt, in which a spinlock may be taken: on PREEMPT_RT, with
- * preemption. Does not sleep.
+ * Context: Any context but an interrupt; on PREEMPT_RT, only with preemption enabled. Does not
+ * sleep.
  * Return: Whether the caller is in a section, which it has to leave on the same thread.
  */
 static inline bool

@@ -357,6 +357,7 @@ impl MiscDevice for Edu {
         desc.deny_cow()?;
         desc.map_dma_memory(&edu.into_ref().memory)
     }
+
     fn ioctl(edu: ArcBorrow<'_, Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         if cmd != RUN {
             return Err(ENOTTY);
